@@ -1,0 +1,67 @@
+/** The IPVS table as the kernel holds it (include/uapi/linux/ip_vs.h), without statistics. */
+
+/** IP_VS_CONN_F_FWD_MASK: 0 masq, 1 localnode, 2 tunnel, 3 droute, 4 bypass. */
+export type ForwardingMethod = 'masq' | 'local' | 'tunnel' | 'droute' | 'bypass';
+
+/** Key of a virtual server: protocol, VIP and port, or a firewall mark. */
+export type ServiceKey =
+  | {
+      readonly family: 'inet' | 'inet6';
+      /** IP protocol number: 6 TCP, 17 UDP, 132 SCTP. */
+      readonly protocol: number;
+      readonly address: string;
+      readonly port: number;
+    }
+  | { readonly family: 'inet' | 'inet6'; readonly fwmark: number };
+
+/** IPVS_DEST_ATTR_*. */
+export interface Destination {
+  readonly address: string;
+  readonly port: number;
+  readonly forwarding: ForwardingMethod;
+  readonly weight: number;
+  readonly upperThreshold: number;
+  readonly lowerThreshold: number;
+}
+
+/** Counters that come with a destination in a dump. */
+export interface DestinationCounts {
+  readonly activeConnections: number;
+  readonly inactiveConnections: number;
+  readonly persistentConnections: number;
+}
+
+/** IPVS_SVC_ATTR_*. */
+export interface Service {
+  readonly key: ServiceKey;
+  readonly scheduler: string;
+  /** IP_VS_SVC_F_PERSISTENT 0x1, IP_VS_SVC_F_ONEPACKET 0x4, IP_VS_SVC_F_SCHED1..3; the kernel's own HASHED bit masked out. */
+  readonly flags: number;
+  /** Persistence timeout in seconds; 0 without persistence. */
+  readonly timeoutSeconds: number;
+  /** IPv4 netmask as text, or a prefix length as text for IPv6. */
+  readonly netmask: string;
+  readonly destinations: readonly Destination[];
+}
+
+export interface DumpedDestination extends Destination, DestinationCounts {}
+export interface DumpedService extends Service {
+  readonly destinations: readonly DumpedDestination[];
+}
+
+/** One change of the kernel's table. */
+export type IpvsOp =
+  | { readonly op: 'add-service'; readonly service: Service }
+  | { readonly op: 'edit-service'; readonly service: Service }
+  | { readonly op: 'delete-service'; readonly key: ServiceKey }
+  | { readonly op: 'add-destination'; readonly key: ServiceKey; readonly destination: Destination }
+  | { readonly op: 'edit-destination'; readonly key: ServiceKey; readonly destination: Destination }
+  | { readonly op: 'delete-destination'; readonly key: ServiceKey; readonly destination: Destination };
+
+/** A kernel sync daemon (IPVS_CMD_GET_DAEMON). */
+export interface SyncDaemon {
+  readonly state: 'master' | 'backup';
+  readonly interface: string;
+  /** 0 to 255. */
+  readonly syncid: number;
+}

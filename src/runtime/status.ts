@@ -1,0 +1,48 @@
+/** The answer of `director status --json`: a contract for programs, so fields are only ever added. */
+export interface DirectorStatus {
+  readonly version: 1;
+  readonly director: string;
+  /** Wall-clock time of the daemon's start, ISO 8601. */
+  readonly started: string;
+  readonly instances: readonly InstanceStatus[];
+  readonly sync_groups: readonly { readonly name: string; readonly instances: readonly string[] }[];
+  readonly virtual_servers: readonly VirtualServerStatus[];
+  readonly connection_sync: {
+    readonly interface: string;
+    readonly id: number;
+    /** Kernel sync daemons that run now. */
+    readonly daemons: readonly ('master' | 'backup')[];
+  } | null;
+}
+
+export interface InstanceStatus {
+  readonly name: string;
+  readonly interface: string;
+  readonly virtual_router_id: number;
+  readonly state: 'initialize' | 'backup' | 'master' | 'fault';
+  readonly priority: number;
+  readonly advertisement_interval_ms: number;
+  /** Seconds in this state. */
+  readonly since_s: number;
+  /** The master's address as last heard, or this director's own. */
+  readonly master: string | null;
+  readonly addresses: readonly string[];
+  readonly counters: Readonly<Record<string, number>>;
+}
+
+export interface VirtualServerStatus {
+  readonly name: string;
+  readonly address: string;
+  readonly port: number;
+  readonly protocol: string;
+  readonly scheduler: string;
+  readonly forwarding: string;
+  readonly real_servers: readonly {
+    readonly address: string;
+    readonly port: number;
+    readonly weight: number;
+    readonly health: 'up' | 'down' | 'unknown' | 'unchecked';
+    /** Why the last probe failed. */
+    readonly reason: string | null;
+  }[];
+}
