@@ -1,0 +1,88 @@
+/**
+ * `RawNetlinkSocket` of the `netlink` package with its sharp edges covered:
+ *
+ * - An exception that leaves a native callback ends the process, so nothing thrown by a listener gets there.
+ * - Closing the socket inside a native callback uses a freed watcher, so closing waits for the next turn.
+ * - When the receive buffer overflows, the kernel raises POLLERR, libuv answers that with EBADF, and the package
+ *   closes the socket for good. The owner is told once (`onBroken`) and opens a new one.
+ */
+import { RawNetlinkSocket } from 'netlink/dist/raw.js';
+
+/** Wished-for SO_RCVBUF; the kernel caps it at net.core.rmem_max. */
+export const RECEIVE_BUFFER_BYTES = 8 * 1024 * 1024;
+export const SEND_BUFFER_BYTES = 256 * 1024;
+/** The kernel fills dumps up to 32 KiB a datagram when it has seen a receive of that size (netlink_recvmsg). */
+export const DATAGRAM_BYTES = 32 * 1024;
+
+export interface NetlinkSocketEvents {
+  onDatagram(datagram: Uint8Array): void;
+  /** The socket is closed and messages were lost. Called at most once. */
+  onBroken(cause: Error): void;
+}
+
+export interface NetlinkSocket {
+  send(bytes: Uint8Array, onError: (error: Error) => void): void;
+  /** Joins a multicast group by its number (not a mask). */
+  join(group: number): void;
+  close(): void;
+}
+
+/** Rethrows outside the native callback, where it ends in `uncaughtException` as any other error. */
+function guarded(action: () => void): void {
+  try {
+    action();
+  } catch (error) {
+    setImmediate(() => {
+      throw error;
+    });
+  }
+}
+
+/**
+ * Opens and binds a netlink socket of `protocol` (NETLINK_ROUTE 0, NETLINK_GENERIC 16).
+ * Throws with `code` when the kernel refuses.
+ */
+export function openNetlinkSocket(
+  protocol: number,
+  events: NetlinkSocketEvents,
+  receiveBufferBytes = RECEIVE_BUFFER_BYTES,
+): NetlinkSocket {
+  const raw = new RawNetlinkSocket(protocol, {
+    messagePeeking: false,
+    msgBufferSize: DATAGRAM_BYTES,
+    recvBufferSize: receiveBufferBytes,
+    sendBufferSize: SEND_BUFFER_BYTES,
+  });
+  let open = true;
+  const close = (): void => {
+    if (open) {
+      open = false;
+      setImmediate(() => raw.close());
+    }
+  };
+  const broken = (cause: Error): void => {
+    if (open) {
+      close();
+      guarded(() => events.onBroken(cause));
+    }
+  };
+  raw.on('message', (datagram, sender) => {
+    // Only the kernel (port 0) is believed.
+    if (open && sender.port === 0) {
+      guarded(() => events.onDatagram(datagram));
+    }
+  });
+  raw.on('truncatedMessage', () => broken(new Error(`netlink datagram above ${DATAGRAM_BYTES} bytes`)));
+  raw.on('error', broken);
+  return {
+    send: (bytes, onError) => {
+      raw.send(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength), {}, (error) => {
+        if (error !== undefined) {
+          guarded(() => onError(error));
+        }
+      });
+    },
+    join: (group) => raw.addMembership(group),
+    close,
+  };
+}
