@@ -1,0 +1,107 @@
+/** Text of a configuration file to what one director runs, or every fault with its place. */
+import type { core } from 'zod';
+import { type Cursor, field, formatPath, type RawFault, rootCursor, walk } from './cursor.js';
+import type { ConfigFault, ConfigResult } from './model.js';
+import { MAX_FAULTS } from './report.js';
+import { resolveConfig } from './resolve.js';
+import { fileSchema } from './schema.js';
+import { checkSemantics, selectDirector } from './semantics.js';
+import { plainValue, readYaml } from './yaml.js';
+
+/** Which part of the file is this host's. */
+export interface DirectorChoice {
+  /** Key under `directors`, usually the host name. */
+  readonly name: string;
+  /** Taken when `name` is not there: the host name up to its first dot. */
+  readonly shortName?: string | undefined;
+}
+
+/**
+ * Reads and checks a whole configuration. Never throws for any text; faults come sorted by their place, lines and
+ * columns count from 1, columns in UTF-16 units.
+ */
+export function parseConfig(text: string, director: DirectorChoice): ConfigResult {
+  const document = readYaml(text);
+  const raw: RawFault[] = [...document.faults];
+  if (document.root === undefined) return { ok: false, faults: locate(text, raw) };
+  const root = rootCursor(document.root);
+  const parsed = fileSchema.safeParse(plainValue(document.root));
+  if (!parsed.success) {
+    const issues = parsed.error.issues.slice(0, MAX_FAULTS + 1);
+    raw.push(...issues.flatMap((issue) => issueFaults(root, issue, [])));
+  }
+  raw.push(...checkSemantics(root, director));
+  const name = selectDirector(root, director);
+  if (raw.length > 0 || !parsed.success || name === undefined)
+    return { ok: false, faults: locate(text, raw) };
+  return { ok: true, config: resolveConfig(parsed.data, name) };
+}
+
+/** A zod issue as faults: one for each unknown key, and those of the branch of a union that was meant. */
+function issueFaults(root: Cursor, issue: core.$ZodIssue, outer: readonly PropertyKey[]): RawFault[] {
+  const path = [...outer, ...issue.path].map((step) => (typeof step === 'number' ? step : String(step)));
+  const place = walk(root, path);
+  if (issue.code === 'unrecognized_keys') {
+    const messages = issue.message.split('\n');
+    return issue.keys.slice(0, MAX_FAULTS + 1).map((key, index) => ({
+      path: [...path, key],
+      offset: field(place, key)?.keyOffset ?? place.offset,
+      message: messages[index] ?? 'unknown key',
+    }));
+  }
+  if (issue.code === 'invalid_union') {
+    const meant = issue.errors.find((issues) => !issues.some(isWrongKind));
+    if (meant !== undefined) return meant.flatMap((inner) => issueFaults(root, inner, path));
+  }
+  if (issue.code === 'invalid_key') {
+    const message = issue.issues[0]?.message ?? issue.message;
+    const parent = walk(root, path.slice(0, -1));
+    return [{ path, offset: field(parent, String(path.at(-1)))?.keyOffset ?? place.offset, message }];
+  }
+  return [{ path, offset: place.offset, message: issue.message }];
+}
+
+function isWrongKind(issue: core.$ZodIssue): boolean {
+  return issue.code === 'invalid_type' && issue.path.length === 0;
+}
+
+/** Counts offsets into lines and columns, sorts, and leaves out what is said twice. */
+function locate(text: string, raw: readonly RawFault[]): ConfigFault[] {
+  const lines = lineStarts(text);
+  const sorted = raw.toSorted((a, b) => a.offset - b.offset);
+  const faults: ConfigFault[] = [];
+  const seen = new Set<string>();
+  for (const { path, offset, message } of sorted) {
+    if (faults.length === MAX_FAULTS) {
+      faults.push({
+        ...position(lines, offset),
+        path: '',
+        message: `there are more faults than these ${MAX_FAULTS}`,
+      });
+      break;
+    }
+    const fault: ConfigFault = { ...position(lines, offset), path: formatPath(path), message };
+    const identity = JSON.stringify(fault);
+    if (seen.has(identity)) continue;
+    seen.add(identity);
+    faults.push(fault);
+  }
+  return faults;
+}
+
+function lineStarts(text: string): number[] {
+  const starts = [0];
+  for (const match of text.matchAll(/\r\n|\n|\r/g)) starts.push(match.index + match[0].length);
+  return starts;
+}
+
+function position(starts: readonly number[], offset: number): { line: number; column: number } {
+  let low = 0;
+  let high = starts.length - 1;
+  while (low < high) {
+    const middle = Math.ceil((low + high) / 2);
+    if ((starts[middle] ?? 0) <= offset) low = middle;
+    else high = middle - 1;
+  }
+  return { line: low + 1, column: offset - (starts[low] ?? 0) + 1 };
+}
