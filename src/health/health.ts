@@ -1,0 +1,272 @@
+/**
+ * Health of all real servers: what to probe when, and what the outcomes mean.
+ *
+ * The caller runs `createHealth` once, then `stepHealth` for every input. It carries out the effects, reports every
+ * `probe` effect exactly once as an `outcome`, and wakes the machine at `deadlineMs`. A stray wake is harmless.
+ * One target (address, port and check) is probed once however many virtual servers name it, and never twice at a time.
+ */
+import type { CheckKind, HealthCheck, RealServer, VirtualServer } from '../config/model.js';
+import { DueQueue } from './due-queue.js';
+import { INITIAL, provisional, type RiseFallState, step, type Verdict } from './rise-fall.js';
+
+/** Probes under way at one time; further ones wait for an outcome. Each holds a socket. */
+export const MAX_PROBES_IN_FLIGHT = 2_048;
+/** First probes of new targets follow one another at this distance, all of them within one interval. */
+export const FIRST_PROBE_SPACING_MS = 1;
+
+export type HealthInput =
+  /** A reload. Targets whose check is unchanged keep their state, verdicts of changed checks stand until heard. */
+  | { readonly type: 'config'; readonly virtualServers: readonly VirtualServer[] }
+  | { readonly type: 'deadline' }
+  | { readonly type: 'outcome'; readonly id: number; readonly ok: true }
+  | { readonly type: 'outcome'; readonly id: number; readonly ok: false; readonly reason: string };
+
+export type HealthEffect =
+  | {
+      readonly type: 'probe';
+      /** To be given back with the outcome. */
+      readonly id: number;
+      readonly check: CheckKind;
+      readonly address: string;
+      readonly port: number;
+      readonly timeoutMs: number;
+    }
+  | {
+      readonly type: 'verdict';
+      /** Names of the virtual servers that the real server belongs to. */
+      readonly virtualServers: readonly string[];
+      readonly address: string;
+      readonly port: number;
+      readonly from: Verdict;
+      readonly to: 'up' | 'down';
+      /** Why the last probe failed; undefined when it did not. */
+      readonly reason: string | undefined;
+    };
+
+export interface HealthStep {
+  readonly state: HealthState;
+  readonly effects: readonly HealthEffect[];
+  /** When to step with `deadline`; undefined while nothing is due before an outcome. */
+  readonly deadlineMs: number | undefined;
+}
+
+interface Target {
+  readonly key: string;
+  readonly address: string;
+  readonly port: number;
+  readonly check: HealthCheck;
+  virtualServers: string[];
+  riseFall: RiseFallState;
+  reason: string | undefined;
+  /** When the next probe goes; meaningless while one is under way. */
+  dueMs: number;
+  /** Identity of the probe under way. */
+  probe: number | undefined;
+}
+
+/**
+ * Opaque to the caller. `stepHealth` changes it in place: with tens of thousands of targets a copy for each outcome
+ * would be the main cost of checking.
+ */
+export interface HealthState {
+  /** By target key. */
+  targets: Map<string, Target>;
+  /** By `serverKey`; undefined: known, but without a check. */
+  servers: Map<string, Target | undefined>;
+  readonly inFlight: Map<number, Target>;
+  due: DueQueue<Target>;
+  nextProbe: number;
+  /** Targets with verdict `unknown`. */
+  unknown: number;
+}
+
+/** First step, with the probes that are due at once. */
+export function createHealth(virtualServers: readonly VirtualServer[], nowMs: number): HealthStep {
+  const state: HealthState = {
+    targets: new Map(),
+    servers: new Map(),
+    inFlight: new Map(),
+    due: new DueQueue(),
+    nextProbe: 1,
+    unknown: 0,
+  };
+  return stepHealth(state, { type: 'config', virtualServers }, nowMs);
+}
+
+/** `nowMs` is monotonic. An outcome of a probe that a reload made pointless is ignored. */
+export function stepHealth(state: HealthState, input: HealthInput, nowMs: number): HealthStep {
+  const effects: HealthEffect[] = [];
+  if (input.type === 'config') {
+    configure(state, input.virtualServers, nowMs);
+  } else if (input.type === 'outcome') {
+    takeOutcome(state, input, nowMs, effects);
+  }
+  startDue(state, nowMs, effects);
+  const next = state.inFlight.size < MAX_PROBES_IN_FLIGHT ? state.due.peek()?.dueMs : undefined;
+  return { state, effects, deadlineMs: next };
+}
+
+/** `unchecked`: the virtual server has no health check, or the real server is not known here. */
+export function healthOf(
+  state: HealthState,
+  virtualServer: string,
+  realServer: Pick<RealServer, 'address' | 'port'>,
+): { readonly health: Verdict | 'unchecked'; readonly reason: string | null } {
+  const target = state.servers.get(serverKey(virtualServer, realServer));
+  return target === undefined
+    ? { health: 'unchecked', reason: null }
+    : { health: target.riseFall.verdict, reason: target.reason ?? null };
+}
+
+/** Whether every checked real server has a verdict. Until then nothing may be pruned for its health. */
+export function firstVerdictsIn(state: HealthState): boolean {
+  return state.unknown === 0;
+}
+
+function serverKey(virtualServer: string, realServer: Pick<RealServer, 'address' | 'port'>): string {
+  return JSON.stringify([virtualServer, realServer.address, realServer.port]);
+}
+
+function targetKey(realServer: RealServer, check: HealthCheck): string {
+  const { kind, intervalMs, timeoutMs, rise, fall } = check;
+  const what = kind.type === 'http' ? ['http', kind.path, kind.status, kind.host ?? null] : [kind.type];
+  return JSON.stringify([realServer.address, realServer.port, intervalMs, timeoutMs, rise, fall, what]);
+}
+
+function configure(state: HealthState, virtualServers: readonly VirtualServer[], nowMs: number): void {
+  const oldTargets = state.targets;
+  const oldServers = state.servers;
+  state.targets = new Map();
+  state.servers = new Map();
+  let fresh = 0;
+  for (const virtualServer of virtualServers) {
+    for (const realServer of virtualServer.realServers) {
+      const check = virtualServer.healthCheck;
+      const name = serverKey(virtualServer.name, realServer);
+      if (check === undefined) {
+        state.servers.set(name, undefined);
+        continue;
+      }
+      const key = targetKey(realServer, check);
+      let target = state.targets.get(key);
+      if (target === undefined) {
+        target = oldTargets.get(key);
+        if (target === undefined) {
+          const spacing = Math.min(fresh * FIRST_PROBE_SPACING_MS, check.intervalMs);
+          target = newTarget(key, realServer, check, oldServers.get(name), nowMs + spacing);
+          fresh += 1;
+        } else {
+          target.virtualServers = [];
+        }
+        state.targets.set(key, target);
+      }
+      if (!target.virtualServers.includes(virtualServer.name)) {
+        target.virtualServers.push(virtualServer.name);
+      }
+      state.servers.set(name, target);
+    }
+  }
+  settle(state);
+}
+
+function newTarget(
+  key: string,
+  realServer: RealServer,
+  check: HealthCheck,
+  predecessor: Target | undefined,
+  dueMs: number,
+): Target {
+  return {
+    key,
+    address: realServer.address,
+    port: realServer.port,
+    check,
+    virtualServers: [],
+    riseFall: predecessor === undefined ? INITIAL : provisional(predecessor.riseFall.verdict),
+    reason: predecessor?.reason,
+    dueMs,
+    probe: undefined,
+  };
+}
+
+/** Rebuilds what is derived from the targets, and forgets probes of targets that are gone. */
+function settle(state: HealthState): void {
+  for (const [id, target] of state.inFlight) {
+    if (state.targets.get(target.key) !== target) {
+      state.inFlight.delete(id);
+    }
+  }
+  state.due = new DueQueue();
+  state.unknown = 0;
+  for (const target of state.targets.values()) {
+    if (target.riseFall.verdict === 'unknown') {
+      state.unknown += 1;
+    }
+    if (target.probe === undefined) {
+      state.due.push(target);
+    }
+  }
+}
+
+function takeOutcome(
+  state: HealthState,
+  input: HealthInput & { type: 'outcome' },
+  nowMs: number,
+  effects: HealthEffect[],
+): void {
+  const target = state.inFlight.get(input.id);
+  if (target === undefined) {
+    return;
+  }
+  state.inFlight.delete(input.id);
+  target.probe = undefined;
+  target.dueMs = nextSlotMs(target, nowMs);
+  state.due.push(target);
+
+  const from = target.riseFall.verdict;
+  target.riseFall = step(target.riseFall, input.ok, target.check);
+  target.reason = input.ok ? undefined : input.reason;
+  const to = target.riseFall.verdict;
+  if (from === 'unknown') {
+    state.unknown -= 1;
+  }
+  if (to !== from && to !== 'unknown') {
+    const { virtualServers, address, port, reason } = target;
+    effects.push({ type: 'verdict', virtualServers: [...virtualServers], address, port, from, to, reason });
+  }
+}
+
+function startDue(state: HealthState, nowMs: number, effects: HealthEffect[]): void {
+  while (state.inFlight.size < MAX_PROBES_IN_FLIGHT) {
+    const target = state.due.peek();
+    if (target === undefined || target.dueMs > nowMs) {
+      return;
+    }
+    state.due.pop();
+    const id = state.nextProbe;
+    state.nextProbe += 1;
+    target.probe = id;
+    state.inFlight.set(id, target);
+    const { address, port, check } = target;
+    effects.push({ type: 'probe', id, check: check.kind, address, port, timeoutMs: check.timeoutMs });
+  }
+}
+
+/**
+ * The next multiple of the interval plus the target's own offset: probes lie spread over the interval, a late wake
+ * does not shift them, and slots missed by a slow probe or a stalled loop are left out instead of made up for.
+ */
+function nextSlotMs(target: Target, nowMs: number): number {
+  const { intervalMs } = target.check;
+  const offset = hash(target.key) % intervalMs;
+  return (Math.floor((nowMs - offset) / intervalMs) + 1) * intervalMs + offset;
+}
+
+/** FNV-1a, 32 bits. */
+function hash(text: string): number {
+  let value = 0x811c9dc5;
+  for (let index = 0; index < text.length; index++) {
+    value = Math.imul(value ^ text.charCodeAt(index), 0x01000193);
+  }
+  return value >>> 0;
+}
