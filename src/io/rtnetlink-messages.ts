@@ -1,0 +1,236 @@
+/** rtnetlink messages for addresses and links (include/uapi/linux/if_addr.h, if_link.h). Bytes in, values out. */
+import { isIPv4, isIPv6, SocketAddress } from 'node:net';
+import {
+  attributeText,
+  decodeAttributes,
+  encodeAttribute,
+  encodeMessage,
+  HOST_LITTLE_ENDIAN,
+  NLM_F_ACK,
+  NLM_F_REQUEST,
+} from './netlink-message.js';
+
+export const RTM_NEWLINK = 16;
+export const RTM_DELLINK = 17;
+export const RTM_GETLINK = 18;
+export const RTM_NEWADDR = 20;
+export const RTM_DELADDR = 21;
+export const RTM_GETADDR = 22;
+
+/** Multicast groups by number (RTNLGRP_*). */
+export const RTNLGRP_LINK = 1;
+export const RTNLGRP_IPV4_IFADDR = 5;
+export const RTNLGRP_IPV6_IFADDR = 9;
+
+export const AF_UNSPEC = 0;
+export const AF_INET = 2;
+export const AF_INET6 = 10;
+
+export const IFF_UP = 0x1;
+export const IFF_RUNNING = 0x40;
+export const IFF_LOWER_UP = 0x10000;
+const LINK_UP = IFF_UP | IFF_RUNNING | IFF_LOWER_UP;
+
+/** The address is one of several of its subnet and not the first (IFA_F_TEMPORARY under IPv6). */
+export const IFA_F_SECONDARY = 0x01;
+/** No duplicate address detection: a virtual address must answer at once. */
+export const IFA_F_NODAD = 0x02;
+
+const IFA_ADDRESS = 1;
+const IFA_LOCAL = 2;
+const IFA_BROADCAST = 4;
+const IFA_FLAGS = 8;
+const IFLA_IFNAME = 3;
+const RT_SCOPE_UNIVERSE = 0;
+const IFADDRMSG_BYTES = 8;
+const IFINFOMSG_BYTES = 16;
+
+/** One address on one interface. */
+export interface InterfaceAddress {
+  readonly family: 'inet' | 'inet6';
+  /** Canonical text. */
+  readonly address: string;
+  readonly prefixLength: number;
+  readonly interfaceIndex: number;
+  /** IFA_FLAGS. */
+  readonly flags: number;
+}
+
+/** One interface as RTM_NEWLINK or RTM_DELLINK tells of it. */
+export interface LinkInfo {
+  readonly index: number;
+  readonly name: string;
+  /** IFF_UP, IFF_RUNNING (operational state) and IFF_LOWER_UP (carrier, which falls before the state does). */
+  readonly up: boolean;
+}
+
+/** Network order bytes of an IPv4 or IPv6 address. Throws RangeError for anything else. */
+export function addressBytes(address: string): Uint8Array {
+  if (isIPv4(address)) {
+    return Uint8Array.from(address.split('.'), Number);
+  }
+  if (!isIPv6(address) || address.includes('%')) {
+    throw new RangeError(`'${address}' is no IP address`);
+  }
+  return ipv6Bytes(address);
+}
+
+function ipv6Bytes(address: string): Uint8Array {
+  // An embedded IPv4 tail becomes its two groups.
+  const plain = address.replace(/[\d.]+$/, (tail) => {
+    if (!tail.includes('.')) {
+      return tail;
+    }
+    const [a = 0, b = 0, c = 0, d = 0] = tail.split('.').map(Number);
+    return `${((a << 8) | b).toString(16)}:${((c << 8) | d).toString(16)}`;
+  });
+  const [head = '', tail] = plain.split('::');
+  const groups = (text: string): string[] => (text === '' ? [] : text.split(':'));
+  const front = groups(head);
+  const back = groups(tail ?? '');
+  const bytes = new Uint8Array(16);
+  const data = new DataView(bytes.buffer);
+  for (const [index, group] of front.entries()) {
+    data.setUint16(2 * index, Number.parseInt(group, 16));
+  }
+  for (const [index, group] of back.entries()) {
+    data.setUint16(2 * (8 - back.length + index), Number.parseInt(group, 16));
+  }
+  return bytes;
+}
+
+/** Canonical text of 4 or 16 bytes in network order; undefined for another length. */
+export function addressText(bytes: Uint8Array | undefined): string | undefined {
+  if (bytes?.length === 4) {
+    return bytes.join('.');
+  }
+  if (bytes?.length !== 16) {
+    return undefined;
+  }
+  const data = new DataView(bytes.buffer, bytes.byteOffset, 16);
+  const groups = Array.from({ length: 8 }, (_, index) => data.getUint16(2 * index).toString(16));
+  return new SocketAddress({ address: groups.join(':'), family: 'ipv6' }).address;
+}
+
+/** Canonical text of an address. Throws RangeError. */
+export function canonicalAddress(address: string): string {
+  return addressText(addressBytes(address)) ?? address;
+}
+
+function broadcast(bytes: Uint8Array, prefixLength: number): Uint8Array {
+  return bytes.map((byte, index) => {
+    const networkBits = Math.min(8, Math.max(0, prefixLength - 8 * index));
+    return byte | (0xff >> networkBits);
+  });
+}
+
+function uint32(value: number): Uint8Array {
+  return new Uint8Array(new Uint32Array([value]).buffer);
+}
+
+/**
+ * Payload of RTM_NEWADDR and RTM_DELADDR: struct ifaddrmsg with IFA_LOCAL and IFA_ADDRESS; for `new` also the
+ * broadcast address of an IPv4 prefix below 31 (RFC 3021 leaves none above) and IFA_F_NODAD for IPv6.
+ */
+export function addressPayload(
+  purpose: 'new' | 'delete',
+  address: string,
+  prefixLength: number,
+  interfaceIndex: number,
+): Uint8Array {
+  const bytes = addressBytes(address);
+  const bits = bytes.length * 8;
+  if (!Number.isInteger(prefixLength) || prefixLength < 0 || prefixLength > bits) {
+    throw new RangeError(`prefix length ${prefixLength} of ${address} is not within 0 to ${bits}`);
+  }
+  const ipv4 = bits === 32;
+  const flags = purpose === 'new' && !ipv4 ? IFA_F_NODAD : 0;
+  const header = new Uint8Array(IFADDRMSG_BYTES);
+  header.set([ipv4 ? AF_INET : AF_INET6, prefixLength, flags, RT_SCOPE_UNIVERSE]);
+  header.set(uint32(interfaceIndex), 4);
+  const parts = [header, encodeAttribute(IFA_LOCAL, bytes), encodeAttribute(IFA_ADDRESS, bytes)];
+  if (purpose === 'new' && ipv4 && prefixLength < 31) {
+    parts.push(encodeAttribute(IFA_BROADCAST, broadcast(bytes, prefixLength)));
+  }
+  return new Uint8Array(Buffer.concat(parts));
+}
+
+/**
+ * A whole RTM_DELADDR request, ready for `send` on a bound NETLINK_ROUTE socket: for the guardian, which knows no
+ * protocol. `address` and `prefixLength` as they were added; `interfaceIndex` as of if_nametoindex(3).
+ */
+export function deleteAddressMessage(
+  address: string,
+  prefixLength: number,
+  interfaceIndex: number,
+  sequence = 1,
+): Uint8Array {
+  const payload = addressPayload('delete', address, prefixLength, interfaceIndex);
+  return encodeMessage(RTM_DELADDR, NLM_F_REQUEST | NLM_F_ACK, sequence, payload);
+}
+
+/** Payload of an RTM_GETADDR dump. */
+export function addressDumpPayload(family: number): Uint8Array {
+  const payload = new Uint8Array(IFADDRMSG_BYTES);
+  payload[0] = family;
+  return payload;
+}
+
+/** Payload of an RTM_GETLINK dump. */
+export function linkDumpPayload(): Uint8Array {
+  return new Uint8Array(IFINFOMSG_BYTES);
+}
+
+/** Payload of an RTM_GETLINK request for one interface by name. */
+export function linkByNamePayload(name: string): Uint8Array {
+  const text = new TextEncoder().encode(`${name}\0`);
+  return new Uint8Array(Buffer.concat([linkDumpPayload(), encodeAttribute(IFLA_IFNAME, text)]));
+}
+
+/** Payload of RTM_NEWADDR or RTM_DELADDR as the kernel sends it; undefined when it is not understood. */
+export function decodeAddress(payload: Uint8Array): InterfaceAddress | undefined {
+  if (payload.length < IFADDRMSG_BYTES) {
+    return undefined;
+  }
+  const header = new DataView(payload.buffer, payload.byteOffset, IFADDRMSG_BYTES);
+  const family = header.getUint8(0);
+  if (family !== AF_INET && family !== AF_INET6) {
+    return undefined;
+  }
+  const attributes = decodeAttributes(payload.subarray(IFADDRMSG_BYTES));
+  // Under IPv4 IFA_ADDRESS is the peer of a point-to-point link; IPv6 sends IFA_LOCAL only where there is a peer.
+  const bytes = attributes.get(IFA_LOCAL) ?? attributes.get(IFA_ADDRESS);
+  const address = bytes?.length === (family === AF_INET ? 4 : 16) ? addressText(bytes) : undefined;
+  if (address === undefined) {
+    return undefined;
+  }
+  const wide = attributes.get(IFA_FLAGS);
+  return {
+    family: family === AF_INET ? 'inet' : 'inet6',
+    address,
+    prefixLength: header.getUint8(1),
+    interfaceIndex: header.getUint32(4, HOST_LITTLE_ENDIAN),
+    flags:
+      wide?.length === 4
+        ? new DataView(wide.buffer, wide.byteOffset, 4).getUint32(0, HOST_LITTLE_ENDIAN)
+        : header.getUint8(2),
+  };
+}
+
+/** Payload of RTM_NEWLINK or RTM_DELLINK; undefined when it is not understood. */
+export function decodeLink(payload: Uint8Array): LinkInfo | undefined {
+  if (payload.length < IFINFOMSG_BYTES) {
+    return undefined;
+  }
+  const header = new DataView(payload.buffer, payload.byteOffset, IFINFOMSG_BYTES);
+  const name = attributeText(decodeAttributes(payload.subarray(IFINFOMSG_BYTES)).get(IFLA_IFNAME));
+  if (name === undefined) {
+    return undefined;
+  }
+  const flags = header.getUint32(8, HOST_LITTLE_ENDIAN);
+  return {
+    index: header.getInt32(4, HOST_LITTLE_ENDIAN),
+    name,
+    up: (flags & LINK_UP) === LINK_UP,
+  };
+}
