@@ -3,7 +3,9 @@
 import { type Command, OperationalError, UsageError } from './cli/command.js';
 
 /** Loaded one at a time, so that `check` does not pay for the daemon. */
-const COMMANDS: Record<string, () => Promise<Command>> = {};
+const COMMANDS: Record<string, () => Promise<Command>> = {
+  check: async () => (await import('./cli/check.js')).command,
+};
 
 const ORDER = Object.keys(COMMANDS);
 

@@ -2,6 +2,7 @@
 import type { core } from 'zod';
 import { type Cursor, field, formatPath, type RawFault, rootCursor, walk } from './cursor.js';
 import type { ConfigFault, ConfigResult } from './model.js';
+import { nearest } from './nearest.js';
 import { MAX_FAULTS } from './report.js';
 import { resolveConfig } from './resolve.js';
 import { fileSchema } from './schema.js';
@@ -28,7 +29,7 @@ export function parseConfig(text: string, director: DirectorChoice): ConfigResul
   const parsed = fileSchema.safeParse(plainValue(document.root));
   if (!parsed.success) {
     const issues = parsed.error.issues.slice(0, MAX_FAULTS + 1);
-    raw.push(...issues.flatMap((issue) => issueFaults(root, issue, [])));
+    raw.push(...withoutEchoes(issues.flatMap((issue) => issueFaults(root, issue, []))));
   }
   raw.push(...checkSemantics(root, director));
   const name = selectDirector(root, director);
@@ -37,13 +38,21 @@ export function parseConfig(text: string, director: DirectorChoice): ConfigResul
   return { ok: true, config: resolveConfig(parsed.data, name) };
 }
 
+/** Unknown keys of one mapping that are compared with its missing ones. */
+const MAX_TYPOS = 16;
+
+interface IssueFault extends RawFault {
+  readonly kind: 'missing' | 'unknown' | 'wrong';
+}
+
 /** A zod issue as faults: one for each unknown key, and those of the branch of a union that was meant. */
-function issueFaults(root: Cursor, issue: core.$ZodIssue, outer: readonly PropertyKey[]): RawFault[] {
+function issueFaults(root: Cursor, issue: core.$ZodIssue, outer: readonly PropertyKey[]): IssueFault[] {
   const path = [...outer, ...issue.path].map((step) => (typeof step === 'number' ? step : String(step)));
   const place = walk(root, path);
   if (issue.code === 'unrecognized_keys') {
     const messages = issue.message.split('\n');
     return issue.keys.slice(0, MAX_FAULTS + 1).map((key, index) => ({
+      kind: 'unknown',
       path: [...path, key],
       offset: field(place, key)?.keyOffset ?? place.offset,
       message: messages[index] ?? 'unknown key',
@@ -56,9 +65,27 @@ function issueFaults(root: Cursor, issue: core.$ZodIssue, outer: readonly Proper
   if (issue.code === 'invalid_key') {
     const message = issue.issues[0]?.message ?? issue.message;
     const parent = walk(root, path.slice(0, -1));
-    return [{ path, offset: field(parent, String(path.at(-1)))?.keyOffset ?? place.offset, message }];
+    return [
+      { kind: 'wrong', path, offset: field(parent, String(path.at(-1)))?.keyOffset ?? place.offset, message },
+    ];
   }
-  return [{ path, offset: place.offset, message: issue.message }];
+  const kind = place.path.length < path.length ? 'missing' : 'wrong';
+  return [{ kind, path, offset: place.offset, message: issue.message }];
+}
+
+/** A mistyped key is one fault: that the right one is missing goes without saying. */
+function withoutEchoes(faults: readonly IssueFault[]): RawFault[] {
+  const unknown = new Map<string, string[]>();
+  for (const { kind, path } of faults) {
+    if (kind !== 'unknown') continue;
+    const parent = formatPath(path.slice(0, -1));
+    unknown.set(parent, [...(unknown.get(parent) ?? []).slice(-MAX_TYPOS), String(path.at(-1))]);
+  }
+  return faults.filter(({ kind, path }) => {
+    if (kind !== 'missing') return true;
+    const typos = unknown.get(formatPath(path.slice(0, -1))) ?? [];
+    return !typos.some((typo) => nearest(typo, [String(path.at(-1))]) !== undefined);
+  });
 }
 
 function isWrongKind(issue: core.$ZodIssue): boolean {

@@ -17,7 +17,7 @@ export function checkVirtualServers(
     report,
   );
   const instanceNames = new Set(instances.map((instance) => textOf(field(instance, 'name')) ?? ''));
-  const held = new Set(instances.flatMap((instance) => items(field(instance, 'addresses')).map(addressOf)));
+  const held = heldAddresses(instances);
   const taken = new Map<string, string>();
   for (const server of servers) {
     checkTaken(server, taken, report);
@@ -25,6 +25,21 @@ export function checkVirtualServers(
     checkRealServers(server, report);
     checkHealthCheck(field(server, 'health_check'), report);
   }
+}
+
+/** The addresses of all instances; undefined when there are no instances, or one whose addresses cannot be read. */
+function heldAddresses(instances: readonly Cursor[]): ReadonlySet<string> | undefined {
+  const held = new Set<string>();
+  for (const instance of instances) {
+    const entries = items(field(instance, 'addresses'));
+    if (entries.length === 0) return undefined;
+    for (const entry of entries) {
+      const address = addressOf(entry);
+      if (address === undefined) return undefined;
+      held.add(address);
+    }
+  }
+  return instances.length === 0 ? undefined : held;
 }
 
 /** The kernel keys a service by protocol, address and port (`ip_vs_svc_hashkey`). */
@@ -43,7 +58,7 @@ function checkTaken(server: Cursor, taken: Map<string, string>, report: Report):
 function checkInstance(
   server: Cursor,
   instanceNames: ReadonlySet<string>,
-  held: ReadonlySet<string | undefined>,
+  held: ReadonlySet<string> | undefined,
   report: Report,
 ): void {
   const place = field(server, 'vrrp_instance');
@@ -54,7 +69,7 @@ function checkInstance(
   }
   const vip = field(server, 'address');
   const address = textOf(vip);
-  if (vip !== undefined && address !== undefined && instanceNames.size > 0 && !held.has(address)) {
+  if (vip !== undefined && address !== undefined && held !== undefined && !held.has(address)) {
     report(
       vip,
       () => `${quote(address)} is an address of no instance, so no master would receive its traffic`,

@@ -54,7 +54,7 @@ const PLAIN_TAGS = [nullCoreTag, boolCoreTag, intCoreTag, floatCoreTag];
 /** Reads one document. Never throws; what cannot be read is a fault. */
 export function readYaml(text: string): YamlDocument {
   if (text.length > MAX_TEXT_LENGTH) {
-    return broken(0, `the file has ${text.length} characters; at most ${MAX_TEXT_LENGTH} are read`);
+    return broken(0, `the file is too long: at most ${MAX_TEXT_LENGTH} characters are read`);
   }
   try {
     const events = parseEvents(text, { maxDepth: MAX_DEPTH });
