@@ -1,0 +1,170 @@
+/** What the native sockets share: life cycle and reading, in the manner of node:dgram. */
+import { EventEmitter } from 'node:events';
+import { type NativeMessage, native, type SocketHandle } from './native.js';
+import { int32 } from './socket-address.js';
+import {
+  SO_BINDTODEVICE,
+  SO_PRIORITY,
+  SO_RCVBUF,
+  SO_SNDBUF,
+  SO_TIMESTAMPNS,
+  SOL_SOCKET,
+} from './socket-constants.js';
+
+/** Messages read in one turn of the event loop, so that one busy socket does not starve the others. */
+const MAX_PER_TURN = 64;
+/** Batches of one `drain()`: a flood cannot keep it busy for ever. */
+const MAX_DRAIN_BATCHES = 64;
+/** IFNAMSIZ - 1. */
+const MAX_INTERFACE_NAME = 15;
+
+/** The socket was closed before. */
+export class SocketClosedError extends Error {
+  override readonly name = 'SocketClosedError';
+  readonly code = 'ERR_SOCKET_CLOSED';
+  constructor() {
+    super('the socket is closed');
+  }
+}
+
+export interface DatagramSocketEvents<Info> {
+  /** One message, as it left the kernel. */
+  message: [message: Buffer, info: Info];
+  /** An error that belongs to no call, such as ENETDOWN; the socket stays open. */
+  error: [error: Error];
+  /** Bound; messages arrive from now on. */
+  listening: [];
+  close: [];
+}
+
+/** A non-blocking, close-on-exec datagram socket. Reading begins with `listen()`, which `bind()` calls. */
+export abstract class DatagramSocket<Info> extends EventEmitter<DatagramSocketEvents<Info>> {
+  readonly #handle: SocketHandle;
+  #open = true;
+  #listening = false;
+  /** Read and not yet emitted: shared, so that a nested `drain()` keeps the order. */
+  readonly #queue: NativeMessage[] = [];
+
+  /**
+   * Opens the socket.
+   *
+   * @throws an Error with `code`, `errno`, `syscall` (EPERM without CAP_NET_RAW).
+   */
+  protected constructor(family: number, type: number, protocol: number) {
+    super();
+    this.#handle = native().open(family, type, protocol, () => this.#read(1));
+  }
+
+  protected abstract info(message: NativeMessage): Info;
+
+  /** Delivers at once all that lies in the receive queue (at most 4096 messages). */
+  drain(): void {
+    if (this.#listening) this.#read(MAX_DRAIN_BATCHES);
+  }
+
+  /** Closes at once; `close` is emitted afterwards. Messages not yet delivered are dropped. */
+  close(): void {
+    if (!this.#open) return;
+    this.#open = false;
+    this.#listening = false;
+    this.#queue.length = 0;
+    native().close(this.#handle);
+    process.nextTick(() => this.emit('close'));
+  }
+
+  /** The open socket keeps the event loop running (the default once it listens). */
+  ref(): this {
+    if (this.#open) native().keepAlive(this.#handle, true);
+    return this;
+  }
+
+  /** The open socket does not keep the event loop running. */
+  unref(): this {
+    if (this.#open) native().keepAlive(this.#handle, false);
+    return this;
+  }
+
+  /** SO_RCVBUF in bytes; the kernel doubles it and caps it at net.core.rmem_max. */
+  setRecvBufferSize(bytes: number): void {
+    this.setIntOption(SOL_SOCKET, SO_RCVBUF, bytes);
+  }
+
+  /** SO_SNDBUF in bytes; the kernel doubles it and caps it at net.core.wmem_max. */
+  setSendBufferSize(bytes: number): void {
+    this.setIntOption(SOL_SOCKET, SO_SNDBUF, bytes);
+  }
+
+  /** SO_PRIORITY, 0 to 6 without CAP_NET_ADMIN. Setting IP_TOS resets it. */
+  setPriority(priority: number): void {
+    this.setIntOption(SOL_SOCKET, SO_PRIORITY, priority);
+  }
+
+  /** SO_BINDTODEVICE: sends and receives on this interface alone. */
+  bindToDevice(interfaceName: string): void {
+    if (interfaceName.length > MAX_INTERFACE_NAME) {
+      throw new RangeError(
+        `an interface name has at most ${MAX_INTERFACE_NAME} characters: ${interfaceName}`,
+      );
+    }
+    this.setOption(SOL_SOCKET, SO_BINDTODEVICE, Buffer.from(`${interfaceName}\0`));
+  }
+
+  /** setsockopt(2) with the option's bytes. */
+  setOption(level: number, name: number, value: Uint8Array): void {
+    native().setOption(this.#live(), level, name, value);
+  }
+
+  /** setsockopt(2) with a C `int`. */
+  setIntOption(level: number, name: number, value: number): void {
+    this.setOption(level, name, int32(value));
+  }
+
+  /** getsockopt(2); `length` is at most 4096 bytes. */
+  getOption(level: number, name: number, length: number): Buffer {
+    return native().getOption(this.#live(), level, name, length);
+  }
+
+  protected bindTo(address: Uint8Array): void {
+    native().bind(this.#live(), address);
+    this.listen();
+  }
+
+  /** Sends now or throws: EAGAIN and ENOBUFS mean that the kernel's queue is full. */
+  protected sendTo(message: Uint8Array, address: Uint8Array): void {
+    native().send(this.#live(), message, address);
+  }
+
+  protected listen(): void {
+    native().watch(this.#live(), true);
+    this.#listening = true;
+    process.nextTick(() => {
+      if (this.#open) this.emit('listening');
+    });
+  }
+
+  /** Lets the kernel stamp each message when it takes it from the wire. */
+  protected stampReceived(): void {
+    this.setIntOption(SOL_SOCKET, SO_TIMESTAMPNS, 1);
+  }
+
+  #live(): SocketHandle {
+    if (!this.#open) throw new SocketClosedError();
+    return this.#handle;
+  }
+
+  #read(batches: number): void {
+    for (let batch = 0; batch < batches && this.#open; batch++) {
+      const { messages, empty, error } = native().receive(this.#handle, MAX_PER_TURN);
+      this.#queue.push(...messages);
+      this.#deliver();
+      if (error !== undefined && this.#open) this.emit('error', error);
+      if (empty || error !== undefined) return;
+    }
+  }
+
+  #deliver(): void {
+    for (let message = this.#queue.shift(); message !== undefined; message = this.#queue.shift()) {
+      this.emit('message', message.data, this.info(message));
+    }
+  }
+}
