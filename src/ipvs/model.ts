@@ -41,6 +41,8 @@ export interface Service {
   readonly timeoutSeconds: number;
   /** IPv4 netmask as text, or a prefix length as text for IPv6. */
   readonly netmask: string;
+  /** Persistence engine, such as `sip` (IPVS_SVC_ATTR_PE_NAME); absent without one. */
+  readonly persistenceEngine?: string;
   readonly destinations: readonly Destination[];
 }
 

@@ -1,0 +1,98 @@
+/** IPv4 and IPv6 addresses between text and network-order bytes. */
+
+export type AddressFamily = 'inet' | 'inet6';
+
+const IPV4_OCTETS = 4;
+const IPV6_GROUPS = 8;
+
+/** By the look of the text: a colon makes it IPv6. */
+export function familyOf(address: string): AddressFamily {
+  return address.includes(':') ? 'inet6' : 'inet';
+}
+
+function ipv4Bytes(text: string): Uint8Array | undefined {
+  const parts = text.split('.');
+  if (parts.length !== IPV4_OCTETS) return undefined;
+  const bytes = new Uint8Array(IPV4_OCTETS);
+  for (const [index, part] of parts.entries()) {
+    if (!/^(0|[1-9]\d{0,2})$/.test(part)) return undefined;
+    const value = Number(part);
+    if (value > 255) return undefined;
+    bytes[index] = value;
+  }
+  return bytes;
+}
+
+/** 16-bit groups of one side of `::`, the last one possibly dotted; undefined when malformed. */
+function ipv6Groups(text: string): number[] | undefined {
+  if (text === '') return [];
+  const groups: number[] = [];
+  const parts = text.split(':');
+  for (const [index, part] of parts.entries()) {
+    if (part.includes('.')) {
+      const tail = index === parts.length - 1 ? ipv4Bytes(part) : undefined;
+      if (tail === undefined) return undefined;
+      const view = new DataView(tail.buffer);
+      groups.push(view.getUint16(0), view.getUint16(2));
+    } else {
+      if (!/^[0-9a-fA-F]{1,4}$/.test(part)) return undefined;
+      groups.push(Number.parseInt(part, 16));
+    }
+  }
+  return groups;
+}
+
+function ipv6Bytes(text: string): Uint8Array | undefined {
+  const halves = text.split('::');
+  if (halves.length > 2) return undefined;
+  const head = ipv6Groups(halves[0] ?? '');
+  const tail = halves.length === 2 ? ipv6Groups(halves[1] ?? '') : [];
+  if (head === undefined || tail === undefined) return undefined;
+  const zeros = IPV6_GROUPS - head.length - tail.length;
+  if (halves.length === 2 ? zeros < 1 : zeros !== 0) return undefined;
+  const bytes = new Uint8Array(IPV6_GROUPS * 2);
+  const view = new DataView(bytes.buffer);
+  for (const [index, group] of head.entries()) view.setUint16(index * 2, group);
+  for (const [index, group] of tail.entries()) view.setUint16((head.length + zeros + index) * 2, group);
+  return bytes;
+}
+
+/** 4 or 16 bytes in network order; undefined when `text` is no address. Scope ids are not accepted. */
+export function addressBytes(text: string): Uint8Array | undefined {
+  return familyOf(text) === 'inet' ? ipv4Bytes(text) : ipv6Bytes(text);
+}
+
+/** The longest run of two or more zero groups, the first of equals (RFC 5952 section 4.2). */
+function longestZeroRun(groups: readonly number[]): { start: number; length: number } {
+  let best = { start: -1, length: 1 };
+  let start = -1;
+  for (const [index, group] of groups.entries()) {
+    if (group !== 0) {
+      start = -1;
+      continue;
+    }
+    if (start === -1) start = index;
+    if (index - start + 1 > best.length) best = { start, length: index - start + 1 };
+  }
+  return best;
+}
+
+/** Canonical text (RFC 5952) of the first 4 or 16 bytes. */
+export function addressText(family: AddressFamily, bytes: Uint8Array): string {
+  if (family === 'inet') return bytes.subarray(0, IPV4_OCTETS).join('.');
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const groups = Array.from({ length: IPV6_GROUPS }, (_, index) => view.getUint16(index * 2));
+  // RFC 5952 section 5, as inet_ntop(3): IPv4-mapped addresses keep their dotted tail.
+  if (groups.slice(0, 5).every((group) => group === 0) && groups[5] === 0xffff) {
+    return `::ffff:${bytes.subarray(12, 16).join('.')}`;
+  }
+  const hex = groups.map((group) => group.toString(16));
+  const run = longestZeroRun(groups);
+  if (run.start === -1) return hex.join(':');
+  return `${hex.slice(0, run.start).join(':')}::${hex.slice(run.start + run.length).join(':')}`;
+}
+
+/** `192.0.2.1:80` or `[2001:db8::1]:80`. */
+export function endpointText(address: string, port: number): string {
+  return familyOf(address) === 'inet6' ? `[${address}]:${port}` : `${address}:${port}`;
+}

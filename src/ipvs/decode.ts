@@ -1,0 +1,161 @@
+/**
+ * IPVS generic netlink answers: `struct genlmsghdr` and attributes, without the netlink header. Nothing from the wire
+ * is trusted: what cannot be read is a fault value.
+ */
+
+import type { AddressFamily } from './address.js';
+import { addressText } from './address.js';
+import type { Attributes, Decoded } from './attributes.js';
+import { attributesOf, decoding, fail, required, textOf, u32Of } from './attributes.js';
+import type { IpvsTimeouts } from './encode.js';
+import { FORWARDING_METHODS } from './encode.js';
+import type { DumpedDestination, DumpedService, ServiceKey, SyncDaemon } from './model.js';
+import {
+  AF_INET,
+  AF_INET6,
+  FORWARDING_MASK,
+  INET_ADDR_BYTES,
+  IP_VS_STATE,
+  IP_VS_SVC_F,
+  IPVS_CMD_ATTR,
+  IPVS_DAEMON_ATTR,
+  IPVS_DEST_ATTR,
+  IPVS_INFO_ATTR,
+  IPVS_SVC_ATTR,
+} from './uapi.js';
+
+/** `struct genlmsghdr`. */
+const GENL_HEADER_BYTES = 4;
+
+function nestOf(payload: Uint8Array, type: number, field: string): Attributes {
+  const outer = attributesOf(payload, GENL_HEADER_BYTES, 'message');
+  const nest = outer.get(type);
+  return nest === undefined ? fail('missing', field) : attributesOf(nest, 0, field);
+}
+
+function familyFrom(number: number, field: string): AddressFamily {
+  if (number === AF_INET) return 'inet';
+  if (number === AF_INET6) return 'inet6';
+  return fail('bad-value', field);
+}
+
+function inetAddressOf(attributes: Attributes, type: number, family: AddressFamily, field: string): string {
+  const view = required(attributes, type, INET_ADDR_BYTES, field);
+  return addressText(family, new Uint8Array(view.buffer, view.byteOffset, INET_ADDR_BYTES));
+}
+
+function keyOf(attributes: Attributes, family: AddressFamily): ServiceKey {
+  const fwmark = u32Of(attributes, IPVS_SVC_ATTR.FWMARK, 'IPVS_SVC_ATTR_FWMARK', 0);
+  if (fwmark !== 0) return { family, fwmark };
+  return {
+    family,
+    protocol: required(attributes, IPVS_SVC_ATTR.PROTOCOL, 2, 'IPVS_SVC_ATTR_PROTOCOL').getUint16(0, true),
+    address: inetAddressOf(attributes, IPVS_SVC_ATTR.ADDR, family, 'IPVS_SVC_ATTR_ADDR'),
+    port: required(attributes, IPVS_SVC_ATTR.PORT, 2, 'IPVS_SVC_ATTR_PORT').getUint16(0, false),
+  };
+}
+
+function netmaskOf(attributes: Attributes, family: AddressFamily): string {
+  const view = required(attributes, IPVS_SVC_ATTR.NETMASK, 4, 'IPVS_SVC_ATTR_NETMASK');
+  if (family === 'inet6') return String(view.getUint32(0, true));
+  return addressText('inet', new Uint8Array(view.buffer, view.byteOffset, 4));
+}
+
+/** A message of an IPVS_CMD_GET_SERVICE dump; its destinations come in dumps of their own. */
+export function decodeService(payload: Uint8Array): Decoded<DumpedService> {
+  return decoding(() => {
+    const attributes = nestOf(payload, IPVS_CMD_ATTR.SERVICE, 'IPVS_CMD_ATTR_SERVICE');
+    const af = required(attributes, IPVS_SVC_ATTR.AF, 2, 'IPVS_SVC_ATTR_AF').getUint16(0, true);
+    const family = familyFrom(af, 'IPVS_SVC_ATTR_AF');
+    const flags = required(attributes, IPVS_SVC_ATTR.FLAGS, 4, 'IPVS_SVC_ATTR_FLAGS').getUint32(0, true);
+    return {
+      key: keyOf(attributes, family),
+      scheduler: textOf(attributes, IPVS_SVC_ATTR.SCHED_NAME, 'IPVS_SVC_ATTR_SCHED_NAME'),
+      flags: (flags & ~IP_VS_SVC_F.HASHED) >>> 0,
+      timeoutSeconds: u32Of(attributes, IPVS_SVC_ATTR.TIMEOUT, 'IPVS_SVC_ATTR_TIMEOUT'),
+      netmask: netmaskOf(attributes, family),
+      ...(attributes.has(IPVS_SVC_ATTR.PE_NAME)
+        ? { persistenceEngine: textOf(attributes, IPVS_SVC_ATTR.PE_NAME, 'IPVS_SVC_ATTR_PE_NAME') }
+        : {}),
+      destinations: [],
+    };
+  });
+}
+
+/**
+ * A message of an IPVS_CMD_GET_DEST dump. `serviceFamily` counts where the kernel (before 3.18) names no address
+ * family of the destination's own.
+ */
+export function decodeDestination(
+  payload: Uint8Array,
+  serviceFamily: AddressFamily,
+): Decoded<DumpedDestination> {
+  return decoding(() => {
+    const attributes = nestOf(payload, IPVS_CMD_ATTR.DEST, 'IPVS_CMD_ATTR_DEST');
+    const family = attributes.has(IPVS_DEST_ATTR.ADDR_FAMILY)
+      ? familyFrom(
+          required(attributes, IPVS_DEST_ATTR.ADDR_FAMILY, 2, 'IPVS_DEST_ATTR_ADDR_FAMILY').getUint16(
+            0,
+            true,
+          ),
+          'IPVS_DEST_ATTR_ADDR_FAMILY',
+        )
+      : serviceFamily;
+    const method =
+      u32Of(attributes, IPVS_DEST_ATTR.FWD_METHOD, 'IPVS_DEST_ATTR_FWD_METHOD') & FORWARDING_MASK;
+    return {
+      address: inetAddressOf(attributes, IPVS_DEST_ATTR.ADDR, family, 'IPVS_DEST_ATTR_ADDR'),
+      port: required(attributes, IPVS_DEST_ATTR.PORT, 2, 'IPVS_DEST_ATTR_PORT').getUint16(0, false),
+      forwarding: FORWARDING_METHODS[method] ?? fail('bad-value', 'IPVS_DEST_ATTR_FWD_METHOD'),
+      weight: u32Of(attributes, IPVS_DEST_ATTR.WEIGHT, 'IPVS_DEST_ATTR_WEIGHT'),
+      upperThreshold: u32Of(attributes, IPVS_DEST_ATTR.U_THRESH, 'IPVS_DEST_ATTR_U_THRESH'),
+      lowerThreshold: u32Of(attributes, IPVS_DEST_ATTR.L_THRESH, 'IPVS_DEST_ATTR_L_THRESH'),
+      activeConnections: u32Of(attributes, IPVS_DEST_ATTR.ACTIVE_CONNS, 'IPVS_DEST_ATTR_ACTIVE_CONNS', 0),
+      inactiveConnections: u32Of(attributes, IPVS_DEST_ATTR.INACT_CONNS, 'IPVS_DEST_ATTR_INACT_CONNS', 0),
+      persistentConnections: u32Of(
+        attributes,
+        IPVS_DEST_ATTR.PERSIST_CONNS,
+        'IPVS_DEST_ATTR_PERSIST_CONNS',
+        0,
+      ),
+    };
+  });
+}
+
+/** A message of an IPVS_CMD_GET_DAEMON dump. */
+export function decodeDaemon(payload: Uint8Array): Decoded<SyncDaemon> {
+  return decoding(() => {
+    const attributes = nestOf(payload, IPVS_CMD_ATTR.DAEMON, 'IPVS_CMD_ATTR_DAEMON');
+    const number = u32Of(attributes, IPVS_DAEMON_ATTR.STATE, 'IPVS_DAEMON_ATTR_STATE');
+    const state = (['master', 'backup'] as const).find((name) => IP_VS_STATE[name] === number);
+    return {
+      state: state ?? fail('bad-value', 'IPVS_DAEMON_ATTR_STATE'),
+      interface: textOf(attributes, IPVS_DAEMON_ATTR.MCAST_IFN, 'IPVS_DAEMON_ATTR_MCAST_IFN'),
+      syncid: u32Of(attributes, IPVS_DAEMON_ATTR.SYNC_ID, 'IPVS_DAEMON_ATTR_SYNC_ID'),
+    };
+  });
+}
+
+/** The answer to IPVS_CMD_GET_INFO: the version as `1.2.1` (NVERSION) and the connection hash size. */
+export function decodeInfo(payload: Uint8Array): Decoded<{ version: string; connectionTableSize: number }> {
+  return decoding(() => {
+    const attributes = attributesOf(payload, GENL_HEADER_BYTES, 'message');
+    const code = u32Of(attributes, IPVS_INFO_ATTR.VERSION, 'IPVS_INFO_ATTR_VERSION');
+    return {
+      version: `${(code >>> 16) & 0xff}.${(code >>> 8) & 0xff}.${code & 0xff}`,
+      connectionTableSize: u32Of(attributes, IPVS_INFO_ATTR.CONN_TAB_SIZE, 'IPVS_INFO_ATTR_CONN_TAB_SIZE'),
+    };
+  });
+}
+
+/** The answer to IPVS_CMD_GET_CONFIG; a protocol that the kernel was built without has 0. */
+export function decodeConfig(payload: Uint8Array): Decoded<IpvsTimeouts> {
+  return decoding(() => {
+    const attributes = attributesOf(payload, GENL_HEADER_BYTES, 'message');
+    return {
+      tcpSeconds: u32Of(attributes, IPVS_CMD_ATTR.TIMEOUT_TCP, 'IPVS_CMD_ATTR_TIMEOUT_TCP', 0),
+      tcpFinSeconds: u32Of(attributes, IPVS_CMD_ATTR.TIMEOUT_TCP_FIN, 'IPVS_CMD_ATTR_TIMEOUT_TCP_FIN', 0),
+      udpSeconds: u32Of(attributes, IPVS_CMD_ATTR.TIMEOUT_UDP, 'IPVS_CMD_ATTR_TIMEOUT_UDP', 0),
+    };
+  });
+}
