@@ -23,14 +23,14 @@ function ipv4Bytes(text: string): Uint8Array | undefined {
   return bytes;
 }
 
-/** 16-bit groups of one side of `::`, the last one possibly dotted; undefined when malformed. */
-function ipv6Groups(text: string): number[] | undefined {
+/** 16-bit groups of one side of `::`, the address's last one possibly dotted; undefined when malformed. */
+function ipv6Groups(text: string, endsAddress: boolean): number[] | undefined {
   if (text === '') return [];
   const groups: number[] = [];
   const parts = text.split(':');
   for (const [index, part] of parts.entries()) {
     if (part.includes('.')) {
-      const tail = index === parts.length - 1 ? ipv4Bytes(part) : undefined;
+      const tail = endsAddress && index === parts.length - 1 ? ipv4Bytes(part) : undefined;
       if (tail === undefined) return undefined;
       const view = new DataView(tail.buffer);
       groups.push(view.getUint16(0), view.getUint16(2));
@@ -45,8 +45,8 @@ function ipv6Groups(text: string): number[] | undefined {
 function ipv6Bytes(text: string): Uint8Array | undefined {
   const halves = text.split('::');
   if (halves.length > 2) return undefined;
-  const head = ipv6Groups(halves[0] ?? '');
-  const tail = halves.length === 2 ? ipv6Groups(halves[1] ?? '') : [];
+  const head = ipv6Groups(halves[0] ?? '', halves.length === 1);
+  const tail = halves.length === 2 ? ipv6Groups(halves[1] ?? '', true) : [];
   if (head === undefined || tail === undefined) return undefined;
   const zeros = IPV6_GROUPS - head.length - tail.length;
   if (halves.length === 2 ? zeros < 1 : zeros !== 0) return undefined;

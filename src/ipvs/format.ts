@@ -1,0 +1,96 @@
+/** The table in the look of `ipvsadm -Ln` (ipvsadm 1.31), column for column. */
+import { addressBytes, endpointText } from './address.js';
+import type { DumpedDestination, DumpedService, ForwardingMethod, Service } from './model.js';
+import { destinationKeyText, schedulerFlagsText } from './plan.js';
+import { IP_VS_SVC_F, IPPROTO } from './uapi.js';
+
+const TITLE = [
+  'Prot LocalAddress:Port Scheduler Flags',
+  '  -> RemoteAddress:Port           Forward Weight ActiveConn InActConn',
+];
+
+const FORWARDING_NAMES: Readonly<Record<ForwardingMethod, string>> = {
+  masq: 'Masq',
+  local: 'Local',
+  tunnel: 'Tunnel',
+  droute: 'Route',
+  bypass: 'Bypass',
+};
+
+/** An unsigned 32-bit difference read as a signed number: `ipvsadm` sorts so, with 192.0.0.0 before 10.0.0.0. */
+const signedDifference = (left: number, right: number): number => (left - right) | 0;
+
+function compareAddresses(left: string, right: string): number {
+  const leftBytes = addressBytes(left);
+  const rightBytes = addressBytes(right);
+  if (leftBytes === undefined || rightBytes === undefined) return left < right ? -1 : Number(left > right);
+  if (leftBytes.length !== rightBytes.length) return leftBytes.length - rightBytes.length;
+  const leftView = new DataView(leftBytes.buffer);
+  const rightView = new DataView(rightBytes.buffer);
+  for (let at = 0; at < leftBytes.length; at += 4) {
+    const difference = signedDifference(leftView.getUint32(at), rightView.getUint32(at));
+    if (difference !== 0) return difference;
+  }
+  return 0;
+}
+
+/** By firewall mark (0 without one), family, protocol, address and port. */
+function compareServices(left: Service, right: Service): number {
+  const leftMark = 'fwmark' in left.key ? left.key.fwmark : 0;
+  const rightMark = 'fwmark' in right.key ? right.key.fwmark : 0;
+  if (leftMark !== rightMark) return signedDifference(leftMark, rightMark);
+  if (left.key.family !== right.key.family) return left.key.family === 'inet' ? -1 : 1;
+  if ('fwmark' in left.key || 'fwmark' in right.key) return 0;
+  if (left.key.protocol !== right.key.protocol) return left.key.protocol - right.key.protocol;
+  return compareAddresses(left.key.address, right.key.address) || left.key.port - right.key.port;
+}
+
+function compareDestinations(left: DumpedDestination, right: DumpedDestination): number {
+  return compareAddresses(left.address, right.address) || left.port - right.port;
+}
+
+function serviceName({ key }: Service): string {
+  if ('fwmark' in key) return `FWM  ${key.fwmark}${key.family === 'inet6' ? ' IPv6' : ''}`;
+  const protocol = key.protocol === IPPROTO.TCP ? 'TCP' : key.protocol === IPPROTO.UDP ? 'UDP' : 'SCTP';
+  return `${protocol.padEnd(4)} ${endpointText(key.address, key.port)}`;
+}
+
+function serviceLine(service: Service): string {
+  let line = `${serviceName(service)} ${service.scheduler}`;
+  const schedulerFlags = schedulerFlagsText(service);
+  if (schedulerFlags !== '') line += ` (${schedulerFlags})`;
+  if ((service.flags & IP_VS_SVC_F.PERSISTENT) !== 0) {
+    line += ` persistent ${service.timeoutSeconds}`;
+    if (service.netmask !== (service.key.family === 'inet6' ? '128' : '255.255.255.255')) {
+      line += ` mask ${service.netmask}`;
+    }
+    if (service.persistenceEngine !== undefined) line += ` pe ${service.persistenceEngine}`;
+  }
+  if ((service.flags & IP_VS_SVC_F.ONEPACKET) !== 0) line += ' ops';
+  return line;
+}
+
+/** The last columns are padded too, as there: a line ends in blanks. */
+function destinationLine(destination: DumpedDestination): string {
+  const endpoint = destinationKeyText(destination).padEnd(28);
+  const forwarding = FORWARDING_NAMES[destination.forwarding].padEnd(7);
+  const weight = String(destination.weight | 0).padEnd(6);
+  const active = String(destination.activeConnections).padEnd(10);
+  const inactive = String(destination.inactiveConnections).padEnd(10);
+  return `  -> ${endpoint} ${forwarding} ${weight} ${active} ${inactive}`;
+}
+
+/** The whole answer of `ipvsadm -Ln`, with a closing line break. */
+export function formatTable(
+  services: readonly DumpedService[],
+  info: { readonly version: string; readonly connectionTableSize: number },
+): string {
+  const lines = [`IP Virtual Server version ${info.version} (size=${info.connectionTableSize})`, ...TITLE];
+  for (const service of services.toSorted(compareServices)) {
+    lines.push(serviceLine(service));
+    for (const destination of service.destinations.toSorted(compareDestinations)) {
+      lines.push(destinationLine(destination));
+    }
+  }
+  return `${lines.join('\n')}\n`;
+}
