@@ -74,6 +74,8 @@ export interface HealthState {
   /** By `serverKey`; undefined: known, but without a check. */
   servers: Map<string, Target | undefined>;
   readonly inFlight: Map<number, Target>;
+  /** By address and port: when a probe that a reload made pointless has ended at the latest. */
+  readonly leftovers: Map<string, number>;
   due: DueQueue<Target>;
   nextProbe: number;
   /** Targets with verdict `unknown`. */
@@ -86,6 +88,7 @@ export function createHealth(virtualServers: readonly VirtualServer[], nowMs: nu
     targets: new Map(),
     servers: new Map(),
     inFlight: new Map(),
+    leftovers: new Map(),
     due: new DueQueue(),
     nextProbe: 1,
     unknown: 0,
@@ -166,7 +169,7 @@ function configure(state: HealthState, virtualServers: readonly VirtualServer[],
       state.servers.set(name, target);
     }
   }
-  settle(state);
+  settle(state, nowMs);
 }
 
 function newTarget(
@@ -190,10 +193,16 @@ function newTarget(
 }
 
 /** Rebuilds what is derived from the targets, and forgets probes of targets that are gone. */
-function settle(state: HealthState): void {
+function settle(state: HealthState, nowMs: number): void {
+  for (const [server, endMs] of state.leftovers) {
+    if (endMs <= nowMs) {
+      state.leftovers.delete(server);
+    }
+  }
   for (const [id, target] of state.inFlight) {
     if (state.targets.get(target.key) !== target) {
       state.inFlight.delete(id);
+      state.leftovers.set(endpoint(target), nowMs + target.check.timeoutMs);
     }
   }
   state.due = new DueQueue();
@@ -203,9 +212,14 @@ function settle(state: HealthState): void {
       state.unknown += 1;
     }
     if (target.probe === undefined) {
+      target.dueMs = Math.max(target.dueMs, state.leftovers.get(endpoint(target)) ?? 0);
       state.due.push(target);
     }
   }
+}
+
+function endpoint(target: Target): string {
+  return `${target.address} ${target.port}`;
 }
 
 function takeOutcome(
