@@ -18,8 +18,10 @@ export function parseDuration(text: string): number | undefined {
 /** The shortest exact text for a number of milliseconds. */
 export function formatDuration(milliseconds: number): string {
   for (const unit of ['h', 'm', 's']) {
-    const count = milliseconds / (UNIT_MS[unit] ?? 1);
-    if (count >= 1 && Number.isInteger(count * 100)) return `${count}${unit}`;
+    const unitMs = UNIT_MS[unit] ?? 1;
+    if (milliseconds >= unitMs && Number.isInteger((milliseconds * 100) / unitMs)) {
+      return `${milliseconds / unitMs}${unit}`;
+    }
   }
   return `${milliseconds}ms`;
 }

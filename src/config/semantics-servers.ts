@@ -1,10 +1,12 @@
 /** Checks across the values of virtual servers: see semantics.ts. */
-import { type Cursor, field, items, numberOf, textOf } from './cursor.js';
+import { type Cursor, field, fields, items, numberOf, textOf } from './cursor.js';
 import { formatDuration, parseDuration } from './duration.js';
 import { suggestion } from './nearest.js';
 import { addressOf, checkUnique, type Report } from './report.js';
 import { DEFAULT_CHECK_INTERVAL, DEFAULT_CHECK_TIMEOUT, DEFAULT_PROTOCOL } from './schema.js';
 import { quote } from './yaml.js';
+
+const CHECK_KEYS: ReadonlySet<string> = new Set(['interval', 'timeout', 'rise', 'fall']);
 
 export function checkVirtualServers(
   servers: readonly Cursor[],
@@ -112,8 +114,11 @@ function checkHealthCheck(check: Cursor | undefined, report: Report): void {
   if (check?.node.kind !== 'mapping') return;
   const tcp = field(check, 'tcp');
   const http = field(check, 'http');
-  if (tcp === undefined && http === undefined)
+  // An unknown key is told as such, and most likely is the kind, mistyped.
+  const hasUnknown = fields(check).some(({ key }) => !CHECK_KEYS.has(key));
+  if (tcp === undefined && http === undefined && !hasUnknown) {
     report(check, () => 'names no check: expected tcp: {} or http: {}');
+  }
   if (tcp !== undefined && http !== undefined) {
     const later = tcp.keyOffset > http.keyOffset ? tcp : http;
     report(
