@@ -1,0 +1,182 @@
+/** Starts the guardian process (native/guardian.c) and keeps it alive. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { Socket } from 'node:net';
+import type { Guardian, GuardianOrders } from '../runtime/ports.js';
+import { encodeDisarm, encodeOrders } from './guardian-orders.js';
+import { native, nativeFile } from './native.js';
+
+/** Exit status of a guardian that acted. */
+const EXIT_ACTED = 3;
+const ANSWER_TAKEN = 'R'.charCodeAt(0);
+const ANSWER_REFUSED = 'X'.charCodeAt(0);
+const ANSWER_ACTING = 'A'.charCodeAt(0);
+/** Descriptor of the pipe in the child. */
+const ORDERS_FD = 3;
+/** Starts of the process within SPAWN_WINDOW_MS; the next comes with the first `arm` after it. */
+const MAX_SPAWNS = 5;
+const SPAWN_WINDOW_MS = 60_000;
+/** Bytes of orders the guardian may leave unread before it counts as stuck. */
+const MAX_BACKLOG_BYTES = 4_194_304;
+
+/** The guardian process is not there, or refused its orders. */
+export class GuardianError extends Error {
+  override readonly name = 'GuardianError';
+  readonly code = 'ERR_GUARDIAN';
+}
+
+export interface GuardianOptions {
+  /**
+   * The guardian acted although this process lives (it had hung longer than the lease): the farewells are
+   * sent, so the owner has to count its addresses as lost. Called when the guardian reports it; a process that
+   * was frozen should also compare the time since its last `arm` with the lease before it sends anything.
+   */
+  readonly onActed?: () => void;
+  /** The guardian took the orders of an `arm`, or its replacement took the last ones. */
+  readonly onArmed?: () => void;
+  /** Something is wrong with the guardian; the daemon goes on, unguarded for a while. */
+  readonly onError?: (error: Error) => void;
+}
+
+/** A guardian with the id of its process, for logs and tests. */
+export interface GuardianProcess extends Guardian {
+  readonly pid: number | undefined;
+}
+
+interface Running {
+  readonly child: ChildProcess;
+  readonly link: Socket;
+  acted: boolean;
+}
+
+class NativeGuardian implements GuardianProcess {
+  readonly #options: GuardianOptions;
+  #running: Running | undefined;
+  #lastOrders: Buffer | undefined;
+  #disarmed = false;
+  #spawnedAtMs: number[] = [];
+
+  constructor(options: GuardianOptions) {
+    this.#options = options;
+    this.#spawn();
+  }
+
+  get pid(): number | undefined {
+    return this.#running?.child.pid;
+  }
+
+  arm(orders: GuardianOrders): void {
+    const bytes = encodeOrders(orders, indexLookup());
+    this.#disarmed = false;
+    this.#lastOrders = bytes;
+    if (this.#running === undefined) this.#spawn();
+    else this.#write(this.#running, bytes);
+  }
+
+  disarm(): void {
+    this.#disarmed = true;
+    this.#lastOrders = undefined;
+    const running = this.#running;
+    this.#running = undefined;
+    running?.link.end(encodeDisarm());
+  }
+
+  #spawn(): void {
+    const now = performance.now();
+    this.#spawnedAtMs = this.#spawnedAtMs.filter((at) => at > now - SPAWN_WINDOW_MS);
+    if (this.#spawnedAtMs.length >= MAX_SPAWNS) {
+      this.#fail(`ended ${MAX_SPAWNS} times within ${SPAWN_WINDOW_MS / 1000} s and is not started for now`);
+      return;
+    }
+    this.#spawnedAtMs.push(now);
+    // A session of its own (setsid): a Ctrl-C in the daemon's terminal does not reach it.
+    const child = spawn(nativeFile('guardian'), [], {
+      detached: true,
+      cwd: '/',
+      env: {},
+      stdio: ['ignore', 'ignore', 'inherit', 'pipe'],
+    });
+    const link = child.stdio[ORDERS_FD];
+    child.once('error', (cause) => this.#fail(`cannot be started: ${cause.message}`, cause));
+    if (child.pid === undefined || !(link instanceof Socket)) return;
+    const running: Running = { child, link, acted: false };
+    this.#running = running;
+    child.once('exit', (code, signal) => this.#exited(running, code, signal));
+    link.on('data', (answers: Buffer) => this.#answered(running, answers));
+    // EPIPE and ECONNRESET: the exit tells more.
+    link.on('error', () => {});
+    child.unref();
+    link.unref();
+    if (this.#lastOrders !== undefined) this.#write(running, this.#lastOrders);
+  }
+
+  #write(running: Running, bytes: Buffer): void {
+    if (running.link.writableLength > MAX_BACKLOG_BYTES) {
+      this.#fail('does not read its orders and is replaced');
+      running.child.kill('SIGKILL');
+      return;
+    }
+    running.link.write(bytes);
+  }
+
+  #answered(running: Running, answers: Buffer): void {
+    for (const answer of answers) {
+      if (answer === ANSWER_ACTING) this.#acted(running);
+      else if (answer === ANSWER_REFUSED) this.#fail('refused its orders as malformed');
+      else if (answer === ANSWER_TAKEN && running === this.#running) this.#options.onArmed?.();
+    }
+  }
+
+  /** This process lives, so the addresses are its own affair again: it releases the guardian. */
+  #acted(running: Running): void {
+    if (running.acted) return;
+    running.acted = true;
+    running.link.end(encodeDisarm());
+    // The orders of the time before do not hold for the successor of this guardian.
+    this.#lastOrders = undefined;
+    if (running === this.#running) {
+      this.#running = undefined;
+      if (!this.#disarmed) this.#spawn();
+    }
+    this.#options.onActed?.();
+  }
+
+  #exited(running: Running, code: number | null, signal: NodeJS.Signals | null): void {
+    if (code === EXIT_ACTED) this.#acted(running);
+    if (running !== this.#running) return;
+    this.#running = undefined;
+    this.#fail(`ended with ${signal ?? `status ${code}`} and is started again`);
+    this.#spawn();
+  }
+
+  #fail(words: string, cause?: Error): void {
+    this.#options.onError?.(new GuardianError(`the guardian ${words}`, { cause }));
+  }
+}
+
+/** Interface indexes, each asked for once. */
+function indexLookup(): (name: string) => number | undefined {
+  const known = new Map<string, number | undefined>();
+  return (name) => {
+    if (!known.has(name)) known.set(name, currentIndex(name));
+    return known.get(name);
+  };
+}
+
+function currentIndex(name: string): number | undefined {
+  try {
+    return native().interfaceInfo(name).index;
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENODEV') return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Starts the guardian; it does nothing until it is armed. It outlives this process if that dies, and does not
+ * keep it alive. `arm` throws GuardianOrdersError for orders beyond its limits.
+ *
+ * @throws {NativePartError} when it is not compiled
+ */
+export function startGuardian(options: GuardianOptions = {}): GuardianProcess {
+  return new NativeGuardian(options);
+}
