@@ -1,0 +1,22 @@
+/** Timer arithmetic of RFC 9568 section 6.1, in milliseconds. */
+
+/** Skew_Time = ((256 - priority) * Active_Adver_Interval) / 256. */
+export function skewTimeMs(priority: number, activeAdverIntervalMs: number): number {
+  return ((256 - priority) * activeAdverIntervalMs) / 256;
+}
+
+/** Active_Down_Interval (Master_Down_Interval) = 3 * Active_Adver_Interval + Skew_Time. */
+export function masterDownIntervalMs(priority: number, activeAdverIntervalMs: number): number {
+  return 3 * activeAdverIntervalMs + skewTimeMs(priority, activeAdverIntervalMs);
+}
+
+/** Slack for a successor that is slow to speak. */
+const SUCCESSOR_SLACK_MS = 250;
+
+/**
+ * How long a master that said farewell waits for its successor. A backup speaks Skew_Time after a
+ * priority-0 advertisement, which is less than one interval whatever its priority.
+ */
+export function handOverHoldMs(advertisementIntervalMs: number): number {
+  return advertisementIntervalMs + SUCCESSOR_SLACK_MS;
+}
