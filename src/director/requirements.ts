@@ -1,0 +1,51 @@
+/** What a configuration asks of the kernel besides addresses and the IPVS table. Pure. */
+import type { DirectorConfig } from '../config/model.js';
+import type { SyncDaemon } from '../ipvs/model.js';
+
+/**
+ * A connection is sent to the peer with its second packet and then every 50th: a TCP connection that is
+ * idle since its handshake has had two. The kernel's own `3 50` loses it in a failover.
+ */
+const SYNC_THRESHOLD = '2 50';
+
+/** Interface names in sysctl keys: sysctl(8) writes the dot of `eth0.100` as a slash. */
+function keyOfInterface(name: string): string {
+  return name.replaceAll('.', '/');
+}
+
+/** Sysctls by dotted key with the values the director needs, in the order in which they are to be set. */
+export function requiredSysctls(config: DirectorConfig): ReadonlyMap<string, string> {
+  const wanted = new Map<string, string>();
+  const methods = new Set(config.virtualServers.map((server) => server.forwarding));
+  // Real servers answer through the director, so it has to route.
+  if (methods.has('nat')) wanted.set('net.ipv4.ip_forward', '1');
+  if (methods.has('nat') || methods.has('dr')) {
+    // A redirect would tell real servers or clients the way around the director. The kernel ORs `all` with
+    // the interface's own value, so both have to be off.
+    const interfaces = config.instances.flatMap((instance) => [
+      instance.interface,
+      ...instance.addresses.map((address) => address.interface),
+    ]);
+    for (const name of ['all', ...new Set(interfaces)]) {
+      wanted.set(`net.ipv4.conf.${keyOfInterface(name)}.send_redirects`, '0');
+    }
+  }
+  if (config.connectionSync !== undefined) {
+    wanted.set('net.ipv4.vs.sync_version', '1');
+    wanted.set('net.ipv4.vs.sync_threshold', SYNC_THRESHOLD);
+  }
+  return wanted;
+}
+
+/**
+ * Both kernel sync daemons run on both directors all the time: the sender has nothing to say while no packet
+ * is forwarded, and a failover then needs no switch during which messages would be lost.
+ */
+export function requiredSyncDaemons(config: DirectorConfig): readonly SyncDaemon[] {
+  if (config.connectionSync === undefined) return [];
+  const { interface: name, id } = config.connectionSync;
+  return [
+    { state: 'master', interface: name, syncid: id },
+    { state: 'backup', interface: name, syncid: id },
+  ];
+}

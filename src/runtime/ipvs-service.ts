@@ -1,0 +1,185 @@
+/** Keeps the kernel's IPVS table, sync daemons and health verdicts as the configuration wants them. */
+import type { DirectorConfig, VirtualServer } from '../config/model.js';
+import { requiredSyncDaemons } from '../director/requirements.js';
+import { desiredServices } from '../ipvs/desired.js';
+import type { SyncDaemon } from '../ipvs/model.js';
+import { describeOp, plan, serviceKeyText } from '../ipvs/plan.js';
+import type { VrrpState } from '../vrrp/group-types.js';
+import { HealthRunner } from './health-runner.js';
+import type { Clock, Ipvs, Log, OpResult, Prober } from './ports.js';
+import type { VirtualServerStatus } from './status.js';
+
+export interface IpvsServicePorts {
+  readonly clock: Clock;
+  readonly ipvs: Ipvs;
+  readonly prober: Prober;
+  readonly log: Log;
+  role(instance: string): VrrpState | undefined;
+  /** Saves which virtual servers are ours, before the kernel has them. */
+  saveOwned(keys: readonly string[]): Promise<void>;
+}
+
+/** Somebody else may change the table: it is compared this often even when nothing happens here. */
+const REFRESH_MS = 30_000;
+const RETRY_MS = 2000;
+
+export class IpvsService {
+  readonly #ports: IpvsServicePorts;
+  readonly #health: HealthRunner;
+  #config: DirectorConfig;
+  #owned: Set<string>;
+  #work: Promise<void> = Promise.resolve();
+  #scheduled = false;
+  #closed = false;
+  #lastError = '';
+  #cancelRefresh: () => void = () => {};
+  #startedDaemons: readonly SyncDaemon[] = [];
+
+  constructor(config: DirectorConfig, owned: readonly string[], ports: IpvsServicePorts) {
+    this.#config = config;
+    this.#owned = new Set(owned);
+    this.#ports = ports;
+    this.#health = new HealthRunner(config.virtualServers, {
+      clock: ports.clock,
+      prober: ports.prober,
+      log: ports.log,
+      onVerdict: () => this.refresh(),
+    });
+  }
+
+  /** Resolves when the kernel has the table and the sync daemons for the first time. */
+  async start(): Promise<void> {
+    await this.#reconcileDaemons();
+    this.refresh();
+    await this.#work;
+  }
+
+  async reconfigure(config: DirectorConfig): Promise<void> {
+    this.#config = config;
+    this.#health.configure(config.virtualServers);
+    await this.#reconcileDaemons();
+    this.refresh();
+    await this.#work;
+  }
+
+  /** Compares the kernel with what is wanted, soon; calls in between are one. */
+  refresh(): void {
+    if (this.#scheduled || this.#closed) return;
+    this.#scheduled = true;
+    this.#work = this.#work.then(async () => {
+      this.#scheduled = false;
+      if (!this.#closed) await this.#reconcile();
+    });
+  }
+
+  /** Takes everything of ours out of the kernel. */
+  async stop(): Promise<void> {
+    this.#closed = true;
+    this.#health.close();
+    this.#cancelRefresh();
+    await this.#work;
+    const actual = await this.#ports.ipvs.dump();
+    const ops = plan([], actual, { ownedKeys: this.#owned, prune: true });
+    this.#report(await this.#ports.ipvs.apply(ops));
+    for (const { state, syncid, interface: name } of this.#startedDaemons) {
+      await this.#ports.ipvs.stopSyncDaemon(state, syncid, name);
+    }
+    await this.#ports.saveOwned([]);
+  }
+
+  status(): readonly VirtualServerStatus[] {
+    return this.#config.virtualServers.map((server) => ({
+      name: server.name,
+      address: server.address,
+      port: server.port,
+      protocol: server.protocol,
+      scheduler: server.scheduler,
+      forwarding: server.forwarding,
+      real_servers: server.realServers.map(({ address, port, weight }) => ({
+        address,
+        port,
+        weight,
+        ...this.#health.of(server.name, { address, port }),
+      })),
+    }));
+  }
+
+  /** Kernel sync daemons that run for us. */
+  get syncDaemons(): readonly SyncDaemon[] {
+    return this.#startedDaemons;
+  }
+
+  /** Virtual servers that this director is to have in its table now. */
+  #active(): readonly VirtualServer[] {
+    return this.#config.virtualServers.filter(
+      ({ vrrpInstance }) => vrrpInstance === undefined || this.#ports.role(vrrpInstance) === 'master',
+    );
+  }
+
+  async #reconcile(): Promise<void> {
+    this.#cancelRefresh();
+    let delayMs = REFRESH_MS;
+    try {
+      const desired = desiredServices(this.#active(), (name, server) => this.#health.serves(name, server));
+      const keys = desired.map((service) => serviceKeyText(service.key));
+      const actual = await this.#ports.ipvs.dump();
+      const prune = this.#health.firstVerdictsIn;
+      const ops = plan(desired, actual, { ownedKeys: this.#owned, prune });
+      // Known as ours before they are in the kernel: a crash in between must not make them a stranger's.
+      await this.#own([...new Set([...this.#owned, ...keys])]);
+      const results = await this.#ports.ipvs.apply(ops);
+      if (this.#report(results)) delayMs = RETRY_MS;
+      else if (prune) await this.#own(keys);
+    } catch (error) {
+      this.#ports.log.error({ err: error }, 'the IPVS table could not be compared');
+      delayMs = RETRY_MS;
+    }
+    const { clock } = this.#ports;
+    if (!this.#closed) this.#cancelRefresh = clock.at(clock.nowMs() + delayMs, () => this.refresh());
+  }
+
+  async #own(keys: readonly string[]): Promise<void> {
+    if (keys.length === this.#owned.size && keys.every((key) => this.#owned.has(key))) return;
+    this.#owned = new Set(keys);
+    await this.#ports.saveOwned(keys);
+  }
+
+  /** Logs what was done and what failed; says whether anything failed. A failure that repeats is told once. */
+  #report(results: readonly OpResult[]): boolean {
+    const { log } = this.#ports;
+    let failed = '';
+    for (const { op, error } of results) {
+      if (error === undefined) log.debug({ event: 'ipvs', op: op.op }, describeOp(op));
+      else failed += `${describeOp(op)}: ${error.message}\n`;
+    }
+    if (failed !== '' && failed !== this.#lastError) {
+      log.error(
+        { event: 'ipvs', failed: failed.trimEnd().split('\n') },
+        'the kernel refused changes of the IPVS table',
+      );
+    }
+    this.#lastError = failed;
+    return failed !== '';
+  }
+
+  async #reconcileDaemons(): Promise<void> {
+    const { ipvs, log } = this.#ports;
+    const wanted = requiredSyncDaemons(this.#config);
+    if (wanted.length === 0 && this.#startedDaemons.length === 0) return;
+    const same = (a: SyncDaemon, b: SyncDaemon) =>
+      a.state === b.state && a.interface === b.interface && a.syncid === b.syncid;
+    for (const running of await ipvs.syncDaemons()) {
+      if (wanted.some((daemon) => same(daemon, running))) continue;
+      const ours = this.#startedDaemons.some((daemon) => same(daemon, running));
+      const inTheWay = wanted.some((daemon) => daemon.state === running.state);
+      if (!ours && !inTheWay) continue;
+      if (!ours) log.warn({ daemon: running }, 'replacing a sync daemon that runs with other settings');
+      await ipvs.stopSyncDaemon(running.state, running.syncid, running.interface);
+    }
+    const running = await ipvs.syncDaemons();
+    for (const daemon of wanted) {
+      if (!running.some((other) => same(daemon, other))) await ipvs.startSyncDaemon(daemon);
+    }
+    this.#startedDaemons = wanted;
+  }
+}
