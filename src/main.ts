@@ -1,10 +1,14 @@
 #!/usr/bin/env node
 /** The entry: finds the command, runs it, turns errors into one clear sentence and an exit status. */
-import { type Command, OperationalError, UsageError } from './cli/command.js';
+import { type Command, UsageError } from './cli/command.js';
 
 /** Loaded one at a time, so that `check` does not pay for the daemon. */
 const COMMANDS: Record<string, () => Promise<Command>> = {
+  run: async () => (await import('./cli/run.js')).command,
   check: async () => (await import('./cli/check.js')).command,
+  plan: async () => (await import('./cli/plan.js')).command,
+  status: async () => (await import('./cli/status.js')).command,
+  list: async () => (await import('./cli/list.js')).command,
 };
 
 const ORDER = Object.keys(COMMANDS);
@@ -44,16 +48,19 @@ async function main(argv: readonly string[]): Promise<number> {
   return command.run(rest);
 }
 
+/** Errors that were foreseen carry a `code`; anything else is a broken invariant and crashes with its stack. */
+function exitStatusOf(error: unknown): number {
+  if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string') throw error;
+  if (error instanceof UsageError || error.code.startsWith('ERR_PARSE_ARGS')) {
+    process.stderr.write(`director: ${error.message}\nTry 'director --help'.\n`);
+    return 2;
+  }
+  process.stderr.write(`director: ${error.message}\n`);
+  return 1;
+}
+
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
-  if (error instanceof UsageError || (error instanceof TypeError && 'code' in error)) {
-    process.stderr.write(`director: ${error.message}\nTry 'director --help'.\n`);
-    process.exitCode = 2;
-  } else if (error instanceof OperationalError) {
-    process.stderr.write(`director: ${error.message}\n`);
-    process.exitCode = 1;
-  } else {
-    throw error;
-  }
+  process.exitCode = exitStatusOf(error);
 }

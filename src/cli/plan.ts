@@ -1,0 +1,81 @@
+import { parseArgs } from 'node:util';
+import type { DirectorConfig } from '../config/model.js';
+import { type Change, type Present, preview } from '../director/preview.js';
+import { requiredSysctls } from '../director/requirements.js';
+import { fetchStatus, NoDirectorError } from '../io/control-client.js';
+import { openIpvs } from '../io/ipvs.js';
+import { openStateFile } from '../io/state-file.js';
+import { openSysctls } from '../io/sysctls.js';
+import type { DirectorStatus } from '../runtime/status.js';
+import type { Command } from './command.js';
+import { CONFIG_OPTIONS, CONFIG_OPTIONS_USAGE, EXIT_CONFIG, loadConfig } from './load-config.js';
+import { RUNTIME_OPTIONS, RUNTIME_OPTIONS_USAGE } from './runtime-dir.js';
+
+const USAGE = `Usage: director plan [OPTIONS]
+
+Compares the configuration with the kernel and shows what a start or a reload would change, one line a change,
+most of them as the ipvsadm command that does the same. Changes nothing. With a running director its health
+verdicts count; without one all real servers count as healthy.
+
+${CONFIG_OPTIONS_USAGE}${RUNTIME_OPTIONS_USAGE}`;
+
+async function runningStatus(runtimeDirectory: string): Promise<DirectorStatus | undefined> {
+  try {
+    return await fetchStatus(runtimeDirectory);
+  } catch (error) {
+    if (error instanceof NoDirectorError) return undefined;
+    throw error;
+  }
+}
+
+async function present(config: DirectorConfig, runtimeDirectory: string): Promise<Present> {
+  const status = await runningStatus(runtimeDirectory);
+  const state = await openStateFile(runtimeDirectory).load();
+  const sysctls = openSysctls();
+  const values = new Map<string, string | undefined>();
+  const table: { services: Present['services']; daemons: Present['daemons'] } = { services: [], daemons: [] };
+  if (
+    config.virtualServers.length > 0 ||
+    config.connectionSync !== undefined ||
+    state.ownedServices.length > 0
+  ) {
+    const ipvs = await openIpvs();
+    try {
+      table.services = await ipvs.dump();
+      table.daemons = await ipvs.syncDaemons();
+    } finally {
+      ipvs.close();
+    }
+  }
+  for (const key of requiredSysctls(config).keys()) values.set(key, await sysctls.read(key));
+  return {
+    ...table,
+    owned: new Set(state.ownedServices),
+    sysctls: values,
+    instances: status?.instances,
+    serves: (name, { address, port }) => {
+      const server = status?.virtual_servers.find((candidate) => candidate.name === name);
+      const real = server?.real_servers.find((r) => r.address === address && r.port === port);
+      return real?.health !== 'down';
+    },
+  };
+}
+
+function text(changes: readonly Change[]): string {
+  if (changes.length === 0) return 'nothing to change: the kernel is as the configuration wants it\n';
+  return changes.map((change) => `${change.text}\n`).join('');
+}
+
+export const command: Command = {
+  name: 'plan',
+  summary: 'what a start or reload would change in the kernel',
+  usage: USAGE,
+  async run(argv) {
+    const { values } = parseArgs({ args: [...argv], options: { ...CONFIG_OPTIONS, ...RUNTIME_OPTIONS } });
+    const config = await loadConfig(values);
+    if (config === undefined) return EXIT_CONFIG;
+    const changes = preview(config, requiredSysctls(config), await present(config, values['runtime-dir']));
+    process.stdout.write(values.json ? `${JSON.stringify({ changes }, null, 2)}\n` : text(changes));
+    return 0;
+  },
+};

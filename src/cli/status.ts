@@ -1,0 +1,96 @@
+import { parseArgs } from 'node:util';
+import { fetchStatus, NoDirectorError } from '../io/control-client.js';
+import type { DirectorStatus } from '../runtime/status.js';
+import { type Command, OperationalError } from './command.js';
+import { RUNTIME_OPTIONS, RUNTIME_OPTIONS_USAGE } from './runtime-dir.js';
+
+const USAGE = `Usage: director status [OPTIONS]
+
+Shows what the running director does: roles, addresses, real servers and their health.
+
+${RUNTIME_OPTIONS_USAGE}  --json              the answer as JSON
+`;
+
+/** Pads every column of `rows` to its widest cell. */
+function table(rows: readonly (readonly string[])[], indent = '  '): string {
+  const widths = rows.reduce<number[]>(
+    (all, row) => row.map((cell, i) => Math.max(all[i] ?? 0, cell.length)),
+    [],
+  );
+  return rows
+    .map((row) => `${indent}${row.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join('  ')}`.trimEnd())
+    .join('\n');
+}
+
+function duration(seconds: number): string {
+  if (seconds < 120) return `${seconds}s`;
+  if (seconds < 7200) return `${Math.floor(seconds / 60)}m`;
+  if (seconds < 172_800) return `${Math.floor(seconds / 3600)}h`;
+  return `${Math.floor(seconds / 86_400)}d`;
+}
+
+/** The whole status for a person. */
+export function formatStatus(status: DirectorStatus): string {
+  const parts = [`director ${status.director}, started ${status.started}`];
+  if (status.instances.length > 0) {
+    const head = ['INSTANCE', 'STATE', 'SINCE', 'PRIORITY', 'VRID', 'INTERFACE', 'MASTER', 'ADDRESSES'];
+    const rows = status.instances.map((i) => [
+      i.name,
+      i.state,
+      duration(i.since_s),
+      String(i.priority),
+      String(i.virtual_router_id),
+      i.interface,
+      i.master ?? '-',
+      i.addresses.join(' '),
+    ]);
+    parts.push(table([head, ...rows]));
+  }
+  if (status.virtual_servers.length > 0) {
+    const rows = status.virtual_servers.flatMap((server) => [
+      [
+        server.name,
+        `${server.protocol} ${server.address}:${server.port}`,
+        `${server.scheduler} ${server.forwarding}`,
+        '',
+        '',
+      ],
+      ...server.real_servers.map((real) => [
+        '',
+        `-> ${real.address}:${real.port}`,
+        `weight ${real.weight}`,
+        real.health,
+        real.reason ?? '',
+      ]),
+    ]);
+    parts.push(table([['SERVER', 'ADDRESS', 'SCHEDULING', 'HEALTH', 'REASON'], ...rows]));
+  }
+  const sync = status.connection_sync;
+  if (sync !== null) {
+    parts.push(
+      `  connection sync on ${sync.interface}, syncid ${sync.id}: ${sync.daemons.join(' and ') || 'not running'}`,
+    );
+  }
+  return `${parts.join('\n\n')}\n`;
+}
+
+export const command: Command = {
+  name: 'status',
+  summary: 'what the running director does',
+  usage: USAGE,
+  async run(argv) {
+    const { values } = parseArgs({
+      args: [...argv],
+      options: { ...RUNTIME_OPTIONS, json: { type: 'boolean', default: false } },
+    });
+    try {
+      const status = await fetchStatus(values['runtime-dir']);
+      process.stdout.write(values.json ? `${JSON.stringify(status, null, 2)}\n` : formatStatus(status));
+      return 0;
+    } catch (error) {
+      if (error instanceof NoDirectorError)
+        throw new OperationalError(error.code, error.message, { cause: error });
+      throw error;
+    }
+  },
+};

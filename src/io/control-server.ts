@@ -1,0 +1,92 @@
+/** The daemon's unix socket: HTTP that only root can reach. */
+import { chmodSync, mkdirSync, rmSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+
+/** Reads of the status under way at a time; a further client is turned away. */
+const MAX_CLIENTS = 32;
+
+export class ControlSocketError extends Error {
+  readonly code = 'ERR_CONTROL_SOCKET';
+}
+
+export interface ControlServer {
+  close(): Promise<void>;
+}
+
+export function controlSocketPath(runtimeDirectory: string): string {
+  return join(runtimeDirectory, 'director.sock');
+}
+
+/** Whether a daemon answers there. */
+function isAlive(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path);
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once('error', () => resolve(false));
+  });
+}
+
+function listen(server: Server, path: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(path, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+}
+
+/**
+ * Serves `GET /status`. The directory is made for root alone (0700), the socket likewise (0600).
+ * @throws ControlSocketError when a daemon answers there already or the place cannot be used.
+ */
+export async function openControlServer(
+  runtimeDirectory: string,
+  answers: Readonly<Record<string, () => unknown>>,
+): Promise<ControlServer> {
+  const path = controlSocketPath(runtimeDirectory);
+  try {
+    mkdirSync(runtimeDirectory, { recursive: true, mode: 0o700 });
+  } catch (cause) {
+    throw new ControlSocketError(
+      `cannot make ${runtimeDirectory}: ${cause instanceof Error ? cause.message : ''}`,
+      { cause },
+    );
+  }
+  if (await isAlive(path)) {
+    throw new ControlSocketError(`a director runs already: it answers on ${path}`);
+  }
+  rmSync(path, { force: true });
+  const server = createServer((request, response) => {
+    const path = request.url ?? '';
+    const answer = request.method === 'GET' && Object.hasOwn(answers, path) ? answers[path] : undefined;
+    response.statusCode = answer === undefined ? 404 : 200;
+    response.setHeader('content-type', 'application/json');
+    response.end(`${JSON.stringify(answer === undefined ? { error: 'not found' } : answer())}\n`);
+  });
+  server.maxConnections = MAX_CLIENTS;
+  try {
+    await listen(server, path);
+    chmodSync(path, 0o600);
+  } catch (cause) {
+    throw new ControlSocketError(`cannot listen on ${path}: ${cause instanceof Error ? cause.message : ''}`, {
+      cause,
+    });
+  }
+  server.unref();
+  return {
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => {
+          rmSync(path, { force: true });
+          resolve();
+        });
+        server.closeAllConnections();
+      }),
+  };
+}

@@ -1,0 +1,39 @@
+/** The log: JSON lines for a service, readable lines for a person at a terminal. */
+import { type Logger, pino } from 'pino';
+import { build as prettyStream } from 'pino-pretty';
+
+export type LogFormat = 'json' | 'pretty';
+
+export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+export interface LogOptions {
+  readonly format: LogFormat;
+  readonly level: LogLevel;
+  /** This director's name: on every line. */
+  readonly director: string;
+}
+
+export interface OpenLog {
+  readonly log: Logger;
+  /** Writes out what is buffered. */
+  flush(): void;
+}
+
+/** Writes to standard output. JSON lines carry `time` in epoch milliseconds. */
+export function openLog({ format, level, director }: LogOptions): OpenLog {
+  const options = { level, base: { director } };
+  if (format === 'pretty') {
+    const stream = prettyStream({
+      sync: true,
+      colorize: process.stdout.isTTY,
+      ignore: 'pid,hostname,director,event',
+      translateTime: 'SYS:HH:MM:ss.l',
+      hideObject: level !== 'debug',
+    });
+    return { log: pino(options, stream), flush: () => {} };
+  }
+  // Not synchronous: a reader that stands still must not stop the daemon's clock.
+  const destination = pino.destination({ dest: 1, sync: false, minLength: 0 });
+  return { log: pino(options, destination), flush: () => destination.flushSync() };
+}
