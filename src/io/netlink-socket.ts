@@ -1,10 +1,11 @@
 /**
  * `RawNetlinkSocket` of the `netlink` package with its sharp edges covered:
  *
- * - An exception that leaves a native callback ends the process, so nothing thrown by a listener gets there.
+ * - An exception that leaves a native callback aborts the process, so nothing thrown by a listener gets there.
  * - Closing the socket inside a native callback uses a freed watcher, so closing waits for the next turn.
- * - When the receive buffer overflows, the kernel raises POLLERR, libuv answers that with EBADF, and the package
- *   closes the socket for good. The owner is told once (`onBroken`) and opens a new one.
+ * - When the receive buffer overflows, the kernel raises POLLERR, and version 0.3.0 aborts the process while it makes
+ *   the error for it. So this socket carries requests alone, and the caller keeps what can come in answer below
+ *   `receiveBufferBytes`; events are for NetlinkEventSocket.
  */
 import { RawNetlinkSocket } from 'netlink/dist/raw.js';
 
@@ -16,14 +17,14 @@ export const DATAGRAM_BYTES = 32 * 1024;
 
 export interface NetlinkSocketEvents {
   onDatagram(datagram: Uint8Array): void;
-  /** The socket is closed and messages were lost. Called at most once. */
+  /** An error that belongs to no call; the socket is closed. Called at most once. */
   onBroken(cause: Error): void;
 }
 
 export interface NetlinkSocket {
   send(bytes: Uint8Array, onError: (error: Error) => void): void;
-  /** Joins a multicast group by its number (not a mask). */
-  join(group: number): void;
+  /** SO_RCVBUF as the kernel granted it, with its own overhead counted in. */
+  readonly receiveBufferBytes: number;
   close(): void;
 }
 
@@ -42,15 +43,11 @@ function guarded(action: () => void): void {
  * Opens and binds a netlink socket of `protocol` (NETLINK_ROUTE 0, NETLINK_GENERIC 16).
  * Throws with `code` when the kernel refuses.
  */
-export function openNetlinkSocket(
-  protocol: number,
-  events: NetlinkSocketEvents,
-  receiveBufferBytes = RECEIVE_BUFFER_BYTES,
-): NetlinkSocket {
+export function openNetlinkSocket(protocol: number, events: NetlinkSocketEvents): NetlinkSocket {
   const raw = new RawNetlinkSocket(protocol, {
     messagePeeking: false,
     msgBufferSize: DATAGRAM_BYTES,
-    recvBufferSize: receiveBufferBytes,
+    recvBufferSize: RECEIVE_BUFFER_BYTES,
     sendBufferSize: SEND_BUFFER_BYTES,
   });
   let open = true;
@@ -82,7 +79,7 @@ export function openNetlinkSocket(
         }
       });
     },
-    join: (group) => raw.addMembership(group),
+    receiveBufferBytes: raw.getRecvBufferSize(),
     close,
   };
 }

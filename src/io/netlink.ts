@@ -4,6 +4,8 @@
  * Requests go out several to a datagram: the kernel takes them in order (netlink_rcv_skb) and acknowledges each one,
  * so a batch costs one system call and one wait instead of one for each request.
  */
+
+import { NetlinkEventSocket } from './netlink-event-socket.js';
 import {
   decodeDatagram,
   decodeVerdict,
@@ -31,16 +33,16 @@ export { NetlinkError } from './netlink-message.js';
 export const NETLINK_ROUTE = 0;
 export const NETLINK_GENERIC = 16;
 
-/** Requests in one datagram: their acknowledgements must fit into the smallest usual receive buffer (208 KiB). */
+/** Requests in one datagram, fewer where the receive buffer is small. */
 export const MAX_BATCH_MESSAGES = 128;
+/** Receive buffer set aside for the answer to one request: a link with all its attributes, and the acknowledgement. */
+const ANSWER_ALLOWANCE_BYTES = 8 * 1024;
 export const MAX_BATCH_BYTES = 32 * 1024;
 /** The kernel does the work inside sendmsg, so an acknowledgement that takes longer was lost. */
 export const REQUEST_TIMEOUT_MS = 5_000;
 /** Attempts at a dump that the kernel marks NLM_F_DUMP_INTR because the table changed underneath. */
 export const MAX_DUMP_ATTEMPTS = 8;
 export const MAX_DUMP_MESSAGES = 1_000_000;
-/** Pause between attempts to open an event socket again. */
-const REOPEN_PAUSE_MS = 1_000;
 
 export interface NetlinkRequest {
   readonly type: number;
@@ -103,7 +105,9 @@ export class NetlinkConnection {
   transact(requests: readonly NetlinkRequest[]): Promise<readonly NetlinkResult[]> {
     return this.#inTurn(async () => {
       const results: NetlinkResult[] = [];
-      for (const batch of batches(requests)) {
+      this.#socket ??= this.#openSocket();
+      const fitting = Math.floor(this.#socket.receiveBufferBytes / ANSWER_ALLOWANCE_BYTES);
+      for (const batch of batches(requests, Math.min(fitting, MAX_BATCH_MESSAGES))) {
         results.push(...(await this.#transactBatch(batch)));
       }
       return results;
@@ -128,7 +132,7 @@ export class NetlinkConnection {
 
   /**
    * Joins multicast groups, on a socket of their own so that a flood of events cannot cost an acknowledgement.
-   * `onOverrun` says that events were lost and that the groups are joined again: dump now and compare.
+   * `onOverrun` says that events were lost: dump now and compare. Needs the native part.
    * Returns what ends the subscription. Throws with the kernel's `code` when it refuses.
    */
   subscribe(
@@ -326,13 +330,13 @@ export class NetlinkConnection {
   }
 }
 
-/** Cuts requests into what one datagram carries: at least one, at most MAX_BATCH_MESSAGES and MAX_BATCH_BYTES. */
-function* batches(requests: readonly NetlinkRequest[]): Generator<readonly NetlinkRequest[]> {
+/** Cuts requests into what one datagram carries: at least one, at most `most` and MAX_BATCH_BYTES. */
+function* batches(requests: readonly NetlinkRequest[], most: number): Generator<readonly NetlinkRequest[]> {
   let start = 0;
   let bytes = 0;
   for (const [index, request] of requests.entries()) {
     const length = request.payload.length + 32;
-    if (index > start && (index - start >= MAX_BATCH_MESSAGES || bytes + length > MAX_BATCH_BYTES)) {
+    if (index > start && (index - start >= most || bytes + length > MAX_BATCH_BYTES)) {
       yield requests.slice(start, index);
       start = index;
       bytes = 0;
@@ -351,56 +355,18 @@ function openSubscription(
   onOverrun: () => void,
   receiveBufferBytes: number,
 ): { close(): void } {
-  let socket: NetlinkSocket | undefined;
-  let retry: NodeJS.Timeout | undefined;
-  let closed = false;
-  const open = (): void => {
-    const opened = openNetlinkSocket(
-      protocol,
-      {
-        onDatagram: (datagram) => {
-          for (const frame of decodeDatagram(datagram).frames) {
-            if (frame.type >= NLMSG_MIN_TYPE && !closed) {
-              onMessage({ type: frame.type, payload: frame.payload });
-            }
-          }
-        },
-        onBroken: () => {
-          socket = undefined;
-          reopen();
-        },
-      },
-      receiveBufferBytes,
-    );
-    socket = opened;
-    try {
-      for (const group of groups) {
-        opened.join(group);
+  const socket = new NetlinkEventSocket(protocol, groups, receiveBufferBytes);
+  socket.on('message', (datagram, { port }) => {
+    if (port !== 0) {
+      return;
+    }
+    for (const frame of decodeDatagram(datagram).frames) {
+      if (frame.type >= NLMSG_MIN_TYPE) {
+        onMessage({ type: frame.type, payload: frame.payload });
       }
-    } catch (error) {
-      opened.close();
-      throw error;
     }
-  };
-  const reopen = (): void => {
-    if (closed) {
-      return;
-    }
-    try {
-      open();
-    } catch {
-      // Out of descriptors or memory: the watch must come back when they do.
-      retry = setTimeout(reopen, REOPEN_PAUSE_MS);
-      return;
-    }
-    onOverrun();
-  };
-  open();
-  return {
-    close: () => {
-      closed = true;
-      clearTimeout(retry);
-      socket?.close();
-    },
-  };
+  });
+  // ENOBUFS, or whatever else the kernel says of this socket: what came meanwhile may be lost.
+  socket.on('error', onOverrun);
+  return socket;
 }
