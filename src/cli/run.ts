@@ -4,9 +4,9 @@ import { openAddresses } from '../io/addresses.js';
 import { openAnnouncer } from '../io/announcer.js';
 import { monotonicClock } from '../io/clock.js';
 import { openControlServer } from '../io/control-server.js';
+import { startGuardian } from '../io/guardian.js';
 import { openIpvs } from '../io/ipvs.js';
 import { openLinkMonitor } from '../io/links.js';
-import { openGuardian } from '../io/no-guardian.js';
 import { missingCapabilities } from '../io/privileges.js';
 import { openProber } from '../io/probes.js';
 import { openNotifier } from '../io/sd-notify.js';
@@ -83,9 +83,9 @@ async function bringUp(config: DirectorConfig, runtimeDirectory: string, log: Lo
   const control = await openControlServer(runtimeDirectory, { '/status': () => director?.status() ?? {} });
   const addresses = openAddresses();
   const announcer = openAnnouncer((error) => log.warn({ err: error }, 'gratuitous ARP could not be sent'));
-  const guardian = openGuardian({
+  const guardian = startGuardian({
     onActed: () => director?.withdrawn(),
-    onError: (error: Error) => log.error({ err: error }, 'the guardian is in trouble'),
+    onError: (error) => log.error({ err: error }, 'the guardian is in trouble'),
   });
   const close = async () => {
     guardian.disarm();

@@ -13,6 +13,8 @@ export interface GroupRunnerPorts {
   transport(interfaceName: string): VrrpTransport;
   /** A role or the settings of an instance changed. */
   onChange(): void;
+  /** Called before a deadline acts: the last chance to see that this process stood still. */
+  beforeDeadline(): void;
 }
 
 /** Backlog of address work that a sane kernel never reaches. */
@@ -88,6 +90,7 @@ export class GroupRunner {
   /** A stalled loop must not elect a second master while advertisements lie in the queue: drain first. */
   #due(): void {
     this.#deadlineMs = Number.NaN;
+    this.#ports.beforeDeadline();
     const interfaces = new Set(this.#state.instances.map((instance) => instance.config.interface));
     for (const name of interfaces) this.#ports.transport(name).drain();
     this.input({ type: 'deadline' });

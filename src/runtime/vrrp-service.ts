@@ -48,6 +48,7 @@ export class VrrpService {
   #groups: Running[] = [];
   #masters = '';
   #orders: GuardianOrders = NO_ORDERS;
+  #armedAtMs = Number.POSITIVE_INFINITY;
   #cancelHeartbeat: () => void = () => {};
 
   constructor(ports: VrrpServicePorts) {
@@ -124,6 +125,7 @@ export class VrrpService {
 
   /** The guardian acted while this process was frozen. */
   withdrawn(): void {
+    this.#armedAtMs = Number.POSITIVE_INFINITY;
     for (const { runner } of this.#groups) runner.input({ type: 'withdrawn' });
   }
 
@@ -173,6 +175,7 @@ export class VrrpService {
       log,
       transport: (name) => this.#transport(name),
       onChange: () => this.#changed(),
+      beforeDeadline: () => this.#checkLease(),
     });
     this.#groups.push({ plan, runner });
     runner.input({ type: 'start' });
@@ -200,7 +203,22 @@ export class VrrpService {
     }
   }
 
+  /**
+   * Whether this process stood still past the guardian's lease: then the farewells are sent and the addresses
+   * gone, and to speak as master before that is known would take the role from the successor.
+   */
+  #checkLease(): void {
+    const { leaseMs } = this.#orders;
+    if (leaseMs === 0 || this.#ports.clock.nowMs() - this.#armedAtMs < leaseMs) return;
+    this.#ports.log.error(
+      { event: 'stalled', leaseMs },
+      `this process stood still for more than ${leaseMs} ms`,
+    );
+    this.withdrawn();
+  }
+
   #receive(interfaceName: string, message: ReceivedVrrp): void {
+    this.#checkLease();
     const decoded = decodeAdvertisement(message.payload, message);
     if (!decoded.ok) return this.#discard(decoded.reason);
     const { advertisement } = decoded;
@@ -250,6 +268,7 @@ export class VrrpService {
     this.#cancelHeartbeat();
     this.#cancelHeartbeat = () => {};
     this.#ports.guardian.arm(this.#orders);
+    this.#armedAtMs = this.#ports.clock.nowMs();
     if (this.#orders.leaseMs === 0) return;
     const { clock } = this.#ports;
     this.#cancelHeartbeat = clock.at(clock.nowMs() + this.#orders.leaseMs / 4, () => this.#heartbeat());
