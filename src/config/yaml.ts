@@ -216,9 +216,7 @@ class TreeBuilder {
 
   #scalar(event: ScalarEvent): YamlNode {
     const source = event.valueStart < 0 ? '' : getScalarValue(this.#text, event);
-    // A quoted value begins at its quotation mark, not behind it.
-    const quoted = event.style === SCALAR_STYLE.SINGLE_QUOTED || event.style === SCALAR_STYLE.DOUBLE_QUOTED;
-    const offset = quoted ? event.valueStart - 1 : event.valueStart;
+    const offset = firstCharacter(event);
     if (event.style !== SCALAR_STYLE.PLAIN) return { kind: 'scalar', offset, value: source };
     for (const tag of PLAIN_TAGS) {
       const value = tag.resolve(source, false, tag.tagName);
@@ -232,13 +230,13 @@ class TreeBuilder {
     const seen = new Set<string>();
     while (!this.#popped()) {
       const keyEvent = this.#events[this.#position];
-      const isScalar = keyEvent?.type === EVENT_ID.SCALAR;
-      const keyOffset = isScalar ? this.#scalar(keyEvent).offset : start;
-      const key = isScalar && keyEvent.valueStart >= 0 ? getScalarValue(this.#text, keyEvent) : undefined;
+      const scalar = keyEvent?.type === EVENT_ID.SCALAR && keyEvent.valueStart >= 0 ? keyEvent : undefined;
+      const keyOffset = scalar === undefined ? start : firstCharacter(scalar);
+      const key = scalar && getScalarValue(this.#text, scalar);
       this.#node(path);
       const value = this.#node(key === undefined ? path : [...path, key]);
       if (key === undefined) {
-        this.#fault(Math.max(keyOffset, 0), path, 'a key must be a plain word');
+        this.#fault(keyOffset, path, 'a key must be a plain word');
       } else if (key === '__proto__') {
         this.#fault(keyOffset, [...path, key], "unknown key '__proto__'");
       } else if (seen.has(key)) {
@@ -250,6 +248,12 @@ class TreeBuilder {
     }
     return { kind: 'mapping', offset: start, entries };
   }
+}
+
+/** A quoted value begins at its quotation mark, not behind it; -1 for one that was left empty. */
+function firstCharacter({ style, valueStart }: ScalarEvent): number {
+  const quoted = style === SCALAR_STYLE.SINGLE_QUOTED || style === SCALAR_STYLE.DOUBLE_QUOTED;
+  return quoted ? valueStart - 1 : valueStart;
 }
 
 /** A word of the file as it stands in a message: short, on one line. */

@@ -30,6 +30,16 @@ void t.test('every file in config/ is good for both directors', async (t) => {
   }
 });
 
+void t.test('the examples of docs/CONFIG.md are good', async (t) => {
+  const examples = [...readText('docs/CONFIG.md').matchAll(/^```yaml\n([^]*?)^```/gm)].map(
+    (match) => match[1] ?? '',
+  );
+  const [whole, ...parts] = examples;
+  const head = 'version: 1\ndirectors: { lb1: { address: 10.0.0.1 }, lb2: { address: 10.0.0.2 } }\n';
+  t.equal(parts.length, 1);
+  for (const text of [whole ?? '', ...parts.map((part) => head + part)]) t.same(faultsOf(text), []);
+});
+
 void t.test('nat.yaml as lb2 sees it', async (t) => {
   const config = configOf(readText('config/nat.yaml'), 'lb2');
   t.strictSame(config, {

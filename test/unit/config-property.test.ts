@@ -11,7 +11,7 @@ const NAT = readFileSync(new URL('../../../config/nat.yaml', import.meta.url), '
   .join('\n');
 
 /** Far above what any of these texts takes; a parser that runs on exceeds every limit. */
-const LIMIT_MS = 5000;
+const LIMIT_MS = 20_000;
 
 function holds(text: string): boolean {
   const started = performance.now();
@@ -119,7 +119,7 @@ void t.test('large and hostile files end soon', async (t) => {
     'unknown keys': line((n) => `key${n}: 1`),
     'duplicate keys': line(() => 'version: 1'),
     directors: `version: 1\ndirectors:\n${line((n) => `  lb${n}: { address: 10.0.0.1 }`)}`,
-    'bad priorities': `${head}${instance.replace('name: a,', `name: a, priority: { ${line((n) => `d${n}: x,`)} },`)}`,
+    'bad priorities': `${head}${instance.replace('name: a,', `name: a, priority: { ${line((n) => `d${n}: x,`).replaceAll('\n', ' ')} },`)}`,
     'unknown instances': `${head}${instance}  sync_groups:\n    - name: g\n      instances:\n${line((n) => `        - ${'n'.repeat(50)}${n}`)}`,
     brackets: '['.repeat(500_000),
     'open quotes': '"'.repeat(200_000),
