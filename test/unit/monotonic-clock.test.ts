@@ -20,6 +20,14 @@ void t.test('never early, once, and not at all when cancelled', async (t) => {
   t.ok(times.every(([due, at]) => at >= due));
 });
 
+void t.test('not early either when the turn of the event loop has lasted long', async (t) => {
+  const begin = monotonicClock.nowMs();
+  while (monotonicClock.nowMs() < begin + 20);
+  const due = monotonicClock.nowMs() + 10;
+  await new Promise<void>((resolve) => monotonicClock.at(due, resolve));
+  t.ok(monotonicClock.nowMs() >= due);
+});
+
 void t.test('a time beyond the reach of setTimeout waits', async (t) => {
   let called = 0;
   const cancel = monotonicClock.at(monotonicClock.nowMs() + 3e9, () => called++);
