@@ -13,17 +13,12 @@ import {
   encodeOp,
 } from '../ipvs/encode.js';
 import { decodeFamilyId, encodeGetFamily, GENL_ID_CTRL } from '../ipvs/genl-controller.js';
-import type { DumpedDestination, DumpedService, IpvsOp, SyncDaemon } from '../ipvs/model.js';
+import type { DumpedDestination, DumpedService, IpvsOp, ServiceKey, SyncDaemon } from '../ipvs/model.js';
 import { opWords } from '../ipvs/plan.js';
 import { IPVS_GENL_NAME } from '../ipvs/uapi.js';
 import type { Ipvs, OpResult } from '../runtime/ports.js';
 import { NETLINK_GENERIC, NetlinkConnection, NetlinkError } from './netlink.js';
 
-/**
- * Connections that read destinations side by side: the kernel has one dump for each service, and one dump at a time
- * on a socket.
- */
-export const DUMP_CONNECTIONS_MAX = 8;
 /** How long `modprobe` may take. */
 export const MODPROBE_TIMEOUT_MS = 10_000;
 
@@ -115,7 +110,6 @@ function remedyFor(op: IpvsOp, error: NetlinkError): IpvsOp | 'done' | 'failed' 
 class KernelIpvs implements Ipvs {
   readonly #host: IpvsHost;
   readonly #connection: IpvsConnection;
-  readonly #dumpers: IpvsConnection[] = [];
   #family: number;
 
   constructor(host: IpvsHost, connection: IpvsConnection, family: number) {
@@ -127,8 +121,12 @@ class KernelIpvs implements Ipvs {
   async dump(): Promise<DumpedService[]> {
     const messages = await this.#dumpServices();
     const services = messages.map(({ payload }) => valueOf(decodeService(payload)));
-    const destinations = await this.#dumpDestinations(services);
-    return services.map((service, index) => ({ ...service, destinations: destinations[index] ?? [] }));
+    const whole: DumpedService[] = [];
+    // One after the other: the kernel runs one dump at a time on a socket, and more sockets gain nothing measurable.
+    for (const service of services) {
+      whole.push({ ...service, destinations: await this.#dumpDestinations(service.key) });
+    }
+    return whole;
   }
 
   async apply(ops: readonly IpvsOp[]): Promise<OpResult[]> {
@@ -146,11 +144,11 @@ class KernelIpvs implements Ipvs {
     }
     // Once only: whoever changes the table faster than this is met by the next reconciliation.
     const second = await this.#send(remedies.map(({ remedy }) => remedy));
-    for (const [position, { index, remedy }] of remedies.entries()) {
+    for (const [position, { index }] of remedies.entries()) {
       const op = ops[index];
       const error = second[position];
       if (op !== undefined)
-        results[index] = { op, error: error === undefined ? undefined : opError(remedy, error) };
+        results[index] = { op, error: error === undefined ? undefined : opError(op, error) };
     }
     return results;
   }
@@ -189,7 +187,7 @@ class KernelIpvs implements Ipvs {
   }
 
   close(): void {
-    for (const connection of [this.#connection, ...this.#dumpers]) connection.close();
+    this.#connection.close();
   }
 
   async #send(ops: readonly IpvsOp[]): Promise<(NetlinkError | undefined)[]> {
@@ -214,20 +212,9 @@ class KernelIpvs implements Ipvs {
     }
   }
 
-  async #dumpDestinations(services: readonly DumpedService[]): Promise<DumpedDestination[][]> {
-    const found: DumpedDestination[][] = services.map(() => []);
-    const queue = services.entries();
-    while (this.#dumpers.length < Math.min(DUMP_CONNECTIONS_MAX, services.length)) {
-      this.#dumpers.push(this.#host.connect());
-    }
-    const work = async (connection: IpvsConnection): Promise<void> => {
-      for (const [index, { key }] of queue) {
-        const messages = await connection.dump(this.#family, encodeGetDestinations(key));
-        found[index] = messages.map(({ payload }) => valueOf(decodeDestination(payload, key.family)));
-      }
-    };
-    await Promise.all(this.#dumpers.map(work));
-    return found;
+  async #dumpDestinations(key: ServiceKey): Promise<DumpedDestination[]> {
+    const messages = await this.#connection.dump(this.#family, encodeGetDestinations(key));
+    return messages.map(({ payload }) => valueOf(decodeDestination(payload, key.family)));
   }
 }
 

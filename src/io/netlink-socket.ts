@@ -43,15 +43,11 @@ function guarded(action: () => void): void {
  * Opens and binds a netlink socket of `protocol` (NETLINK_ROUTE 0, NETLINK_GENERIC 16).
  * Throws with `code` when the kernel refuses.
  */
-export function openNetlinkSocket(
-  protocol: number,
-  events: NetlinkSocketEvents,
-  receiveBufferBytes = RECEIVE_BUFFER_BYTES,
-): NetlinkSocket {
+export function openNetlinkSocket(protocol: number, events: NetlinkSocketEvents): NetlinkSocket {
   const raw = new RawNetlinkSocket(protocol, {
     messagePeeking: false,
     msgBufferSize: DATAGRAM_BYTES,
-    recvBufferSize: receiveBufferBytes,
+    recvBufferSize: RECEIVE_BUFFER_BYTES,
     sendBufferSize: SEND_BUFFER_BYTES,
   });
   let open = true;

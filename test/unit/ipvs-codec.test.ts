@@ -178,6 +178,7 @@ void t.test('faults name the field', async (t) => {
   const fault = (result: unknown, code: string, field: string) =>
     t.same(result, { ok: false, fault: { code, field } });
   fault(decodeService(bytes('')), 'truncated', 'message');
+  fault(decodeService(bytes('01010000 0c00 0100 0600 0100')), 'truncated', 'message');
   fault(decodeService(bytes('01010000')), 'missing', 'IPVS_CMD_ATTR_SERVICE');
   fault(decodeService(bytes('01010000 0c00 0100 0600 0100 0300 0000')), 'bad-value', 'IPVS_SVC_ATTR_AF');
   fault(decodeService(bytes('01010000 0900 0100 0500 0100 02')), 'bad-length', 'IPVS_SVC_ATTR_AF');

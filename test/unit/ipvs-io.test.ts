@@ -177,7 +177,7 @@ void t.test('a real server whose virtual server is gone is tried once more, then
   t.equal(kernel.log.length, 2);
 });
 
-void t.test('dumps services with their own destinations, over few connections', async (t) => {
+void t.test('dumps services with their own destinations, over one connection', async (t) => {
   const kernel = new FakeKernel();
   const keys = Array.from({ length: 20 }, (_, index) => ({ ...key, port: index + 1 }));
   kernel.dumps = (payload) => {
@@ -196,9 +196,7 @@ void t.test('dumps services with their own destinations, over few connections', 
     dumped.map((one) => one.destinations.map(({ port }) => port)),
     keys.map(({ port }) => [port]),
   );
-  t.equal(kernel.open, 9, 'one for requests, DUMP_CONNECTIONS_MAX for destinations');
-  await ipvs.dump();
-  t.equal(kernel.open, 9);
+  t.equal(kernel.open, 1);
   ipvs.close();
   t.equal(kernel.open, 0);
 });

@@ -1,0 +1,79 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t from 'tap';
+import { findLabKernel } from '../../src/drill/vm/lab-kernel.js';
+import { startVm } from '../../src/drill/vm/session.js';
+import { VmError } from '../../src/drill/vm/vm-error.js';
+import type { IpvsTableReport } from './guest/ipvs-table.js';
+
+t.setTimeout(900_000);
+
+/** Virtual servers, with four real servers each, in the comparison of times. */
+const MANY = 300;
+
+/** Why there can be no VM here, or false. */
+function noVm(): string | false {
+  try {
+    findLabKernel();
+    return false;
+  } catch (error) {
+    if (error instanceof VmError) return error.message;
+    throw error;
+  }
+}
+
+void t.test('IPVS in the kernel, with ipvsadm as the judge', { skip: noVm() }, async (t) => {
+  const outDir = mkdtempSync(join(tmpdir(), 'ipvs-test-'));
+  const vm = await startVm({ outDir, onProgress: (line) => t.comment(line) });
+  t.teardown(async () => {
+    await vm.stop();
+    rmSync(outDir, { recursive: true, force: true });
+  });
+  const { status, stdout, stderr } = await vm.run(['node', 'dist/test/vm/guest/ipvs-table.js', String(MANY)]);
+  t.equal(status, 0, 'the guest program ran to its end');
+  if (status !== 0) {
+    t.comment(stderr);
+    return;
+  }
+  const report: IpvsTableReport = JSON.parse(stdout);
+
+  for (const table of report.tables) {
+    await t.test(table.name, async (t) => {
+      t.same(table.errors, [], 'the kernel takes every op');
+      t.ok(table.ops > 0);
+      t.same(table.leftToDo, [], 'planning again finds nothing to do');
+      t.same(table.ours.split('\n'), table.theirs.split('\n'), 'line by line as ipvsadm -Ln');
+    });
+  }
+  const foreign = report.tables.find(({ name }) => name === 'all deleted');
+  t.match(
+    foreign?.theirs,
+    /^TCP {2}198\.51\.100\.1:80 rr\n {2}-> 10\.0\.0\.1:80 /m,
+    'the foreign service stays',
+  );
+  t.equal(foreign?.theirs.match(/^(TCP|UDP|SCTP|FWM)/gm)?.length, 1, 'and nothing else');
+
+  t.match(report.errors, {
+    'add-service':
+      /cannot add virtual server tcp 192\.0\.2\.77:80: the kernel has no scheduler 'nonesuch' \(ENOENT/,
+    'add-destination': /cannot add real server .*: the kernel has no such virtual server \(ESRCH/,
+    'edit-destination': /cannot edit real server .*: the kernel has no such virtual server \(ESRCH/,
+    'delete-service': 'done',
+    'delete-destination': 'done',
+  });
+
+  t.equal(report.daemons.ours.length, 2);
+  for (const [index, ours] of report.daemons.ours.entries()) {
+    t.ok(
+      report.daemons.theirs[index]?.startsWith(ours),
+      `ipvsadm -L --daemon: ${report.daemons.theirs[index]}`,
+    );
+  }
+  t.same(report.afterStop, []);
+
+  t.comment(`${MANY} virtual servers, ms: ${JSON.stringify(report.timingsMs)}`);
+  const { apply = Number.NaN, 'ipvsadm -R': restore = Number.NaN } = report.timingsMs;
+  // Half as much again as ipvsadm, for the noise of a shared machine and a cold compiler; measured: 0.7 to 1.0 of it.
+  t.ok(apply < restore * 1.5, `applying takes ${apply} ms, ipvsadm -R ${restore} ms`);
+});
