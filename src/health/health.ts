@@ -127,13 +127,15 @@ export function firstVerdictsIn(state: HealthState): boolean {
 }
 
 function serverKey(virtualServer: string, realServer: Pick<RealServer, 'address' | 'port'>): string {
-  return JSON.stringify([virtualServer, realServer.address, realServer.port]);
+  // Neither an address nor a port holds a space, so no two servers share a key.
+  return `${realServer.address} ${realServer.port} ${virtualServer}`;
 }
 
-function targetKey(realServer: RealServer, check: HealthCheck): string {
+/** The part of a target's key that all real servers of a virtual server share. */
+function checkKey(check: HealthCheck): string {
   const { kind, intervalMs, timeoutMs, rise, fall } = check;
   const what = kind.type === 'http' ? ['http', kind.path, kind.status, kind.host ?? null] : [kind.type];
-  return JSON.stringify([realServer.address, realServer.port, intervalMs, timeoutMs, rise, fall, what]);
+  return JSON.stringify([intervalMs, timeoutMs, rise, fall, what]);
 }
 
 function configure(state: HealthState, virtualServers: readonly VirtualServer[], nowMs: number): void {
@@ -143,14 +145,15 @@ function configure(state: HealthState, virtualServers: readonly VirtualServer[],
   state.servers = new Map();
   let fresh = 0;
   for (const virtualServer of virtualServers) {
+    const check = virtualServer.healthCheck;
+    const suffix = check === undefined ? '' : checkKey(check);
     for (const realServer of virtualServer.realServers) {
-      const check = virtualServer.healthCheck;
       const name = serverKey(virtualServer.name, realServer);
       if (check === undefined) {
         state.servers.set(name, undefined);
         continue;
       }
-      const key = targetKey(realServer, check);
+      const key = `${realServer.address} ${realServer.port} ${suffix}`;
       let target = state.targets.get(key);
       if (target === undefined) {
         target = oldTargets.get(key);
