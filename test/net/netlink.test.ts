@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import t from 'tap';
 import { MAX_BATCH_MESSAGES, NETLINK_ROUTE, NetlinkConnection } from '../../src/io/netlink.js';
 import { NLM_F_CREATE, NLM_F_EXCL } from '../../src/io/netlink-message.js';
@@ -78,9 +79,8 @@ await runInNamespace(import.meta.url, async () => {
 
   await t.test('dumps of many datagrams, and refused dumps', async (t) => {
     const names = Array.from({ length: 60 }, (_, index) => `p${index}`);
-    for (const name of names) {
-      ip(`link add ${name} type veth peer name q${name}`);
-    }
+    const batch = names.map((name) => `link add ${name} type veth peer name q${name}`);
+    execFileSync('ip', ['-batch', '-'], { input: batch.join('\n') });
     const messages = await connection.dump(RTM_GETLINK, linkDumpPayload());
     const found = messages.map((message) => decodeLink(message.payload)?.name);
     t.ok(messages.every((message) => message.type === RTM_NEWLINK));
