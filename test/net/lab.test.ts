@@ -94,8 +94,11 @@ await t.test(
     const verified = await client.send({ command: 'verify', timeoutMs: 2000, ports: null });
     t.equal(verified.connections.filter((one) => one.survived).length, 30);
 
-    await client.send({ command: 'requests-start', ...target, everyMs: 20 });
-    t.same(await client.send({ command: 'spread', ...target, count: 5 }), { servers: { rs1: 5 }, failed: 0 });
+    await client.send({ command: 'requests-start', ...target, everyMs: 5 });
+    t.same(await client.send({ command: 'spread', ...target, count: 100 }), {
+      servers: { rs1: 100 },
+      failed: 0,
+    });
 
     const lost: number[] = [];
     const allLost = new Promise<void>((resolve) => {
