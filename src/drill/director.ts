@@ -13,6 +13,16 @@ const STATUS_TIMEOUT_MS = 5000;
 /** Last lines of the log that are quoted when a director ends unasked. */
 const QUOTED_LINES = 5;
 
+function parseStatus(body: string): DirectorStatus | undefined {
+  try {
+    const status = JSON.parse(body) as Partial<DirectorStatus>;
+    // Until the daemon has its parts together, its answer is empty.
+    return status.instances === undefined ? undefined : (status as DirectorStatus);
+  } catch {
+    return undefined;
+  }
+}
+
 export interface DirectorOptions {
   readonly name: string;
   /** Argument vector of the `director` command, without its subcommand. */
@@ -23,6 +33,8 @@ export interface DirectorOptions {
   /** Takes everything the daemon writes. */
   readonly logFile: string;
   readonly onEvent: (event: DirectorEvent) => void;
+  /** The daemon's process is gone. */
+  readonly onExit: () => void;
 }
 
 export class Director {
@@ -53,6 +65,7 @@ export class Director {
       onLine: (line) => this.#take(line),
       onErrorLine: (line) => this.#take(line),
     });
+    void this.#child.exited.then(() => this.#options.onExit());
   }
 
   /** SIGTERM and an orderly end. */
@@ -92,11 +105,7 @@ export class Director {
           });
           response.on('error', () => resolve(undefined));
           response.on('end', () => {
-            try {
-              resolve(response.statusCode === 200 ? (JSON.parse(body) as DirectorStatus) : undefined);
-            } catch {
-              resolve(undefined);
-            }
+            resolve(response.statusCode === 200 ? parseStatus(body) : undefined);
           });
         },
       );

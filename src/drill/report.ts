@@ -78,6 +78,8 @@ export interface DrillReport {
   readonly duration_ms: number;
   readonly baselines: readonly { readonly topology: TopologyName; readonly client_gap_ms: number }[];
   readonly scenarios: readonly ScenarioReport[];
+  /** What kept the drill from its end; empty when it got there. */
+  readonly failures: readonly string[];
   readonly passed: boolean;
 }
 
@@ -88,6 +90,7 @@ export function buildReport(input: {
   readonly endedMs: number;
   readonly baselines: DrillReport['baselines'];
   readonly scenarios: readonly ScenarioReport[];
+  readonly failures: readonly string[];
 }): DrillReport {
   return {
     version: 1,
@@ -96,8 +99,12 @@ export function buildReport(input: {
     duration_ms: Math.round(input.endedMs - input.startedMs),
     baselines: input.baselines,
     scenarios: input.scenarios,
+    failures: input.failures,
     // An empty drill proves nothing.
-    passed: input.scenarios.length > 0 && input.scenarios.every((scenario) => scenario.passed),
+    passed:
+      input.failures.length === 0 &&
+      input.scenarios.length > 0 &&
+      input.scenarios.every((scenario) => scenario.passed),
   };
 }
 

@@ -1,0 +1,224 @@
+/** `director drill`: proves a failover with two real directors, a client and real servers. */
+import { mkdir, readFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { runDrill } from '../drill/drill.js';
+import { DrillError, DrillInterrupted } from '../drill/errors.js';
+import { openProgress, SILENT } from '../drill/progress.js';
+import { type DrillReport, tableText } from '../drill/report.js';
+import { TOPOLOGY_NAMES, type TopologyName } from '../drill/topology.js';
+import { SCENARIO_NAMES, type ScenarioName } from '../drill/verdict.js';
+import { GUEST_OUT_DIR } from '../drill/vm/guest-scripts.js';
+import { VmError } from '../drill/vm/vm-error.js';
+import { hostHasIpvs, runInVm } from '../drill/vm.js';
+import { type Command, OperationalError, UsageError } from './command.js';
+
+const INTERVALS = ['1s', '100ms', '10ms'];
+const CONNECTIONS_DEFAULT = '100';
+const MAX_CONNECTIONS = 5000;
+const EXIT_INTERRUPTED = 130;
+/** Two processors and five Node programs under emulation. */
+const VM_MEMORY_MIB = 2048;
+/** All topologies and scenarios under emulation, with room to spare. */
+const VM_TIMEOUT_MS = 60 * 60_000;
+
+const usage = `Usage: director drill [OPTIONS]
+
+Builds a lab of network namespaces with two real directors, a client and real servers, makes the master fail,
+and shows what the client saw. Nothing outside of the lab is touched. Needs root, or the VM.
+
+  --topology NAME        nat, nat-port-mapping, dr, tun or all; repeatable or a comma list (default nat)
+  --scenario NAME        planned, crash, power, return, real-server-down; likewise (default all of them)
+  --kernel auto|host|vm  where: this kernel, or a VM with a kernel that has IPVS (default auto)
+  --out DIR              takes report.json, report.html and the directors' logs (default ./drill-report)
+  --json                 prints report.json instead of the table
+  --advertisement-interval 1s|100ms|10ms   instead of the configuration's own
+  --probe-interval TIME  between two probes of the client, 2ms to 5ms (default 4ms)
+  --connections N        of each kind: busy, one-request, idle (default 100)
+
+Exit status: 0 every scenario passed, 1 one did not, 2 wrong arguments, 130 interrupted.
+`;
+
+interface Choice {
+  readonly topologies: readonly TopologyName[];
+  readonly scenarios: readonly ScenarioName[];
+  readonly kernel: 'auto' | 'host' | 'vm';
+  readonly outDir: string;
+  readonly json: boolean;
+  readonly advertisementInterval: string | undefined;
+  readonly probeIntervalMs: number;
+  readonly connections: number;
+  readonly insideVm: boolean;
+}
+
+/** The chosen names in the order of `known`, without repetition. */
+function chooseNames<T extends string>(option: string, given: readonly string[], known: readonly T[]): T[] {
+  const names = given.flatMap((one) => one.split(',')).map((one) => one.trim());
+  const wrong = names.find((name) => name !== 'all' && !known.some((one) => one === name));
+  if (wrong !== undefined) {
+    throw new UsageError(`${option}: there is no '${wrong}'; there are ${known.join(', ')} and all`);
+  }
+  return names.includes('all') ? [...known] : known.filter((one) => names.includes(one));
+}
+
+function chooseNumber(
+  option: string,
+  text: string,
+  pattern: RegExp,
+  range: readonly [number, number],
+): number {
+  const value = Number(pattern.exec(text)?.[1]);
+  const [least, most] = range;
+  if (!(value >= least && value <= most)) {
+    throw new UsageError(`${option}: '${text}' is not between ${least} and ${most}`);
+  }
+  return value;
+}
+
+function choose(argv: readonly string[]): Choice {
+  const { values } = parseArgs({
+    args: [...argv],
+    options: {
+      topology: { type: 'string', multiple: true, default: ['nat'] },
+      scenario: { type: 'string', multiple: true, default: ['all'] },
+      kernel: { type: 'string', default: 'auto' },
+      out: { type: 'string', default: 'drill-report' },
+      json: { type: 'boolean', default: false },
+      'advertisement-interval': { type: 'string' },
+      'probe-interval': { type: 'string', default: '4ms' },
+      connections: { type: 'string', default: CONNECTIONS_DEFAULT },
+      // Set by the drill for itself: the report has to say where it ran.
+      'inside-vm': { type: 'boolean', default: false },
+    },
+  });
+  const { kernel } = values;
+  if (kernel !== 'auto' && kernel !== 'host' && kernel !== 'vm') {
+    throw new UsageError(`--kernel: there is no '${kernel}'; there are auto, host and vm`);
+  }
+  const interval = values['advertisement-interval'];
+  if (interval !== undefined && !INTERVALS.includes(interval)) {
+    throw new UsageError(`--advertisement-interval: '${interval}' is none of ${INTERVALS.join(', ')}`);
+  }
+  return {
+    topologies: chooseNames('--topology', values.topology, TOPOLOGY_NAMES),
+    scenarios: chooseNames('--scenario', values.scenario, SCENARIO_NAMES),
+    kernel,
+    outDir: resolve(values.out),
+    json: values.json,
+    advertisementInterval: interval,
+    probeIntervalMs: chooseNumber('--probe-interval', values['probe-interval'], /^(\d+)(?:ms)?$/, [2, 5]),
+    connections: chooseNumber('--connections', values.connections, /^(\d+)$/, [1, MAX_CONNECTIONS]),
+    insideVm: values['inside-vm'],
+  };
+}
+
+/** The arguments that ask for the same drill inside the VM. */
+function sameDrill(choice: Choice): string[] {
+  const interval = choice.advertisementInterval;
+  const options = {
+    '--kernel': 'host',
+    '--out': GUEST_OUT_DIR,
+    '--topology': choice.topologies.join(','),
+    '--scenario': choice.scenarios.join(','),
+    '--probe-interval': String(choice.probeIntervalMs),
+    '--connections': String(choice.connections),
+    ...(interval === undefined ? {} : { '--advertisement-interval': interval }),
+  };
+  return ['drill', '--inside-vm', ...Object.entries(options).flat()];
+}
+
+function printResult(choice: Choice, report: DrillReport): void {
+  if (choice.json) {
+    process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
+    return;
+  }
+  process.stdout.write(`\n${tableText(report.scenarios)}`);
+  for (const failure of report.failures) {
+    process.stdout.write(`not finished: ${failure}\n`);
+  }
+}
+
+async function drillOnHost(choice: Choice, signal: AbortSignal): Promise<number> {
+  if (process.geteuid?.() !== 0) {
+    throw new OperationalError(
+      'ERR_DRILL_UNSUPPORTED',
+      'the drill makes network namespaces: run it as root, or with --kernel vm',
+    );
+  }
+  if (!hostHasIpvs()) {
+    throw new OperationalError('ERR_DRILL_UNSUPPORTED', 'this kernel has no ip_vs: use --kernel vm');
+  }
+  const main = fileURLToPath(new URL('../main.js', import.meta.url));
+  const report = await runDrill({
+    ...choice,
+    directorCommand: [process.execPath, main],
+    configDir: fileURLToPath(new URL('../../../config', import.meta.url)),
+    where: choice.insideVm ? 'vm' : 'host',
+    progress: choice.json ? SILENT : openProgress(process.stdout),
+    signal,
+  });
+  printResult(choice, report);
+  if (!choice.json && !choice.insideVm) {
+    process.stdout.write(`\nreport: ${join(choice.outDir, 'report.html')}\n`);
+  }
+  return report.passed ? 0 : 1;
+}
+
+async function drillInVm(choice: Choice, signal: AbortSignal): Promise<number> {
+  await mkdir(choice.outDir, { recursive: true });
+  const say = (line: string): void => {
+    if (!choice.json) {
+      process.stdout.write(`${line}\n`);
+    }
+  };
+  const main = fileURLToPath(new URL('../main.js', import.meta.url));
+  const { exitStatus, bootMs } = await runInVm({
+    command: [process.execPath, main, ...sameDrill(choice)],
+    outDir: choice.outDir,
+    memoryMiB: VM_MEMORY_MIB,
+    timeoutMs: VM_TIMEOUT_MS,
+    onOutput: say,
+    onProgress: say,
+    signal,
+  });
+  if (choice.json) {
+    process.stdout.write(await readFile(join(choice.outDir, 'report.json'), 'utf8'));
+  } else {
+    process.stdout.write(
+      `\nthe VM was up in ${(bootMs / 1000).toFixed(1)} s\nreport: ${join(choice.outDir, 'report.html')}\n`,
+    );
+  }
+  return exitStatus;
+}
+
+async function run(argv: readonly string[]): Promise<number> {
+  const choice = choose(argv);
+  const interrupt = new AbortController();
+  const stop = (): void => interrupt.abort();
+  process.once('SIGINT', stop);
+  process.once('SIGTERM', stop);
+  try {
+    const inVm = choice.kernel === 'vm' || (choice.kernel === 'auto' && !hostHasIpvs());
+    return await (inVm ? drillInVm(choice, interrupt.signal) : drillOnHost(choice, interrupt.signal));
+  } catch (error) {
+    if (error instanceof DrillInterrupted || interrupt.signal.aborted) {
+      process.stderr.write('director: the drill was interrupted; everything it started has ended\n');
+      return EXIT_INTERRUPTED;
+    }
+    if (error instanceof DrillError || error instanceof VmError) {
+      throw new OperationalError(error.code, error.message, { cause: error });
+    }
+    throw error;
+  } finally {
+    process.off('SIGINT', stop);
+    process.off('SIGTERM', stop);
+  }
+}
+
+export const command: Command = {
+  name: 'drill',
+  summary: 'prove a failover in a lab of network namespaces and report what a client saw',
+  usage,
+  run,
+};

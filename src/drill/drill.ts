@@ -1,0 +1,121 @@
+/** The drill on this kernel: one bench after the other, and the report kept up to date. */
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { release, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Bench, type BenchOptions } from './bench.js';
+import { planDrill } from './drill-plan.js';
+import { DrillError } from './errors.js';
+import { buildReport, type DrillReport, type ScenarioReport, titleOf } from './report.js';
+import { htmlReport } from './report-html.js';
+import { buildScenarioReport } from './scenario-report.js';
+import { recover, runScenario, strikeOnly } from './scenarios.js';
+import { TOPOLOGIES, type TopologyName } from './topology.js';
+import type { FaultName, ScenarioName } from './verdict.js';
+
+export interface DrillOptions extends Omit<BenchOptions, 'topology' | 'workDir'> {
+  readonly topologies: readonly TopologyName[];
+  readonly scenarios: readonly ScenarioName[];
+  readonly where: 'host' | 'vm';
+}
+
+/** Results as they come in. */
+class Results {
+  readonly #options: DrillOptions;
+  readonly #startedMs = Date.now();
+  readonly scenarios: ScenarioReport[] = [];
+  readonly baselines: { topology: TopologyName; client_gap_ms: number }[] = [];
+  readonly failures: string[] = [];
+
+  constructor(options: DrillOptions) {
+    this.#options = options;
+  }
+
+  report(failures: readonly string[]): DrillReport {
+    const { baselines, scenarios } = this;
+    const { where } = this.#options;
+    return buildReport({
+      release: release(),
+      where,
+      startedMs: this.#startedMs,
+      endedMs: Date.now(),
+      baselines,
+      scenarios,
+      failures,
+    });
+  }
+
+  async write(report: DrillReport): Promise<void> {
+    const { outDir } = this.#options;
+    await writeFile(join(outDir, 'report.json'), `${JSON.stringify(report, null, 2)}\n`);
+    await writeFile(join(outDir, 'report.html'), htmlReport(report));
+  }
+}
+
+async function measure(bench: Bench, results: Results, name: ScenarioName, after?: FaultName): Promise<void> {
+  const { probeIntervalMs, progress, topology } = bench.options;
+  const { setting, course, observed } = await runScenario(bench, name, after);
+  const { observations, changes, roles, virtualAddresses, baselineGapMs } = bench;
+  if (baselineGapMs !== undefined && !results.baselines.some((one) => one.topology === topology.name)) {
+    results.baselines.push({ topology: topology.name, client_gap_ms: baselineGapMs });
+  }
+  const outages = bench.outagesUntil(observed.window.toMs);
+  const record = { observations, changes, roles, outages, virtualAddresses };
+  const report = buildScenarioReport({ topology, setting, course, observed, record, probeIntervalMs });
+  results.scenarios.push(report);
+  const kept = Object.values(report.connections);
+  const survived = kept.reduce((sum, kind) => sum + kind.survived, 0);
+  const opened = kept.reduce((sum, kind) => sum + kind.opened, 0);
+  progress.note(
+    `${topology.name}, ${titleOf(report)}: ${report.passed ? 'passed' : 'FAILED'}, gap ${Math.round(report.client_gap_ms)} ms, ` +
+      `${survived} of ${opened} connections survived${report.passed ? '' : `: ${report.reason}`}`,
+  );
+  // Interrupted later, the drill leaves what it has found, and does not claim to be complete.
+  await results.write(results.report([...results.failures, 'the drill has not been finished']));
+}
+
+async function drillTopology(bench: Bench, options: DrillOptions, results: Results): Promise<void> {
+  await bench.open();
+  for (const step of planDrill(options.scenarios)) {
+    if (step.step === 'measure') {
+      await measure(bench, results, step.name, step.after);
+    } else if (step.step === 'recover') {
+      await recover(bench, step.after);
+    } else {
+      await strikeOnly(bench, step.fault);
+    }
+  }
+}
+
+/**
+ * Runs the drill on this machine's kernel and writes `report.json` and `report.html`.
+ * What fails in one topology is in the report and does not keep the others from their turn.
+ * Rejects with DrillInterrupted when `signal` was aborted; everything has ended then too.
+ */
+export async function runDrill(options: DrillOptions): Promise<DrillReport> {
+  const results = new Results(options);
+  await mkdir(options.outDir, { recursive: true });
+  const workDir = await mkdtemp(join(tmpdir(), 'director-drill-'));
+  try {
+    for (const name of options.topologies) {
+      const bench = new Bench({ ...options, topology: TOPOLOGIES[name], workDir });
+      try {
+        await drillTopology(bench, options, results);
+      } catch (error) {
+        if (!(error instanceof DrillError)) {
+          throw error;
+        }
+        results.failures.push(`${name}: ${error.message}`);
+        options.progress.note(`${name}: the drill could not be finished: ${error.message}`);
+      } finally {
+        options.progress.step(`${name}: taking the lab down`);
+        await bench.close();
+      }
+    }
+  } finally {
+    options.progress.end();
+    await rm(workDir, { recursive: true, force: true });
+  }
+  const report = results.report(results.failures);
+  await results.write(report);
+  return report;
+}
