@@ -43,11 +43,15 @@ function guarded(action: () => void): void {
  * Opens and binds a netlink socket of `protocol` (NETLINK_ROUTE 0, NETLINK_GENERIC 16).
  * Throws with `code` when the kernel refuses.
  */
-export function openNetlinkSocket(protocol: number, events: NetlinkSocketEvents): NetlinkSocket {
+export function openNetlinkSocket(
+  protocol: number,
+  events: NetlinkSocketEvents,
+  receiveBufferBytes = RECEIVE_BUFFER_BYTES,
+): NetlinkSocket {
   const raw = new RawNetlinkSocket(protocol, {
     messagePeeking: false,
     msgBufferSize: DATAGRAM_BYTES,
-    recvBufferSize: RECEIVE_BUFFER_BYTES,
+    recvBufferSize: receiveBufferBytes,
     sendBufferSize: SEND_BUFFER_BYTES,
   });
   let open = true;

@@ -80,6 +80,7 @@ interface Exchange {
 /** One open conversation with a kernel subsystem. Operations run one after the other, in the order of the calls. */
 export class NetlinkConnection {
   readonly #protocol: number;
+  readonly #receiveBufferBytes: number;
   readonly #subscriptions = new Set<{ close(): void }>();
   #socket: NetlinkSocket | undefined;
   #sequence = 0;
@@ -87,14 +88,18 @@ export class NetlinkConnection {
   #tail: Promise<unknown> = Promise.resolve();
   #closed = false;
 
-  private constructor(protocol: number) {
+  private constructor(protocol: number, receiveBufferBytes: number) {
     this.#protocol = protocol;
+    this.#receiveBufferBytes = receiveBufferBytes;
     this.#socket = this.#openSocket();
   }
 
-  /** Throws with the kernel's `code` when it has no such protocol or lets no socket be opened. */
-  static open(protocol: number): NetlinkConnection {
-    return new NetlinkConnection(protocol);
+  /**
+   * Throws with the kernel's `code` when it has no such protocol or lets no socket be opened. The receive buffer of
+   * requests is capped at net.core.rmem_max.
+   */
+  static open(protocol: number, receiveBufferBytes = RECEIVE_BUFFER_BYTES): NetlinkConnection {
+    return new NetlinkConnection(protocol, receiveBufferBytes);
   }
 
   /**
@@ -176,14 +181,18 @@ export class NetlinkConnection {
   }
 
   #openSocket(): NetlinkSocket {
-    return openNetlinkSocket(this.#protocol, {
-      onDatagram: (datagram) => this.#receive(datagram),
-      onBroken: (cause) => {
-        this.#socket = undefined;
-        const errno = 'errno' in cause ? ENOBUFS : EMSGSIZE;
-        this.#exchange?.onFailure(new NetlinkError(errno, `answers were lost (${cause.message})`));
+    return openNetlinkSocket(
+      this.#protocol,
+      {
+        onDatagram: (datagram) => this.#receive(datagram),
+        onBroken: (cause) => {
+          this.#socket = undefined;
+          const errno = 'errno' in cause ? ENOBUFS : EMSGSIZE;
+          this.#exchange?.onFailure(new NetlinkError(errno, `answers were lost (${cause.message})`));
+        },
       },
-    });
+      this.#receiveBufferBytes,
+    );
   }
 
   #receive(datagram: Uint8Array): void {

@@ -77,6 +77,18 @@ await runInNamespace(import.meta.url, async () => {
     }
   });
 
+  await t.test('answers never overflow a small receive buffer, which would abort the process', async (t) => {
+    const small = NetlinkConnection.open(NETLINK_ROUTE, 64 * 1024);
+    const results = await small.transact(
+      Array.from({ length: 300 }, () => ({ type: RTM_GETLINK, flags: 0, payload: linkByNamePayload('lo') })),
+    );
+    t.equal(
+      results.filter(({ error, messages }) => error === undefined && messages.length === 1).length,
+      300,
+    );
+    small.close();
+  });
+
   await t.test('dumps of many datagrams, and refused dumps', async (t) => {
     const names = Array.from({ length: 60 }, (_, index) => `p${index}`);
     const batch = names.map((name) => `link add ${name} type veth peer name q${name}`);

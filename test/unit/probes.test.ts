@@ -37,6 +37,13 @@ await t.test('tcp: a handshake is enough, and the server sees FIN and no reset',
   });
   await ended;
   t.same(seen, ['end']);
+  const held = (): number =>
+    process.getActiveResourcesInfo().filter((name) => name === 'TCPSocketWrap').length;
+  const endMs = performance.now() + 500;
+  while (held() > 0 && performance.now() < endMs) {
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  t.equal(held(), 0, 'the socket does not wait for the time-out');
 });
 
 await t.test('tcp: refused', async (t) => {

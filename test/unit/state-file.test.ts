@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
@@ -29,6 +29,7 @@ await t.test('a missing file is empty, a saved one comes back, a removed one is 
 
 await t.test('nobody else reads it, whatever the umask and whatever was there', async (t) => {
   const directory = join(base, 'modes');
+  await mkdir(directory);
   const before = process.umask(0);
   t.teardown(() => process.umask(before));
   const file = openStateFile(directory);
