@@ -1,4 +1,67 @@
-// Stub: compiles only. The set-up in one step takes its place.
-import { spawnSync } from 'node:child_process';
+// `npm run drill`, `npm test`, `npm run check`, `npm run build` on a machine that has Node, npm and nothing else.
+// Plain Node, because it runs before node_modules exists.
+import { spawn } from 'node:child_process';
+import { constants } from 'node:os';
+import { join } from 'node:path';
+import { PROJECT, prepare } from './lib/build.mjs';
+import { runChecks } from './lib/checks.mjs';
+import { ensureGuestKernel, ensureJudges, hostHasIpvs } from './lib/lab.mjs';
+import { ensure } from './lib/packages.mjs';
+import { StepError, say } from './lib/progress.mjs';
+import { runSuite } from './lib/suite.mjs';
 
-process.exitCode = spawnSync('npx', ['tsc', '-p', '.'], { stdio: 'inherit' }).status ?? 1;
+const COMMANDS = {
+  async build() {
+    await prepare();
+    return 0;
+  },
+  async check() {
+    await prepare({ native: false, compile: false });
+    return runChecks();
+  },
+  async drill(args) {
+    await prepare();
+    const asksOnly = args.includes('--help') || args.includes('--list');
+    if (!asksOnly) await ensureLab();
+    return passOn(process.execPath, [join(PROJECT, 'dist', 'src', 'main.js'), 'drill', ...args]);
+  },
+  async test(args) {
+    await prepare();
+    await ensureLab({ always: true });
+    return runSuite(args, await ensureJudges());
+  },
+};
+
+/** The tests boot the VM even where the host has ip_vs: it is what they test. */
+async function ensureLab({ always = false } = {}) {
+  const vm = always || !(await hostHasIpvs());
+  await ensure(['iproute2', 'ping', ...(vm ? ['qemu'] : [])]);
+  if (vm) await ensureGuestKernel();
+}
+
+/** Runs a program in our place: its streams, its signals, its exit status. */
+function passOn(command, args) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { stdio: 'inherit' });
+    // A terminal sends SIGINT to both of us: we only wait for the child's own answer to it.
+    process.on('SIGINT', () => undefined);
+    for (const signal of ['SIGTERM', 'SIGHUP', 'SIGQUIT']) process.on(signal, () => child.kill(signal));
+    child.once('error', reject);
+    child.once('close', (status, signal) => resolve(status ?? 128 + (constants.signals[signal] ?? 0)));
+  });
+}
+
+const [name, ...args] = process.argv.slice(2);
+const command = Object.hasOwn(COMMANDS, name ?? '') ? COMMANDS[name] : undefined;
+if (command === undefined) {
+  say(`usage: node scripts/bootstrap.mjs ${Object.keys(COMMANDS).join(' | ')} [ARGUMENTS]`);
+  process.exitCode = 2;
+} else {
+  try {
+    process.exitCode = await command(args);
+  } catch (error) {
+    // Only what was foreseen is one sentence; anything else shows where it broke.
+    say(error instanceof StepError ? `npm run ${name}: ${error.message}` : error.stack);
+    process.exitCode = 1;
+  }
+}
