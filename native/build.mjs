@@ -1,7 +1,15 @@
 // Compiles the addon and the guardian with the machine's own C compiler. Plain Node, no dependencies.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -96,9 +104,19 @@ export function build({ log = () => {} } = {}) {
   for (const target of TARGETS) compile(compiler, version, target, log);
 }
 
+/** Compiles, and lays the result where a package made for release carries it. */
+export function prebuild({ log = () => {} } = {}) {
+  build({ log });
+  mkdirSync(prebuiltDir, { recursive: true });
+  for (const { output } of TARGETS) copyFileSync(join(buildDir, output), join(prebuiltDir, output));
+  log(`native/prebuilt/linux-${process.arch} is up to date`);
+}
+
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   try {
-    build({ log: (line) => console.log(line) });
+    const log = (line) => console.log(line);
+    if (process.argv[2] === '--prebuild') prebuild({ log });
+    else build({ log });
   } catch (error) {
     console.error(error instanceof Error ? error.message : error);
     process.exitCode = 1;

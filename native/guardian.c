@@ -567,8 +567,9 @@ __attribute__((noreturn)) static void act(const char *why)
 
 static void stand_fast(void)
 {
-	static const int ignored[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGPIPE, SIGALRM, SIGUSR1, SIGUSR2, SIGTSTP,
-		SIGTTIN, SIGTTOU};
+	/* SIGABRT: a service manager's watchdog may send it to all processes of the service. */
+	static const int ignored[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGABRT, SIGPIPE, SIGALRM, SIGUSR1, SIGUSR2,
+		SIGTSTP, SIGTTIN, SIGTTOU};
 	struct sched_param param = {.sched_priority = REAL_TIME_PRIORITY};
 	int fd;
 

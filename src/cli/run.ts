@@ -174,7 +174,7 @@ async function serve(daemon: Daemon, file: ConfigOptions, log: Log): Promise<voi
 
 async function runDaemon(config: DirectorConfig, argv: ReturnType<typeof options>): Promise<number> {
   const { level, format, file, runtimeDirectory }: { level: LogLevel } & typeof argv = argv;
-  const opened: OpenLog = openLog({ format, level, director: config.director });
+  const opened: OpenLog = await openLog({ format, level, director: config.director });
   try {
     const daemon = await bringUp(config, runtimeDirectory, opened.log);
     await serve(daemon, file, opened.log);

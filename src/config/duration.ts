@@ -10,7 +10,7 @@ export function parseDuration(text: string): number | undefined {
   const match = DURATION_PATTERN.exec(text);
   const unit = UNIT_MS[match?.[2] ?? ''];
   if (unit === undefined) return undefined;
-  // 40.95 * 1000 is 40950.000000000007 in floating point.
+  // 1.001 * 1000 is 1000.9999999999999 in floating point.
   const milliseconds = Number((Number(match?.[1]) * unit).toFixed(6));
   return Number.isInteger(milliseconds) ? milliseconds : undefined;
 }

@@ -38,7 +38,7 @@ export function openAnnouncer(onError: (error: AnnounceError) => void): Announce
           const info = interfaces.get(address.interface) ?? addon.interfaceInfo(address.interface);
           interfaces.set(address.interface, info);
           if (info.hardwareType !== ETHERNET) continue;
-          socket.send(gratuitousArp(info.hardwareAddress, bytes), address.interface, ETHERTYPE_ARP);
+          socket.send(gratuitousArp(info.hardwareAddress, bytes), info.index, ETHERTYPE_ARP);
         } catch (cause) {
           onError(new AnnounceError(address, cause));
         }

@@ -54,9 +54,13 @@ class NativeGuardian implements GuardianProcess {
   #lastOrders: Buffer | undefined;
   #disarmed = false;
   #spawnedAtMs: number[] = [];
+  /** Whether it was already said that no more are started for now. */
+  #gaveUp = false;
+  readonly #file: string;
 
   constructor(options: GuardianOptions) {
     this.#options = options;
+    this.#file = nativeFile('guardian');
     this.#spawn();
   }
 
@@ -84,20 +88,15 @@ class NativeGuardian implements GuardianProcess {
     const now = performance.now();
     this.#spawnedAtMs = this.#spawnedAtMs.filter((at) => at > now - SPAWN_WINDOW_MS);
     if (this.#spawnedAtMs.length >= MAX_SPAWNS) {
-      this.#fail(`ended ${MAX_SPAWNS} times within ${SPAWN_WINDOW_MS / 1000} s and is not started for now`);
+      if (!this.#gaveUp) this.#fail('ended too often and is not started for a while');
+      this.#gaveUp = true;
       return;
     }
     this.#spawnedAtMs.push(now);
-    // A session of its own (setsid): a Ctrl-C in the daemon's terminal does not reach it.
-    const child = spawn(nativeFile('guardian'), [], {
-      detached: true,
-      cwd: '/',
-      env: {},
-      stdio: ['ignore', 'ignore', 'inherit', 'pipe'],
-    });
-    const link = child.stdio[ORDERS_FD];
-    child.once('error', (cause) => this.#fail(`cannot be started: ${cause.message}`, cause));
-    if (child.pid === undefined || !(link instanceof Socket)) return;
+    this.#gaveUp = false;
+    const started = this.#start();
+    if (started === undefined) return;
+    const { child, link } = started;
     const running: Running = { child, link, acted: false };
     this.#running = running;
     child.once('exit', (code, signal) => this.#exited(running, code, signal));
@@ -107,6 +106,25 @@ class NativeGuardian implements GuardianProcess {
     child.unref();
     link.unref();
     if (this.#lastOrders !== undefined) this.#write(running, this.#lastOrders);
+  }
+
+  /** Undefined when the system refuses, which is reported: a daemon without a guardian is better than none. */
+  #start(): { child: ChildProcess; link: Socket } | undefined {
+    try {
+      // A session of its own (setsid): a Ctrl-C in the daemon's terminal does not reach it.
+      const child = spawn(this.#file, [], {
+        detached: true,
+        cwd: '/',
+        env: {},
+        stdio: ['ignore', 'ignore', 'inherit', 'pipe'],
+      });
+      child.once('error', (cause) => this.#fail(`cannot be started: ${cause.message}`, cause));
+      const link = child.stdio[ORDERS_FD];
+      return child.pid !== undefined && link instanceof Socket ? { child, link } : undefined;
+    } catch (cause) {
+      this.#fail(`cannot be started: ${cause instanceof Error ? cause.message : String(cause)}`, cause);
+      return undefined;
+    }
   }
 
   #write(running: Running, bytes: Buffer): void {
@@ -148,7 +166,7 @@ class NativeGuardian implements GuardianProcess {
     this.#spawn();
   }
 
-  #fail(words: string, cause?: Error): void {
+  #fail(words: string, cause?: unknown): void {
     this.#options.onError?.(new GuardianError(`the guardian ${words}`, { cause }));
   }
 }

@@ -43,10 +43,19 @@ export class PacketSocket extends DatagramSocket<PacketMessageInfo> {
     return this;
   }
 
-  /** Sends on an interface; `address` and `etherType` matter to a `payload` socket only. */
-  send(message: Uint8Array, interfaceName: string, etherType: number, address = new Uint8Array()): void {
-    const { index } = native().interfaceInfo(interfaceName);
-    this.sendTo(message, linkAddress({ interfaceIndex: index, etherType, address }));
+  /**
+   * Sends on an interface, given by name or, which saves asking for it, by index. `address` and `etherType`
+   * matter to a `payload` socket only.
+   */
+  send(
+    message: Uint8Array,
+    interfaceName: string | number,
+    etherType: number,
+    address = new Uint8Array(),
+  ): void {
+    const interfaceIndex =
+      typeof interfaceName === 'number' ? interfaceName : native().interfaceInfo(interfaceName).index;
+    this.sendTo(message, linkAddress({ interfaceIndex, etherType, address }));
   }
 
   protected override info(message: NativeMessage): PacketMessageInfo {

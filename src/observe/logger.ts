@@ -1,6 +1,5 @@
 /** The log: JSON lines for a service, readable lines for a person at a terminal. */
 import { type Logger, pino } from 'pino';
-import { build as prettyStream } from 'pino-pretty';
 
 export type LogFormat = 'json' | 'pretty';
 
@@ -21,10 +20,12 @@ export interface OpenLog {
 }
 
 /** Writes to standard output. JSON lines carry `time` in epoch milliseconds. */
-export function openLog({ format, level, director }: LogOptions): OpenLog {
+export async function openLog({ format, level, director }: LogOptions): Promise<OpenLog> {
   const options = { level, base: { director } };
   if (format === 'pretty') {
-    const stream = prettyStream({
+    // Loaded only here: a service starts faster without it.
+    const { build } = await import('pino-pretty');
+    const stream = build({
       sync: true,
       colorize: process.stdout.isTTY,
       ignore: 'pid,hostname,director,event',

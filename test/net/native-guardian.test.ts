@@ -111,7 +111,7 @@ function main(): void {
     t.teardown(peer.close);
     const daemon = new Daemon(ordersWith(30_000));
     const pid = await daemon.armed();
-    for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.kill(pid, signal);
+    for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGABRT'] as const) process.kill(pid, signal);
     // From before: says nothing about a successor.
     peer.transport.send(advertisement(VRID, 90));
     daemon.child.kill('SIGKILL');
