@@ -7,7 +7,7 @@ const TICK_MS = 500;
 /** In a log without a terminal a long step says so often that it is alive. */
 const PLAIN_REMINDER_MS = 15_000;
 const KEPT_OUTPUT_CHARACTERS = 64 * 1024;
-const FAILURE_LINES = 30;
+const EXCERPT_LINES = 15;
 
 /** What went wrong, in words that need no stack. */
 export class StepError extends Error {}
@@ -54,14 +54,22 @@ export async function step(text, work, detail = () => '') {
   }
 }
 
-/** Runs a program with its output kept; rejects with the last of it when the program fails. */
+/** Runs a program with its output kept; rejects with an excerpt of it when the program fails. */
 export async function run(command, args, options = {}) {
   const result = await runQuietly(command, args, options);
   if (result.status !== 0) {
-    const words = result.output.trim().split('\n').slice(-FAILURE_LINES).join('\n');
-    throw new StepError(`${command} ${args.join(' ')} failed (status ${result.status}):\n${words}`);
+    throw new StepError(
+      `${command} ${args.join(' ')} failed (status ${result.status}):\n${excerpt(result.output)}`,
+    );
   }
   return result.output;
+}
+
+/** The first and the last lines: npm says what is wrong before its help text, compilers and apt say it last. */
+function excerpt(output) {
+  const lines = output.trim().split('\n');
+  if (lines.length <= 2 * EXCERPT_LINES) return lines.join('\n');
+  return [...lines.slice(0, EXCERPT_LINES), '[...]', ...lines.slice(-EXCERPT_LINES)].join('\n');
 }
 
 /** Runs a program with its output kept, both streams in one; never rejects. Status 127: it is not there. */
