@@ -9,6 +9,7 @@ import { openIpvs } from '../io/ipvs.js';
 import { openLinkMonitor } from '../io/links.js';
 import { missingCapabilities } from '../io/privileges.js';
 import { openProber } from '../io/probes.js';
+import { interfaceFaults } from '../io/required-interfaces.js';
 import { openNotifier } from '../io/sd-notify.js';
 import { openStateFile } from '../io/state-file.js';
 import { openSysctls } from '../io/sysctls.js';
@@ -70,6 +71,12 @@ function checkPrivileges(): void {
   );
 }
 
+/** Before anything is opened: what is missing is told for all instances at once. */
+function checkInterfaces(config: DirectorConfig): void {
+  const faults = interfaceFaults(config.instances);
+  if (faults.length > 0) throw new OperationalError('ERR_INTERFACE', faults.join('; '));
+}
+
 /** Everything that is open while the daemon runs. */
 interface Daemon {
   readonly director: Director;
@@ -118,12 +125,14 @@ async function bringUp(config: DirectorConfig, runtimeDirectory: string, log: Lo
   }
 }
 
-/** Reads the file again; a wrong one is told and changes nothing. */
+/** Reads the file again; one that is wrong or cannot run here is told and changes nothing. */
 async function reload(director: Director, file: ConfigOptions, log: Log, notifier: Notifier): Promise<void> {
   notifier.notify(`RELOADING=1\nMONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`);
   const result = await readConfig(file);
-  if (!result.ok) {
-    const faults = faultText(file.config, result).trimEnd().split('\n');
+  const faults = result.ok
+    ? interfaceFaults(result.config.instances)
+    : faultText(file.config, result).trimEnd().split('\n');
+  if (!result.ok || faults.length > 0) {
     log.error({ event: 'reload', faults }, `${faults.join('; ')}: the director goes on with what it had`);
   } else {
     try {
@@ -193,6 +202,7 @@ export const command: Command = {
     const config = await loadConfig(chosen.file);
     if (config === undefined) return EXIT_CONFIG;
     checkPrivileges();
+    checkInterfaces(config);
     return runDaemon(config, chosen);
   },
 };

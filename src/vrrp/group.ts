@@ -58,6 +58,11 @@ export function step(state: GroupState, input: GroupInput, nowMs: number): Group
   return run.result();
 }
 
+/** Interfaces whose links an instance needs, for a sentence. */
+function linksOf({ interface: own, addresses }: VrrpInstance, word: 'or' | 'and'): string {
+  return [...new Set([own, ...addresses.map((address) => address.interface)])].join(` ${word} `);
+}
+
 /** One step under way: a private copy of the state and the effects so far. */
 class Run {
   readonly #now: number;
@@ -111,7 +116,7 @@ class Run {
     group.phase = 'running';
     group.retryAtMs = Number.POSITIVE_INFINITY;
     const dark = group.instances.find((instance) => !instance.linkUp);
-    if (dark !== undefined) return this.#fault(`link of ${dark.config.interface} is down`);
+    if (dark !== undefined) return this.#fault(`link of ${linksOf(dark.config, 'or')} is down`);
     for (const instance of group.instances) {
       this.#listen(instance, instance.config.advertisementIntervalMs, this.#now, reason);
       // The address owner does not wait for anybody.
@@ -285,11 +290,11 @@ class Run {
     if (instance === undefined || instance.linkUp === up) return;
     instance.linkUp = up;
     if (this.#group.phase === 'leaving' && !up)
-      return this.#left(`link of ${instance.config.interface} is down`);
+      return this.#left(`link of ${linksOf(instance.config, 'or')} is down`);
     if (this.#group.phase !== 'running') return;
-    if (!up) return this.#fault(`link of ${instance.config.interface} is down`);
+    if (!up) return this.#fault(`link of ${linksOf(instance.config, 'or')} is down`);
     if (this.#group.instances.every((i) => i.linkUp && i.state === 'fault')) {
-      this.#startUp(`link of ${instance.config.interface} is up`);
+      this.#startUp(`link of ${linksOf(instance.config, 'and')} is up`);
     }
   }
 

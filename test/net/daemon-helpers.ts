@@ -20,6 +20,9 @@ export const VIP = '192.168.7.253';
 export const DIP = '10.7.0.1';
 /** What the guardian calls itself. */
 export const GUARDIAN = 'lvs-guardian';
+/** Above what the waits in one test give up after, and what a whole file may take on a busy machine. */
+export const TEST_LIMIT_MS = 120_000;
+export const FILE_LIMIT_MS = 240_000;
 /** Patience with a machine that does other things too. */
 const SETTLE_LIMIT_MS = 20_000;
 const SETTLE_PAUSE_MS = 50;

@@ -8,6 +8,7 @@ import {
   Bench,
   complaints,
   directorYaml,
+  FILE_LIMIT_MS,
   inState,
   instanceOf,
   isAlive,
@@ -16,18 +17,18 @@ import {
   settled,
   skipWithout,
   stop,
+  TEST_LIMIT_MS,
   VIP,
 } from './daemon-helpers.js';
 
 const skip = skipWithout('keepalived');
-/** Above what the waits in one test give up after. */
-const TEST_LIMIT_MS = 120_000;
 /** Some advertisement intervals of 200 ms: long enough for a role to move if it wanted to. */
 const QUIET_MS = 1500;
 const OURS = '192.168.7.11';
 
 // Most of the time these tests wait.
 t.jobs = 4;
+t.setTimeout(FILE_LIMIT_MS);
 
 interface Keepalived {
   readonly child: Child;

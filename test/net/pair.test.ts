@@ -7,6 +7,7 @@ import {
   complaints,
   DIP,
   directorYaml,
+  FILE_LIMIT_MS,
   INSIDE,
   inState,
   instanceOf,
@@ -17,17 +18,16 @@ import {
   settled,
   skip,
   stop,
+  TEST_LIMIT_MS,
   VIP,
 } from './daemon-helpers.js';
 
 // Most of the time these tests wait.
 t.jobs = 4;
+t.setTimeout(FILE_LIMIT_MS);
 
 /** Long enough for a role to move if it wanted to: some advertisement intervals of 200 ms. */
 const QUIET_MS = 1200;
-
-/** Above what the waits in one test give up after. */
-const TEST_LIMIT_MS = 120_000;
 
 function test(name: string, body: (t: Test) => Promise<void>): void {
   void t.test(name, { skip, timeout: TEST_LIMIT_MS }, body);

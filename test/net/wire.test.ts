@@ -2,14 +2,24 @@
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { type Child, runChild, stopChild } from '../../src/drill/process.js';
-import { Bench, directorYaml, inState, OUTSIDE, settled, skipWithout, stop, VIP } from './daemon-helpers.js';
+import {
+  Bench,
+  directorYaml,
+  FILE_LIMIT_MS,
+  inState,
+  OUTSIDE,
+  settled,
+  skipWithout,
+  stop,
+  TEST_LIMIT_MS,
+  VIP,
+} from './daemon-helpers.js';
 
 const skip = skipWithout('tcpdump');
-/** Above what the waits in one test give up after. */
-const TEST_LIMIT_MS = 120_000;
 const ADDED = '192.168.7.252';
 
 t.jobs = 2;
+t.setTimeout(FILE_LIMIT_MS);
 
 interface Capture {
   /** tcpdump's own words, one entry a packet. */
