@@ -10,16 +10,34 @@ export function familyOf(address: string): AddressFamily {
   return address.includes(':') ? 'inet6' : 'inet';
 }
 
+const DOT = 0x2e;
+const DIGIT_0 = 0x30;
+const DIGIT_9 = 0x39;
+
+/** Character by character: tables of tens of thousands of real servers pass here on every reconciliation. */
 function ipv4Bytes(text: string): Uint8Array | undefined {
-  const parts = text.split('.');
-  if (parts.length !== IPV4_OCTETS) return undefined;
   const bytes = new Uint8Array(IPV4_OCTETS);
-  for (const [index, part] of parts.entries()) {
-    if (!/^(0|[1-9]\d{0,2})$/.test(part)) return undefined;
-    const value = Number(part);
+  let octet = 0;
+  let digits = 0;
+  let value = 0;
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code === DOT) {
+      if (digits === 0 || octet === IPV4_OCTETS - 1) return undefined;
+      bytes[octet] = value;
+      octet += 1;
+      digits = 0;
+      value = 0;
+      continue;
+    }
+    // A leading zero would be read as octal by some.
+    if (code < DIGIT_0 || code > DIGIT_9 || (digits > 0 && value === 0)) return undefined;
+    value = value * 10 + code - DIGIT_0;
+    digits += 1;
     if (value > 255) return undefined;
-    bytes[index] = value;
   }
+  if (digits === 0 || octet !== IPV4_OCTETS - 1) return undefined;
+  bytes[octet] = value;
   return bytes;
 }
 

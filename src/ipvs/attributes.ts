@@ -5,7 +5,8 @@
 
 const HEADER_BYTES = 4;
 const ALIGNMENT = 4;
-const INITIAL_BYTES = 128;
+/** Holds the longest IPVS request, a service with all its attributes. */
+const INITIAL_BYTES = 160;
 /** `nla_len` is 16 bits wide. */
 const ATTRIBUTE_BYTES_MAX = 0xffff;
 /** NLA_F_NESTED. */
@@ -108,9 +109,9 @@ export class AttributeWriter {
     return this;
   }
 
-  /** A copy of what was written. */
+  /** What was written; the writer is of no use after. */
   finish(): Uint8Array {
-    return this.#bytes.slice(0, this.#length);
+    return this.#bytes.subarray(0, this.#length);
   }
 }
 
