@@ -22,8 +22,10 @@ import { judge } from './verdict.js';
 
 /** More would not be read, and a lost lab could fill any report. */
 const MAX_EVENTS = 500;
-/** A stretch without answers is drawn from this many probe intervals on. */
+/** A stretch without answers is drawn when it is this many probe intervals long, */
 const GAP_DRAWN_FROM = 10;
+/** and this long: what a busy machine does by itself would hide what matters. */
+const GAP_DRAWN_FROM_MS = 100;
 
 /** Everything seen since the lab was opened. */
 export interface LabRecord {
@@ -85,7 +87,11 @@ function spansOf(
       spans.push(...timelineSpans(`${director} ${address}`, 'holds', held, window));
     }
   }
-  const drawn = gaps(observed.probe.answersMs, window, GAP_DRAWN_FROM * probeIntervalMs);
+  const drawn = gaps(
+    observed.probe.answersMs,
+    window,
+    Math.max(GAP_DRAWN_FROM_MS, GAP_DRAWN_FROM * probeIntervalMs),
+  );
   spans.push(...timelineSpans('probe', 'no answer', drawn, window));
   const server = course.realServer;
   if (server !== undefined) {

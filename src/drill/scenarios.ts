@@ -78,8 +78,12 @@ async function strike(bench: Bench, master: Director, fault: FaultName): Promise
 
 async function runFault(bench: Bench, setting: Setting, fault: FaultName): Promise<Course> {
   const { signal } = bench.options;
-  const { master, backup } = setting.pair;
   const complaints: string[] = [];
+  // Preparing takes a while; whom the fault must hit is whoever is master now.
+  const { master, backup } = await bench.pair();
+  if (master !== setting.pair.master) {
+    complaints.push(`${setting.pair.master.name} lost its role before the fault, with nothing done to it`);
+  }
   const faultMs = Date.now();
   await strike(bench, master, fault);
   step(bench, setting, `${master.name} is struck; waiting for ${backup.name}`);

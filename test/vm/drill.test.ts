@@ -1,0 +1,57 @@
+/** The drill itself, on a kernel that has IPVS: every topology loses its master, and the client judges. */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import t from 'tap';
+import type { DrillReport } from '../../src/drill/report.js';
+import { findLabKernel } from '../../src/drill/vm/lab-kernel.js';
+import { VmError } from '../../src/drill/vm/vm-error.js';
+
+t.setTimeout(1_800_000);
+
+const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url));
+const KINDS = ['busy', 'one-request', 'idle'] as const;
+
+/** Why there can be no VM here, or false. */
+function noVm(): string | false {
+  try {
+    findLabKernel();
+    return false;
+  } catch (error) {
+    if (error instanceof VmError) return error.message;
+    throw error;
+  }
+}
+
+await t.test('no topology loses a connection with its master', { skip: noVm() }, async (t) => {
+  const outDir = mkdtempSync(join(tmpdir(), 'drill-test-'));
+  t.teardown(() => rmSync(outDir, { recursive: true, force: true }));
+  const options = ['--kernel', 'vm', '--topology', 'all', '--scenario', 'power', '--connections', '20'];
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    [MAIN, 'drill', ...options, '--out', outDir],
+    {
+      encoding: 'utf8',
+    },
+  );
+  t.comment(stdout);
+  t.comment(stderr);
+  const report = JSON.parse(readFileSync(join(outDir, 'report.json'), 'utf8')) as DrillReport;
+  t.match(report, { version: 1, kernel: { where: 'vm' }, failures: [] });
+  t.equal(status === 0, report.passed, 'the exit status says what the report says');
+  t.same(
+    report.scenarios.map((scenario) => scenario.topology),
+    ['nat', 'nat-port-mapping', 'dr', 'tun'],
+  );
+  for (const scenario of report.scenarios) {
+    for (const kind of KINDS) {
+      t.same(scenario.connections[kind], { opened: 20, survived: 20 }, `${scenario.topology}: ${kind}`);
+    }
+    t.equal(scenario.duplicate_address_ms, 0, `${scenario.topology}: no address is on two directors`);
+    t.ok(scenario.takeover_ms !== null, `${scenario.topology}: the backup took over`);
+    t.ok(scenario.probes.lost > 0, `${scenario.topology}: the fault was felt, so the probe sees`);
+  }
+  t.match(readFileSync(join(outDir, 'report.html'), 'utf8'), /<svg /);
+});
