@@ -3,10 +3,17 @@ import type { DirectorConfig } from '../config/model.js';
 import type { SyncDaemon } from '../ipvs/model.js';
 
 /**
- * A connection is sent to the peer with its second packet and then every 50th: a TCP connection that is
- * idle since its handshake has had two. The kernel's own `3 50` loses it in a failover.
+ * When the kernel tells the peer of a connection (ip_vs_sync_conn_needed). By packet count, as `3 50` does by
+ * default, a connection that is idle since its handshake is never told, and one whose SYN was repeated misses
+ * the count. Period 0 with a refresh period goes by time instead: at the first packet of an established
+ * connection, again when the peer's timer is off by the refresh period, and repeated since datagrams get lost.
  */
-const SYNC_THRESHOLD = '2 50';
+const SYNC_BY_TIME: readonly (readonly [key: string, value: string])[] = [
+  ['net.ipv4.vs.sync_version', '1'],
+  ['net.ipv4.vs.sync_refresh_period', '10'],
+  ['net.ipv4.vs.sync_retries', '3'],
+  ['net.ipv4.vs.sync_threshold', '2 0'],
+];
 
 /** Interface names in sysctl keys: sysctl(8) writes the dot of `eth0.100` as a slash. */
 function keyOfInterface(name: string): string {
@@ -31,8 +38,7 @@ export function requiredSysctls(config: DirectorConfig): ReadonlyMap<string, str
     }
   }
   if (config.connectionSync !== undefined) {
-    wanted.set('net.ipv4.vs.sync_version', '1');
-    wanted.set('net.ipv4.vs.sync_threshold', SYNC_THRESHOLD);
+    for (const [key, value] of SYNC_BY_TIME) wanted.set(key, value);
   }
   return wanted;
 }
