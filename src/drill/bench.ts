@@ -2,7 +2,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { DirectorStatus } from '../runtime/status.js';
-import { ClientControl } from './client-control.js';
+import { ClientControl, type LostConnection } from './client-control.js';
 import { Director } from './director.js';
 import { DrillError } from './errors.js';
 import { Lab } from './lab.js';
@@ -85,6 +85,7 @@ export class Bench {
   readonly changes: AddressChange[] = [];
   readonly roles: RoleChange[] = [];
   readonly outages: Outage[] = [];
+  readonly losses: LostConnection[] = [];
   readonly #openOutages = new Map<string, number>();
   readonly #servers = new Map<string, Child>();
   #client: ClientControl | undefined;
@@ -120,12 +121,7 @@ export class Bench {
     }
     const client = new ClientControl(this.lab, this.lab.hosts('client')[0]?.name ?? '');
     this.#client = client;
-    client.onLost = (lost) =>
-      this.observe(
-        lost.atMs,
-        'client',
-        `${lost.kind} connection from port ${lost.port} ended: ${lost.reason}`,
-      );
+    client.onLost = (lost) => this.losses.push(lost);
     await this.#writeConfig();
     progress.step(`${topology.name}: starting client, real servers and directors`);
     await Promise.all(this.directors.map((director) => director.start()));

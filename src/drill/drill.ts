@@ -54,12 +54,12 @@ class Results {
 async function measure(bench: Bench, results: Results, name: ScenarioName, after?: FaultName): Promise<void> {
   const { probeIntervalMs, progress, topology } = bench.options;
   const { setting, course, observed } = await runScenario(bench, name, after);
-  const { observations, changes, roles, virtualAddresses, baselineGapMs } = bench;
+  const { observations, changes, roles, losses, virtualAddresses, baselineGapMs } = bench;
   if (baselineGapMs !== undefined && !results.baselines.some((one) => one.topology === topology.name)) {
     results.baselines.push({ topology: topology.name, client_gap_ms: baselineGapMs });
   }
   const outages = bench.outagesUntil(observed.window.toMs);
-  const record = { observations, changes, roles, outages, virtualAddresses };
+  const record = { observations, changes, roles, outages, losses, virtualAddresses };
   const report = buildScenarioReport({ topology, setting, course, observed, record, probeIntervalMs });
   results.scenarios.push(report);
   const kept = Object.values(report.connections);

@@ -47,9 +47,9 @@ export async function runRealServerDown(bench: Bench, setting: Setting): Promise
   const verified = await verify(bench, others);
   await sleep(QUIET_MS, signal);
   step(bench, setting, `${victim.name} is started again`);
-  const startedMs = Date.now();
   await bench.startServer(victim.name);
-  bench.observe(Date.now(), 'drill', `the server program of ${victim.name} runs again`);
+  const startedMs = Date.now();
+  bench.observe(startedMs, 'drill', `the server program of ${victim.name} runs again`);
   const back = await settles(async () => lackingForHealth(await bench.statuses(), address, 'up'), limits);
   const takenInMs = back.done ? Date.now() : null;
   if (takenInMs === null) {

@@ -206,10 +206,11 @@ function connectionLane(
   };
 }
 
-/** Directors that held a virtual address in the scenario, in the order in which they are drawn. */
+/** The directors, in the order in which they are drawn: whoever had a role or held an address. */
 export function addressHolders(scenario: ScenarioReport): string[] {
-  const holding = scenario.spans.filter((span) => span.state === 'holds');
-  return [...new Set(holding.map((span) => span.lane.split(' ')[0] ?? ''))].toSorted();
+  const roles = ['master', 'backup', 'holds'];
+  const directors = scenario.spans.filter((span) => roles.includes(span.state));
+  return [...new Set(directors.map((span) => span.lane.split(' ')[0] ?? ''))].toSorted();
 }
 
 function lanesOf(scenario: ScenarioReport, scale: Scale): Lane[] {

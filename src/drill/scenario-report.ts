@@ -37,6 +37,12 @@ export interface LabRecord {
   readonly changes: readonly AddressChange[];
   readonly roles: readonly RoleChange[];
   readonly outages: readonly Outage[];
+  /** Connections that ended without being asked to. */
+  readonly losses: readonly {
+    readonly atMs: number;
+    readonly kind: string;
+    readonly reason: string;
+  }[];
   readonly virtualAddresses: readonly string[];
 }
 
@@ -105,10 +111,27 @@ function spansOf(
   return spans;
 }
 
+/** Connections end in crowds: one event for each kind and reason, at the time of the first. */
+function lossEvents(losses: LabRecord['losses']): { atMs: number; source: string; event: string }[] {
+  const crowds = new Map<string, LabRecord['losses'][number][]>();
+  for (const loss of losses) {
+    const what = `${loss.kind} connections ended: ${loss.reason}`;
+    crowds.set(what, [...(crowds.get(what) ?? []), loss]);
+  }
+  return [...crowds].map(([what, members]) => {
+    const times = members.map((member) => member.atMs);
+    const first = Math.min(...times);
+    const event = `${members.length} ${what}, within ${Math.round(Math.max(...times) - first)} ms`;
+    return { atMs: first, source: 'client', event };
+  });
+}
+
 function eventsOf(record: LabRecord, window: Span, longest: Span): TimelineEvent[] {
-  const events = record.observations
-    .filter((seen) => seen.atMs >= window.fromMs && seen.atMs <= window.toMs)
-    .map((seen) => ({ t_ms: round(seen.atMs - window.fromMs), source: seen.source, event: seen.event }));
+  const within = (seen: { readonly atMs: number }): boolean =>
+    seen.atMs >= window.fromMs && seen.atMs <= window.toMs;
+  const events = [...record.observations.filter(within), ...lossEvents(record.losses.filter(within))].map(
+    (seen) => ({ t_ms: round(seen.atMs - window.fromMs), source: seen.source, event: seen.event }),
+  );
   const gapMs = round(longest.toMs - longest.fromMs);
   events.push({
     t_ms: round(longest.fromMs - window.fromMs),
@@ -142,6 +165,16 @@ function lateComplaints(setting: Setting, course: Course, observed: Observed): s
   if (setting.failedToOpen.length > 0) {
     complaints.push(
       `${setting.failedToOpen.length} connections could not be opened: ${setting.failedToOpen[0]}`,
+    );
+  }
+  const { synchronised, pair } = setting;
+  if (
+    synchronised !== null &&
+    synchronised.known < synchronised.opened &&
+    course.verified.some((one) => !one.survived)
+  ) {
+    complaints.push(
+      `${pair.backup.name} knew only ${synchronised.known} of ${synchronised.opened} connections before the fault`,
     );
   }
   if (observed.probe.answersMs.length === 0) {

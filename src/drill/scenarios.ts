@@ -47,12 +47,13 @@ async function prepare(bench: Bench, name: ScenarioName, after: FaultName | unde
     };
   }
   const master = await pair.master.status();
+  // Whoever takes over, the pair's limit is that of its lower priority.
   const backup = name === 'return' ? master : await pair.backup.status();
   if (master === undefined || backup === undefined) {
     throw new DrillError('ERR_DRILL_TIMEOUT', 'a director does not answer on its control socket');
   }
   const { intervalMs } = timersOf(master);
-  const { priority } = timersOf(backup);
+  const priority = Math.min(timersOf(master).priority, timersOf(backup).priority);
   bench.baselineGapMs ??= await measureBaseline(bench, setting);
   const expectation = expectationOf(name, intervalMs, priority, bench.baselineGapMs);
   return { name, after, pair, opened, failedToOpen: failed, synchronised, intervalMs, expectation };

@@ -35,13 +35,13 @@ export function masterDownIntervalMs(advertisementIntervalMs: number, priority: 
 }
 
 /**
- * @param backupPriority priority of the director that takes over
+ * @param priority the lower one of the pair
  * @param baselineGapMs longest gap of the same lab under the same load while nothing was done to it
  */
 export function expectationOf(
   scenario: ScenarioName,
   advertisementIntervalMs: number,
-  backupPriority: number,
+  priority: number,
   baselineGapMs: number,
 ): Expectation {
   switch (scenario) {
@@ -54,11 +54,9 @@ export function expectationOf(
     case 'crash':
     case 'power':
       return {
-        client_gap_ms: Math.ceil(
-          masterDownIntervalMs(advertisementIntervalMs, backupPriority) + TAKEOVER_SLACK_MS,
-        ),
+        client_gap_ms: Math.ceil(masterDownIntervalMs(advertisementIntervalMs, priority) + TAKEOVER_SLACK_MS),
         duplicate_address_ms: scenario === 'crash' ? CRASH_OVERLAP_MS : 0,
-        why: `3 x ${advertisementIntervalMs} ms + Skew_Time at priority ${backupPriority} + ${TAKEOVER_SLACK_MS} ms`,
+        why: `3 x ${advertisementIntervalMs} ms + Skew_Time at priority ${priority} + ${TAKEOVER_SLACK_MS} ms`,
       };
     case 'return':
     case 'real-server-down':

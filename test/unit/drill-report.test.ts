@@ -3,7 +3,7 @@ import { buildReport, type ScenarioReport, tableText, timelineSpans } from '../.
 import { htmlReport } from '../../src/drill/report-html.js';
 import { timelineSvg } from '../../src/drill/report-svg.js';
 import type { Course, Setting } from '../../src/drill/scenario-parts.js';
-import { buildScenarioReport, roleSpans } from '../../src/drill/scenario-report.js';
+import { buildScenarioReport, type LabRecord, roleSpans } from '../../src/drill/scenario-report.js';
 import { TOPOLOGIES } from '../../src/drill/topology.js';
 import { expectationOf } from '../../src/drill/verdict.js';
 
@@ -12,7 +12,12 @@ const opened = kinds.map((kind, index) => ({ kind, port: 40000 + index }));
 
 /** A crash at 1000 ms: lb1 is struck, lb2 holds both addresses 600 ms later. */
 function scenario(
-  change: { course?: Partial<Course>; setting?: object; answersMs?: number[] } = {},
+  change: {
+    course?: Partial<Course>;
+    setting?: object;
+    answersMs?: number[];
+    losses?: LabRecord['losses'];
+  } = {},
 ): ScenarioReport {
   const changes = ['192.168.1.253', '10.10.10.1'].flatMap((address) => [
     { atMs: 0, director: 'lb1', address, held: true },
@@ -25,6 +30,7 @@ function scenario(
     setting: {
       name: 'crash',
       after: undefined,
+      pair: { master: { name: 'lb1' }, backup: { name: 'lb2' } },
       opened,
       failedToOpen: [],
       synchronised: { opened: 3, known: 3 },
@@ -60,6 +66,7 @@ function scenario(
         { atMs: 1590, director: 'lb2', instance: 'outside', to: 'master' },
       ],
       outages: [],
+      losses: change.losses ?? [],
       virtualAddresses: ['192.168.1.253', '10.10.10.1'],
     },
     probeIntervalMs: 4,
@@ -103,6 +110,26 @@ await t.test('events are those of the scenario, in order, relative to its start'
     { t_ms: 500, source: 'drill', event: 'SIGKILL to lb1' },
     { t_ms: 1200, source: 'client', event: 'longest gap begins: 800 ms' },
   ]);
+});
+
+await t.test('connections that end in a crowd are one event', async (t) => {
+  const losses = [1700, 1650, 1900].map((atMs) => ({ atMs, kind: 'idle', reason: 'ECONNRESET' }));
+  const { events } = scenario({ losses: [...losses, { atMs: 100, kind: 'idle', reason: 'ECONNRESET' }] });
+  t.match(events, [
+    {},
+    { t_ms: 1150, source: 'client', event: '3 idle connections ended: ECONNRESET, within 250 ms' },
+    { t_ms: 1200 },
+  ]);
+});
+
+await t.test('a backup that did not know the lost connections is named', async (t) => {
+  const verified = opened.map((one) => ({ ...one, survived: one.kind !== 'idle', reason: 'ECONNRESET' }));
+  const setting = { synchronised: { opened: 3, known: 2 } };
+  t.match(
+    scenario({ course: { verified }, setting }).reason,
+    /^lb2 knew only 2 of 3 connections before the fault/,
+  );
+  t.match(scenario({ setting }), { passed: true }, 'what survived anyhow is no fault');
 });
 
 await t.test('what was lost is named and fails the scenario', async (t) => {
