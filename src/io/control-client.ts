@@ -34,6 +34,7 @@ export function fetchStatus(runtimeDirectory: string): Promise<DirectorStatus> {
       });
       response.on('error', fail);
       response.on('end', () => {
+        if (response.statusCode !== 200) return fail(new Error(`HTTP status ${response.statusCode}`));
         try {
           const status: DirectorStatus = JSON.parse(text);
           resolve(status);

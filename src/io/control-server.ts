@@ -7,6 +7,9 @@ import { join } from 'node:path';
 /** Reads of the status under way at a time; a further client is turned away. */
 const MAX_CLIENTS = 32;
 
+/** sun_path of unix(7) less the terminating zero. Node cuts a longer path short and listens elsewhere. */
+const MAX_SOCKET_PATH_BYTES = 107;
+
 export class ControlSocketError extends Error {
   readonly code = 'ERR_CONTROL_SOCKET';
 }
@@ -50,6 +53,11 @@ export async function openControlServer(
   answers: Readonly<Record<string, () => unknown>>,
 ): Promise<ControlServer> {
   const path = controlSocketPath(runtimeDirectory);
+  if (Buffer.byteLength(path) > MAX_SOCKET_PATH_BYTES) {
+    throw new ControlSocketError(
+      `cannot listen on ${path}: the path of a unix socket has at most ${MAX_SOCKET_PATH_BYTES} bytes, choose a shorter runtime directory`,
+    );
+  }
   try {
     mkdirSync(runtimeDirectory, { recursive: true, mode: 0o700 });
   } catch (cause) {
@@ -74,6 +82,7 @@ export async function openControlServer(
     await listen(server, path);
     chmodSync(path, 0o600);
   } catch (cause) {
+    server.close();
     throw new ControlSocketError(`cannot listen on ${path}: ${cause instanceof Error ? cause.message : ''}`, {
       cause,
     });
