@@ -30,6 +30,7 @@ async function runningStatus(runtimeDirectory: string): Promise<DirectorStatus |
 
 async function present(config: DirectorConfig, runtimeDirectory: string): Promise<Present> {
   const status = await runningStatus(runtimeDirectory);
+  const sync = status?.connection_sync ?? undefined;
   const state = await openStateFile(runtimeDirectory).load();
   const sysctls = openSysctls();
   const values = new Map<string, string | undefined>();
@@ -37,6 +38,7 @@ async function present(config: DirectorConfig, runtimeDirectory: string): Promis
   if (
     config.virtualServers.length > 0 ||
     config.connectionSync !== undefined ||
+    sync !== undefined ||
     state.ownedServices.length > 0
   ) {
     const ipvs = await openIpvs();
@@ -47,9 +49,18 @@ async function present(config: DirectorConfig, runtimeDirectory: string): Promis
       ipvs.close();
     }
   }
-  for (const key of requiredSysctls(config).keys()) values.set(key, await sysctls.read(key));
+  for (const key of [...requiredSysctls(config).keys(), ...Object.keys(state.sysctls)]) {
+    values.set(key, await sysctls.read(key));
+  }
   return {
     ...table,
+    ownDaemons: (sync?.daemons ?? []).map((kind) => ({
+      state: kind,
+      interface: sync?.interface ?? '',
+      syncid: sync?.id ?? 0,
+    })),
+    sysctlsBefore: new Map(Object.entries(state.sysctls)),
+    syncGroups: status?.sync_groups ?? [],
     owned: new Set(state.ownedServices),
     sysctls: values,
     instances: status?.instances,

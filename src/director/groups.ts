@@ -1,26 +1,44 @@
 /** How instances form groups: those of a sync group together, every other one alone. Pure. */
-import type { DirectorConfig, VrrpInstance } from '../config/model.js';
+import type { DirectorConfig, SyncGroup, VrrpInstance } from '../config/model.js';
 
-export interface GroupPlan {
+export interface Group<Instance> {
   readonly name: string;
-  readonly instances: readonly VrrpInstance[];
+  readonly instances: readonly Instance[];
+}
+export type GroupPlan = Group<VrrpInstance>;
+
+/** What a running group cannot change: its sockets and its place in the election hang on it. */
+export type Identity = Pick<VrrpInstance, 'name' | 'interface' | 'virtualRouterId'>;
+
+export function planGroups(config: Pick<DirectorConfig, 'instances' | 'syncGroups'>): readonly GroupPlan[] {
+  return groupsOf(config.instances, config.syncGroups);
 }
 
-export function planGroups(config: DirectorConfig): readonly GroupPlan[] {
-  const grouped = new Set(config.syncGroups.flatMap((group) => group.instances));
-  const groups = config.syncGroups.map((group) => ({
+/** The groups of any kind of instances, in the order of the instances within each. */
+export function groupsOf<Instance extends { readonly name: string }>(
+  instances: readonly Instance[],
+  syncGroups: readonly SyncGroup[],
+): readonly Group<Instance>[] {
+  const grouped = new Set(syncGroups.flatMap((group) => group.instances));
+  const groups = syncGroups.map((group) => ({
     name: group.name,
-    instances: config.instances.filter((instance) => group.instances.includes(instance.name)),
+    instances: instances.filter((instance) => group.instances.includes(instance.name)),
   }));
-  const alone = config.instances
+  const alone = instances
     .filter((instance) => !grouped.has(instance.name))
     .map((instance) => ({ name: instance.name, instances: [instance] }));
   return [...groups, ...alone];
 }
 
-/** Two plans run as the same machine when only settings differ that a running master can take over. */
-export function sameMachine(a: GroupPlan, b: GroupPlan): boolean {
-  const identity = (plan: GroupPlan) =>
-    plan.instances.map((i) => `${i.name} ${i.interface} ${i.virtualRouterId}`).join('\n');
-  return a.name === b.name && identity(a) === identity(b);
+/**
+ * Two plans run as the same machine when only settings differ that a running master can take over. Neither the
+ * name of the group nor the order in the file is worth a failover.
+ */
+export function sameMachine(a: Group<Identity>, b: Group<Identity>): boolean {
+  const identity = ({ instances }: Group<Identity>) =>
+    instances
+      .map((i) => `${i.name} ${i.interface} ${i.virtualRouterId}`)
+      .sort()
+      .join('\n');
+  return identity(a) === identity(b);
 }

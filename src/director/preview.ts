@@ -1,8 +1,9 @@
 /** What `director plan` shows: the changes that would make the kernel equal to the configuration. Pure. */
-import type { DirectorConfig, VrrpInstance } from '../config/model.js';
+import type { DirectorConfig, SyncGroup, VrrpInstance } from '../config/model.js';
 import { desiredServices } from '../ipvs/desired.js';
 import type { DumpedService, IpvsOp, SyncDaemon } from '../ipvs/model.js';
 import { describeOp, plan } from '../ipvs/plan.js';
+import { groupsOf, planGroups, sameMachine } from './groups.js';
 import { requiredSyncDaemons } from './requirements.js';
 
 export type Change =
@@ -22,10 +23,16 @@ export interface Present {
   readonly services: readonly DumpedService[];
   readonly owned: ReadonlySet<string>;
   readonly daemons: readonly SyncDaemon[];
+  /** Those of `daemons` that the running director started. */
+  readonly ownDaemons: readonly SyncDaemon[];
   /** Current values by key, undefined where the kernel has none. */
   readonly sysctls: ReadonlyMap<string, string | undefined>;
+  /** Values from before the running director, of the sysctls that it set. */
+  readonly sysctlsBefore: ReadonlyMap<string, string>;
   /** Instances of the running daemon; undefined when none runs. */
   readonly instances: readonly RunningInstance[] | undefined;
+  /** Sync groups of the running daemon. */
+  readonly syncGroups: readonly SyncGroup[];
   serves(virtualServer: string, realServer: { address: string; port: number }): boolean;
 }
 
@@ -48,17 +55,32 @@ export function preview(
     ...sysctlChanges(wantedSysctls, present),
     ...ipvsChanges(config, present),
     ...daemonChanges(config, present),
-    ...vrrpChanges(config.instances, present.instances),
+    ...vrrpChanges(config, present),
   ];
 }
 
+/** The kernel prints lists with tabs. */
+function spaced(value: string | undefined): string | undefined {
+  return value?.replaceAll(/\s+/g, ' ');
+}
+
 function sysctlChanges(wanted: ReadonlyMap<string, string>, present: Present): Change[] {
-  return [...wanted].flatMap(([key, to]): Change[] => {
-    const from = present.sysctls.get(key)?.replaceAll(/\s+/g, ' ');
+  const change = (key: string, to: string, note: (from: string | undefined) => string): Change[] => {
+    const from = spaced(present.sysctls.get(key));
     if (from === to) return [];
-    const was = from === undefined ? 'IPVS not loaded' : `is ${from}`;
-    return [{ kind: 'sysctl', text: `sysctl -w ${key}='${to}' (${was})`, key, from: from ?? null, to }];
-  });
+    return [
+      { kind: 'sysctl', text: `sysctl -w ${key}='${to}' (${note(from)})`, key, from: from ?? null, to },
+    ];
+  };
+  const putBack = [...present.sysctlsBefore].filter(([key]) => !wanted.has(key));
+  return [
+    ...putBack.flatMap(([key, to]) =>
+      change(key, spaced(to) ?? to, (from) => `is ${from}; its value from before the director`),
+    ),
+    ...[...wanted].flatMap(([key, to]) =>
+      change(key, to, (from) => (from === undefined ? 'IPVS not loaded' : `is ${from}`)),
+    ),
+  ];
 }
 
 function ipvsChanges(config: DirectorConfig, present: Present): Change[] {
@@ -74,56 +96,69 @@ function ipvsChanges(config: DirectorConfig, present: Present): Change[] {
   }));
 }
 
-function daemonChanges(config: DirectorConfig, present: Present): Change[] {
-  return requiredSyncDaemons(config)
-    .filter(
-      (wanted) =>
-        !present.daemons.some(
-          (running) =>
-            running.state === wanted.state &&
-            running.interface === wanted.interface &&
-            running.syncid === wanted.syncid,
-        ),
-    )
-    .map((daemon) => ({
-      kind: 'sync-daemon',
-      text: `ipvsadm --start-daemon ${daemon.state} --mcast-interface ${daemon.interface} --syncid ${daemon.syncid}`,
-      daemon,
-    }));
+function sameDaemon(a: SyncDaemon, b: SyncDaemon): boolean {
+  return a.state === b.state && a.interface === b.interface && a.syncid === b.syncid;
 }
 
-function vrrpChanges(
-  wanted: readonly VrrpInstance[],
-  running: readonly RunningInstance[] | undefined,
-): Change[] {
+function daemonChanges(config: DirectorConfig, present: Present): Change[] {
+  const wanted = requiredSyncDaemons(config);
+  const change = (daemon: SyncDaemon, text: string): Change => ({ kind: 'sync-daemon', text, daemon });
+  const unwanted = present.daemons.filter((running) => {
+    if (wanted.some((daemon) => sameDaemon(daemon, running))) return false;
+    // The kernel has one of each kind: another's is in the way of ours.
+    const inTheWay = wanted.some((daemon) => daemon.state === running.state);
+    return inTheWay || present.ownDaemons.some((own) => sameDaemon(own, running));
+  });
+  const missing = wanted.filter((daemon) => !present.daemons.some((running) => sameDaemon(daemon, running)));
+  return [
+    ...unwanted.map((daemon) => change(daemon, `ipvsadm --stop-daemon ${daemon.state}`)),
+    ...missing.map((daemon) =>
+      change(
+        daemon,
+        `ipvsadm --start-daemon ${daemon.state} --mcast-interface ${daemon.interface} --syncid ${daemon.syncid}`,
+      ),
+    ),
+  ];
+}
+
+function vrrpChanges(config: DirectorConfig, present: Present): Change[] {
   const change = (instance: string, text: string): Change => ({
     kind: 'vrrp',
     instance,
     text: `vrrp ${instance}: ${text}`,
   });
+  const running = present.instances ?? [];
+  const machines = groupsOf(
+    running.map((now) => ({ ...now, virtualRouterId: now.virtual_router_id })),
+    present.syncGroups,
+  );
   const changes: Change[] = [];
-  for (const instance of wanted) {
-    const now = running?.find((candidate) => candidate.name === instance.name);
-    if (now === undefined) {
-      changes.push(
-        change(instance.name, `start on ${instance.interface} as virtual router ${instance.virtualRouterId}`),
-      );
-      continue;
+  for (const group of planGroups(config)) {
+    const goesOn = machines.some((machine) => sameMachine(machine, group));
+    for (const wanted of group.instances) {
+      const now = running.find((candidate) => candidate.name === wanted.name);
+      const place = `start on ${wanted.interface} as virtual router ${wanted.virtualRouterId}`;
+      if (now === undefined) changes.push(change(wanted.name, place));
+      else {
+        if (!goesOn) changes.push(change(wanted.name, restart(wanted, now, place)));
+        changes.push(...settingChanges(wanted, now).map((text) => change(wanted.name, text)));
+      }
     }
-    changes.push(...settingChanges(instance, now).map((text) => change(instance.name, text)));
   }
-  for (const now of running ?? []) {
-    if (!wanted.some((instance) => instance.name === now.name))
+  for (const now of running) {
+    if (!config.instances.some((instance) => instance.name === now.name))
       changes.push(change(now.name, 'hand over and stop'));
   }
   return changes;
 }
 
+function restart(wanted: VrrpInstance, now: RunningInstance, place: string): string {
+  const moves = wanted.interface !== now.interface || wanted.virtualRouterId !== now.virtual_router_id;
+  return moves ? `hand over, then ${place}` : 'hand over, then start again: its sync group changes';
+}
+
 function settingChanges(wanted: VrrpInstance, now: RunningInstance): string[] {
   const texts: string[] = [];
-  if (wanted.interface !== now.interface || wanted.virtualRouterId !== now.virtual_router_id) {
-    texts.push(`hand over, then start on ${wanted.interface} as virtual router ${wanted.virtualRouterId}`);
-  }
   if (wanted.priority !== now.priority) texts.push(`priority ${now.priority} -> ${wanted.priority}`);
   if (wanted.advertisementIntervalMs !== now.advertisement_interval_ms) {
     texts.push(

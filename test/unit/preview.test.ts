@@ -1,0 +1,220 @@
+import t from 'tap';
+import type { DirectorConfig, VirtualServer, VrrpInstance } from '../../src/config/model.js';
+import { type Present, preview, type RunningInstance } from '../../src/director/preview.js';
+import { requiredSysctls } from '../../src/director/requirements.js';
+import { desiredServices } from '../../src/ipvs/desired.js';
+import type { DumpedService } from '../../src/ipvs/model.js';
+
+function instance(name: string, virtualRouterId: number): VrrpInstance {
+  return {
+    name,
+    interface: 'eth0',
+    virtualRouterId,
+    priority: 150,
+    advertisementIntervalMs: 1000,
+    preempt: { mode: 'never' },
+    checksum: 'rfc5798',
+    addresses: [{ address: `192.0.2.${virtualRouterId}`, prefixLength: 24, interface: 'eth0' }],
+  };
+}
+
+const WEB: VirtualServer = {
+  name: 'web',
+  address: '192.0.2.51',
+  port: 80,
+  protocol: 'tcp',
+  scheduler: 'rr',
+  forwarding: 'nat',
+  persistence: undefined,
+  healthCheck: undefined,
+  vrrpInstance: undefined,
+  realServers: [
+    { address: '10.0.0.2', port: 80, weight: 1 },
+    { address: '10.0.0.3', port: 8000, weight: 2 },
+  ],
+};
+
+const OUTSIDE = instance('outside', 51);
+const INSIDE = instance('inside', 52);
+const PLAIN: DirectorConfig = {
+  director: 'lb1',
+  peers: [],
+  instances: [OUTSIDE],
+  syncGroups: [],
+  connectionSync: undefined,
+  virtualServers: [],
+};
+const WITH_WEB: DirectorConfig = { ...PLAIN, virtualServers: [WEB] };
+const PAIR: DirectorConfig = {
+  ...PLAIN,
+  instances: [OUTSIDE, INSIDE],
+  syncGroups: [{ name: 'pair', instances: ['outside', 'inside'] }],
+};
+
+function running(config: VrrpInstance, state = 'master'): RunningInstance {
+  return {
+    name: config.name,
+    interface: config.interface,
+    virtual_router_id: config.virtualRouterId,
+    priority: config.priority,
+    state,
+    advertisement_interval_ms: config.advertisementIntervalMs,
+    addresses: config.addresses.map((a) => `${a.address}/${a.prefixLength}`),
+  };
+}
+
+/** A kernel with nothing of ours, and no daemon. */
+const NOTHING: Present = {
+  services: [],
+  owned: new Set(),
+  daemons: [],
+  ownDaemons: [],
+  sysctls: new Map(),
+  sysctlsBefore: new Map(),
+  instances: undefined,
+  syncGroups: [],
+  serves: () => true,
+};
+
+function dumped(servers: readonly VirtualServer[]): DumpedService[] {
+  return desiredServices(servers, () => true).map((service) => ({
+    ...service,
+    destinations: service.destinations.map((destination) => ({
+      ...destination,
+      activeConnections: 0,
+      inactiveConnections: 0,
+      persistentConnections: 0,
+    })),
+  }));
+}
+
+function texts(config: DirectorConfig, present: Partial<Present>): string[] {
+  return preview(config, requiredSysctls(config), { ...NOTHING, ...present }).map((change) => change.text);
+}
+
+void t.test('a first start', async (t) => {
+  const sysctls = new Map([
+    ['net.ipv4.ip_forward', '0'],
+    ['net.ipv4.conf.all.send_redirects', '0'],
+    ['net.ipv4.conf.eth0.send_redirects', '1'],
+  ]);
+  t.strictSame(texts(WITH_WEB, { sysctls }), [
+    "sysctl -w net.ipv4.ip_forward='1' (is 0)",
+    "sysctl -w net.ipv4.conf.eth0.send_redirects='0' (is 1)",
+    'ipvsadm -A -t 192.0.2.51:80 -s rr',
+    'ipvsadm -a -t 192.0.2.51:80 -r 10.0.0.2:80 -m -w 1',
+    'ipvsadm -a -t 192.0.2.51:80 -r 10.0.0.3:8000 -m -w 2',
+    'vrrp outside: start on eth0 as virtual router 51',
+  ]);
+});
+
+void t.test('nothing to change', async (t) => {
+  const sysctls = requiredSysctls(WITH_WEB);
+  t.strictSame(texts(WITH_WEB, { sysctls, services: dumped([WEB]), instances: [running(OUTSIDE)] }), []);
+  t.strictSame(
+    texts(PAIR, { instances: PAIR.instances.map((i) => running(i)), syncGroups: PAIR.syncGroups }),
+    [],
+  );
+});
+
+void t.test('IPVS: what is unhealthy or bound to another master is not there, strangers stay', async (t) => {
+  const sysctls = requiredSysctls(WITH_WEB);
+  const instances = [running(OUTSIDE, 'backup')];
+  const only = { sysctls, instances };
+  const down = texts(WITH_WEB, { ...only, serves: (_, { address }) => address !== '10.0.0.3' });
+  t.strictSame(down, [
+    'ipvsadm -A -t 192.0.2.51:80 -s rr',
+    'ipvsadm -a -t 192.0.2.51:80 -r 10.0.0.2:80 -m -w 1',
+  ]);
+
+  const bound = { ...WITH_WEB, virtualServers: [{ ...WEB, vrrpInstance: 'outside' }] };
+  t.strictSame(texts(bound, only), [], 'a backup has no bound server');
+  t.ok(texts(bound, { sysctls, instances: [running(OUTSIDE)] }).length > 0, 'a master has');
+
+  const services = dumped([WEB, { ...WEB, port: 443 }]);
+  t.strictSame(texts(WITH_WEB, { ...only, services }), [], "another's server is not touched");
+  const owned = new Set(['tcp 192.0.2.51:443']);
+  t.strictSame(texts(WITH_WEB, { ...only, services, owned }), ['ipvsadm -D -t 192.0.2.51:443']);
+});
+
+void t.test('sysctls: lists by value, a kernel without IPVS, and those no longer wanted', async (t) => {
+  const config = { ...PLAIN, connectionSync: { interface: 'eth1', id: 7 } };
+  const instances = [running(OUTSIDE)];
+  const daemons = [
+    { state: 'master', interface: 'eth1', syncid: 7 },
+    { state: 'backup', interface: 'eth1', syncid: 7 },
+  ] as const;
+  const sysctls = new Map([
+    ['net.ipv4.vs.sync_version', '1'],
+    ['net.ipv4.vs.sync_threshold', '2\t50'],
+  ]);
+  t.strictSame(texts(config, { instances, daemons, sysctls }), []);
+  t.strictSame(texts(config, { instances, daemons }), [
+    "sysctl -w net.ipv4.vs.sync_version='1' (IPVS not loaded)",
+    "sysctl -w net.ipv4.vs.sync_threshold='2 50' (IPVS not loaded)",
+  ]);
+  const sysctlsBefore = new Map([['net.ipv4.vs.sync_threshold', '3\t50']]);
+  t.strictSame(texts(PLAIN, { instances, sysctls, sysctlsBefore }), [
+    "sysctl -w net.ipv4.vs.sync_threshold='3 50' (is 2 50; its value from before the director)",
+  ]);
+});
+
+void t.test('sync daemons: ours start, what is in the way or no longer wanted stops', async (t) => {
+  const config = { ...PLAIN, connectionSync: { interface: 'eth1', id: 7 } };
+  const only = { instances: [running(OUTSIDE)], sysctls: requiredSysctls(config) };
+  const start = (state: string) => `ipvsadm --start-daemon ${state} --mcast-interface eth1 --syncid 7`;
+  t.strictSame(texts(config, only), [start('master'), start('backup')]);
+
+  const other = { state: 'master', interface: 'eth0', syncid: 1 } as const;
+  t.strictSame(texts(config, { ...only, daemons: [other] }), [
+    'ipvsadm --stop-daemon master',
+    start('master'),
+    start('backup'),
+  ]);
+  t.strictSame(texts(PLAIN, { ...only, daemons: [other] }), [], "a stranger's daemon in nobody's way");
+  t.strictSame(texts(PLAIN, { ...only, daemons: [other], ownDaemons: [other] }), [
+    'ipvsadm --stop-daemon master',
+  ]);
+});
+
+void t.test('VRRP: settings that a running master takes over', async (t) => {
+  const changed: VrrpInstance = {
+    ...OUTSIDE,
+    priority: 90,
+    advertisementIntervalMs: 100,
+    addresses: [{ address: '192.0.2.99', prefixLength: 32, interface: 'eth0' }],
+  };
+  t.strictSame(texts({ ...PLAIN, instances: [changed] }, { instances: [running(OUTSIDE)] }), [
+    'vrrp outside: priority 150 -> 90',
+    'vrrp outside: advertisement interval 1000 ms -> 100 ms',
+    'vrrp outside: add 192.0.2.99/32',
+    'vrrp outside: remove 192.0.2.51/24',
+  ]);
+});
+
+void t.test('VRRP: what costs an election is told', async (t) => {
+  const instances = PAIR.instances.map((i) => running(i));
+  const { syncGroups } = PAIR;
+  const moved = { ...PAIR, instances: [{ ...OUTSIDE, virtualRouterId: 53 }, INSIDE] };
+  t.strictSame(
+    texts(moved, { instances, syncGroups }),
+    [
+      'vrrp outside: hand over, then start on eth0 as virtual router 53',
+      'vrrp inside: hand over, then start again: its sync group changes',
+    ],
+    'the other member goes along',
+  );
+  t.strictSame(texts({ ...PAIR, syncGroups: [] }, { instances, syncGroups }), [
+    'vrrp outside: hand over, then start again: its sync group changes',
+    'vrrp inside: hand over, then start again: its sync group changes',
+  ]);
+  t.strictSame(
+    texts(PLAIN, { instances }),
+    ['vrrp inside: hand over and stop'],
+    'alone, it concerns no other',
+  );
+  t.strictSame(texts(PLAIN, { instances, syncGroups }), [
+    'vrrp outside: hand over, then start again: its sync group changes',
+    'vrrp inside: hand over and stop',
+  ]);
+});

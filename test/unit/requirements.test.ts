@@ -1,0 +1,88 @@
+import t from 'tap';
+import type { ConnectionSync, DirectorConfig, Forwarding } from '../../src/config/model.js';
+import { requiredSyncDaemons, requiredSysctls } from '../../src/director/requirements.js';
+
+function config(
+  forwarding: readonly Forwarding[],
+  connectionSync?: ConnectionSync,
+  interfaces: readonly string[] = ['eth0'],
+): DirectorConfig {
+  return {
+    director: 'lb1',
+    peers: [],
+    instances: interfaces.map((name, i) => ({
+      name: `i${i}`,
+      interface: name,
+      virtualRouterId: i + 1,
+      priority: 100,
+      advertisementIntervalMs: 1000,
+      preempt: { mode: 'never' },
+      checksum: 'rfc5798',
+      addresses: [{ address: `192.0.2.${i + 1}`, prefixLength: 24, interface: name }],
+    })),
+    syncGroups: [],
+    connectionSync,
+    virtualServers: forwarding.map((method, i) => ({
+      name: `s${i}`,
+      address: '192.0.2.1',
+      port: 80 + i,
+      protocol: 'tcp',
+      scheduler: 'rr',
+      forwarding: method,
+      persistence: undefined,
+      healthCheck: undefined,
+      vrrpInstance: undefined,
+      realServers: [],
+    })),
+  };
+}
+
+function sysctls(...args: Parameters<typeof config>): [string, string][] {
+  return [...requiredSysctls(config(...args))];
+}
+
+void t.test('plain VRRP asks for nothing', async (t) => {
+  t.strictSame(sysctls([]), []);
+  t.strictSame(requiredSyncDaemons(config([])), []);
+});
+
+void t.test('nat routes and sends no redirects, dr sends no redirects, tun needs neither', async (t) => {
+  const redirects: [string, string][] = [
+    ['net.ipv4.conf.all.send_redirects', '0'],
+    ['net.ipv4.conf.eth0.send_redirects', '0'],
+  ];
+  t.strictSame(sysctls(['nat']), [['net.ipv4.ip_forward', '1'], ...redirects]);
+  t.strictSame(sysctls(['dr']), redirects);
+  t.strictSame(sysctls(['tun']), []);
+  t.strictSame(sysctls(['tun', 'nat']), [['net.ipv4.ip_forward', '1'], ...redirects]);
+});
+
+void t.test('each interface once, a VLAN in the words of sysctl(8)', async (t) => {
+  const keys = sysctls(['dr'], undefined, ['eth0', 'eth0.100', 'eth0']).map(([key]) => key);
+  t.strictSame(keys, [
+    'net.ipv4.conf.all.send_redirects',
+    'net.ipv4.conf.eth0.send_redirects',
+    'net.ipv4.conf.eth0/100.send_redirects',
+  ]);
+});
+
+void t.test('an interface that only carries an address counts, too', async (t) => {
+  const base = config(['dr']);
+  const instances = base.instances.map((instance) => ({
+    ...instance,
+    addresses: [{ address: '10.0.0.1', prefixLength: 24, interface: 'eth1' }],
+  }));
+  t.ok(requiredSysctls({ ...base, instances }).has('net.ipv4.conf.eth1.send_redirects'));
+});
+
+void t.test('connection sync: both daemons, and idle connections are told', async (t) => {
+  const sync = { interface: 'eth1', id: 51 };
+  t.strictSame(sysctls([], sync), [
+    ['net.ipv4.vs.sync_version', '1'],
+    ['net.ipv4.vs.sync_threshold', '2 50'],
+  ]);
+  t.strictSame(requiredSyncDaemons(config([], sync)), [
+    { state: 'master', interface: 'eth1', syncid: 51 },
+    { state: 'backup', interface: 'eth1', syncid: 51 },
+  ]);
+});
