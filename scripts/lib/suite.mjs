@@ -1,8 +1,7 @@
 // Runs the compiled tests with tap and counts what came out.
 import { spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { filesBelow, PROJECT } from './build.mjs';
 import { say } from './progress.mjs';
 import { tally } from './tally.mjs';
@@ -13,25 +12,24 @@ const STAGES = [
   { folders: ['vm'], jobs: 1, timeoutSeconds: 900 },
 ];
 
+/** Of one failure's diagnostics; the whole is in what `node dist/test/...` prints. */
+const DIAGNOSTIC_LINES = 40;
+
 /** Runs all tests, or those whose path holds one of `filters`. Returns the exit status. */
 export async function runSuite(filters, judgesFolder) {
-  const work = mkdtempSync(join(tmpdir(), 'lvs-director-test-'));
-  const total = { passed: 0, failed: 0, skips: [] };
+  const total = { passed: 0, failed: 0, skips: [], failures: [] };
   let status = 0;
-  try {
-    for (const [index, stage] of STAGES.entries()) {
-      const files = filesOf(stage, filters);
-      if (files.length === 0) continue;
-      say(`running ${files.length} test files: ${stage.folders.join(', ')}`);
-      const output = join(work, `${index}.tap`);
-      status = Math.max(status, await runTap(stage, files, output, judgesFolder));
-      const counts = tally(readFileSync(output, 'utf8'));
-      total.passed += counts.passed;
-      total.failed += counts.failed;
-      total.skips.push(...counts.skips);
-    }
-  } finally {
-    rmSync(work, { recursive: true, force: true });
+  for (const stage of STAGES) {
+    const files = filesOf(stage, filters);
+    if (files.length === 0) continue;
+    say(`running ${files.length} test files of ${stage.folders.join(', ')}`);
+    const tap = await runTap(stage, files, judgesFolder);
+    status = Math.max(status, tap.status);
+    const counts = tally(tap.output);
+    total.passed += counts.passed;
+    total.failed += counts.failed;
+    total.skips.push(...counts.skips);
+    total.failures.push(...counts.failures);
   }
   return report(total, status);
 }
@@ -44,31 +42,47 @@ function filesOf(stage, filters) {
     : tests.filter((file) => filters.some((filter) => file.includes(filter)));
 }
 
-function runTap(stage, files, output, judgesFolder) {
-  const options = [`--jobs=${stage.jobs}`, `--timeout=${stage.timeoutSeconds}`, `--output-file=${output}`];
-  const reporter = process.stdout.isTTY === true ? [] : ['--reporter=terse', '--no-color'];
+/** One line a file as it ends; the TAP itself is for the count. */
+function runTap(stage, files, judgesFolder) {
+  const options = [
+    '--reporter=tap',
+    '--no-color',
+    `--jobs=${stage.jobs}`,
+    `--timeout=${stage.timeoutSeconds}`,
+  ];
   const env = {
     ...process.env,
     PATH: [process.env.PATH ?? '', '/usr/sbin', '/sbin', judgesFolder].join(delimiter),
   };
   const tap = join(PROJECT, 'node_modules', '.bin', 'tap');
   return new Promise((resolve) => {
-    const child = spawn(tap, ['run', ...options, ...reporter, ...files], {
+    const child = spawn(tap, ['run', ...options, ...files], {
       cwd: PROJECT,
       env,
-      stdio: 'inherit',
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const lines = [];
+    createInterface({ input: child.stdout }).on('line', (line) => {
+      lines.push(line);
+      const file = /^(not )?ok \d+ - (.*?)( # time=([\d.]+)ms.*)?$/.exec(line);
+      if (file === null) return;
+      const seconds = file[4] === undefined ? '' : ` (${(Number(file[4]) / 1000).toFixed(1)} s)`;
+      console.log(`${file[1] === undefined ? 'ok    ' : 'FAILED'} ${file[2]}${seconds}`);
     });
     child.once('error', (error) => {
       say(`cannot start tap: ${error.message}`);
-      resolve(1);
+      resolve({ status: 1, output: '' });
     });
-    child.once('close', (code) => resolve(code ?? 1));
+    child.once('close', (code) => resolve({ status: code ?? 1, output: lines.join('\n') }));
   });
 }
 
 /** Where nothing stands in the way of a test, as root or in CI, a skipped one is a test that nobody ran. */
 function report(total, tapStatus) {
   const strict = process.env.CI === 'true' || process.geteuid() === 0;
+  for (const [name, ...diagnostics] of total.failures) {
+    console.log([`\nfailed: ${name}`, ...diagnostics.slice(0, DIAGNOSTIC_LINES)].join('\n'));
+  }
   for (const words of total.skips) console.log(`skipped: ${words}`);
   if (strict && total.skips.length > 0)
     console.log('skipped tests count as a failure as root or with CI=true');

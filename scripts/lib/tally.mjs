@@ -1,25 +1,40 @@
-// Counts test points in TAP as tap(1) writes it with --output-file.
+// Counts test points in TAP as tap(1) writes it.
 
 const POINT = /^( *)(not )?ok\b(.*)$/;
-const SUBTEST = /^( *)# Subtest(: |$)/;
+const SUBTEST = /^( *)# Subtest(: (.*)|)$/;
 const INDENT = 4;
 
 /**
  * A point that closes a subtest stands for the points in it, so it is counted only when it failed and none in it did:
- * a file that ended early, or whose plan is wrong. `skips` holds each skipped point's words.
+ * a file that ended early, or whose plan is wrong. `skips` holds each skipped point's words, `failures` those of each
+ * failed one with the subtests it stands in and its diagnostics.
  */
 export function tally(text) {
-  const counts = { passed: 0, failed: 0, skips: [] };
-  // failures[d]: whether a point was counted as failed below a subtest of depth d that is still open.
+  const counts = { passed: 0, failed: 0, skips: [], failures: [] };
+  // The subtests that are open, outermost first.
   const open = [];
+  let diagnosed;
   for (const line of text.split('\n')) {
+    if (diagnosed !== undefined && line.trim() === '---') {
+      diagnosed.open = true;
+      continue;
+    }
+    if (diagnosed?.open === true) {
+      if (line.trim() === '...') diagnosed = undefined;
+      else diagnosed.failure.push(line);
+      continue;
+    }
     const subtest = SUBTEST.exec(line);
     if (subtest !== null) {
-      open.push({ depth: depthOf(subtest[1], line), points: 0, failed: 0 });
+      open.push({ depth: depthOf(subtest[1]), name: subtest[3], points: 0, failed: 0 });
       continue;
     }
     const point = POINT.exec(line);
-    if (point !== null) takePoint(counts, open, point);
+    if (point === null) continue;
+    const known = counts.failures.length;
+    takePoint(counts, open, point);
+    const failure = counts.failures[known];
+    diagnosed = failure === undefined ? undefined : { failure, open: false };
   }
   return counts;
 }
@@ -49,10 +64,15 @@ function takePoint(counts, open, [, indent, not, words]) {
   if (parent !== undefined) parent.points += 1;
   if (failed) {
     counts.failed += 1;
+    counts.failures.push([[...open.map((subtest) => subtest.name), nameOf(words)].join(' > ')]);
     if (parent !== undefined) parent.failed += 1;
   } else if (/# (SKIP|TODO)\b/i.test(words)) {
-    counts.skips.push(words.replace(/^ *\d+ *-? */, '').trim());
+    counts.skips.push(nameOf(words));
   } else {
     counts.passed += 1;
   }
+}
+
+function nameOf(words) {
+  return words.replace(/^ *\d+ *-? */, '').trim();
 }

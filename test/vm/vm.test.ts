@@ -129,7 +129,10 @@ ip netns del a; ip link del d0`;
   await t.test('ends a program that takes too long, with its children', async (t) => {
     const run = vm.run(['sh', '-c', 'sleep 3217 & sleep 3217'], { timeoutMs: 1_000 });
     await t.rejects(run, { code: 'ERR_VM_TIMEOUT' });
-    t.equal((await vm.run(['pgrep', '-x', 'sleep'])).stdout, '');
+    const left = await vm.run(['sh', '-c', "grep -la '^sleep.3217' /proc/[0-9]*/cmdline"]);
+    t.equal(left.stdout, '');
+    const seen = vm.run(['sh', '-c', "sleep 3217 & grep -la '^sleep.3217' /proc/$!/cmdline; kill $!"]);
+    t.match((await seen).stdout, /cmdline/, 'such a search does find one');
   });
 
   await t.test('leaves no process behind', async (t) => {
