@@ -49,6 +49,33 @@ function compareDestinations(left: DumpedDestination, right: DumpedDestination):
   return compareAddresses(left.address, right.address) || left.port - right.port;
 }
 
+/**
+ * A merge sort that halves as the C library's qsort(3) does. Signed differences make no order where addresses lie all
+ * around the circle (10.0.0.1, 100.64.0.1, 192.0.2.1): then the outcome is the algorithm's, and must be the same one.
+ */
+function sortedLikeQsort<T>(values: readonly T[], compare: (left: T, right: T) => number): readonly T[] {
+  if (values.length < 2) return values;
+  const half = values.length >> 1;
+  const left = sortedLikeQsort(values.slice(0, half), compare);
+  const right = sortedLikeQsort(values.slice(half), compare);
+  const merged: T[] = [];
+  let leftAt = 0;
+  let rightAt = 0;
+  for (;;) {
+    const leftNext = left[leftAt];
+    const rightNext = right[rightAt];
+    if (leftNext === undefined) return merged.concat(right.slice(rightAt));
+    if (rightNext === undefined) return merged.concat(left.slice(leftAt));
+    if (compare(leftNext, rightNext) <= 0) {
+      merged.push(leftNext);
+      leftAt += 1;
+    } else {
+      merged.push(rightNext);
+      rightAt += 1;
+    }
+  }
+}
+
 function serviceName({ key }: Service): string {
   if ('fwmark' in key) return `FWM  ${key.fwmark}${key.family === 'inet6' ? ' IPv6' : ''}`;
   const protocol = key.protocol === IPPROTO.TCP ? 'TCP' : key.protocol === IPPROTO.UDP ? 'UDP' : 'SCTP';
@@ -86,9 +113,9 @@ export function formatTable(
   info: { readonly version: string; readonly connectionTableSize: number },
 ): string {
   const lines = [`IP Virtual Server version ${info.version} (size=${info.connectionTableSize})`, ...TITLE];
-  for (const service of services.toSorted(compareServices)) {
+  for (const service of sortedLikeQsort(services, compareServices)) {
     lines.push(serviceLine(service));
-    for (const destination of service.destinations.toSorted(compareDestinations)) {
+    for (const destination of sortedLikeQsort(service.destinations, compareDestinations)) {
       lines.push(destinationLine(destination));
     }
   }

@@ -389,3 +389,19 @@ void t.test('format: as ipvsadm -Ln shows it', async (t) => {
     ].join('\n'),
   );
 });
+
+void t.test('format: addresses all around the circle come as the C library sorts them', async (t) => {
+  const info = { version: '1.2.1', connectionTableSize: 4096 };
+  const order = (...addresses: readonly string[]) =>
+    [
+      ...formatTable(
+        addresses.map((address) => service(tcp(address))),
+        info,
+      ).matchAll(/^TCP {2}(\S+):80/gm),
+    ].map(([, address]) => address);
+  // Each of the three is below the next in a circle, so the order they came in decides.
+  t.same(order('10.0.0.1', '100.64.0.1', '192.0.2.1'), ['10.0.0.1', '100.64.0.1', '192.0.2.1']);
+  t.same(order('100.64.0.1', '192.0.2.1', '10.0.0.1'), ['100.64.0.1', '192.0.2.1', '10.0.0.1']);
+  t.same(order('192.0.2.1', '10.0.0.1', '100.64.0.1'), ['192.0.2.1', '10.0.0.1', '100.64.0.1']);
+  t.same(order('192.0.2.1', '100.64.0.1', '10.0.0.1'), ['192.0.2.1', '10.0.0.1', '100.64.0.1']);
+});

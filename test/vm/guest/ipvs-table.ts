@@ -185,6 +185,9 @@ function many(count: number): Service[] {
   });
 }
 
+/** Rounds of a measurement; the best counts, because the machine under the VM does other things too. */
+const ROUNDS = 3;
+
 async function timed<T>(
   timings: Record<string, number>,
   name: string,
@@ -192,28 +195,30 @@ async function timed<T>(
 ): Promise<T> {
   const start = performance.now();
   const value = await work();
-  timings[name] = Math.round(performance.now() - start);
+  timings[name] = Math.min(timings[name] ?? Number.POSITIVE_INFINITY, Math.round(performance.now() - start));
   return value;
 }
 
 async function measure(ipvs: Ipvs): Promise<Record<string, number>> {
   const timings: Record<string, number> = {};
   const desired = many(MANY);
-  ipvsadm('-C');
+  const [first, ...rest] = desired;
+  const changed = first === undefined ? rest : [{ ...first, scheduler: 'rr' }, ...rest];
   const none = { ownedKeys: new Set<string>(), prune: true };
   const ops = plan(desired, [], none);
   const rules = ops.map((op) => describeOp(op).slice('ipvsadm '.length)).join('\n');
-  await timed(timings, 'ipvsadm -R', () => execFileSync('ipvsadm', ['-R'], { input: `${rules}\n` }));
-  await timed(timings, 'ipvsadm -Ln', () => ipvsadm('-Ln'));
-  const actual = await timed(timings, 'dump', () => ipvs.dump());
-  await timed(timings, 'plan', () => plan(desired, actual, none));
-  ipvsadm('-C');
-  await timed(timings, 'apply', () => ipvs.apply(ops));
-  const [first, ...rest] = desired;
-  const reweighted = first === undefined ? rest : [{ ...first, scheduler: 'rr' }, ...rest];
-  await timed(timings, 'reload with one change', async () => {
-    await ipvs.apply(plan(reweighted, await ipvs.dump(), none));
-  });
+  for (let round = 0; round < ROUNDS; round++) {
+    ipvsadm('-C');
+    await timed(timings, 'ipvsadm -R', () => execFileSync('ipvsadm', ['-R'], { input: `${rules}\n` }));
+    await timed(timings, 'ipvsadm -Ln', () => ipvsadm('-Ln'));
+    ipvsadm('-C');
+    await timed(timings, 'apply', () => ipvs.apply(ops));
+    const actual = await timed(timings, 'dump', () => ipvs.dump());
+    await timed(timings, 'plan', () => plan(desired, actual, none));
+    await timed(timings, 'reload with one change', async () => {
+      await ipvs.apply(plan(changed, await ipvs.dump(), none));
+    });
+  }
   ipvsadm('-C');
   return timings;
 }
