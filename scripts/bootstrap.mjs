@@ -3,7 +3,7 @@
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import { join } from 'node:path';
-import { PROJECT, prepare } from './lib/build.mjs';
+import { PROJECT, prepare, prepareTap } from './lib/build.mjs';
 import { runChecks } from './lib/checks.mjs';
 import { ensureGuestKernel, ensureJudges, hostHasIpvs } from './lib/lab.mjs';
 import { ensure } from './lib/packages.mjs';
@@ -27,6 +27,7 @@ const COMMANDS = {
   },
   async test(args) {
     await prepare();
+    await prepareTap();
     await ensureLab({ always: true });
     return runSuite(args, await ensureJudges());
   },
