@@ -24,5 +24,6 @@ export function planDrill(chosen: readonly ScenarioName[]): DrillStep[] {
       steps.push({ step: 'strike', fault: 'planned' }, { step: 'measure', name, after: 'planned' });
     }
   }
-  return steps;
+  // Nobody is left for whom the last one would have to come back.
+  return steps.at(-1)?.step === 'recover' ? steps.slice(0, -1) : steps;
 }
