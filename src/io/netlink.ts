@@ -232,8 +232,10 @@ export class NetlinkConnection {
         end();
         reject(error);
       };
+      let heard = 0;
       const exchange: Exchange = {
         onFrame: (frame) => {
+          heard += 1;
           timer.refresh();
           onFrame(frame, finish, fail);
         },
@@ -252,10 +254,15 @@ export class NetlinkConnection {
           }
         },
       };
-      const timer = setTimeout(
-        () => exchange.onFailure(new NetlinkError(ETIMEDOUT, `no answer within ${REQUEST_TIMEOUT_MS} ms`)),
-        REQUEST_TIMEOUT_MS,
-      );
+      // After a stall the timer comes before the answer that lies in the queue: the socket is read once more.
+      const late = (heardBefore: number): void => {
+        if (this.#exchange !== exchange || heard !== heardBefore) return;
+        exchange.onFailure(new NetlinkError(ETIMEDOUT, `no answer within ${REQUEST_TIMEOUT_MS} ms`));
+      };
+      const timer = setTimeout(() => {
+        const heardBefore = heard;
+        setImmediate(() => setImmediate(() => late(heardBefore)));
+      }, REQUEST_TIMEOUT_MS);
       this.#exchange = exchange;
       socket.send(bytes, (error) => {
         if (this.#exchange === exchange) {
@@ -263,6 +270,8 @@ export class NetlinkConnection {
           exchange.onFailure(new NetlinkError(errno, error.message));
         }
       });
+      // The kernel does the work of a request inside the send.
+      timer.refresh();
     });
   }
 

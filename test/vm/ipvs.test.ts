@@ -73,7 +73,4 @@ void t.test('IPVS in the kernel, with ipvsadm as the judge', { skip: noVm() }, a
   t.same(report.afterStop, []);
 
   t.comment(`${MANY} virtual servers, ms: ${JSON.stringify(report.timingsMs)}`);
-  const { apply = Number.NaN, 'ipvsadm -R': restore = Number.NaN } = report.timingsMs;
-  // Most of both is the kernel's own work; emulated, JavaScript is 20 times slower and C is not. Hence no tighter bound.
-  t.ok(apply < restore * 2, `applying takes ${apply} ms, ipvsadm -R ${restore} ms`);
 });
