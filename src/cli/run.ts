@@ -28,6 +28,7 @@ import {
   readConfig,
 } from './load-config.js';
 import { RUNTIME_OPTIONS, RUNTIME_OPTIONS_USAGE } from './runtime-dir.js';
+import { type DaemonSignals, takeSignals } from './signals.js';
 
 const USAGE = `Usage: director run [OPTIONS]
 
@@ -38,9 +39,6 @@ once). Needs CAP_NET_ADMIN and CAP_NET_RAW; under systemd it is the service lvs-
 ${CONFIG_OPTIONS_USAGE.replace(/^ {2}--json.*\n/m, '')}${RUNTIME_OPTIONS_USAGE}  --log FORMAT        json or pretty (default pretty on a terminal, else json)
   --log-level LEVEL   ${LOG_LEVELS.join(', ')} (default info)
 `;
-
-/** A terminal and a supervisor may both pass on one Ctrl-C: so soon after the first it is no second wish. */
-const SAME_SIGNAL_MS = 500;
 
 function options(argv: readonly string[]) {
   const { config, director } = CONFIG_OPTIONS;
@@ -149,7 +147,7 @@ async function reload(director: Director, file: ConfigOptions, log: Log, notifie
 }
 
 /** Serves until SIGTERM or SIGINT. */
-async function serve(daemon: Daemon, file: ConfigOptions, log: Log): Promise<void> {
+async function serve(daemon: Daemon, file: ConfigOptions, log: Log, signals: DaemonSignals): Promise<void> {
   const { director } = daemon;
   const notifier = openNotifier((error) => log.warn({ err: error }, 'the service manager was not reached'));
   let reloads: Promise<void> = Promise.resolve();
@@ -157,23 +155,15 @@ async function serve(daemon: Daemon, file: ConfigOptions, log: Log): Promise<voi
     notifier.watchdogMs === undefined
       ? undefined
       : setInterval(() => notifier.notify('WATCHDOG=1'), notifier.watchdogMs / 2);
-  process.on('SIGHUP', () => {
+  signals.onReload(() => {
     reloads = reloads.then(() => reload(director, file, log, notifier));
   });
   notifier.notify('READY=1');
   log.info({ event: 'ready' }, 'ready');
-  const signal = await new Promise<string>((resolve) => {
-    process.once('SIGTERM', resolve);
-    process.once('SIGINT', resolve);
-  });
+  const signal = await signals.stop;
   log.info({ event: 'stopping', signal }, `${signal}: handing over and leaving`);
   notifier.notify('STOPPING=1');
-  const firstMs = monotonicClock.nowMs();
-  for (const again of ['SIGTERM', 'SIGINT']) {
-    process.on(again, () => {
-      if (monotonicClock.nowMs() - firstMs > SAME_SIGNAL_MS) director.hurry();
-    });
-  }
+  signals.onHurry(() => director.hurry());
   await reloads;
   await director.stop();
   await daemon.close();
@@ -184,9 +174,10 @@ async function serve(daemon: Daemon, file: ConfigOptions, log: Log): Promise<voi
 async function runDaemon(config: DirectorConfig, argv: ReturnType<typeof options>): Promise<number> {
   const { level, format, file, runtimeDirectory }: { level: LogLevel } & typeof argv = argv;
   const opened: OpenLog = await openLog({ format, level, director: config.director });
+  const signals = takeSignals(() => monotonicClock.nowMs());
   try {
     const daemon = await bringUp(config, runtimeDirectory, opened.log);
-    await serve(daemon, file, opened.log);
+    await serve(daemon, file, opened.log, signals);
     return 0;
   } finally {
     opened.flush();

@@ -160,8 +160,7 @@ export function directorYaml(options: YamlOptions = {}): string {
   ].join('\n');
 }
 
-/** A director that runs, or ran, on a host of the lab. */
-export interface RunningDirector {
+export interface LaunchedDirector {
   readonly host: string;
   readonly child: Child;
   readonly runtimeDirectory: string;
@@ -169,6 +168,10 @@ export interface RunningDirector {
   /** Lines of the log, parsed. */
   readonly log: LogLine[];
   readonly errors: string[];
+}
+
+/** A director that runs, or ran, on a host of the lab. */
+export interface RunningDirector extends LaunchedDirector {
   /** Process id of its guardian as it was when the director was ready. */
   readonly guardian: number;
 }
@@ -212,11 +215,11 @@ export class Bench {
     return path;
   }
 
-  /** Starts `director run` and resolves when it says that it is ready. */
-  async start(host: string, yaml: string, runtimeName = host): Promise<RunningDirector> {
+  /** Starts `director run`. */
+  async launch(host: string, yaml: string): Promise<LaunchedDirector> {
     this.#runs += 1;
     const configFile = await this.file(`${host}-${this.#runs}.yaml`, yaml);
-    const runtimeDirectory = join(this.folder, runtimeName);
+    const runtimeDirectory = join(this.folder, host);
     const log: LogLine[] = [];
     const errors: string[] = [];
     const argv = ['run', '-c', configFile, '--director', host, '--runtime-dir', runtimeDirectory];
@@ -224,6 +227,13 @@ export class Bench {
       onLine: (line) => log.push(JSON.parse(line)),
       onErrorLine: (line) => errors.push(line),
     });
+    return { host, child, runtimeDirectory, configFile, log, errors };
+  }
+
+  /** Starts `director run` and resolves when it says that it is ready. */
+  async start(host: string, yaml: string): Promise<RunningDirector> {
+    const launched = await this.launch(host, yaml);
+    const { child, log, errors } = launched;
     await settled(`${host} is ready`, () => {
       if (!child.running) throw new Error(`director run on ${host} ended: ${errors.join('; ')}`);
       return log.some((line) => line.event === 'ready');
@@ -231,7 +241,7 @@ export class Bench {
     await settled(`${host} has a guardian`, () => childrenOf(child.pid, GUARDIAN).length === 1);
     const [guardian = 0] = childrenOf(child.pid, GUARDIAN);
     this.#guardians.push(guardian);
-    return { host, child, runtimeDirectory, configFile, log, errors, guardian };
+    return { ...launched, guardian };
   }
 
   /** A pair whose roles are settled: lb1 is master, whatever the priorities. */

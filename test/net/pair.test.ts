@@ -1,5 +1,5 @@
 /** Two directors on this kernel: election, failover, reload, and what they leave behind. */
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import t, { type Test } from 'tap';
 import {
@@ -17,6 +17,7 @@ import {
   pause,
   settled,
   skip,
+  statusOf,
   stop,
   TEST_LIMIT_MS,
   VIP,
@@ -153,6 +154,15 @@ test('a killed and a frozen master let go of the addresses', async (t) => {
   // The socket of the killed one still lies there.
   const lb1 = await bench.start('lb1', yaml);
   await inState(lb1, 'backup');
+
+  await settled('it hears the master', async () => (await instanceOf(lb1)).master === '192.168.7.12');
+  lb1.child.kill('SIGSTOP');
+  await pause(QUIET_MS);
+  lb1.child.kill('SIGCONT');
+  await inState(lb1, 'backup');
+  await pause(QUIET_MS);
+  const { counters } = await instanceOf(lb1);
+  t.equal(counters['became_master'], undefined, 'a backup that stood still hears first and acts then');
   t.equal((await instanceOf(lb2)).state, 'master', 'who comes back does not take the role');
 
   lb2.child.kill('SIGSTOP');
@@ -236,4 +246,55 @@ test('an address that lies around at the start is removed first', async (t) => {
   await inState(lb2, 'backup');
   t.match(complaints(lb2), ['removing virtual addresses left by an earlier run']);
   await settled('it hears the master', async () => (await instanceOf(lb2)).master === '192.168.7.11');
+});
+
+test('a reload that needs an election: another VRID, and a sync group that grows', async (t) => {
+  const bench = await Bench.open(t);
+  const [lb1, lb2] = await bench.pair(directorYaml());
+  await bench.heldBy('lb1');
+  const yaml = directorYaml({ instances: [{ ...OUTSIDE, id: 61 }, INSIDE] });
+  for (const director of [lb1, lb2]) {
+    await writeFile(director.configFile, yaml);
+    director.child.kill('SIGHUP');
+  }
+  for (const director of [lb1, lb2]) {
+    await settled('reloaded', () => director.log.some((line) => line.msg === 'configuration reloaded'));
+    t.equal((await instanceOf(director)).virtual_router_id, 61);
+  }
+  const roles = async (): Promise<string> => {
+    const states = await Promise.all([lb1, lb2].map(async (one) => (await statusOf(one)).instances));
+    return states.flatMap((instances) => instances.map((instance) => instance.state)).join(' ');
+  };
+  await settled('one master, one backup', async () =>
+    ['master master backup backup', 'backup backup master master'].includes(await roles()),
+  );
+  const master = (await roles()).startsWith('master') ? 'lb1' : 'lb2';
+  await bench.heldBy(master, VIP, DIP);
+  t.strictSame([...complaints(lb1), ...complaints(lb2)], []);
+});
+
+test('signals that come early or twice', async (t) => {
+  const bench = await Bench.open(t);
+  const before = await bench.addresses('lb1');
+  const early = await bench.launch('lb1', directorYaml());
+  // The socket is the first thing that a start leaves in the file system.
+  await settled('it begins', () => existsSync(`${early.runtimeDirectory}/director.sock`));
+  early.child.kill('SIGTERM');
+  t.strictSame(await early.child.exited, { status: 0, signal: null });
+  t.strictSame(readdirSync(early.runtimeDirectory), []);
+  t.strictSame(await bench.addresses('lb1'), before);
+
+  // The address owner does not wait; alone, it would wait ten seconds for a successor.
+  const patient = await bench.start('lb1', directorYaml({ priorities: [255, 100], interval: '10s' }));
+  await inState(patient, 'master');
+  await bench.heldBy('lb1');
+  const startMs = performance.now();
+  patient.child.kill('SIGTERM');
+  await pause(700);
+  t.ok(patient.child.running, 'it waits for a successor');
+  patient.child.kill('SIGTERM');
+  t.strictSame(await patient.child.exited, { status: 0, signal: null });
+  t.ok(performance.now() - startMs < 9_000, 'the second signal hurries it');
+  t.strictSame(await bench.addresses('lb1'), before);
+  t.strictSame(await leftovers(patient), []);
 });
