@@ -75,11 +75,13 @@ void t.test('an interface that only carries an address counts, too', async (t) =
   t.ok(requiredSysctls({ ...base, instances }).has('net.ipv4.conf.eth1.send_redirects'));
 });
 
-void t.test('connection sync: both daemons, and idle connections are told', async (t) => {
+void t.test('connection sync: both daemons, and connections are told by time', async (t) => {
   const sync = { interface: 'eth1', id: 51 };
   t.strictSame(sysctls([], sync), [
     ['net.ipv4.vs.sync_version', '1'],
-    ['net.ipv4.vs.sync_threshold', '2 50'],
+    ['net.ipv4.vs.sync_refresh_period', '10'],
+    ['net.ipv4.vs.sync_retries', '3'],
+    ['net.ipv4.vs.sync_threshold', '2 0'],
   ]);
   t.strictSame(requiredSyncDaemons(config([], sync)), [
     { state: 'master', interface: 'eth1', syncid: 51 },
