@@ -36,7 +36,7 @@ const COMMANDS = {
 /** The tests boot the VM even where the host has ip_vs: it is what they test. */
 async function ensureLab({ always = false } = {}) {
   const vm = always || !(await hostHasIpvs());
-  await ensure(['iproute2', 'ping', ...(vm ? ['qemu'] : [])]);
+  await ensure(['iproute2', 'fping', 'procps', ...(always ? ['ping'] : []), ...(vm ? ['qemu'] : [])]);
   if (vm) await ensureGuestKernel();
 }
 

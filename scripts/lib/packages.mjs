@@ -11,7 +11,9 @@ export const PACKAGES = {
     why: 'compile the native addon',
   },
   iproute2: { needs: ['ip', 'tc'], packages: ['iproute2'], why: 'build the network of a lab' },
-  ping: { needs: ['ping'], packages: ['iputils-ping'], why: 'be the client that watches a failover' },
+  ping: { needs: ['ping'], packages: ['iputils-ping'], why: 'be a client in the tests' },
+  fping: { needs: ['fping'], packages: ['fping'], why: 'watch a failover as a client does' },
+  procps: { needs: ['sysctl'], packages: ['procps'], why: 'set up the hosts of a lab' },
   qemu: {
     needs: ['qemu-system-x86_64'],
     packages: ['qemu-system-x86'],

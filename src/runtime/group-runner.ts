@@ -103,7 +103,9 @@ export class GroupRunner {
   #run(effect: GroupEffect): void {
     switch (effect.type) {
       case 'send':
-        return this.#send(effect.instance, effect.priority);
+        if (!effect.afterAddresses) return this.#send(effect.instance, effect.priority);
+        this.#work = this.#work.then(() => this.#send(effect.instance, effect.priority));
+        return;
       case 'add-addresses':
         return this.#change(effect.instance, async () => {
           await this.#ports.addresses.add(effect.addresses);

@@ -66,7 +66,13 @@ export type CounterName =
   | 'released_master';
 
 export type GroupEffect =
-  | { readonly type: 'send'; readonly instance: string; readonly priority: number }
+  | {
+      readonly type: 'send';
+      readonly instance: string;
+      readonly priority: number;
+      /** Wait for the address changes before it: who hears it may let go of them. */
+      readonly afterAddresses: boolean;
+    }
   | {
       readonly type: 'add-addresses' | 'remove-addresses' | 'announce';
       readonly instance: string;

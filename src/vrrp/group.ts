@@ -160,8 +160,8 @@ class Run {
     this.#effects.push({ type: 'count', instance: instance.config.name, counter });
   }
 
-  #send(instance: InstanceState, priority: number): void {
-    this.#effects.push({ type: 'send', instance: instance.config.name, priority });
+  #send(instance: InstanceState, priority: number, afterAddresses = false): void {
+    this.#effects.push({ type: 'send', instance: instance.config.name, priority, afterAddresses });
     this.#count(instance, priority === 0 ? 'priority_zero_sent' : 'advertisements_sent');
   }
 
@@ -184,8 +184,6 @@ class Run {
   #goMasterWhenAllWant(reason: string): void {
     const { instances, phase } = this.#group;
     if (phase !== 'running' || !instances.every((i) => i.state === 'backup' && i.wantsMaster)) return;
-    // All advertisements first: they stop the other backups, while addresses take a moment.
-    for (const instance of instances) this.#send(instance, instance.config.priority);
     for (const instance of instances) {
       const { name, addresses, advertisementIntervalMs } = instance.config;
       this.#effects.push({ type: 'add-addresses', instance: name, addresses });
@@ -196,6 +194,9 @@ class Run {
       this.#count(instance, 'became_master');
       this.#role(instance, 'master', reason);
     }
+    // The RFC has the advertisement first. A predecessor that hands over lets go when it hears it, so it must not
+    // hear it before the addresses are here.
+    for (const instance of instances) this.#send(instance, instance.config.priority, true);
   }
 
   #advertisement(instance: Mutable<InstanceState>, heard: Advertisement, source: string, atMs: number): void {

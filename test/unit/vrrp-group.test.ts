@@ -84,7 +84,7 @@ function word(effect: GroupEffect): string[] {
     case 'count':
       return [];
     case 'send':
-      return [`${effect.instance} send ${effect.priority}`];
+      return [`${effect.instance} send ${effect.priority}${effect.afterAddresses ? ' after addresses' : ''}`];
     case 'role':
       return [`${effect.instance} ${effect.from}->${effect.to}`];
     case 'stopped':
@@ -100,10 +100,10 @@ await t.test('alone: backup until Master_Down_Interval, then master', async (t) 
   // 3 x 1000 + (256 - 100) x 1000 / 256
   t.equal(bench.deadline, 3609.375);
   t.same(bench.run(3610), [
-    '3609 outside send 100',
     '3609 outside add-addresses',
     '3609 outside announce',
     '3609 outside backup->master',
+    '3609 outside send 100 after addresses',
   ]);
   t.same(bench.run(5700), [
     '3709 outside announce',
