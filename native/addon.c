@@ -686,46 +686,6 @@ static napi_value interface_addresses(napi_env env, napi_callback_info info)
 	return ok ? result : NULL;
 }
 
-/* parseAddress(text) -> Buffer of 4 or 16 bytes, or undefined (inet_pton(3)) */
-static napi_value parse_address(napi_env env, napi_callback_info info)
-{
-	napi_value argv[MAX_ARGUMENTS], result;
-	char text[INET6_ADDRSTRLEN + 1];
-	unsigned char bytes[16];
-	size_t length;
-
-	if (!arguments(env, info, 1, argv))
-		return NULL;
-	if (napi_get_value_string_utf8(env, argv[0], text, sizeof(text), &length) != napi_ok)
-		return throw_type(env, "an address is expected");
-	if (inet_pton(AF_INET, text, bytes) == 1)
-		length = 4;
-	else if (inet_pton(AF_INET6, text, bytes) == 1)
-		length = 16;
-	else
-		return NULL;
-	TRY(napi_create_buffer_copy(env, length, bytes, NULL, &result));
-	return result;
-}
-
-/* formatAddress(bytes) -> text, undefined when it is neither 4 nor 16 bytes (inet_ntop(3)) */
-static napi_value format_address(napi_env env, napi_callback_info info)
-{
-	napi_value argv[MAX_ARGUMENTS], result;
-	char text[INET6_ADDRSTRLEN];
-	void *bytes;
-	size_t length;
-
-	if (!arguments(env, info, 1, argv) || !get_bytes(env, argv[0], &bytes, &length))
-		return NULL;
-	if (length != 4 && length != 16)
-		return NULL;
-	if (inet_ntop(length == 4 ? AF_INET : AF_INET6, bytes, text, sizeof(text)) == NULL)
-		return throw_errno(env, errno, "inet_ntop");
-	TRY(napi_create_string_utf8(env, text, NAPI_AUTO_LENGTH, &result));
-	return result;
-}
-
 NAPI_MODULE_INIT()
 {
 	static const struct {
@@ -743,8 +703,6 @@ NAPI_MODULE_INIT()
 		{"receive", sock_receive},
 		{"interfaceInfo", interface_info},
 		{"interfaceAddresses", interface_addresses},
-		{"parseAddress", parse_address},
-		{"formatAddress", format_address},
 	};
 
 	for (size_t i = 0; i < sizeof(functions) / sizeof(functions[0]); i++) {

@@ -4,14 +4,12 @@ import type { Addresses } from '../runtime/ports.js';
 import { NETLINK_ROUTE, NetlinkConnection, type NetlinkError, type NetlinkRequest } from './netlink.js';
 import { NLM_F_CREATE, NLM_F_EXCL } from './netlink-message.js';
 import {
-  AF_INET,
   AF_UNSPEC,
   addressDumpPayload,
   addressPayload,
   canonicalAddress,
   decodeAddress,
   decodeLink,
-  IFA_F_SECONDARY,
   type InterfaceAddress,
   linkByNamePayload,
   RTM_DELADDR,
@@ -176,42 +174,4 @@ export async function interfaceIndexes(
     }
   }
   return indexes;
-}
-
-/**
- * The first IPv4 address of an interface that is neither secondary nor in `avoid` (virtual addresses of our own),
- * undefined when there is none. Rejects with NoInterfaceError.
- */
-export async function primaryAddress(
-  interfaceName: string,
-  avoid: readonly string[],
-): Promise<string | undefined> {
-  const connection = NetlinkConnection.open(NETLINK_ROUTE);
-  try {
-    const index = (await interfaceIndexes(connection, [interfaceName])).get(interfaceName);
-    if (index === undefined) {
-      throw new NoInterfaceError(interfaceName);
-    }
-    const own = (await dumpAddresses(connection, AF_INET)).filter(
-      (address) => address.interfaceIndex === index && !avoid.includes(address.address),
-    );
-    // With virtual addresses left out, what is left may be secondary to one of them.
-    return (own.find((address) => (address.flags & IFA_F_SECONDARY) === 0) ?? own[0])?.address;
-  } finally {
-    connection.close();
-  }
-}
-
-/** Interface index as of if_nametoindex(3). Rejects with NoInterfaceError. */
-export async function interfaceIndex(interfaceName: string): Promise<number> {
-  const connection = NetlinkConnection.open(NETLINK_ROUTE);
-  try {
-    const index = (await interfaceIndexes(connection, [interfaceName])).get(interfaceName);
-    if (index === undefined) {
-      throw new NoInterfaceError(interfaceName);
-    }
-    return index;
-  } finally {
-    connection.close();
-  }
 }

@@ -1,5 +1,7 @@
 /** Sends gratuitous ARP by a packet socket. */
+
 import type { VirtualAddress } from '../config/model.js';
+import { addressBytes } from '../ip-address.js';
 import type { Announcer } from '../runtime/ports.js';
 import { ETHERTYPE_ARP, gratuitousArp } from '../vrrp/gratuitous-arp.js';
 import { type InterfaceInfo, native } from './native.js';
@@ -33,7 +35,7 @@ export function openAnnouncer(onError: (error: AnnounceError) => void): Announce
       const interfaces = new Map<string, InterfaceInfo>();
       for (const address of addresses) {
         try {
-          const bytes = addon.parseAddress(address.address);
+          const bytes = addressBytes(address.address);
           if (bytes?.length !== 4) continue;
           const info = interfaces.get(address.interface) ?? addon.interfaceInfo(address.interface);
           interfaces.set(address.interface, info);

@@ -1,5 +1,5 @@
 /** The daemon's unix socket: HTTP that only root can reach. */
-import { chmodSync, mkdirSync, rmSync } from 'node:fs';
+import { mkdirSync, rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { connect } from 'node:net';
 import { join } from 'node:path';
@@ -37,10 +37,16 @@ function isAlive(path: string): Promise<boolean> {
 function listen(server: Server, path: string): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
-    server.listen(path, () => {
-      server.off('error', reject);
-      resolve();
-    });
+    // The socket is made inside the call, and must be root's alone from its first moment.
+    const umask = process.umask(0o177);
+    try {
+      server.listen(path, () => {
+        server.off('error', reject);
+        resolve();
+      });
+    } finally {
+      process.umask(umask);
+    }
   });
 }
 
@@ -80,7 +86,6 @@ export async function openControlServer(
   server.maxConnections = MAX_CLIENTS;
   try {
     await listen(server, path);
-    chmodSync(path, 0o600);
   } catch (cause) {
     server.close();
     throw new ControlSocketError(`cannot listen on ${path}: ${cause instanceof Error ? cause.message : ''}`, {

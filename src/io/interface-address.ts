@@ -1,4 +1,5 @@
 /** Which of an interface's addresses is its own. */
+import { addressText } from '../ip-address.js';
 import { native } from './native.js';
 import { AF_INET } from './socket-constants.js';
 
@@ -20,7 +21,7 @@ export function primaryAddress(interfaceName: string, avoid: readonly string[]):
   for (const entry of addon.interfaceAddresses()) {
     // The kernel's list carries labels such as `eth0:vip` in place of the name.
     if (entry.family !== AF_INET || entry.name.split(':')[0] !== interfaceName) continue;
-    const address = addon.formatAddress(entry.address);
+    const address = addressText(entry.address);
     if (address !== undefined && !avoid.includes(address)) return address;
   }
   throw new NoInterfaceAddressError(

@@ -53,8 +53,6 @@ export interface NativeAddon {
   ): { messages: NativeMessage[]; empty: boolean; error: Error | undefined };
   interfaceInfo(name: string): InterfaceInfo;
   interfaceAddresses(): { name: string; family: number; address: Buffer }[];
-  parseAddress(text: string): Buffer | undefined;
-  formatAddress(bytes: Uint8Array): string | undefined;
 }
 
 /** The native part is not compiled, or does not load. */

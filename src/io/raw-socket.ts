@@ -1,3 +1,4 @@
+import { addressText } from '../ip-address.js';
 /** Raw IP sockets (raw(7)) in the manner of node:dgram. */
 import { DatagramSocket } from './datagram-socket.js';
 import { type NativeMessage, native } from './native.js';
@@ -117,7 +118,7 @@ export class RawSocket extends DatagramSocket<RawMessageInfo> {
   protected override info(message: NativeMessage): RawMessageInfo {
     return {
       address: ipAddressText(message.address),
-      destination: native().formatAddress(message.destination) ?? '',
+      destination: addressText(message.destination) ?? '',
       interfaceIndex: message.interfaceIndex,
       hopLimit: message.hopLimit,
       receivedAtMs: message.receivedAtMs,

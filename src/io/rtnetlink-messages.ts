@@ -1,5 +1,5 @@
 /** rtnetlink messages for addresses and links (include/uapi/linux/if_addr.h, if_link.h). Bytes in, values out. */
-import { isIPv4, isIPv6, SocketAddress } from 'node:net';
+import { addressText, knownAddressBytes } from '../ip-address.js';
 import {
   attributeText,
   decodeAttributes,
@@ -64,57 +64,9 @@ export interface LinkInfo {
   readonly up: boolean;
 }
 
-/** Network order bytes of an IPv4 or IPv6 address. Throws RangeError for anything else. */
-export function addressBytes(address: string): Uint8Array {
-  if (isIPv4(address)) {
-    return Uint8Array.from(address.split('.'), Number);
-  }
-  if (!isIPv6(address) || address.includes('%')) {
-    throw new RangeError(`'${address}' is no IP address`);
-  }
-  return ipv6Bytes(address);
-}
-
-function ipv6Bytes(address: string): Uint8Array {
-  // An embedded IPv4 tail becomes its two groups.
-  const plain = address.replace(/[\d.]+$/, (tail) => {
-    if (!tail.includes('.')) {
-      return tail;
-    }
-    const [a = 0, b = 0, c = 0, d = 0] = tail.split('.').map(Number);
-    return `${((a << 8) | b).toString(16)}:${((c << 8) | d).toString(16)}`;
-  });
-  const [head = '', tail] = plain.split('::');
-  const groups = (text: string): string[] => (text === '' ? [] : text.split(':'));
-  const front = groups(head);
-  const back = groups(tail ?? '');
-  const bytes = new Uint8Array(16);
-  const data = new DataView(bytes.buffer);
-  for (const [index, group] of front.entries()) {
-    data.setUint16(2 * index, Number.parseInt(group, 16));
-  }
-  for (const [index, group] of back.entries()) {
-    data.setUint16(2 * (8 - back.length + index), Number.parseInt(group, 16));
-  }
-  return bytes;
-}
-
-/** Canonical text of 4 or 16 bytes in network order; undefined for another length. */
-export function addressText(bytes: Uint8Array | undefined): string | undefined {
-  if (bytes?.length === 4) {
-    return bytes.join('.');
-  }
-  if (bytes?.length !== 16) {
-    return undefined;
-  }
-  const data = new DataView(bytes.buffer, bytes.byteOffset, 16);
-  const groups = Array.from({ length: 8 }, (_, index) => data.getUint16(2 * index).toString(16));
-  return new SocketAddress({ address: groups.join(':'), family: 'ipv6' }).address;
-}
-
 /** Canonical text of an address. Throws RangeError. */
 export function canonicalAddress(address: string): string {
-  return addressText(addressBytes(address)) ?? address;
+  return addressText(knownAddressBytes(address)) ?? address;
 }
 
 function broadcast(bytes: Uint8Array, prefixLength: number): Uint8Array {
@@ -138,7 +90,7 @@ export function addressPayload(
   prefixLength: number,
   interfaceIndex: number,
 ): Uint8Array {
-  const bytes = addressBytes(address);
+  const bytes = knownAddressBytes(address);
   const bits = bytes.length * 8;
   if (!Number.isInteger(prefixLength) || prefixLength < 0 || prefixLength > bits) {
     throw new RangeError(`prefix length ${prefixLength} of ${address} is not within 0 to ${bits}`);

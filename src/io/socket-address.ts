@@ -1,6 +1,6 @@
 /** Bytes of struct sockaddr_in, sockaddr_in6, sockaddr_ll and sockaddr_un, in the machine's byte order. */
 import { endianness } from 'node:os';
-import { native } from './native.js';
+import { addressText, addressBytes as parseAddress } from '../ip-address.js';
 import { AF_INET, AF_INET6, AF_PACKET, AF_UNIX } from './socket-constants.js';
 
 const LITTLE = endianness() === 'LE';
@@ -43,11 +43,11 @@ function familyOf(bytes: Buffer): number | undefined {
  * @throws {SocketAddressError} when the text is no such address.
  */
 export function addressBytes(text: string, family: typeof AF_INET | typeof AF_INET6): Buffer {
-  const bytes = native().parseAddress(text);
+  const bytes = parseAddress(text);
   if (bytes === undefined || bytes.length !== (family === AF_INET ? 4 : 16)) {
     throw new SocketAddressError(`${JSON.stringify(text)} is no IPv${family === AF_INET ? 4 : 6} address`);
   }
-  return bytes;
+  return Buffer.from(bytes);
 }
 
 /** struct sockaddr_in with port 0, as raw sockets want it. */
@@ -70,8 +70,8 @@ export function inet6Address(address: string, scope: number): Buffer {
 /** The text of a sockaddr_in or sockaddr_in6; empty for any other. */
 export function ipAddressText(bytes: Buffer): string {
   const family = familyOf(bytes);
-  if (family === AF_INET && bytes.length >= 8) return native().formatAddress(bytes.subarray(4, 8)) ?? '';
-  if (family === AF_INET6 && bytes.length >= 24) return native().formatAddress(bytes.subarray(8, 24)) ?? '';
+  if (family === AF_INET && bytes.length >= 8) return addressText(bytes.subarray(4, 8)) ?? '';
+  if (family === AF_INET6 && bytes.length >= 24) return addressText(bytes.subarray(8, 24)) ?? '';
   return '';
 }
 

@@ -1,6 +1,6 @@
 /** What outlives the process, as one JSON file in a directory that a reboot empties. */
 import { constants } from 'node:fs';
-import { chmod, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { PersistentState, StateFile } from '../runtime/ports.js';
@@ -73,7 +73,6 @@ async function load(
 
 async function save(directory: string, path: string, state: PersistentState): Promise<void> {
   await mkdir(directory, { recursive: true, mode: DIRECTORY_MODE });
-  await chmod(directory, DIRECTORY_MODE);
   const temporary = `${path}.new`;
   const { O_WRONLY, O_CREAT, O_TRUNC, O_NOFOLLOW } = constants;
   const file = await open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, FILE_MODE);

@@ -3,8 +3,7 @@
  * is trusted: what cannot be read is a fault value.
  */
 
-import type { AddressFamily } from './address.js';
-import { addressText } from './address.js';
+import { type AddressFamily, addressText } from '../ip-address.js';
 import type { Attributes, Decoded } from './attributes.js';
 import { attributesOf, decoding, fail, required, textOf, u32Of } from './attributes.js';
 import type { IpvsTimeouts } from './encode.js';
@@ -41,7 +40,9 @@ function familyFrom(number: number, field: string): AddressFamily {
 
 function inetAddressOf(attributes: Attributes, type: number, family: AddressFamily, field: string): string {
   const view = required(attributes, type, INET_ADDR_BYTES, field);
-  return addressText(family, new Uint8Array(view.buffer, view.byteOffset, INET_ADDR_BYTES));
+  // union nf_inet_addr: an IPv4 address fills the first four bytes.
+  const bytes = new Uint8Array(view.buffer, view.byteOffset, family === 'inet' ? 4 : INET_ADDR_BYTES);
+  return addressText(bytes) ?? fail('bad-value', field);
 }
 
 function keyOf(attributes: Attributes, family: AddressFamily): ServiceKey {
@@ -58,7 +59,9 @@ function keyOf(attributes: Attributes, family: AddressFamily): ServiceKey {
 function netmaskOf(attributes: Attributes, family: AddressFamily): string {
   const view = required(attributes, IPVS_SVC_ATTR.NETMASK, 4, 'IPVS_SVC_ATTR_NETMASK');
   if (family === 'inet6') return String(view.getUint32(0, true));
-  return addressText('inet', new Uint8Array(view.buffer, view.byteOffset, 4));
+  return (
+    addressText(new Uint8Array(view.buffer, view.byteOffset, 4)) ?? fail('bad-value', 'IPVS_SVC_ATTR_NETMASK')
+  );
 }
 
 /** A message of an IPVS_CMD_GET_SERVICE dump; its destinations come in dumps of their own. */

@@ -1,6 +1,6 @@
 /** From configuration and health to the table that the kernel should hold. */
 import type { Forwarding, Protocol, RealServer, VirtualServer } from '../config/model.js';
-import { familyOf } from './address.js';
+import { familyOf } from '../ip-address.js';
 import type { Destination, ForwardingMethod, Service } from './model.js';
 import { IP_VS_SVC_F, IPPROTO } from './uapi.js';
 

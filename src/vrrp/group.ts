@@ -1,5 +1,6 @@
 /** The VRRP state machine (RFC 9568 section 6.4) for the instances of one sync group. Pure. */
 import type { VrrpInstance } from '../config/model.js';
+import { compareAddresses } from '../ip-address.js';
 import { addressDifference } from './address-difference.js';
 import type {
   CounterName,
@@ -10,7 +11,6 @@ import type {
   InstanceState,
   VrrpState,
 } from './group-types.js';
-import { compareIpv4 } from './ipv4.js';
 import type { Advertisement } from './packet.js';
 import { handOverHoldMs, masterDownIntervalMs, skewTimeMs } from './timers.js';
 
@@ -235,7 +235,8 @@ class Run {
     const { priority, advertisementIntervalMs, preempt } = instance.config;
     if (heard.priority === 0) return this.#assert(instance);
     const stronger =
-      heard.priority > priority || (heard.priority === priority && compareIpv4(source, instance.source) > 0);
+      heard.priority > priority ||
+      (heard.priority === priority && compareAddresses(source, instance.source) > 0);
     // Silent for longer than the others wait: who speaks now has rightly taken over.
     const silentMs = atMs - (instance.timerMs - advertisementIntervalMs);
     const superseded = preempt.mode === 'never' && silentMs > 3 * advertisementIntervalMs;

@@ -1,5 +1,5 @@
 /** VRRPv3 advertisement codec for IPv4: RFC 9568 section 5, with the checksum of RFC 5798 as an option. */
-import { formatIpv4, parseIpv4 } from './ipv4.js';
+import { addressText, knownAddressBytes } from '../ip-address.js';
 
 /** RFC 9568 section 5.1.1.4. */
 export const IP_PROTOCOL_VRRP = 112;
@@ -59,8 +59,8 @@ function onesComplementSum(bytes: Uint8Array, start: number): number {
 
 function pseudoHeader(source: string, destination: string, length: number): Uint8Array {
   const bytes = new Uint8Array(12);
-  bytes.set(parseIpv4(source), 0);
-  bytes.set(parseIpv4(destination), 4);
+  bytes.set(knownAddressBytes(source), 0);
+  bytes.set(knownAddressBytes(destination), 4);
   bytes[9] = IP_PROTOCOL_VRRP;
   bytes[10] = length >>> 8;
   bytes[11] = length & 0xff;
@@ -96,7 +96,9 @@ export function encodeAdvertisement(
   message[3] = addresses.length;
   message[4] = intervalCs >>> 8;
   message[5] = intervalCs & 0xff;
-  addresses.forEach((address, i) => message.set(parseIpv4(address), HEADER_BYTES + ADDRESS_BYTES * i));
+  addresses.forEach((address, i) =>
+    message.set(knownAddressBytes(address), HEADER_BYTES + ADDRESS_BYTES * i),
+  );
   const value = ~sumOf(message, checksum, source, destination) & 0xffff;
   message[6] = value >>> 8;
   message[7] = value & 0xff;
@@ -122,8 +124,12 @@ export function decodeAdvertisement(message: Uint8Array, envelope: Envelope): De
   const intervalCs = ((high & 0x0f) << 8) | low;
   // A zero interval would make every timer zero.
   if (intervalCs === 0) return discard('bad-interval');
-  const addresses = Array.from({ length: count }, (_, i) =>
-    formatIpv4(message.subarray(HEADER_BYTES + ADDRESS_BYTES * i, HEADER_BYTES + ADDRESS_BYTES * (i + 1))),
+  const addresses = Array.from(
+    { length: count },
+    (_, i) =>
+      addressText(
+        message.subarray(HEADER_BYTES + ADDRESS_BYTES * i, HEADER_BYTES + ADDRESS_BYTES * (i + 1)),
+      ) ?? '',
   );
   return {
     ok: true,

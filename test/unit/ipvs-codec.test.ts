@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import t, { type Test } from 'tap';
-import { addressBytes, addressText } from '../../src/ipvs/address.js';
+import { addressBytes, addressText } from '../../src/ip-address.js';
 import { AttributeWriter, readAttributes } from '../../src/ipvs/attributes.js';
 import {
   decodeConfig,
@@ -260,7 +260,7 @@ void t.test('addresses', async (t) => {
     'fe80::1:0:0:1',
   ]) {
     const parsed = addressBytes(text);
-    t.equal(parsed === undefined ? undefined : addressText('inet6', parsed), text);
+    t.equal(parsed === undefined ? undefined : addressText(parsed), text);
   }
   for (const text of [
     '',

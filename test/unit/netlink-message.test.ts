@@ -15,14 +15,13 @@ import {
   NLMSG_ERROR,
 } from '../../src/io/netlink-message.js';
 import {
-  addressBytes,
   addressPayload,
-  addressText,
   canonicalAddress,
   decodeAddress,
   decodeLink,
   deleteAddressMessage,
 } from '../../src/io/rtnetlink-messages.js';
+import { addressText, knownAddressBytes } from '../../src/ip-address.js';
 
 /** These tests name bytes in little-endian order. */
 const bigEndianHost = new Uint8Array(new Uint16Array([1]).buffer)[0] === 0;
@@ -136,7 +135,6 @@ await t.test('verdicts', { skip }, async (t) => {
 });
 
 await t.test('addresses as text and as bytes', async (t) => {
-  t.same(addressBytes('192.168.1.253'), Uint8Array.of(192, 168, 1, 253));
   const cases: [text: string, canonical: string][] = [
     ['::', '::'],
     ['::1', '::1'],
@@ -150,12 +148,12 @@ await t.test('addresses as text and as bytes', async (t) => {
     t.equal(canonicalAddress(text), canonical);
   }
   for (const bad of ['', '10.0.0', '10.0.0.256', '::g', 'fe80::1%eth0', '1::2::3']) {
-    t.throws(() => addressBytes(bad), RangeError, bad);
+    t.throws(() => canonicalAddress(bad), RangeError, bad);
   }
   fc.assert(
     fc.property(fc.uint8Array({ minLength: 16, maxLength: 16 }), (bytes) => {
       const text = addressText(bytes);
-      return text !== undefined && Buffer.compare(addressBytes(text), bytes) === 0;
+      return text !== undefined && Buffer.compare(knownAddressBytes(text), bytes) === 0;
     }),
   );
   t.throws(() => addressPayload('new', '10.0.0.1', 33, 1), RangeError);

@@ -29,7 +29,6 @@ await t.test('a missing file is empty, a saved one comes back, a removed one is 
 
 await t.test('nobody else reads it, whatever the umask and whatever was there', async (t) => {
   const directory = join(base, 'modes');
-  await mkdir(directory);
   const before = process.umask(0);
   t.teardown(() => process.umask(before));
   const file = openStateFile(directory);
@@ -39,6 +38,11 @@ await t.test('nobody else reads it, whatever the umask and whatever was there', 
   t.equal((await stat(directory)).mode & 0o777, 0o700);
   t.equal((await stat(join(directory, 'state.json'))).mode & 0o777, 0o600);
   t.same(await file.load(), STATE);
+
+  const shared = join(base, 'shared');
+  await mkdir(shared, { mode: 0o755 });
+  await openStateFile(shared).save(STATE);
+  t.equal((await stat(shared)).mode & 0o777, 0o755, 'a directory that was there keeps its mode');
 });
 
 await t.test('saves without waiting end with the last', async (t) => {

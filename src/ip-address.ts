@@ -1,4 +1,4 @@
-/** IPv4 and IPv6 addresses between text and network-order bytes. */
+/** IPv4 and IPv6 addresses between text and network-order bytes: the one place for it. Pure. */
 
 export type AddressFamily = 'inet' | 'inet6';
 
@@ -95,9 +95,31 @@ function longestZeroRun(groups: readonly number[]): { start: number; length: num
   return best;
 }
 
-/** Canonical text (RFC 5952) of the first 4 or 16 bytes. */
-export function addressText(family: AddressFamily, bytes: Uint8Array): string {
-  if (family === 'inet') return bytes.subarray(0, IPV4_OCTETS).join('.');
+/** As `addressBytes`, for text that was validated before. @throws RangeError when it is no address after all. */
+export function knownAddressBytes(text: string): Uint8Array {
+  const bytes = addressBytes(text);
+  if (bytes === undefined) throw new RangeError(`'${text}' is no IP address`);
+  return bytes;
+}
+
+/** Canonical text (RFC 5952) of 4 or 16 bytes; undefined for any other length. */
+export function addressText(bytes: Uint8Array): string | undefined {
+  if (bytes.length === IPV4_OCTETS) return bytes.join('.');
+  return bytes.length === 2 * IPV6_GROUPS ? ipv6Text(bytes) : undefined;
+}
+
+/** Negative, zero or positive as `a` is the lower, the same or the higher address of one family, unsigned. */
+export function compareAddresses(a: string, b: string): number {
+  const left = knownAddressBytes(a);
+  const right = knownAddressBytes(b);
+  for (const [index, byte] of left.entries()) {
+    const difference = byte - (right[index] ?? 0);
+    if (difference !== 0) return difference;
+  }
+  return 0;
+}
+
+function ipv6Text(bytes: Uint8Array): string {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const groups = Array.from({ length: IPV6_GROUPS }, (_, index) => view.getUint16(index * 2));
   // RFC 5952 section 5, as inet_ntop(3): IPv4-mapped addresses keep their dotted tail.
