@@ -120,10 +120,12 @@ export class IpvsService {
     this.#cancelRefresh();
     let delayMs = REFRESH_MS;
     try {
-      const desired = desiredServices(this.#active(), (name, server) => this.#health.serves(name, server));
-      const keys = desired.map((service) => serviceKeyText(service.key));
       const actual = await this.#ports.ipvs.dump();
+      // Read after the dump and in one go: a verdict that comes in between must not let the pruning begin on a
+      // table that was wanted without it.
+      const desired = desiredServices(this.#active(), (name, server) => this.#health.serves(name, server));
       const prune = this.#health.firstVerdictsIn;
+      const keys = desired.map((service) => serviceKeyText(service.key));
       const ops = plan(desired, actual, { ownedKeys: this.#owned, prune });
       // Known as ours before they are in the kernel: a crash in between must not make them a stranger's.
       await this.#own([...new Set([...this.#owned, ...keys])]);
