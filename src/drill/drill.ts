@@ -1,6 +1,6 @@
 /** The drill on this kernel: one bench after the other, and the report kept up to date. */
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { release, tmpdir } from 'node:os';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { release } from 'node:os';
 import { join } from 'node:path';
 import { Bench, type BenchOptions } from './bench.js';
 import { planDrill } from './drill-plan.js';
@@ -9,6 +9,7 @@ import { buildReport, type DrillReport, type ScenarioReport, titleOf } from './r
 import { htmlReport } from './report-html.js';
 import { buildScenarioReport } from './scenario-report.js';
 import { recover, runScenario, strikeOnly } from './scenarios.js';
+import { scratchFolder } from './scratch-folder.js';
 import { TOPOLOGIES, type TopologyName } from './topology.js';
 import type { FaultName, ScenarioName } from './verdict.js';
 
@@ -94,7 +95,7 @@ async function drillTopology(bench: Bench, options: DrillOptions, results: Resul
 export async function runDrill(options: DrillOptions): Promise<DrillReport> {
   const results = new Results(options);
   await mkdir(options.outDir, { recursive: true });
-  const workDir = await mkdtemp(join(tmpdir(), 'director-drill-'));
+  const workDir = scratchFolder();
   try {
     for (const name of options.topologies) {
       const bench = new Bench({ ...options, topology: TOPOLOGIES[name], workDir });

@@ -1,18 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import {
-  existsSync,
-  type FSWatcher,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  watch,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, type FSWatcher, mkdirSync, readFileSync, rmSync, watch, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { scratchFolder } from '../scratch-folder.js';
 import { type Accelerator, chooseAccelerator, qemuArguments } from './accelerator.js';
 import { FileTail } from './file-tail.js';
 import { GUEST_OUT_DIR, guestInit, jobScript } from './guest-scripts.js';
@@ -129,7 +120,7 @@ class VmSession implements Vm {
     this.kernelRelease = kernel.release;
     mkdirSync(options.outDir, { recursive: true });
     this.kernelLog = join(options.outDir, 'guest-kernel.log');
-    this.channel = mkdtempSync(join(tmpdir(), 'lvs-lab-'));
+    this.channel = scratchFolder();
     writeFileSync(
       join(this.channel, 'init'),
       guestInit({
