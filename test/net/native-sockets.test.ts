@@ -172,7 +172,7 @@ function main(): void {
   });
 
   void t.test('gratuitous ARP as tcpdump reads it', async (t) => {
-    const tcpdump = spawn('tcpdump', ['-i', 'vb', '-e', '-vv', '-n', '-l', '-c', '2', 'arp'], {
+    const tcpdump = spawn('tcpdump', ['-Z', 'root', '-i', 'vb', '-e', '-vv', '-n', '-l', '-c', '2', 'arp'], {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     let text = '';

@@ -39,7 +39,8 @@ await t.test('no topology loses a connection with its master', { skip: noVm() },
   t.comment(stdout);
   t.comment(stderr);
   const report = JSON.parse(readFileSync(join(outDir, 'report.json'), 'utf8')) as DrillReport;
-  t.match(report, { version: 1, kernel: { where: 'vm' }, failures: [] });
+  t.match(report, { version: 1, kernel: { where: 'vm' } });
+  t.same(report.failures, []);
   t.equal(status === 0, report.passed, 'the exit status says what the report says');
   t.same(
     report.scenarios.map((scenario) => scenario.topology),
