@@ -11,8 +11,8 @@ import { type Child, type ChildOptions, inNamespace, runChild, startChild } from
 import type { Host, Topology } from './topology.js';
 
 /** Start of one namespace; generous, because an emulated processor takes a while. */
-const HOLDER_TIMEOUT_MS = 20_000;
-const CABLE_TIMEOUT_MS = 10_000;
+const HOLDER_TIMEOUT_MS = 60_000;
+const CABLE_TIMEOUT_MS = 30_000;
 
 /** Starts a holder and resolves when it is inside its new namespace. */
 function startHolder(name: string): Promise<Child> {

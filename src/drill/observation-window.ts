@@ -10,7 +10,7 @@ import { Probe } from './witnesses.js';
 
 /** A new connection with one request so often. */
 const REQUEST_EVERY_MS = 100;
-const PROBE_START_TIMEOUT_MS = 15_000;
+const PROBE_START_TIMEOUT_MS = 60_000;
 const PROBE_START_EVERY_MS = 50;
 
 export interface Observed {
