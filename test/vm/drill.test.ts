@@ -6,24 +6,12 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import type { DrillReport } from '../../src/drill/report.js';
-import { findLabKernel } from '../../src/drill/vm/lab-kernel.js';
-import { VmError } from '../../src/drill/vm/vm-error.js';
+import { noVm } from './no-vm.js';
 
 t.setTimeout(1_800_000);
 
 const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url));
 const KINDS = ['busy', 'one-request', 'idle'] as const;
-
-/** Why there can be no VM here, or false. */
-function noVm(): string | false {
-  try {
-    findLabKernel();
-    return false;
-  } catch (error) {
-    if (error instanceof VmError) return error.message;
-    throw error;
-  }
-}
 
 await t.test('no topology loses a connection with its master', { skip: noVm() }, async (t) => {
   const outDir = mkdtempSync(join(tmpdir(), 'drill-test-'));

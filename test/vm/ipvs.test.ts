@@ -2,26 +2,14 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
-import { findLabKernel } from '../../src/drill/vm/lab-kernel.js';
 import { startVm } from '../../src/drill/vm/session.js';
-import { VmError } from '../../src/drill/vm/vm-error.js';
 import type { IpvsTableReport } from './guest/ipvs-table.js';
+import { noVm } from './no-vm.js';
 
 t.setTimeout(900_000);
 
 /** Virtual servers, with four real servers each, in the comparison of times. */
 const MANY = 200;
-
-/** Why there can be no VM here, or false. */
-function noVm(): string | false {
-  try {
-    findLabKernel();
-    return false;
-  } catch (error) {
-    if (error instanceof VmError) return error.message;
-    throw error;
-  }
-}
 
 void t.test('IPVS in the kernel, with ipvsadm as the judge', { skip: noVm() }, async (t) => {
   const outDir = mkdtempSync(join(tmpdir(), 'ipvs-test-'));

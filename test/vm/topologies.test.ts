@@ -7,10 +7,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { TOPOLOGY_NAMES } from '../../src/drill/topology.js';
-import { findLabKernel } from '../../src/drill/vm/lab-kernel.js';
 import { startVm } from '../../src/drill/vm/session.js';
-import { VmError } from '../../src/drill/vm/vm-error.js';
 import type { Comeback, TopologiesReport, TopologyReport } from './guest/topologies.js';
+import { noVm } from './no-vm.js';
 
 t.setTimeout(900_000);
 
@@ -130,17 +129,6 @@ const adopted = (weight: number): string[] => [
 const FOREIGN = [...HEADER, 'TCP  192.0.2.99:99 rr', ''];
 
 const PLAN_NOTHING = 'nothing to change: the kernel is as the configuration wants it\n';
-
-/** Why there can be no VM here, or false. */
-function noVm(): string | false {
-  try {
-    findLabKernel();
-    return false;
-  } catch (error) {
-    if (error instanceof VmError) return error.message;
-    throw error;
-  }
-}
 
 /** Lines of `ipvsadm -Ln`, those of real servers without InActConn. */
 const withoutInactive = (table: string): string[] =>

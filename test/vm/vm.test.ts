@@ -2,23 +2,11 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { release, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
-import { findLabKernel } from '../../src/drill/vm/lab-kernel.js';
 import { projectFolder, startVm, type Vm } from '../../src/drill/vm/session.js';
-import { VmError } from '../../src/drill/vm/vm-error.js';
 import { runInVm } from '../../src/drill/vm.js';
+import { noVm } from './no-vm.js';
 
 t.setTimeout(600_000);
-
-/** Why there can be no VM here, or false. */
-function noVm(): string | false {
-  try {
-    findLabKernel();
-    return false;
-  } catch (error) {
-    if (error instanceof VmError) return error.message;
-    throw error;
-  }
-}
 
 const isGone = (pid: number): boolean => !existsSync(`/proc/${pid}`);
 
