@@ -34,10 +34,69 @@ export interface VirtualAddress {
 /** RFC 9568 section 6.1 Preempt_Mode, with the delay before a higher priority takes over. */
 export type Preempt = { readonly mode: 'never' } | { readonly mode: 'always'; readonly delayMs: number };
 
+export type AddressFamily = 'ipv4' | 'ipv6';
+
+/** A route that moves with the role, such as a default route by way of another router. */
+export interface VirtualRoute {
+  /** Network address of the destination, in canonical text. */
+  readonly destination: string;
+  readonly prefixLength: number;
+  /** Next hop; undefined for a route to the link itself. */
+  readonly via: string | undefined;
+  readonly interface: string;
+  /** Preferred source address. */
+  readonly source: string | undefined;
+  /** 0 to 4294967295; undefined: the kernel's default. */
+  readonly metric: number | undefined;
+}
+
+/** How advertisements travel. */
+export type VrrpTransportKind =
+  /** Raw IP protocol 112 to the VRRP group of the family. */
+  | { readonly kind: 'multicast' }
+  /** Raw IP protocol 112 from `local` to each of `peers`; arriving packets need a TTL of `minTtl` (255: same link) or more. */
+  | {
+      readonly kind: 'unicast';
+      readonly local: string;
+      readonly peers: readonly string[];
+      readonly minTtl: number;
+    }
+  /** The same packets within UDP, for networks that drop protocol 112. Without `peers` to the VRRP group. */
+  | {
+      readonly kind: 'udp';
+      readonly port: number;
+      /** Undefined with multicast: the interface's primary address. */
+      readonly local: string | undefined;
+      readonly peers: readonly string[];
+    };
+
+/** How a new master makes itself known by gratuitous ARP and unsolicited Neighbour Advertisements. */
+export interface Announcing {
+  /** Announcements after the first, as times since it, ascending. */
+  readonly repeatMs: readonly number[];
+  /** While master, all over again at this interval; undefined: never. */
+  readonly refreshMs: number | undefined;
+}
+
+/** That a tracked object weighs on the election. */
+export interface TrackUse {
+  /** Name of a `TrackedObject`. */
+  readonly object: string;
+  /**
+   * -253 to 253, never 0. Negative: added to the priority while the object is down; positive: while it is up;
+   * a file's weight is multiplied by the number in the file. Undefined: the instance is in fault while it is down.
+   */
+  readonly weight: number | undefined;
+}
+
 /** One VRRP instance as one director runs it. */
 export interface VrrpInstance {
   readonly name: string;
   readonly interface: string;
+  /** 2: RFC 3768, IPv4 only, intervals in whole seconds. 3: RFC 9568. */
+  readonly version: 2 | 3;
+  /** Of the advertisements and the advertised addresses. */
+  readonly family: AddressFamily;
   /** 1 to 255. */
   readonly virtualRouterId: number;
   /** 1 to 255; 255 is the address owner. */
@@ -45,10 +104,22 @@ export interface VrrpInstance {
   /** 10 to 40950, a whole number of centiseconds (RFC 9568 section 5.2.7). */
   readonly advertisementIntervalMs: number;
   readonly preempt: Preempt;
+  /** Nothing is heard or said for so long after the start. */
+  readonly startupDelayMs: number;
+  /** RFC 9568 section 6.1 Accept_Mode: whether a master that is no owner takes packets to its virtual addresses. */
+  readonly acceptMode: boolean;
+  /** Whether the addresses sit on a macvlan device with the virtual router's MAC address (RFC 9568 section 7.3). */
+  readonly virtualMac: boolean;
+  readonly transport: VrrpTransportKind;
   /** Whether the VRRPv3 IPv4 checksum covers the pseudo-header (RFC 5798) or the message alone (RFC 9568). */
   readonly checksum: 'rfc5798' | 'rfc9568';
-  /** At least one. */
+  /** At least one. All that the master holds. */
   readonly addresses: readonly VirtualAddress[];
+  /** Those of `addresses` that are in the advertisement, in its order; under IPv6 the first is link-local. */
+  readonly advertised: readonly string[];
+  readonly routes: readonly VirtualRoute[];
+  readonly announcing: Announcing;
+  readonly track: readonly TrackUse[];
 }
 
 /** Instances that change state together. */
@@ -56,6 +127,54 @@ export interface SyncGroup {
   readonly name: string;
   /** Names of instances, at least two. */
   readonly instances: readonly string[];
+  readonly track: readonly TrackUse[];
+}
+
+export type TrackKind =
+  /** The link, and with `address` that the interface holds it (someone else's doing, such as a DHCP client's). */
+  | { readonly type: 'interface'; readonly interface: string; readonly address: string | undefined }
+  /** Holds a whole number, 0 when missing or empty; up while it is 0. */
+  | { readonly type: 'file'; readonly path: string }
+  /** Up while it exits with 0. Run without a shell. */
+  | {
+      readonly type: 'script';
+      readonly command: readonly string[];
+      /** Undefined: the unprivileged user `nobody`. */
+      readonly user: string | undefined;
+      readonly timeoutMs: number;
+    }
+  /** Up while a process of this name (comm, or the base name of argv[0]) runs. */
+  | { readonly type: 'process'; readonly process: string }
+  /** Up while the weights of the real servers that serve add up to `quorum`. */
+  | { readonly type: 'virtual-server'; readonly virtualServer: string; readonly quorum: number };
+
+/** Something outside VRRP that the election looks at. */
+export interface TrackedObject {
+  readonly name: string;
+  readonly kind: TrackKind;
+  /** Between two looks; interfaces and virtual servers report by themselves. */
+  readonly intervalMs: number;
+  /** Good looks in a row that bring it up, bad ones that take it down, at least 1. */
+  readonly rise: number;
+  readonly fall: number;
+  /** A new verdict must hold for so long before it counts. */
+  readonly debounceMs: number;
+}
+
+/** What a hook is called for; `still-master`: a master heard a weaker one and stays. */
+export const HOOK_EVENTS = ['master', 'backup', 'fault', 'initialize', 'still-master'] as const;
+export type HookEvent = (typeof HOOK_EVENTS)[number];
+
+/** A command that is run when an instance changes state. */
+export interface Hook {
+  /** Path and arguments; no shell. */
+  readonly command: readonly string[];
+  readonly on: readonly HookEvent[];
+  /** Names of instances; undefined: all. */
+  readonly instances: readonly string[] | undefined;
+  /** Undefined: the unprivileged user `nobody`. */
+  readonly user: string | undefined;
+  readonly timeoutMs: number;
 }
 
 /** IPVS connection synchronisation (kernel sync daemons of both kinds on each director). */
@@ -124,6 +243,8 @@ export interface DirectorConfig {
   readonly peers: readonly string[];
   readonly instances: readonly VrrpInstance[];
   readonly syncGroups: readonly SyncGroup[];
+  readonly tracked: readonly TrackedObject[];
+  readonly hooks: readonly Hook[];
   readonly connectionSync: ConnectionSync | undefined;
   readonly virtualServers: readonly VirtualServer[];
 }

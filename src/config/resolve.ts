@@ -1,6 +1,7 @@
 /** The validated file as one director sees it. */
 import { splitPrefix } from './address.js';
 import type {
+  Announcing,
   CheckKind,
   DirectorConfig,
   HealthCheck,
@@ -16,6 +17,9 @@ type FileVirtualServer = ConfigFile['virtual_servers'][number];
 type FileHealthCheck = NonNullable<FileVirtualServer['health_check']>;
 type InterfaceOf = FileInstance['interface'];
 
+/** After the first announcement: switches drop frames, neighbours miss them, so it is said again. */
+const DEFAULT_ANNOUNCING: Announcing = { repeatMs: [100, 1000, 5000], refreshMs: undefined };
+
 /** `file` has passed every check, and `director` is a key under its `directors`. */
 export function resolveConfig(file: ConfigFile, director: string): DirectorConfig {
   const sync = file.connection_sync;
@@ -25,7 +29,9 @@ export function resolveConfig(file: ConfigFile, director: string): DirectorConfi
       .filter(([name]) => name !== director)
       .map(([, peer]) => peer.address),
     instances: (file.vrrp?.instances ?? []).map((instance) => resolveInstance(file, instance, director)),
-    syncGroups: file.vrrp?.sync_groups ?? [],
+    syncGroups: (file.vrrp?.sync_groups ?? []).map((group) => ({ ...group, track: [] })),
+    tracked: [],
+    hooks: [],
     connectionSync: sync && { interface: interfaceFor(sync.interface, director), id: sync.id },
     virtualServers: file.virtual_servers.map(resolveVirtualServer),
   };
@@ -40,19 +46,30 @@ function interfaceFor(value: InterfaceOf, director: string): string {
 
 function resolveInstance(file: ConfigFile, instance: FileInstance, director: string): VrrpInstance {
   const ownInterface = interfaceFor(instance.interface, director);
+  const addresses = instance.addresses.map((entry): VirtualAddress => {
+    if (typeof entry === 'string') return { ...splitPrefix(entry), interface: ownInterface };
+    const other = entry.interface === undefined ? ownInterface : interfaceFor(entry.interface, director);
+    return { ...splitPrefix(entry.address), interface: other };
+  });
   return {
     name: instance.name,
     interface: ownInterface,
+    version: 3,
+    family: 'ipv4',
     virtualRouterId: instance.virtual_router_id,
     priority: instance.priority?.[director] ?? file.directors[director]?.priority ?? DEFAULT_PRIORITY,
     advertisementIntervalMs: instance.advertisement_interval,
     preempt: resolvePreempt(instance.preempt),
     checksum: instance.checksum,
-    addresses: instance.addresses.map((entry): VirtualAddress => {
-      if (typeof entry === 'string') return { ...splitPrefix(entry), interface: ownInterface };
-      const other = entry.interface === undefined ? ownInterface : interfaceFor(entry.interface, director);
-      return { ...splitPrefix(entry.address), interface: other };
-    }),
+    addresses,
+    advertised: addresses.map((address) => address.address),
+    startupDelayMs: 0,
+    acceptMode: true,
+    virtualMac: false,
+    transport: { kind: 'multicast' },
+    routes: [],
+    announcing: DEFAULT_ANNOUNCING,
+    track: [],
   };
 }
 

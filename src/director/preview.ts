@@ -32,7 +32,7 @@ export interface Present {
   /** Instances of the running daemon; undefined when none runs. */
   readonly instances: readonly RunningInstance[] | undefined;
   /** Sync groups of the running daemon. */
-  readonly syncGroups: readonly SyncGroup[];
+  readonly syncGroups: readonly Pick<SyncGroup, 'name' | 'instances'>[];
   serves(virtualServer: string, realServer: { address: string; port: number }): boolean;
 }
 

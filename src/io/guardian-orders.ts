@@ -39,7 +39,8 @@ function milliseconds(value: number, name: string): number {
 }
 
 function farewellBytes(farewell: GuardianOrders['farewells'][number]): Buffer {
-  const { virtualRouterId, payload, source } = farewell;
+  const { virtualRouterId, source } = farewell;
+  const payload = farewell.destinations[0]?.payload ?? new Uint8Array();
   const name = Buffer.from(farewell.interface);
   check(
     Number.isInteger(virtualRouterId) && virtualRouterId >= 1 && virtualRouterId <= 255,

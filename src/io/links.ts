@@ -43,12 +43,26 @@ class LinkTable {
   }
 
   isUp(interfaceName: string): boolean {
+    return this.#named(interfaceName)?.up ?? false;
+  }
+
+  index(interfaceName: string): number | undefined {
+    return this.#named(interfaceName)?.index;
+  }
+
+  holds(interfaceName: string, address: string): boolean {
+    const index = this.index(interfaceName);
+    const held = [...this.#addresses.values()];
+    return held.some((one) => one.interfaceIndex === index && one.address === address);
+  }
+
+  #named(interfaceName: string): LinkInfo | undefined {
     for (const link of this.#links.values()) {
       if (link.name === interfaceName) {
-        return link.up;
+        return link;
       }
     }
-    return false;
+    return undefined;
   }
 
   take(message: NetlinkMessage): void {
@@ -129,7 +143,7 @@ class LinkTable {
     }
     const name = linkName ?? this.#links.get(address.interfaceIndex)?.name;
     if (!this.quiet && name !== undefined) {
-      this.#onAddress({ address: address.address, interface: name, added });
+      this.#onAddress({ address: address.address, interface: name, added, dadFailed: false });
     }
   }
 }
@@ -199,6 +213,8 @@ export async function watchLinks(
   table.quiet = false;
   return {
     isUp: (interfaceName) => table.isUp(interfaceName),
+    index: (interfaceName) => table.index(interfaceName),
+    holds: (interfaceName, address) => table.holds(interfaceName, address),
     close: () => {
       closed = true;
       clearTimeout(retry);

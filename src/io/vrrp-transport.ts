@@ -19,6 +19,7 @@ const RECEIVE_BUFFER_BYTES = 262_144;
 
 class RawVrrpTransport implements VrrpTransport {
   readonly source: string;
+  readonly destinations = [VRRP_GROUP];
   readonly #socket: RawSocket;
   readonly #onMessage: (message: ReceivedVrrp) => void;
 
@@ -51,11 +52,11 @@ class RawVrrpTransport implements VrrpTransport {
     }
   }
 
-  send(payload: Uint8Array): void {
-    this.#socket.send(payload, VRRP_GROUP);
+  send(payload: Uint8Array, destination: string): void {
+    this.#socket.send(payload, destination);
   }
 
-  drain(): void {
+  drain(): undefined {
     this.#socket.drain();
   }
 
@@ -85,9 +86,6 @@ class RawVrrpTransport implements VrrpTransport {
  * NoInterfaceAddressError; errors that come later (ENETDOWN) go to `onError` and the transport stays open.
  */
 export function vrrpTransportOpener(avoid: readonly string[]): OpenVrrpTransport {
-  return (interfaceName, onMessage, onError) =>
-    new RawVrrpTransport(interfaceName, primaryAddress(interfaceName, avoid), onMessage, onError);
+  return (channel, onMessage, onError) =>
+    new RawVrrpTransport(channel.interface, primaryAddress(channel.interface, avoid), onMessage, onError);
 }
-
-/** `vrrpTransportOpener` with nothing to avoid. */
-export const openVrrpTransport: OpenVrrpTransport = vrrpTransportOpener([]);

@@ -10,7 +10,7 @@ export interface GroupRunnerPorts {
   readonly addresses: Addresses;
   readonly announcer: Announcer;
   readonly log: Log;
-  transport(interfaceName: string): VrrpTransport;
+  transport(instance: VrrpInstance): VrrpTransport;
   /** A role or the settings of an instance changed. */
   onChange(): void;
   /** Called before a deadline acts: the last chance to see that this process stood still. */
@@ -91,9 +91,10 @@ export class GroupRunner {
   #due(): void {
     this.#deadlineMs = Number.NaN;
     this.#ports.beforeDeadline();
-    const interfaces = new Set(this.#state.instances.map((instance) => instance.config.interface));
-    for (const name of interfaces) this.#ports.transport(name).drain();
-    this.input({ type: 'deadline' });
+    const transports = new Set(this.#state.instances.map(({ config }) => this.#ports.transport(config)));
+    const drains = [...transports].flatMap((transport) => transport.drain() ?? []);
+    if (drains.length === 0) return this.input({ type: 'deadline' });
+    void Promise.all(drains).then(() => this.input({ type: 'deadline' }));
   }
 
   #config(name: string): VrrpInstance | undefined {
@@ -129,6 +130,8 @@ export class GroupRunner {
         this.#counters.set(effect.instance, counters);
         return;
       }
+      case 'notice':
+        return;
       case 'stopped':
         void this.#work.then(() => this.#onStopped());
     }
@@ -141,9 +144,11 @@ export class GroupRunner {
   #send(instance: string, priority: number): void {
     const config = this.#config(instance);
     if (config === undefined) return;
-    const transport = this.#ports.transport(config.interface);
+    const transport = this.#ports.transport(config);
     try {
-      transport.send(farewellOrAdvertisement(config, priority, transport.source));
+      for (const destination of transport.destinations) {
+        transport.send(farewellOrAdvertisement(config, priority, transport.source, destination), destination);
+      }
     } catch (error) {
       // The link may have gone this very moment; the link event says the rest.
       this.#ports.log.warn({ instance, err: error }, `${instance}: an advertisement could not be sent`);
@@ -176,12 +181,17 @@ export class GroupRunner {
 }
 
 /** The payload an instance sends: its advertisement, or with priority 0 its farewell. */
-export function farewellOrAdvertisement(config: VrrpInstance, priority: number, source: string): Uint8Array {
-  const { virtualRouterId, advertisementIntervalMs } = config;
-  const addresses = config.addresses.map((address) => address.address);
+export function farewellOrAdvertisement(
+  config: VrrpInstance,
+  priority: number,
+  source: string,
+  destination: string,
+): Uint8Array {
+  const { virtualRouterId, advertisementIntervalMs, advertised: addresses } = config;
   return encodeAdvertisement(
     { virtualRouterId, priority, advertisementIntervalMs, addresses },
     config.checksum,
     source,
+    destination,
   );
 }

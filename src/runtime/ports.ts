@@ -1,5 +1,11 @@
 /** What the shell needs from the world. `io` implements these; tests replace them. */
-import type { CheckKind, VirtualAddress } from '../config/model.js';
+import type {
+  AddressFamily,
+  CheckKind,
+  VirtualAddress,
+  VirtualRoute,
+  VrrpTransportKind,
+} from '../config/model.js';
 import type { DumpedService, IpvsOp, SyncDaemon } from '../ipvs/model.js';
 
 /** CLOCK_MONOTONIC in milliseconds, with a fraction. */
@@ -14,22 +20,40 @@ export interface ReceivedVrrp {
   readonly payload: Uint8Array;
   readonly source: string;
   readonly destination: string;
-  readonly ttl: number;
+  /** TTL or hop limit; undefined where the transport does not tell (UDP). */
+  readonly ttl: number | undefined;
   /** When the kernel took it from the wire, in the clock's milliseconds. */
   readonly receivedAtMs: number;
 }
 
-/** Raw IP protocol 112 on one interface. */
+/** One way to speak and listen; instances that agree in all of it share a transport. */
+export interface VrrpChannel {
+  readonly interface: string;
+  readonly family: AddressFamily;
+  readonly transport: VrrpTransportKind;
+  /** The macvlan device to send from, where the virtual router has a MAC address of its own. */
+  readonly virtualMacInterface: string | undefined;
+}
+
 export interface VrrpTransport {
-  /** The interface's primary IPv4 address: source of what is sent. */
+  /**
+   * Where packets come from: the interface's primary IPv4 address, its link-local IPv6 address, or the `local`
+   * of the channel.
+   */
   readonly source: string;
-  send(payload: Uint8Array): void;
-  /** Delivers at once all that lies in the receive queue. Called before a deadline acts. */
-  drain(): void;
+  /** Where packets go, for the checksum's pseudo-header: the group, or each peer. */
+  readonly destinations: readonly string[];
+  /** Sends to one of `destinations`. */
+  send(payload: Uint8Array, destination: string): void;
+  /**
+   * Delivers all that lies in the receive queue; called before a deadline acts. Undefined when that is done,
+   * a promise where it takes a turn of the event loop.
+   */
+  drain(): Promise<void> | undefined;
   close(): void;
 }
 export type OpenVrrpTransport = (
-  interfaceName: string,
+  channel: VrrpChannel,
   onMessage: (message: ReceivedVrrp) => void,
   onError: (error: Error) => void,
 ) => VrrpTransport;
@@ -44,7 +68,32 @@ export interface Addresses {
   held(addresses: readonly VirtualAddress[]): Promise<VirtualAddress[]>;
 }
 
-/** Gratuitous ARP: one request-form frame for each address, on its interface. */
+/** Routes over rtnetlink, in the main table. */
+export interface Routes {
+  /** Adds or replaces. Rejects with the kernel's words. */
+  add(routes: readonly VirtualRoute[]): Promise<void>;
+  /** Removes; one that is not there counts as done. */
+  remove(routes: readonly VirtualRoute[]): Promise<void>;
+}
+
+/** macvlan devices with a virtual router's MAC address. */
+export interface VirtualMacs {
+  /** Makes the device (private mode) over `parent`, or adopts one of ours, and brings it up. */
+  create(device: { name: string; parent: string; mac: string; family: AddressFamily }): Promise<void>;
+  /** One that is not there counts as done. */
+  remove(name: string): Promise<void>;
+}
+
+/** Accept_Mode false: drops packets to addresses, neighbour discovery excepted. */
+export interface AcceptFilter {
+  /** All addresses that are to be dropped from now on; none removes the filter. */
+  drop(addresses: readonly string[]): Promise<void>;
+}
+
+/**
+ * Gratuitous ARP (request form) or unsolicited Neighbour Advertisement, one frame for each address by its
+ * interface, paced so that switches are not flooded.
+ */
 export interface Announcer {
   announce(addresses: readonly VirtualAddress[]): void;
   close(): void;
@@ -53,12 +102,18 @@ export interface Announcer {
 /** Link state by rtnetlink events. `up` means IFF_UP and IFF_RUNNING. */
 export interface LinkMonitor {
   isUp(interfaceName: string): boolean;
+  /** IFLA_IFINDEX, which changes when a device is made anew; undefined without a device. */
+  index(interfaceName: string): number | undefined;
+  /** Whether the interface holds an address. */
+  holds(interfaceName: string, address: string): boolean;
   close(): void;
 }
 export type OpenLinkMonitor = (
   onChange: (interfaceName: string, up: boolean) => void,
-  /** An address of the host went away or came, whoever did it. */
-  onAddress: (change: { address: string; interface: string; added: boolean }) => void,
+  /** An address of the host went away or came, whoever did it; `dadFailed`: another host has it (IFA_F_DADFAILED). */
+  onAddress: (change: { address: string; interface: string; added: boolean; dadFailed: boolean }) => void,
+  /** A route of the main table went away, whoever did it. */
+  onRouteGone?: (route: { destination: string; prefixLength: number; interface: string }) => void,
 ) => Promise<LinkMonitor>;
 
 /** Result of one op: undefined when done, else the kernel's words. */
@@ -106,18 +161,27 @@ export interface Guardian {
 }
 export interface GuardianOrders {
   /** VRRP payloads (priority 0) to send at once, each on its interface from its source. */
-  readonly farewells: readonly {
-    readonly interface: string;
-    readonly source: string;
-    readonly payload: Uint8Array;
-    /** The virtual router whose successor ends the wait. */
-    readonly virtualRouterId: number;
-  }[];
+  readonly farewells: readonly GuardianFarewell[];
   /** Virtual addresses to remove, when each successor was heard or `holdMs` is over. */
   readonly addresses: readonly VirtualAddress[];
+  readonly routes: readonly VirtualRoute[];
   readonly holdMs: number;
   /** The guardian acts when it has not been armed again for so long; 0: never. */
   readonly leaseMs: number;
+}
+
+export interface GuardianFarewell {
+  /** Where the successor is listened for. */
+  readonly interface: string;
+  /** The device to send from: `interface`, or the macvlan. */
+  readonly sendInterface: string;
+  readonly source: string;
+  /** One payload for each destination: the checksum depends on it. */
+  readonly destinations: readonly { readonly address: string; readonly payload: Uint8Array }[];
+  /** Undefined: raw IP protocol 112. */
+  readonly udpPort: number | undefined;
+  /** The virtual router whose successor ends the wait. */
+  readonly virtualRouterId: number;
 }
 
 /** What outlives the process, below /run: what the kernel holds that is ours, and what was there before. */

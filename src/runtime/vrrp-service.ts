@@ -1,5 +1,5 @@
 /** All VRRP groups of this director: sockets, link events, the guardian's orders, reload. */
-import type { DirectorConfig, VirtualAddress } from '../config/model.js';
+import type { DirectorConfig, VirtualAddress, VrrpInstance } from '../config/model.js';
 import { type GroupPlan, planGroups, sameMachine } from '../director/groups.js';
 import { createGroup } from '../vrrp/group.js';
 import type { InstanceState, VrrpState } from '../vrrp/group-types.js';
@@ -34,7 +34,7 @@ export interface VrrpServicePorts {
 
 /** Shorter leases would take a busy event loop for a hang. */
 const MIN_LEASE_MS = 250;
-const NO_ORDERS: GuardianOrders = { farewells: [], addresses: [], holdMs: 0, leaseMs: 0 };
+const NO_ORDERS: GuardianOrders = { farewells: [], addresses: [], routes: [], holdMs: 0, leaseMs: 0 };
 
 interface Running {
   readonly plan: GroupPlan;
@@ -86,7 +86,8 @@ export class VrrpService {
     }
     await Promise.all(leaving.map((running) => running.runner.stop()));
     this.#groups = kept;
-    for (const { plan, runner } of kept) runner.input({ type: 'configure', instances: plan.instances });
+    for (const { plan, runner } of kept)
+      runner.input({ type: 'configure', instances: plan.instances, track: plan.track });
     for (const plan of plans) {
       if (!kept.some((running) => running.plan === plan)) this.#startGroup(plan);
     }
@@ -163,7 +164,7 @@ export class VrrpService {
     const { clock, addresses, announcer, log, links } = this.#ports;
     const members = plan.instances.map((config) => ({
       config,
-      source: this.#transport(config.interface).source,
+      source: this.#transport(config).source,
       linkUp: [config.interface, ...config.addresses.map((a) => a.interface)].every((name) =>
         links.isUp(name),
       ),
@@ -173,7 +174,7 @@ export class VrrpService {
       addresses,
       announcer,
       log,
-      transport: (name) => this.#transport(name),
+      transport: (config) => this.#transport(config),
       onChange: () => this.#changed(),
       beforeDeadline: () => this.#checkLease(),
     });
@@ -181,11 +182,11 @@ export class VrrpService {
     runner.input({ type: 'start' });
   }
 
-  #transport(interfaceName: string): VrrpTransport {
+  #transport({ interface: interfaceName, family, transport: kind }: VrrpInstance): VrrpTransport {
     let transport = this.#transports.get(interfaceName);
     if (transport === undefined) {
       transport = this.#ports.openTransport(
-        interfaceName,
+        { interface: interfaceName, family, transport: kind, virtualMacInterface: undefined },
         (message) => this.#receive(interfaceName, message),
         (error) => this.#ports.log.warn({ interface: interfaceName, err: error }, 'VRRP socket error'),
       );
@@ -219,7 +220,7 @@ export class VrrpService {
 
   #receive(interfaceName: string, message: ReceivedVrrp): void {
     this.#checkLease();
-    const decoded = decodeAdvertisement(message.payload, message);
+    const decoded = decodeAdvertisement(message.payload, { ...message, ttl: message.ttl ?? 255 });
     if (!decoded.ok) return this.#discard(decoded.reason);
     const { advertisement } = decoded;
     for (const { runner } of this.#groups) {
@@ -251,11 +252,17 @@ export class VrrpService {
         : {
             farewells: masters.map(({ state }) => ({
               interface: state.config.interface,
+              sendInterface: state.config.interface,
               source: state.source,
-              payload: farewellOrAdvertisement(state.config, 0, state.source),
+              destinations: this.#transport(state.config).destinations.map((address) => ({
+                address,
+                payload: farewellOrAdvertisement(state.config, 0, state.source, address),
+              })),
+              udpPort: undefined,
               virtualRouterId: state.config.virtualRouterId,
             })),
             addresses: masters.flatMap(({ state }) => state.config.addresses),
+            routes: masters.flatMap(({ state }) => state.config.routes),
             holdMs: Math.max(...intervals.map(handOverHoldMs)),
             leaseMs: Math.max(MIN_LEASE_MS, 3 * Math.min(...intervals)),
           };

@@ -94,6 +94,11 @@ class Run {
         return this.#withdrawn();
       case 'configure':
         return this.#configure(input.instances);
+      // Taken when the roles that need them are in.
+      case 'source':
+      case 'tracked':
+      case 'maintenance':
+        return;
       case 'link':
         return this.#link(input.instance, input.up);
       case 'address-failed':
@@ -145,6 +150,7 @@ class Run {
       type: 'remove-addresses',
       instance: instance.config.name,
       addresses: instance.config.addresses,
+      routes: instance.config.routes,
     });
     this.#count(instance, 'released_master');
   }
@@ -185,8 +191,8 @@ class Run {
     const { instances, phase } = this.#group;
     if (phase !== 'running' || !instances.every((i) => i.state === 'backup' && i.wantsMaster)) return;
     for (const instance of instances) {
-      const { name, addresses, advertisementIntervalMs } = instance.config;
-      this.#effects.push({ type: 'add-addresses', instance: name, addresses });
+      const { name, addresses, routes, advertisementIntervalMs } = instance.config;
+      this.#effects.push({ type: 'add-addresses', instance: name, addresses, routes });
       this.#announceWithRepeats(instance);
       instance.timerMs = this.#now + advertisementIntervalMs;
       instance.wantsMaster = false;
@@ -383,11 +389,11 @@ class Run {
       instance.timerMs = this.#now + config.advertisementIntervalMs;
       const name = config.name;
       if (added.length > 0) {
-        this.#effects.push({ type: 'add-addresses', instance: name, addresses: added });
+        this.#effects.push({ type: 'add-addresses', instance: name, addresses: added, routes: [] });
         this.#announceWithRepeats(instance);
       }
       if (removed.length > 0) {
-        this.#effects.push({ type: 'remove-addresses', instance: name, addresses: removed });
+        this.#effects.push({ type: 'remove-addresses', instance: name, addresses: removed, routes: [] });
       }
     }
   }

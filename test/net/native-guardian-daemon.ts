@@ -7,16 +7,10 @@ import { startGuardian } from '../../src/io/guardian.js';
 import type { GuardianOrders } from '../../src/runtime/ports.js';
 
 const text = process.argv[2] ?? '{}';
-const given: Omit<GuardianOrders, 'farewells'> & {
-  farewells: { interface: string; source: string; payload: string; virtualRouterId: number }[];
-} = JSON.parse(text);
-const orders: GuardianOrders = {
-  ...given,
-  farewells: given.farewells.map((farewell) => ({
-    ...farewell,
-    payload: Buffer.from(farewell.payload, 'hex'),
-  })),
-};
+/** Payloads travel as hex. */
+const orders: GuardianOrders = JSON.parse(text, (key, value) =>
+  key === 'payload' ? Buffer.from(value, 'hex') : value,
+);
 
 const say = (words: string): boolean => process.stdout.write(`${words}\n`);
 const guardian = startGuardian({

@@ -10,6 +10,7 @@ import type { GuardianOrders, VrrpTransport } from '../../src/runtime/ports.js';
 import { inNamespace, run, until } from './native-helpers.js';
 
 const VRID = 51;
+const GROUP = '224.0.0.18';
 const VIPS = ['10.9.0.253', '10.9.0.254'];
 
 /** A VRRPv3 advertisement (RFC 9568 section 5.2); nothing here looks at its checksum. */
@@ -20,9 +21,17 @@ function advertisement(virtualRouterId: number, priority: number): Buffer {
 function ordersWith(holdMs: number, leaseMs = 0): GuardianOrders {
   return {
     farewells: [
-      { interface: 'va', source: '10.9.0.1', payload: advertisement(VRID, 0), virtualRouterId: VRID },
+      {
+        interface: 'va',
+        sendInterface: 'va',
+        source: '10.9.0.1',
+        destinations: [{ address: GROUP, payload: advertisement(VRID, 0) }],
+        udpPort: undefined,
+        virtualRouterId: VRID,
+      },
     ],
     addresses: VIPS.map((address) => ({ address, prefixLength: 32, interface: 'va' })),
+    routes: [],
     holdMs,
     leaseMs,
   };
@@ -45,7 +54,7 @@ function alive(pid: number): boolean {
 function openPeer(): { transport: VrrpTransport; farewells: () => number; close: () => void } {
   let count = 0;
   const transport = vrrpTransportOpener([])(
-    'vb',
+    { interface: 'vb', family: 'ipv4', transport: { kind: 'multicast' }, virtualMacInterface: undefined },
     (message) => {
       const sound = message.ttl === 255 && message.source === '10.9.0.1' && message.payload[1] === VRID;
       if (sound && message.payload[2] === 0) count++;
@@ -62,7 +71,10 @@ class Daemon {
   constructor(orders: GuardianOrders) {
     const farewells = orders.farewells.map((farewell) => ({
       ...farewell,
-      payload: Buffer.from(farewell.payload).toString('hex'),
+      destinations: farewell.destinations.map(({ address, payload }) => ({
+        address,
+        payload: Buffer.from(payload).toString('hex'),
+      })),
     }));
     const file = fileURLToPath(new URL('native-guardian-daemon.js', import.meta.url));
     this.child = spawn(process.execPath, [file, JSON.stringify({ ...orders, farewells })], {
@@ -113,16 +125,16 @@ function main(): void {
     const pid = await daemon.armed();
     for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGABRT'] as const) process.kill(pid, signal);
     // From before: says nothing about a successor.
-    peer.transport.send(advertisement(VRID, 90));
+    peer.transport.send(advertisement(VRID, 90), GROUP);
     daemon.child.kill('SIGKILL');
     await until(() => peer.farewells() === 1, 'a farewell');
     t.same(held(), VIPS, 'the addresses are kept');
-    peer.transport.send(advertisement(VRID, 0));
-    peer.transport.send(advertisement(VRID + 1, 100));
-    peer.transport.send(Buffer.from([0x31, VRID]));
+    peer.transport.send(advertisement(VRID, 0), GROUP);
+    peer.transport.send(advertisement(VRID + 1, 100), GROUP);
+    peer.transport.send(Buffer.from([0x31, VRID]), GROUP);
     await new Promise((resolve) => setTimeout(resolve, 300));
     t.same(held(), VIPS, 'none of these is a successor');
-    peer.transport.send(advertisement(VRID, 100));
+    peer.transport.send(advertisement(VRID, 100), GROUP);
     await until(() => !alive(pid), 'the guardian ends');
     t.same(held(), [], 'the addresses are removed');
     t.equal(peer.farewells(), 1);
@@ -148,7 +160,7 @@ function main(): void {
     daemon.child.stdin?.write('disarm\n');
     await once(daemon.child, 'exit');
     await until(() => !alive(pid), 'the guardian ends');
-    peer.transport.drain();
+    void peer.transport.drain();
     t.equal(peer.farewells(), 0);
     t.same(held(), VIPS);
   });
@@ -245,7 +257,10 @@ function main(): void {
       { ...orders, farewells: Array.from({ length: 257 }, () => farewell) },
       { ...orders, farewells: [{ ...farewell, virtualRouterId: 0 }] },
       { ...orders, farewells: [{ ...farewell, source: 'fe80::1' }] },
-      { ...orders, farewells: [{ ...farewell, payload: new Uint8Array(2049) }] },
+      {
+        ...orders,
+        farewells: [{ ...farewell, destinations: [{ address: GROUP, payload: new Uint8Array(2049) }] }],
+      },
       { ...orders, farewells: [{ ...farewell, interface: 'x'.repeat(16) }] },
     ]) {
       t.throws(() => encodeOrders(wrong, () => 1), { code: 'ERR_GUARDIAN_ORDERS' });

@@ -150,23 +150,30 @@ function main(): void {
       t.fail(error.message);
     };
     const open = vrrpTransportOpener(['10.9.0.253', '10.9.0.254']);
-    const a = open('va', (message) => gotA.push(message), fail);
-    const b = open('vb', (message) => gotB.push(message), fail);
+    const channel = (name: string) =>
+      ({
+        interface: name,
+        family: 'ipv4',
+        transport: { kind: 'multicast' },
+        virtualMacInterface: undefined,
+      }) as const;
+    const a = open(channel('va'), (message) => gotA.push(message), fail);
+    const b = open(channel('vb'), (message) => gotB.push(message), fail);
     t.teardown(() => {
       a.close();
       b.close();
       run('ip', 'address', 'del', '10.9.0.253/24', 'dev', 'va');
     });
     t.equal(a.source, '10.9.0.1');
-    a.send(Buffer.from('hello'));
-    b.drain();
+    a.send(Buffer.from('hello'), '224.0.0.18');
+    void b.drain();
     t.equal(gotB.length, 1, 'drained without a turn of the event loop');
     t.match(gotB[0], { source: '10.9.0.1', destination: '224.0.0.18', ttl: 255 });
     t.equal(Buffer.from(gotB[0]?.payload ?? []).toString(), 'hello');
-    a.drain();
+    void a.drain();
     t.same(gotA, [], 'no own packet');
-    t.throws(() => open('nope0', () => {}, fail), { code: 'ERR_NO_INTERFACE_ADDRESS' });
-    t.throws(() => vrrpTransportOpener(['10.9.0.1', '10.9.0.253'])('va', () => {}, fail), {
+    t.throws(() => open(channel('nope0'), () => {}, fail), { code: 'ERR_NO_INTERFACE_ADDRESS' });
+    t.throws(() => vrrpTransportOpener(['10.9.0.1', '10.9.0.253'])(channel('va'), () => {}, fail), {
       code: 'ERR_NO_INTERFACE_ADDRESS',
     });
   });

@@ -3,6 +3,7 @@ import t from 'tap';
 import type { DirectorConfig } from '../../src/config/model.js';
 import { parseConfig } from '../../src/config/parse.js';
 import { jsonSchema } from '../../src/config/schema.js';
+import { vrrpInstance } from './instances.js';
 
 const ROOT = new URL('../../../', import.meta.url);
 
@@ -46,28 +47,22 @@ void t.test('nat.yaml as lb2 sees it', async (t) => {
     director: 'lb2',
     peers: ['10.10.10.11'],
     instances: [
-      {
+      vrrpInstance({
         name: 'outside',
         interface: 'eth0',
         virtualRouterId: 51,
-        priority: 100,
-        advertisementIntervalMs: 1000,
-        preempt: { mode: 'never' },
-        checksum: 'rfc5798',
         addresses: [{ address: '192.168.1.253', prefixLength: 24, interface: 'eth0' }],
-      },
-      {
+      }),
+      vrrpInstance({
         name: 'inside',
         interface: 'eth1',
         virtualRouterId: 52,
-        priority: 100,
-        advertisementIntervalMs: 1000,
-        preempt: { mode: 'never' },
-        checksum: 'rfc5798',
         addresses: [{ address: '10.10.10.1', prefixLength: 24, interface: 'eth1' }],
-      },
+      }),
     ],
-    syncGroups: [{ name: 'pair', instances: ['outside', 'inside'] }],
+    syncGroups: [{ name: 'pair', instances: ['outside', 'inside'], track: [] }],
+    tracked: [],
+    hooks: [],
     connectionSync: { interface: 'eth1', id: 51 },
     virtualServers: [
       {

@@ -1,24 +1,16 @@
 import t from 'tap';
 import type { VrrpInstance } from '../../src/config/model.js';
 import { planGroups, sameMachine } from '../../src/director/groups.js';
+import { vrrpInstance } from './instances.js';
 
 function instance(name: string, virtualRouterId = 51): VrrpInstance {
-  return {
-    name,
-    interface: 'eth0',
-    virtualRouterId,
-    priority: 100,
-    advertisementIntervalMs: 1000,
-    preempt: { mode: 'never' },
-    checksum: 'rfc5798',
-    addresses: [{ address: '192.0.2.1', prefixLength: 24, interface: 'eth0' }],
-  };
+  return vrrpInstance({ name, virtualRouterId });
 }
 
 const [a, b, c] = [instance('a', 1), instance('b', 2), instance('c', 3)];
 
 void t.test('a sync group is one machine, every other instance one of its own', async (t) => {
-  const syncGroups = [{ name: 'pair', instances: ['c', 'a'] }];
+  const syncGroups = [{ name: 'pair', instances: ['c', 'a'], track: [] }];
   const groups = planGroups({ instances: [a, b, c], syncGroups });
   t.strictSame(
     groups.map((group) => [group.name, group.instances.map((one) => one.name)]),

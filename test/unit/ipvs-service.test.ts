@@ -5,6 +5,7 @@ import type { DumpedService, IpvsOp } from '../../src/ipvs/model.js';
 import { describeOp, serviceKeyText } from '../../src/ipvs/plan.js';
 import { IpvsService } from '../../src/runtime/ipvs-service.js';
 import type { Clock, Log, ProbeOutcome } from '../../src/runtime/ports.js';
+import { directorConfig } from './instances.js';
 
 const WEB: VirtualServer = {
   name: 'web',
@@ -21,14 +22,7 @@ const WEB: VirtualServer = {
     { address: '10.0.0.3', port: 80, weight: 1 },
   ],
 };
-const CONFIG: DirectorConfig = {
-  director: 'lb1',
-  peers: [],
-  instances: [],
-  syncGroups: [],
-  connectionSync: undefined,
-  virtualServers: [WEB],
-};
+const CONFIG: DirectorConfig = directorConfig({ virtualServers: [WEB] });
 const LOG: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 
 /** A clock that goes on only when told: `next` jumps to the earliest time that somebody waits for. */

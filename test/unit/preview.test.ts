@@ -4,18 +4,15 @@ import { type Present, preview, type RunningInstance } from '../../src/director/
 import { requiredSysctls } from '../../src/director/requirements.js';
 import { desiredServices } from '../../src/ipvs/desired.js';
 import type { DumpedService } from '../../src/ipvs/model.js';
+import { directorConfig, vrrpInstance } from './instances.js';
 
 function instance(name: string, virtualRouterId: number): VrrpInstance {
-  return {
+  return vrrpInstance({
     name,
-    interface: 'eth0',
     virtualRouterId,
     priority: 150,
-    advertisementIntervalMs: 1000,
-    preempt: { mode: 'never' },
-    checksum: 'rfc5798',
     addresses: [{ address: `192.0.2.${virtualRouterId}`, prefixLength: 24, interface: 'eth0' }],
-  };
+  });
 }
 
 const WEB: VirtualServer = {
@@ -36,19 +33,12 @@ const WEB: VirtualServer = {
 
 const OUTSIDE = instance('outside', 51);
 const INSIDE = instance('inside', 52);
-const PLAIN: DirectorConfig = {
-  director: 'lb1',
-  peers: [],
-  instances: [OUTSIDE],
-  syncGroups: [],
-  connectionSync: undefined,
-  virtualServers: [],
-};
+const PLAIN: DirectorConfig = directorConfig({ instances: [OUTSIDE] });
 const WITH_WEB: DirectorConfig = { ...PLAIN, virtualServers: [WEB] };
 const PAIR: DirectorConfig = {
   ...PLAIN,
   instances: [OUTSIDE, INSIDE],
-  syncGroups: [{ name: 'pair', instances: ['outside', 'inside'] }],
+  syncGroups: [{ name: 'pair', instances: ['outside', 'inside'], track: [] }],
 };
 
 function running(config: VrrpInstance, state = 'master'): RunningInstance {

@@ -1,26 +1,22 @@
 import t from 'tap';
 import type { ConnectionSync, DirectorConfig, Forwarding } from '../../src/config/model.js';
 import { requiredSyncDaemons, requiredSysctls } from '../../src/director/requirements.js';
+import { directorConfig, vrrpInstance } from './instances.js';
 
 function config(
   forwarding: readonly Forwarding[],
   connectionSync?: ConnectionSync,
   interfaces: readonly string[] = ['eth0'],
 ): DirectorConfig {
-  return {
-    director: 'lb1',
-    peers: [],
-    instances: interfaces.map((name, i) => ({
-      name: `i${i}`,
-      interface: name,
-      virtualRouterId: i + 1,
-      priority: 100,
-      advertisementIntervalMs: 1000,
-      preempt: { mode: 'never' },
-      checksum: 'rfc5798',
-      addresses: [{ address: `192.0.2.${i + 1}`, prefixLength: 24, interface: name }],
-    })),
-    syncGroups: [],
+  return directorConfig({
+    instances: interfaces.map((name, i) =>
+      vrrpInstance({
+        name: `i${i}`,
+        interface: name,
+        virtualRouterId: i + 1,
+        addresses: [{ address: `192.0.2.${i + 1}`, prefixLength: 24, interface: name }],
+      }),
+    ),
     connectionSync,
     virtualServers: forwarding.map((method, i) => ({
       name: `s${i}`,
@@ -34,7 +30,7 @@ function config(
       vrrpInstance: undefined,
       realServers: [],
     })),
-  };
+  });
 }
 
 function sysctls(...args: Parameters<typeof config>): [string, string][] {

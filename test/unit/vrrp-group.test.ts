@@ -3,16 +3,13 @@ import type { VrrpInstance } from '../../src/config/model.js';
 import { createGroup, step } from '../../src/vrrp/group.js';
 import type { GroupEffect, GroupInput, GroupState } from '../../src/vrrp/group-types.js';
 import type { Advertisement } from '../../src/vrrp/packet.js';
+import { vrrpInstance } from './instances.js';
 
 function instance(name: string, overrides: Partial<VrrpInstance> = {}): VrrpInstance {
-  return {
+  return vrrpInstance({
     name,
     interface: name === 'inside' ? 'eth1' : 'eth0',
     virtualRouterId: name === 'inside' ? 52 : 51,
-    priority: 100,
-    advertisementIntervalMs: 1000,
-    preempt: { mode: 'never' },
-    checksum: 'rfc5798',
     addresses: [
       {
         address: name === 'inside' ? '10.10.10.1' : '192.168.1.253',
@@ -21,7 +18,7 @@ function instance(name: string, overrides: Partial<VrrpInstance> = {}): VrrpInst
       },
     ],
     ...overrides,
-  };
+  });
 }
 
 /** One machine with a clock of its own; effects are told as short words. */
@@ -336,12 +333,12 @@ await t.test('reload: a master keeps its role and changes only what differs', as
     priority: 120,
     addresses: [address('192.168.1.253'), address('192.168.1.254')],
   });
-  t.same(bench.at(3800, { type: 'configure', instances: [changed] }), [
+  t.same(bench.at(3800, { type: 'configure', instances: [changed], track: [] }), [
     'outside send 120',
     'outside add-addresses',
     'outside announce',
   ]);
-  t.same(bench.at(3900, { type: 'configure', instances: [instance('outside')] }), [
+  t.same(bench.at(3900, { type: 'configure', instances: [instance('outside')], track: [] }), [
     'outside send 100',
     'outside remove-addresses',
   ]);
