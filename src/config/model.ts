@@ -108,8 +108,8 @@ export interface VrrpInstance {
   readonly startupDelayMs: number;
   /** RFC 9568 section 6.1 Accept_Mode: whether a master that is no owner takes packets to its virtual addresses. */
   readonly acceptMode: boolean;
-  /** Whether the addresses sit on a macvlan device with the virtual router's MAC address (RFC 9568 section 7.3). */
-  readonly virtualMac: boolean;
+  /** The macvlan device with the virtual router's MAC address (RFC 9568 section 7.3), where the addresses sit; undefined: none. */
+  readonly virtualMacInterface: string | undefined;
   readonly transport: VrrpTransportKind;
   /** Whether the VRRPv3 IPv4 checksum covers the pseudo-header (RFC 5798) or the message alone (RFC 9568). */
   readonly checksum: 'rfc5798' | 'rfc9568';

@@ -65,7 +65,7 @@ function resolveInstance(file: ConfigFile, instance: FileInstance, director: str
     advertised: addresses.map((address) => address.address),
     startupDelayMs: 0,
     acceptMode: true,
-    virtualMac: false,
+    virtualMacInterface: undefined,
     transport: { kind: 'multicast' },
     routes: [],
     announcing: DEFAULT_ANNOUNCING,

@@ -14,7 +14,7 @@ export function vrrpInstance(overrides: Partial<VrrpInstance> = {}): VrrpInstanc
     preempt: { mode: 'never' },
     startupDelayMs: 0,
     acceptMode: true,
-    virtualMac: false,
+    virtualMacInterface: undefined,
     transport: { kind: 'multicast' },
     checksum: 'rfc5798',
     addresses: [{ address: '192.0.2.1', prefixLength: 24, interface: overrides.interface ?? 'eth0' }],
