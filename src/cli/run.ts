@@ -81,6 +81,13 @@ interface Daemon {
   close(): Promise<void>;
 }
 
+/** Parts of the VRRP service that the configuration cannot ask for yet. */
+const NOT_YET = {
+  routes: { add: async () => {}, remove: async () => {} },
+  virtualMacs: { create: async () => {}, remove: async () => {} },
+  acceptFilter: { drop: async () => {} },
+};
+
 /** Opens what the daemon needs, in an order in which a failure leaves nothing behind. */
 async function bringUp(config: DirectorConfig, runtimeDirectory: string, log: Log): Promise<Daemon> {
   let director: Director | undefined;
@@ -105,6 +112,7 @@ async function bringUp(config: DirectorConfig, runtimeDirectory: string, log: Lo
       openTransport: vrrpTransportOpener(virtual),
       openLinkMonitor,
       addresses,
+      ...NOT_YET,
       announcer,
       guardian,
       openIpvs,

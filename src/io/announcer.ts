@@ -46,6 +46,8 @@ export function openAnnouncer(onError: (error: AnnounceError) => void): Announce
         }
       }
     },
+    // Nothing waits: all is sent at once.
+    cancel: () => {},
     close: () => socket.close(),
   };
 }

@@ -1,6 +1,13 @@
 /** The sockets of all instances: who shares one, whom a message is for, and what happens when an interface changes. */
 import type { VrrpInstance } from '../config/model.js';
-import type { LinkMonitor, Log, OpenVrrpTransport, ReceivedVrrp, VrrpChannel, VrrpTransport } from './ports.js';
+import type {
+  LinkMonitor,
+  Log,
+  OpenVrrpTransport,
+  ReceivedVrrp,
+  VrrpChannel,
+  VrrpTransport,
+} from './ports.js';
 
 export interface ChannelsPorts {
   readonly openTransport: OpenVrrpTransport;
@@ -53,7 +60,12 @@ export class Channels {
     const key = channelKey(instance);
     let channel = this.#channels.get(key);
     if (channel === undefined) {
-      channel = { settings: settingsOf(instance), members: new Map(), transport: undefined, index: undefined };
+      channel = {
+        settings: settingsOf(instance),
+        members: new Map(),
+        transport: undefined,
+        index: undefined,
+      };
       this.#open(channel);
       this.#channels.set(key, channel);
     }
@@ -94,7 +106,7 @@ export class Channels {
       before?.close();
       this.#reopen(channel);
       if (channel.transport === before) continue;
-      for (const instance of [...channel.members.values()]) {
+      for (const instance of channel.members.values()) {
         this.#ports.onSource(instance, this.transport(instance)?.source);
       }
     }

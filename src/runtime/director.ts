@@ -3,6 +3,7 @@ import type { DirectorConfig, VirtualAddress } from '../config/model.js';
 import { requiredSysctls } from '../director/requirements.js';
 import { IpvsService } from './ipvs-service.js';
 import type {
+  AcceptFilter,
   Addresses,
   Announcer,
   Clock,
@@ -14,8 +15,10 @@ import type {
   OpenVrrpTransport,
   PersistentState,
   Prober,
+  Routes,
   StateFile,
   Sysctls,
+  VirtualMacs,
 } from './ports.js';
 import type { DirectorStatus } from './status.js';
 import { SysctlKeeper } from './sysctl-keeper.js';
@@ -26,6 +29,9 @@ export interface DirectorPorts {
   readonly openTransport: OpenVrrpTransport;
   readonly openLinkMonitor: OpenLinkMonitor;
   readonly addresses: Addresses;
+  readonly routes: Routes;
+  readonly virtualMacs: VirtualMacs;
+  readonly acceptFilter: AcceptFilter;
   readonly announcer: Announcer;
   readonly guardian: Guardian;
   /** Opens IPVS; called only when the configuration needs it. */
@@ -64,7 +70,13 @@ export class Director {
       log: ports.log,
       save: (sysctls) => this.#save({ sysctls }),
     });
-    this.#vrrp = new VrrpService({ ...ports, links, onRoles: () => this.#ipvs?.refresh() });
+    this.#vrrp = new VrrpService({
+      ...ports,
+      links,
+      onRoles: () => this.#ipvs?.refresh(),
+      onRole: () => {},
+      onNotice: () => {},
+    });
   }
 
   /**
@@ -77,9 +89,8 @@ export class Director {
     const events: { taker?: Director } = {};
     const links = await ports.openLinkMonitor(
       (name, up) => events.taker?.linkChanged(name, up),
-      ({ address, interface: name, added }) => {
-        if (!added) events.taker?.addressRemoved(address, name);
-      },
+      (change) => events.taker?.addressChanged(change),
+      (route) => events.taker?.routeGone(route),
     );
     const director = new Director(config, ports, links, persistent);
     events.taker = director;
@@ -152,8 +163,12 @@ export class Director {
     this.#vrrp.linkChanged(name, up);
   }
 
-  addressRemoved(address: string, interfaceName: string): void {
-    this.#vrrp.addressRemoved(address, interfaceName);
+  addressChanged(change: Parameters<VrrpService['addressChanged']>[0]): void {
+    this.#vrrp.addressChanged(change);
+  }
+
+  routeGone(route: Parameters<VrrpService['routeGone']>[0]): void {
+    this.#vrrp.routeGone(route);
   }
 
   withdrawn(): void {

@@ -1,28 +1,58 @@
 /** Runs one VRRP group: feeds inputs to the pure machine, executes its effects in order, keeps its one timer. */
-import type { VrrpInstance } from '../config/model.js';
+import type { VirtualAddress, VirtualRoute, VrrpInstance } from '../config/model.js';
 import { step } from '../vrrp/group.js';
-import type { CounterName, GroupEffect, GroupInput, GroupState } from '../vrrp/group-types.js';
+import type {
+  CounterName,
+  GroupEffect,
+  GroupInput,
+  GroupState,
+  Notice,
+  VrrpState,
+} from '../vrrp/group-types.js';
 import { encodeAdvertisement } from '../vrrp/packet.js';
-import type { Addresses, Announcer, Clock, Log, VrrpTransport } from './ports.js';
+import type { Addresses, Announcer, Clock, Log, Routes, VrrpTransport } from './ports.js';
+
+/** A change of state, for the log, the services and the hooks. */
+export interface RoleEvent {
+  readonly instance: string;
+  readonly from: VrrpState;
+  readonly to: VrrpState;
+  readonly reason: string;
+}
 
 export interface GroupRunnerPorts {
   readonly clock: Clock;
   readonly addresses: Addresses;
+  readonly routes: Routes;
   readonly announcer: Announcer;
   readonly log: Log;
-  transport(instance: VrrpInstance): VrrpTransport;
+  /** Undefined while the instance cannot speak. */
+  transport(instance: string): VrrpTransport | undefined;
   /** A role or the settings of an instance changed. */
   onChange(): void;
+  onRole(event: RoleEvent): void;
+  onNotice(instance: string, notice: Notice): void;
   /** Called before a deadline acts: the last chance to see that this process stood still. */
   beforeDeadline(): void;
+  /** How late a deadline was handled, in milliseconds. */
+  onLate(lateMs: number): void;
 }
 
 /** Backlog of address work that a sane kernel never reaches. */
 const MAX_PENDING_CHANGES = 1000;
 
+/** The packets an instance sends again and again. */
+interface Prepared {
+  readonly config: VrrpInstance;
+  readonly priority: number;
+  readonly transport: VrrpTransport;
+  readonly packets: readonly { readonly destination: string; readonly payload: Uint8Array }[];
+}
+
 export class GroupRunner {
   readonly #ports: GroupRunnerPorts;
   readonly #counters = new Map<string, Map<CounterName, number>>();
+  readonly #prepared = new Map<string, Prepared>();
   #state: GroupState;
   #deadlineMs = Number.POSITIVE_INFINITY;
   #cancelTimer: () => void = () => {};
@@ -47,9 +77,12 @@ export class GroupRunner {
   input(input: GroupInput): void {
     const result = step(this.#state, input, this.#ports.clock.nowMs());
     this.#state = result.state;
-    for (const effect of result.effects) this.#run(effect);
+    let changed = input.type === 'configure' || input.type === 'source' || input.type === 'maintenance';
+    for (const effect of result.effects) {
+      if (effect.type === 'role') changed = true;
+      this.#run(effect);
+    }
     this.#rearm(result.deadlineMs);
-    const changed = input.type === 'configure' || result.effects.some((effect) => effect.type === 'role');
     if (changed) this.#ports.onChange();
   }
 
@@ -63,18 +96,46 @@ export class GroupRunner {
   }
 
   /** Puts back an address that someone else removed, when this director ought to hold it. */
-  restore(address: string, interfaceName: string): void {
-    for (const { config, state } of this.#state.instances) {
-      if (state !== 'master' || this.#state.phase !== 'running') continue;
+  restoreAddress(address: string, interfaceName: string): void {
+    for (const config of this.#held()) {
       const lost = config.addresses.filter((a) => a.address === address && a.interface === interfaceName);
       if (lost.length === 0) continue;
       this.#ports.log.warn(
         { event: 'addresses', action: 'restored', instance: config.name, address },
         'somebody removed a virtual address: putting it back',
       );
-      this.#change(config.name, () => this.#ports.addresses.add(lost));
+      this.#change(config.name, async () => {
+        await this.#ports.addresses.add(lost);
+        // The kernel drops the routes that hung on the address.
+        await this.#ports.routes.add(config.routes);
+      });
       this.#announce(lost);
     }
+  }
+
+  /** Puts back a route that someone else removed. */
+  restoreRoute(gone: Pick<VirtualRoute, 'destination' | 'prefixLength' | 'interface'>): void {
+    for (const config of this.#held()) {
+      const lost = config.routes.filter(
+        (route) =>
+          route.destination === gone.destination &&
+          route.prefixLength === gone.prefixLength &&
+          route.interface === gone.interface,
+      );
+      if (lost.length === 0) continue;
+      this.#ports.log.warn(
+        { event: 'routes', action: 'restored', instance: config.name, route: gone.destination },
+        'somebody removed a virtual route: putting it back',
+      );
+      this.#change(config.name, () => this.#ports.routes.add(lost));
+    }
+  }
+
+  /** Instances whose addresses and routes ought to be in the kernel. */
+  #held(): VrrpInstance[] {
+    const { phase, instances } = this.#state;
+    if (phase !== 'running') return [];
+    return instances.filter(({ state }) => state === 'master').map(({ config }) => config);
   }
 
   #rearm(deadlineMs: number): void {
@@ -89,12 +150,20 @@ export class GroupRunner {
 
   /** A stalled loop must not elect a second master while advertisements lie in the queue: drain first. */
   #due(): void {
+    this.#ports.onLate(this.#ports.clock.nowMs() - this.#deadlineMs);
     this.#deadlineMs = Number.NaN;
     this.#ports.beforeDeadline();
-    const transports = new Set(this.#state.instances.map(({ config }) => this.#ports.transport(config)));
-    const drains = [...transports].flatMap((transport) => transport.drain() ?? []);
-    if (drains.length === 0) return this.input({ type: 'deadline' });
-    void Promise.all(drains).then(() => this.input({ type: 'deadline' }));
+    let draining: Promise<void>[] | undefined;
+    let last: VrrpTransport | undefined;
+    for (const { config } of this.#state.instances) {
+      const transport = this.#ports.transport(config.name);
+      if (transport === undefined || transport === last) continue;
+      last = transport;
+      const drained = transport.drain();
+      if (drained !== undefined) (draining ??= []).push(drained);
+    }
+    if (draining === undefined) return this.input({ type: 'deadline' });
+    void Promise.all(draining).then(() => this.input({ type: 'deadline' }));
   }
 
   #config(name: string): VrrpInstance | undefined {
@@ -108,33 +177,44 @@ export class GroupRunner {
         this.#work = this.#work.then(() => this.#send(effect.instance, effect.priority));
         return;
       case 'add-addresses':
-        return this.#change(effect.instance, async () => {
-          await this.#ports.addresses.add(effect.addresses);
-          this.#tell('added', effect.instance);
-        });
+        return this.#add(effect.instance, effect.addresses, effect.routes);
       case 'remove-addresses':
-        return this.#change(effect.instance, async () => {
-          await this.#ports.addresses.remove(effect.addresses);
-          this.#tell('removed', effect.instance);
-        });
+        return this.#remove(effect.instance, effect.addresses, effect.routes);
       case 'announce':
         return this.#announce(effect.addresses);
       case 'role': {
         const { instance, from, to, reason } = effect;
         this.#ports.log.info({ event: 'role', instance, from, to, reason }, `${instance}: ${from} -> ${to}`);
-        return;
+        return this.#ports.onRole({ instance, from, to, reason });
       }
+      case 'notice':
+        return this.#ports.onNotice(effect.instance, effect.notice);
       case 'count': {
         const counters = this.#counters.get(effect.instance) ?? new Map<CounterName, number>();
         counters.set(effect.counter, (counters.get(effect.counter) ?? 0) + 1);
         this.#counters.set(effect.instance, counters);
         return;
       }
-      case 'notice':
-        return;
       case 'stopped':
         void this.#work.then(() => this.#onStopped());
     }
+  }
+
+  #add(instance: string, addresses: readonly VirtualAddress[], routes: readonly VirtualRoute[]): void {
+    this.#change(instance, async () => {
+      await this.#ports.addresses.add(addresses);
+      if (routes.length > 0) await this.#ports.routes.add(routes);
+      this.#tell('added', instance);
+    });
+  }
+
+  #remove(instance: string, addresses: readonly VirtualAddress[], routes: readonly VirtualRoute[]): void {
+    this.#ports.announcer.cancel(addresses);
+    this.#change(instance, async () => {
+      if (routes.length > 0) await this.#ports.routes.remove(routes);
+      await this.#ports.addresses.remove(addresses);
+      this.#tell('removed', instance);
+    });
   }
 
   #tell(action: 'added' | 'removed', instance: string): void {
@@ -142,17 +222,29 @@ export class GroupRunner {
   }
 
   #send(instance: string, priority: number): void {
-    const config = this.#config(instance);
-    if (config === undefined) return;
-    const transport = this.#ports.transport(config);
+    const transport = this.#ports.transport(instance);
+    if (transport === undefined) return;
     try {
-      for (const destination of transport.destinations) {
-        transport.send(farewellOrAdvertisement(config, priority, transport.source, destination), destination);
+      for (const { destination, payload } of this.#packets(instance, priority, transport)) {
+        transport.send(payload, destination);
       }
     } catch (error) {
       // The link may have gone this very moment; the link event says the rest.
       this.#ports.log.warn({ instance, err: error }, `${instance}: an advertisement could not be sent`);
     }
+  }
+
+  /** A master says the same thing over and over: it is encoded once. */
+  #packets(instance: string, priority: number, transport: VrrpTransport): Prepared['packets'] {
+    const config = this.#config(instance);
+    if (config === undefined) return [];
+    const before = this.#prepared.get(instance);
+    if (before?.config === config && before.priority === priority && before.transport === transport) {
+      return before.packets;
+    }
+    const packets = advertisementPackets(config, priority, transport);
+    this.#prepared.set(instance, { config, priority, transport, packets });
+    return packets;
   }
 
   /** Queues a change of addresses; a refusal goes back to the machine as an input. */
@@ -169,7 +261,7 @@ export class GroupRunner {
     });
   }
 
-  #announce(addresses: VrrpInstance['addresses']): void {
+  #announce(addresses: readonly VirtualAddress[]): void {
     this.#work = this.#work.then(() => {
       try {
         this.#ports.announcer.announce(addresses);
@@ -180,18 +272,16 @@ export class GroupRunner {
   }
 }
 
-/** The payload an instance sends: its advertisement, or with priority 0 its farewell. */
-export function farewellOrAdvertisement(
+/** What an instance sends to each destination: its advertisement, or with priority 0 its farewell. */
+export function advertisementPackets(
   config: VrrpInstance,
   priority: number,
-  source: string,
-  destination: string,
-): Uint8Array {
-  const { virtualRouterId, advertisementIntervalMs, advertised: addresses } = config;
-  return encodeAdvertisement(
-    { virtualRouterId, priority, advertisementIntervalMs, addresses },
-    config.checksum,
-    source,
+  { source, destinations }: Pick<VrrpTransport, 'source' | 'destinations'>,
+): readonly { readonly destination: string; readonly payload: Uint8Array }[] {
+  const { virtualRouterId, advertisementIntervalMs, advertised: addresses, checksum } = config;
+  const advertisement = { virtualRouterId, priority, advertisementIntervalMs, addresses };
+  return destinations.map((destination) => ({
     destination,
-  );
+    payload: encodeAdvertisement(advertisement, checksum, source, destination),
+  }));
 }

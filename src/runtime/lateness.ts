@@ -13,7 +13,7 @@ export interface LatenessSummary {
 }
 
 export class Lateness {
-  readonly #buckets = new Array<number>(BOUNDS_MS.length + 1).fill(0);
+  readonly #buckets = [...BOUNDS_MS, Number.POSITIVE_INFINITY].map(() => 0);
   #count = 0;
   #maxMs = 0;
 

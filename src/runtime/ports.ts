@@ -96,6 +96,8 @@ export interface AcceptFilter {
  */
 export interface Announcer {
   announce(addresses: readonly VirtualAddress[]): void;
+  /** These are gone: what still waits to be sent for them is dropped. */
+  cancel(addresses: readonly VirtualAddress[]): void;
   close(): void;
 }
 

@@ -1,58 +1,93 @@
-/** All VRRP groups of this director: sockets, link events, the guardian's orders, reload. */
-import type { DirectorConfig, VirtualAddress, VrrpInstance } from '../config/model.js';
+/** All VRRP groups of this director: sockets, link events, tracked objects, the guardian's orders, reload. */
+import type { DirectorConfig, VirtualAddress, VirtualRoute, VrrpInstance } from '../config/model.js';
 import { type GroupPlan, planGroups, sameMachine } from '../director/groups.js';
 import { createGroup } from '../vrrp/group.js';
-import type { InstanceState, VrrpState } from '../vrrp/group-types.js';
+import type { InstanceState, Notice, TrackState, VrrpState } from '../vrrp/group-types.js';
 import { type DiscardReason, decodeAdvertisement } from '../vrrp/packet.js';
-import { handOverHoldMs } from '../vrrp/timers.js';
-import { farewellOrAdvertisement, GroupRunner } from './group-runner.js';
+import { type Channel, Channels, channelKey } from './channels.js';
+import { advertisementPackets, GroupRunner, type RoleEvent } from './group-runner.js';
+import { GuardianLease, NO_ORDERS } from './guardian-lease.js';
+import { guardianOrders } from './guardian-orders.js';
+import { InterfaceTracks } from './interface-tracks.js';
+import { Lateness, type LatenessSummary } from './lateness.js';
+import { HeardIdentifiers, logNotice } from './notices.js';
 import type {
+  AcceptFilter,
   Addresses,
   Announcer,
   Clock,
   Guardian,
-  GuardianOrders,
   LinkMonitor,
   Log,
   OpenVrrpTransport,
   ReceivedVrrp,
-  VrrpTransport,
+  Routes,
+  VirtualMacs,
 } from './ports.js';
 import type { InstanceStatus } from './status.js';
+import { VirtualMacKeeper } from './virtual-mac-keeper.js';
 
 export interface VrrpServicePorts {
   readonly clock: Clock;
   readonly openTransport: OpenVrrpTransport;
   readonly addresses: Addresses;
+  readonly routes: Routes;
+  readonly virtualMacs: VirtualMacs;
+  readonly acceptFilter: AcceptFilter;
   readonly announcer: Announcer;
   readonly links: LinkMonitor;
   readonly guardian: Guardian;
   readonly log: Log;
-  /** The role of an instance changed. */
+  /** The role of an instance changed, or its settings. */
   onRoles(): void;
+  onRole(event: RoleEvent): void;
+  onNotice(instance: string, notice: Notice): void;
 }
-
-/** Shorter leases would take a busy event loop for a hang. */
-const MIN_LEASE_MS = 250;
-const NO_ORDERS: GuardianOrders = { farewells: [], addresses: [], routes: [], holdMs: 0, leaseMs: 0 };
 
 interface Running {
   readonly plan: GroupPlan;
   readonly runner: GroupRunner;
 }
 
+interface Verdict {
+  readonly state: TrackState;
+  readonly value: number | undefined;
+}
+
 export class VrrpService {
   readonly #ports: VrrpServicePorts;
-  readonly #transports = new Map<string, VrrpTransport>();
+  readonly #channels: Channels;
+  readonly #lease: GuardianLease;
+  readonly #interfaceTracks: InterfaceTracks;
+  readonly #virtualMacs: VirtualMacKeeper;
+  readonly #heard: HeardIdentifiers;
+  readonly #lateness = new Lateness();
   readonly #discards = new Map<DiscardReason | 'unknown-vrid', number>();
+  readonly #verdicts = new Map<string, Verdict>();
+  readonly #maintained = new Set<string>();
   #groups: Running[] = [];
-  #masters = '';
-  #orders: GuardianOrders = NO_ORDERS;
-  #armedAtMs = Number.POSITIVE_INFINITY;
-  #cancelHeartbeat: () => void = () => {};
+  #byInstance = new Map<string, GroupRunner>();
+  #cancelOrders: (() => void) | undefined;
 
   constructor(ports: VrrpServicePorts) {
     this.#ports = ports;
+    const { clock, links, log, openTransport } = ports;
+    this.#channels = new Channels({
+      openTransport,
+      links,
+      log,
+      onMessage: (channel, message) => this.#receive(channel, message),
+      onSource: (instance, source) =>
+        this.#byInstance.get(instance)?.input({ type: 'source', instance, source }),
+    });
+    this.#lease = new GuardianLease(ports.guardian, clock);
+    this.#interfaceTracks = new InterfaceTracks({
+      clock,
+      links,
+      onVerdict: (object, state) => this.tracked(object, state),
+    });
+    this.#virtualMacs = new VirtualMacKeeper(ports.virtualMacs, log);
+    this.#heard = new HeardIdentifiers(clock);
   }
 
   /**
@@ -71,6 +106,7 @@ export class VrrpService {
       );
       await this.#ports.addresses.remove(stale);
     }
+    await this.#prepare(config);
     for (const plan of planGroups(config)) this.#startGroup(plan);
   }
 
@@ -80,18 +116,20 @@ export class VrrpService {
     const kept: Running[] = [];
     const leaving: Running[] = [];
     for (const running of this.#groups) {
-      const plan = plans.find((candidate) => sameMachine(candidate, running.plan));
+      const plan = plans.find((candidate) => goesOn(running.plan, candidate));
       if (plan === undefined) leaving.push(running);
       else kept.push({ plan, runner: running.runner });
     }
     await Promise.all(leaving.map((running) => running.runner.stop()));
+    for (const { plan } of leaving) this.#forget(plan);
     this.#groups = kept;
-    for (const { plan, runner } of kept)
+    await this.#prepare(config);
+    for (const { plan, runner } of kept) {
       runner.input({ type: 'configure', instances: plan.instances, track: plan.track });
+    }
     for (const plan of plans) {
       if (!kept.some((running) => running.plan === plan)) this.#startGroup(plan);
     }
-    this.#closeUnusedTransports();
     this.#changed();
   }
 
@@ -103,35 +141,73 @@ export class VrrpService {
       return;
     }
     await Promise.all(this.#groups.map(({ runner }) => runner.stop()));
-    this.#cancelHeartbeat();
-    this.#ports.guardian.disarm();
+    this.#cancelOrders?.();
+    this.#lease.disarm();
+    this.#interfaceTracks.close();
+    for (const { plan } of this.#groups) this.#forget(plan);
     this.#groups = [];
-    this.#closeUnusedTransports();
+    await this.#virtualMacs.keep([]);
+    await this.#ports.acceptFilter.drop([]);
   }
 
   linkChanged(interfaceName: string, up: boolean): void {
-    for (const { runner } of this.#groups) {
-      for (const { config } of runner.state.instances) {
-        const concerned = [config.interface, ...config.addresses.map((a) => a.interface)];
-        if (!concerned.includes(interfaceName)) continue;
-        const allUp = concerned.every((name) => (name === interfaceName ? up : this.#ports.links.isUp(name)));
-        runner.input({ type: 'link', instance: config.name, up: allUp });
-      }
+    if (up) this.#virtualMacs.parentIsBack(interfaceName);
+    this.#channels.refresh(interfaceName);
+    for (const { state, runner } of this.#instances()) {
+      const concerned = interfacesOf(state.config);
+      if (!concerned.includes(interfaceName)) continue;
+      runner.input({ type: 'link', instance: state.config.name, up: this.#allUp(concerned) });
+    }
+    this.#interfaceTracks.changed(interfaceName);
+  }
+
+  addressChanged(change: { address: string; interface: string; added: boolean; dadFailed: boolean }): void {
+    if (change.dadFailed) this.#duplicate(change.address, change.interface);
+    else if (!change.added) {
+      for (const { runner } of this.#groups) runner.restoreAddress(change.address, change.interface);
+    }
+    this.#channels.refresh(change.interface);
+    this.#interfaceTracks.changed(change.interface);
+  }
+
+  routeGone(route: Pick<VirtualRoute, 'destination' | 'prefixLength' | 'interface'>): void {
+    for (const { runner } of this.#groups) runner.restoreRoute(route);
+  }
+
+  /** A verdict on a tracked object; `value` is a file's number. */
+  tracked(object: string, state: TrackState, value?: number): void {
+    this.#verdicts.set(object, { state, value });
+    for (const { plan, runner } of this.#groups) {
+      if (plan.track.some((use) => use.object === object))
+        runner.input({ type: 'tracked', object, state, value });
     }
   }
 
-  addressRemoved(address: string, interfaceName: string): void {
-    for (const { runner } of this.#groups) runner.restore(address, interfaceName);
+  /** The operator's switch for the groups of these instances; before the start it holds from the start on. */
+  maintenance(instances: readonly string[], on: boolean): void {
+    for (const name of instances) {
+      if (on) this.#maintained.add(name);
+      else this.#maintained.delete(name);
+    }
+    for (const { plan, runner } of this.#groups) {
+      if (plan.instances.some(({ name }) => instances.includes(name)))
+        runner.input({ type: 'maintenance', on });
+    }
   }
 
   /** The guardian acted while this process was frozen. */
   withdrawn(): void {
-    this.#armedAtMs = Number.POSITIVE_INFINITY;
+    this.#lease.spent();
     for (const { runner } of this.#groups) runner.input({ type: 'withdrawn' });
   }
 
   role(instance: string): VrrpState | undefined {
     return this.#instances().find(({ state }) => state.config.name === instance)?.state.state;
+  }
+
+  /** How late deadlines were handled. */
+  lateness(): LatenessSummary {
+    return this.#lateness.summary();
   }
 
   status(): readonly InstanceStatus[] {
@@ -160,124 +236,156 @@ export class VrrpService {
     return this.#groups.flatMap(({ runner }) => runner.state.instances.map((state) => ({ state, runner })));
   }
 
+  #allUp(interfaces: readonly string[]): boolean {
+    return interfaces.every((name) => this.#ports.links.isUp(name));
+  }
+
+  /** What has to be there before an instance can be master. */
+  async #prepare(config: DirectorConfig): Promise<void> {
+    const { instances } = config;
+    await this.#virtualMacs.keep(instances);
+    const refused = instances.filter(({ acceptMode, priority }) => !acceptMode && priority !== 255);
+    await this.#ports.acceptFilter.drop(refused.flatMap((one) => one.addresses.map((a) => a.address)));
+    this.#interfaceTracks.configure(config.tracked);
+    const known = new Set(config.tracked.map(({ name }) => name));
+    for (const name of this.#verdicts.keys()) {
+      if (!known.has(name)) this.#verdicts.delete(name);
+    }
+  }
+
   #startGroup(plan: GroupPlan): void {
-    const { clock, addresses, announcer, log, links } = this.#ports;
+    const { clock, addresses, routes, announcer, log } = this.#ports;
     const members = plan.instances.map((config) => ({
       config,
-      source: this.#transport(config).source,
-      linkUp: [config.interface, ...config.addresses.map((a) => a.interface)].every((name) =>
-        links.isUp(name),
-      ),
+      source: this.#channels.join(config).source,
+      linkUp: this.#allUp(interfacesOf(config)),
     }));
     const runner = new GroupRunner(createGroup(plan.name, members, clock.nowMs()), {
       clock,
       addresses,
+      routes,
       announcer,
       log,
-      transport: (config) => this.#transport(config),
+      transport: (instance) => this.#channels.transport(instance),
       onChange: () => this.#changed(),
+      onRole: (event) => this.#ports.onRole(event),
+      onNotice: (instance, notice) => this.#notice(instance, notice),
       beforeDeadline: () => this.#checkLease(),
+      onLate: (lateMs) => this.#lateness.record(lateMs),
     });
     this.#groups.push({ plan, runner });
+    for (const { name } of plan.instances) this.#byInstance.set(name, runner);
+    for (const { object } of plan.track) {
+      const verdict = this.#verdicts.get(object);
+      if (verdict !== undefined) runner.input({ type: 'tracked', object, ...verdict });
+    }
+    if (plan.instances.some(({ name }) => this.#maintained.has(name))) {
+      runner.input({ type: 'maintenance', on: true });
+    }
     runner.input({ type: 'start' });
   }
 
-  #transport({ interface: interfaceName, family, transport: kind }: VrrpInstance): VrrpTransport {
-    let transport = this.#transports.get(interfaceName);
-    if (transport === undefined) {
-      transport = this.#ports.openTransport(
-        { interface: interfaceName, family, transport: kind, virtualMacInterface: undefined },
-        (message) => this.#receive(interfaceName, message),
-        (error) => this.#ports.log.warn({ interface: interfaceName, err: error }, 'VRRP socket error'),
+  #forget(plan: GroupPlan): void {
+    for (const { name } of plan.instances) {
+      this.#channels.leave(name);
+      this.#byInstance.delete(name);
+    }
+  }
+
+  /** Another host answers for an address of ours: whoever was master with it must not be. */
+  #duplicate(address: string, interfaceName: string): void {
+    for (const { state, runner } of this.#instances()) {
+      const held = state.config.addresses.some((a) => a.address === address && a.interface === interfaceName);
+      if (!held || state.state !== 'master') continue;
+      this.#ports.log.error(
+        { event: 'addresses', action: 'duplicate', instance: state.config.name, address },
+        `${state.config.name}: another host holds ${address} (duplicate address detection failed)`,
       );
-      this.#transports.set(interfaceName, transport);
-    }
-    return transport;
-  }
-
-  #closeUnusedTransports(): void {
-    const used = new Set(this.#instances().map(({ state }) => state.config.interface));
-    for (const [name, transport] of this.#transports) {
-      if (used.has(name)) continue;
-      transport.close();
-      this.#transports.delete(name);
+      runner.input({ type: 'address-failed', instance: state.config.name });
     }
   }
 
-  /**
-   * Whether this process stood still past the guardian's lease: then the farewells are sent and the addresses
-   * gone, and to speak as master before that is known would take the role from the successor.
-   */
+  #notice(instance: string, notice: Notice): void {
+    const config = this.#byInstance
+      .get(instance)
+      ?.state.instances.find((state) => state.config.name === instance)?.config;
+    if (config === undefined) return;
+    const own = new Set(
+      this.#instances()
+        .filter(({ state }) => state.config.interface === config.interface)
+        .map(({ state }) => state.config.virtualRouterId),
+    );
+    logNotice(this.#ports.log, config, notice, () =>
+      this.#heard.free(config.interface, config.virtualRouterId, own),
+    );
+    this.#ports.onNotice(instance, notice);
+  }
+
   #checkLease(): void {
-    const { leaseMs } = this.#orders;
-    if (leaseMs === 0 || this.#ports.clock.nowMs() - this.#armedAtMs < leaseMs) return;
+    const stoodMs = this.#lease.overdueMs();
+    if (stoodMs === 0) return;
     this.#ports.log.error(
-      { event: 'stalled', leaseMs },
-      `this process stood still for more than ${leaseMs} ms`,
+      { event: 'stalled', stoodMs },
+      `this process stood still for ${Math.round(stoodMs)} ms`,
     );
     this.withdrawn();
   }
 
-  #receive(interfaceName: string, message: ReceivedVrrp): void {
+  #receive(channel: Channel, message: ReceivedVrrp): void {
     this.#checkLease();
     const decoded = decodeAdvertisement(message.payload, { ...message, ttl: message.ttl ?? 255 });
     if (!decoded.ok) return this.#discard(decoded.reason);
     const { advertisement } = decoded;
-    for (const { runner } of this.#groups) {
-      for (const { config } of runner.state.instances) {
-        if (config.interface !== interfaceName) continue;
-        if (config.virtualRouterId !== advertisement.virtualRouterId) continue;
-        const { source, receivedAtMs } = message;
-        runner.input({ type: 'advertisement', instance: config.name, advertisement, source, receivedAtMs });
-        return;
-      }
-    }
-    this.#discard('unknown-vrid');
+    this.#heard.heard(channel.settings.interface, advertisement.virtualRouterId);
+    const instance = channel.members.get(advertisement.virtualRouterId);
+    const runner = instance === undefined ? undefined : this.#byInstance.get(instance);
+    if (instance === undefined || runner === undefined) return this.#discard('unknown-vrid');
+    const { source, receivedAtMs } = message;
+    runner.input({ type: 'advertisement', instance, advertisement, source, receivedAtMs });
   }
 
   #discard(reason: DiscardReason | 'unknown-vrid'): void {
     this.#discards.set(reason, (this.#discards.get(reason) ?? 0) + 1);
   }
 
-  /** After a change of role or settings: the guardian must know what to withdraw, the services which roles there are. */
+  /**
+   * After a change of role or settings the services must know which roles there are, at once, and the guardian what
+   * to withdraw: its orders are made when the changes of this moment are over, for many groups change together.
+   */
   #changed(): void {
-    const masters = this.#instances().filter(({ state }) => state.state === 'master');
-    const now = masters.map(({ state }) => `${state.config.name} ${JSON.stringify(state.config)}`).join('\n');
-    if (now === this.#masters) return;
-    this.#masters = now;
-    const intervals = masters.map(({ state }) => state.config.advertisementIntervalMs);
-    this.#orders =
-      masters.length === 0
-        ? NO_ORDERS
-        : {
-            farewells: masters.map(({ state }) => ({
-              interface: state.config.interface,
-              sendInterface: state.config.interface,
-              source: state.source,
-              destinations: this.#transport(state.config).destinations.map((address) => ({
-                address,
-                payload: farewellOrAdvertisement(state.config, 0, state.source, address),
-              })),
-              udpPort: undefined,
-              virtualRouterId: state.config.virtualRouterId,
-            })),
-            addresses: masters.flatMap(({ state }) => state.config.addresses),
-            routes: masters.flatMap(({ state }) => state.config.routes),
-            holdMs: Math.max(...intervals.map(handOverHoldMs)),
-            leaseMs: Math.max(MIN_LEASE_MS, 3 * Math.min(...intervals)),
-          };
-    this.#heartbeat();
+    const { clock } = this.#ports;
+    this.#cancelOrders ??= clock.at(clock.nowMs(), () => {
+      this.#cancelOrders = undefined;
+      this.#arm();
+    });
     this.#ports.onRoles();
   }
 
-  /** Renews the guardian's lease: it proves that this event loop still turns. */
-  #heartbeat(): void {
-    this.#cancelHeartbeat();
-    this.#cancelHeartbeat = () => {};
-    this.#ports.guardian.arm(this.#orders);
-    this.#armedAtMs = this.#ports.clock.nowMs();
-    if (this.#orders.leaseMs === 0) return;
-    const { clock } = this.#ports;
-    this.#cancelHeartbeat = clock.at(clock.nowMs() + this.#orders.leaseMs / 4, () => this.#heartbeat());
+  #arm(): void {
+    const masters = this.#instances().filter(({ state }) => state.state === 'master');
+    const orders = masters.map(({ state: { config, source } }) => ({
+      config,
+      source,
+      packets: advertisementPackets(config, 0, {
+        source,
+        destinations: this.#channels.transport(config.name)?.destinations ?? [],
+      }),
+    }));
+    this.#lease.arm(orders.length === 0 ? NO_ORDERS : guardianOrders(orders));
   }
+}
+
+/** Interfaces whose links an instance needs. */
+function interfacesOf({ interface: own, addresses }: VrrpInstance): string[] {
+  return [...new Set([own, ...addresses.map((address) => address.interface)])];
+}
+
+/** Whether a running group takes the new settings over without an election: its sockets and its place must stay. */
+function goesOn(before: GroupPlan, after: GroupPlan): boolean {
+  const key = ({ instances }: GroupPlan) =>
+    instances
+      .map((instance) => `${instance.name} ${instance.version} ${channelKey(instance)}`)
+      .sort()
+      .join('\n');
+  return sameMachine(before, after) && key(before) === key(after);
 }

@@ -1,0 +1,32 @@
+/** What the guardian is to do for the instances that are master now. */
+import type { VrrpInstance } from '../config/model.js';
+import { handOverHoldMs } from '../vrrp/timers.js';
+import type { GuardianOrders } from './ports.js';
+
+/** Shorter leases would take a busy event loop for a hang. */
+const MIN_LEASE_MS = 250;
+
+interface Master {
+  readonly config: VrrpInstance;
+  readonly source: string;
+  /** Its farewell for each destination. */
+  readonly packets: readonly { readonly destination: string; readonly payload: Uint8Array }[];
+}
+
+export function guardianOrders(masters: readonly Master[]): GuardianOrders {
+  const intervals = masters.map(({ config }) => config.advertisementIntervalMs);
+  return {
+    farewells: masters.map(({ config, source, packets }) => ({
+      interface: config.interface,
+      sendInterface: config.virtualMacInterface ?? config.interface,
+      source,
+      destinations: packets.map(({ destination, payload }) => ({ address: destination, payload })),
+      udpPort: config.transport.kind === 'udp' ? config.transport.port : undefined,
+      virtualRouterId: config.virtualRouterId,
+    })),
+    addresses: masters.flatMap(({ config }) => config.addresses),
+    routes: masters.flatMap(({ config }) => config.routes),
+    holdMs: Math.max(...intervals.map(handOverHoldMs)),
+    leaseMs: Math.max(MIN_LEASE_MS, 3 * Math.min(...intervals)),
+  };
+}
