@@ -68,7 +68,7 @@ export function encodeOrders(
 ): Buffer {
   check(orders.farewells.length <= MAX_FAREWELLS, `${orders.farewells.length} farewells`);
   const deletions: Buffer[] = [];
-  for (const { address, prefixLength, interface: name } of orders.addresses) {
+  for (const { address, prefixLength, interface: name } of orders.farewells.flatMap((f) => f.addresses)) {
     const index = interfaceIndex(name);
     if (index === undefined) continue;
     const message = deleteAddressMessage(address, prefixLength, index, deletions.length + 1);

@@ -1,7 +1,7 @@
 /** Keeps the guardian's orders current and its lease renewed. */
 import type { Clock, Guardian, GuardianOrders } from './ports.js';
 
-export const NO_ORDERS: GuardianOrders = { farewells: [], addresses: [], routes: [], holdMs: 0, leaseMs: 0 };
+export const NO_ORDERS: GuardianOrders = { farewells: [], holdMs: 0, leaseMs: 0 };
 
 /** Renewals within one lease: a few may be late. */
 const RENEWALS_PER_LEASE = 4;

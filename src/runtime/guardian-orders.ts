@@ -23,9 +23,9 @@ export function guardianOrders(masters: readonly Master[]): GuardianOrders {
       destinations: packets.map(({ destination, payload }) => ({ address: destination, payload })),
       udpPort: config.transport.kind === 'udp' ? config.transport.port : undefined,
       virtualRouterId: config.virtualRouterId,
+      addresses: config.addresses,
+      routes: config.routes,
     })),
-    addresses: masters.flatMap(({ config }) => config.addresses),
-    routes: masters.flatMap(({ config }) => config.routes),
     holdMs: Math.max(...intervals.map(handOverHoldMs)),
     leaseMs: Math.max(MIN_LEASE_MS, 3 * Math.min(...intervals)),
   };

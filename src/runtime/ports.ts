@@ -162,11 +162,9 @@ export interface Guardian {
   disarm(): void;
 }
 export interface GuardianOrders {
-  /** VRRP payloads (priority 0) to send at once, each on its interface from its source. */
+  /** One for each virtual router that this director is master of. */
   readonly farewells: readonly GuardianFarewell[];
-  /** Virtual addresses to remove, when each successor was heard or `holdMs` is over. */
-  readonly addresses: readonly VirtualAddress[];
-  readonly routes: readonly VirtualRoute[];
+  /** How long addresses are kept at most while their successor is awaited. */
   readonly holdMs: number;
   /** The guardian acts when it has not been armed again for so long; 0: never. */
   readonly leaseMs: number;
@@ -178,12 +176,15 @@ export interface GuardianFarewell {
   /** The device to send from: `interface`, or the macvlan. */
   readonly sendInterface: string;
   readonly source: string;
-  /** One payload for each destination: the checksum depends on it. */
+  /** One payload (priority 0) for each destination: the checksum depends on it. The group, or the peers. */
   readonly destinations: readonly { readonly address: string; readonly payload: Uint8Array }[];
   /** Undefined: raw IP protocol 112. */
   readonly udpPort: number | undefined;
   /** The virtual router whose successor ends the wait. */
   readonly virtualRouterId: number;
+  /** To remove after the routes, when this successor was heard or `holdMs` is over. */
+  readonly addresses: readonly VirtualAddress[];
+  readonly routes: readonly VirtualRoute[];
 }
 
 /** What outlives the process, below /run: what the kernel holds that is ours, and what was there before. */

@@ -28,10 +28,10 @@ function ordersWith(holdMs: number, leaseMs = 0): GuardianOrders {
         destinations: [{ address: GROUP, payload: advertisement(VRID, 0) }],
         udpPort: undefined,
         virtualRouterId: VRID,
+        addresses: VIPS.map((address) => ({ address, prefixLength: 32, interface: 'va' })),
+        routes: [],
       },
     ],
-    addresses: VIPS.map((address) => ({ address, prefixLength: 32, interface: 'va' })),
-    routes: [],
     holdMs,
     leaseMs,
   };
