@@ -1,53 +1,67 @@
-/** Sends gratuitous ARP by a packet socket. */
+/** Sends gratuitous ARP and unsolicited Neighbour Advertisements by a packet socket. */
 
 import type { VirtualAddress } from '../config/model.js';
 import { addressBytes } from '../ip-address.js';
-import type { Announcer } from '../runtime/ports.js';
+import type { Announcer, Clock } from '../runtime/ports.js';
 import { ETHERTYPE_ARP, gratuitousArp } from '../vrrp/gratuitous-arp.js';
-import { type InterfaceInfo, native } from './native.js';
+import { AnnouncementQueue } from './announcement-queue.js';
+import { monotonicClock } from './clock.js';
+import { native } from './native.js';
 import { PacketSocket } from './packet-socket.js';
 
 /** ARPHRD_ETHER of linux/if_arp.h. */
 const ETHERNET = 1;
 
-/** An announcement could not be sent; the others of the same call were. */
+/** An announcement could not be sent; the others of the same call were, or will be. */
 export class AnnounceError extends Error {
   override readonly name = 'AnnounceError';
   readonly code = 'ERR_ANNOUNCE';
   readonly address: VirtualAddress;
   constructor(address: VirtualAddress, cause: unknown) {
     const words = cause instanceof Error ? cause.message : String(cause);
-    super(`gratuitous ARP for ${address.address} on ${address.interface}: ${words}`, { cause });
+    const what = address.address.includes(':') ? 'unsolicited neighbour advertisement' : 'gratuitous ARP';
+    super(`${what} for ${address.address} on ${address.interface}: ${words}`, { cause });
     this.address = address;
   }
 }
 
+export interface AnnouncerOptions {
+  readonly clock?: Clock;
+  /** See `AnnouncementQueueOptions.segmentOf`: the parent of a macvlan device. */
+  readonly segmentOf?: (interfaceName: string) => string;
+}
+
 /**
- * Opens the announcer. `announce` sends one frame for each IPv4 address by its interface, with that
- * interface's own MAC; addresses on interfaces that are not Ethernet (lo, tunnels) and IPv6 addresses have
- * no ARP and are passed over. What fails goes to `onError` and does not stop the rest.
+ * Opens the announcer. Each address is told by one frame from its interface, with that interface's own MAC;
+ * addresses on interfaces that are not Ethernet (lo, tunnels) have no neighbours to tell and are passed over.
+ * The first frames of each interface leave within the call, the rest is paced (AnnouncementQueue). What fails goes
+ * to `onError` and does not stop the rest.
  */
-export function openAnnouncer(onError: (error: AnnounceError) => void): Announcer {
+export function openAnnouncer(
+  onError: (error: AnnounceError) => void,
+  options: AnnouncerOptions = {},
+): Announcer {
   const socket = new PacketSocket({ type: 'frame' });
+  const send = (address: VirtualAddress): void => {
+    const bytes = addressBytes(address.address);
+    if (bytes?.length !== 4) return;
+    // Asked anew for each frame: the device may have been made anew while the address waited.
+    const info = native().interfaceInfo(address.interface);
+    if (info.hardwareType !== ETHERNET) return;
+    socket.send(gratuitousArp(info.hardwareAddress, bytes), info.index, ETHERTYPE_ARP);
+  };
+  const queue = new AnnouncementQueue({
+    clock: options.clock ?? monotonicClock,
+    send,
+    onError: (address, error) => onError(new AnnounceError(address, error)),
+    segmentOf: options.segmentOf,
+  });
   return {
-    announce(addresses: readonly VirtualAddress[]): void {
-      const addon = native();
-      const interfaces = new Map<string, InterfaceInfo>();
-      for (const address of addresses) {
-        try {
-          const bytes = addressBytes(address.address);
-          if (bytes?.length !== 4) continue;
-          const info = interfaces.get(address.interface) ?? addon.interfaceInfo(address.interface);
-          interfaces.set(address.interface, info);
-          if (info.hardwareType !== ETHERNET) continue;
-          socket.send(gratuitousArp(info.hardwareAddress, bytes), info.index, ETHERTYPE_ARP);
-        } catch (cause) {
-          onError(new AnnounceError(address, cause));
-        }
-      }
+    announce: (addresses) => queue.add(addresses),
+    cancel: (addresses) => queue.cancel(addresses),
+    close: () => {
+      queue.close();
+      socket.close();
     },
-    // Nothing waits: all is sent at once.
-    cancel: () => {},
-    close: () => socket.close(),
   };
 }

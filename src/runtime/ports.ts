@@ -95,8 +95,9 @@ export interface AcceptFilter {
  * interface, paced so that switches are not flooded.
  */
 export interface Announcer {
+  /** Returns at once; what is beyond the first burst follows. One that still waits is not queued twice. */
   announce(addresses: readonly VirtualAddress[]): void;
-  /** These are gone: what still waits to be sent for them is dropped. */
+  /** Forgets what still waits: nobody may be told of an address that is being removed. */
   cancel(addresses: readonly VirtualAddress[]): void;
   close(): void;
 }
