@@ -278,10 +278,17 @@ export function advertisementPackets(
   priority: number,
   { source, destinations }: Pick<VrrpTransport, 'source' | 'destinations'>,
 ): readonly { readonly destination: string; readonly payload: Uint8Array }[] {
-  const { virtualRouterId, advertisementIntervalMs, advertised: addresses, checksum } = config;
-  const advertisement = { virtualRouterId, priority, advertisementIntervalMs, addresses };
+  const {
+    version,
+    family,
+    virtualRouterId,
+    advertisementIntervalMs,
+    advertised: addresses,
+    checksum,
+  } = config;
+  const advertisement = { version, family, virtualRouterId, priority, advertisementIntervalMs, addresses };
   return destinations.map((destination) => ({
     destination,
-    payload: encodeAdvertisement(advertisement, checksum, source, destination),
+    payload: encodeAdvertisement(advertisement, { checksum, source, destination }),
   }));
 }

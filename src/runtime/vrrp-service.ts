@@ -333,13 +333,15 @@ export class VrrpService {
 
   #receive(channel: Channel, message: ReceivedVrrp): void {
     this.#checkLease();
-    const decoded = decodeAdvertisement(message.payload, { ...message, ttl: message.ttl ?? 255 });
+    const decoded = decodeAdvertisement(message.payload, message);
     if (!decoded.ok) return this.#discard(decoded.reason);
     const { advertisement } = decoded;
     this.#heard.heard(channel.settings.interface, advertisement.virtualRouterId);
     const instance = channel.members.get(advertisement.virtualRouterId);
     const runner = instance === undefined ? undefined : this.#byInstance.get(instance);
     if (instance === undefined || runner === undefined) return this.#discard('unknown-vrid');
+    const { config } = runner.state.instances.find((state) => state.config.name === instance) ?? {};
+    if (config?.version !== advertisement.version) return this.#discard('bad-version');
     const { source, receivedAtMs } = message;
     runner.input({ type: 'advertisement', instance, advertisement, source, receivedAtMs });
   }

@@ -62,6 +62,8 @@ class Bench {
     more: Partial<Advertisement> = {},
   ) {
     const advertisement: Advertisement = {
+      version: 3,
+      family: 'ipv4',
       virtualRouterId: 51,
       priority,
       advertisementIntervalMs: 1000,
