@@ -26,10 +26,16 @@ import { run, runQuietly, StepError, say, step } from './progress.mjs';
 
 const KERNEL_PACKAGE = 'linux-image-amd64';
 const GUEST = { packages: [KERNEL_PACKAGE, 'busybox-static'], why: 'boot a VM whose kernel has ip_vs' };
-const JUDGES = {
-  packages: ['ipvsadm', 'keepalived', 'tcpdump'],
-  why: 'judge in tests what the director does',
-};
+const JUDGES = [
+  { package: 'ipvsadm', programs: ['ipvsadm'] },
+  { package: 'keepalived', programs: ['keepalived'] },
+  { package: 'tcpdump', programs: ['tcpdump'] },
+  { package: 'nftables', programs: ['nft'] },
+  { package: 'frr', programs: ['zebra', 'vrrpd'] },
+];
+const JUDGES_ARE_FOR = 'judge in tests what the director does';
+/** Where a package keeps its programs. frr has them off the PATH. */
+const PROGRAM_FOLDERS = ['usr/sbin', 'sbin', 'usr/bin', 'usr/lib/frr'];
 /** What a lab can need of a kernel package: a tenth of its size, and depmod is done in a second. */
 const KERNEL_PARTS = [
   './boot/vmlinuz-*',
@@ -112,22 +118,24 @@ async function unpackParts(deb, folder, parts) {
   if (status !== 0 && status !== 2) throw new StepError(`cannot unpack ${deb}:\n${output}`);
 }
 
-/** The folder with programs that start ipvsadm, keepalived and tcpdump; those that the host has are left out. */
+/** The folder with programs that start the judges; those that the host has on its PATH are left out. */
 export async function ensureJudges() {
-  const missing = JUDGES.packages.filter((name) => findProgram(name) === undefined);
+  const judges = JUDGES.filter(({ programs }) => programs.some((name) => findProgram(name) === undefined));
+  const missing = judges.map((judge) => judge.package);
+  const programs = judges.flatMap((judge) => judge.programs);
   const bin = join(cacheFolder(), 'judges', 'bin');
-  if (missing.every((name) => existsSync(join(bin, name)))) return bin;
-  const entry = { packages: missing, why: JUDGES.why };
+  if (programs.every((name) => existsSync(join(bin, name)))) return bin;
+  const entry = { packages: missing, why: JUDGES_ARE_FOR };
   rmSync(join(cacheFolder(), 'judges'), { recursive: true, force: true });
   await cachedFolder('judges', async (folder) => {
     requireApt([entry]);
-    say(`fetching ${missing.join(', ')} into ${cacheFolder()} (not installed) to ${JUDGES.why}`);
+    say(`fetching ${missing.join(', ')} into ${cacheFolder()} (not installed) to ${JUDGES_ARE_FOR}`);
     await ensureLists([entry]);
     const debs = mkdtempSync(join(folder, 'debs-'));
     await download('downloading the judges', debs, () => wouldInstall(missing));
     for (const file of readdirSync(debs)) await run('dpkg-deb', ['-x', join(debs, file), folder]);
     rmSync(debs, { recursive: true });
-    writeWrappers(folder, missing);
+    writeWrappers(folder, programs);
     chmodSync(folder, 0o755);
   });
   return bin;
@@ -137,17 +145,23 @@ export async function ensureJudges() {
 function writeWrappers(folder, programs) {
   mkdirSync(join(folder, 'bin'));
   for (const name of programs) {
-    const place = ['usr/sbin', 'sbin', 'usr/bin', 'bin'].find(
-      (part) => part !== 'bin' && existsSync(join(folder, part, name)),
-    );
-    if (place === undefined) throw new StepError(`the package ${name} holds no program ${name}`);
-    const script = `#!/bin/sh
+    writeFileSync(join(folder, 'bin', name), wrapper(folder, name), { mode: 0o755 });
+  }
+}
+
+function wrapper(folder, name) {
+  const place = PROGRAM_FOLDERS.find((part) => existsSync(join(folder, part, name)));
+  if (place !== undefined)
+    return `#!/bin/sh
 here=$(dirname "$(dirname "$0")")
-export LD_LIBRARY_PATH="$here/usr/lib/x86_64-linux-gnu:$here/lib/x86_64-linux-gnu"
+lib="$here/usr/lib/x86_64-linux-gnu"
+export LD_LIBRARY_PATH="$lib:$here/lib/x86_64-linux-gnu:$lib/frr"
 exec "$here/${place}/${name}" "$@"
 `;
-    writeFileSync(join(folder, 'bin', name), script, { mode: 0o755 });
-  }
+  // Installed, but off the PATH: apt brings nothing.
+  const installed = PROGRAM_FOLDERS.find((part) => existsSync(join('/', part, name)));
+  if (installed === undefined) throw new StepError(`no package brought the program ${name}`);
+  return `#!/bin/sh\nexec /${installed}/${name} "$@"\n`;
 }
 
 async function download(text, folder, names) {
