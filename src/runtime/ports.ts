@@ -7,6 +7,7 @@ import type {
   VrrpTransportKind,
 } from '../config/model.js';
 import type { DumpedService, IpvsOp, SyncDaemon } from '../ipvs/model.js';
+import type { LookKind, LookOutcome } from '../track/track.js';
 
 /** CLOCK_MONOTONIC in milliseconds, with a fraction. */
 export interface Clock {
@@ -201,6 +202,41 @@ export interface PersistentState {
   readonly sysctls: Readonly<Record<string, string>>;
   /** Virtual addresses this daemon may have left behind. */
   readonly addresses: readonly VirtualAddress[];
+}
+
+/** A script or hook to run: no shell, an empty environment but for PATH and what is given. */
+export interface CommandRequest {
+  /** Absolute path and arguments. */
+  readonly command: readonly string[];
+  /** Undefined: the unprivileged user `nobody`. */
+  readonly user: string | undefined;
+  /** Then the process group is ended. */
+  readonly timeoutMs: number;
+  readonly environment?: Readonly<Record<string, string>> | undefined;
+}
+
+/** How a command ended. `output` is the beginning of what it wrote, on both channels. */
+export type CommandOutcome =
+  | { readonly type: 'exited'; readonly status: number; readonly output: string }
+  | { readonly type: 'killed'; readonly signal: string; readonly output: string }
+  | { readonly type: 'timed-out'; readonly output: string }
+  /** Ended early by the caller or by `close`. */
+  | { readonly type: 'cancelled' }
+  /** It never ran. */
+  | { readonly type: 'refused'; readonly reason: string };
+
+/** Runs commands apart from this process: own user, own process group. */
+export interface Commands {
+  /** Never rejects. Resolves when nothing of the command's process group is left. */
+  run(request: CommandRequest, cancel?: AbortSignal): Promise<CommandOutcome>;
+  /** Ends what runs. */
+  close(): Promise<void>;
+}
+
+/** Looks at tracked objects. */
+export interface TrackProber {
+  /** Never rejects. */
+  look(kind: LookKind, cancel: AbortSignal): Promise<LookOutcome>;
 }
 
 /** Structured log, as pino's. */

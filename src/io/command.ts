@@ -1,0 +1,223 @@
+/** Runs scripts and hooks: no shell, own user, own process group, a time limit that its descendants cannot outlive. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { isAbsolute } from 'node:path';
+import type { CommandOutcome, CommandRequest, Commands } from '../runtime/ports.js';
+import { untrustedPart } from './trusted-path.js';
+import { findUser, UNPRIVILEGED_USER, type User } from './users.js';
+
+/** Commands under way at one time; a further one is refused. */
+export const MAX_COMMANDS = 32;
+/** What is kept of a command's output; the rest is read and thrown away. */
+export const MAX_OUTPUT_BYTES = 4096;
+/** From SIGTERM to SIGKILL. */
+export const KILL_GRACE_MS = 500;
+/** From SIGKILL until the command is given up: a process in an uninterruptible sleep does not end. */
+const GIVE_UP_MS = 1000;
+/** For output that is still in the pipes when the command has ended. */
+const OUTPUT_GRACE_MS = 100;
+
+const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
+interface Running {
+  readonly child: ChildProcess;
+  readonly pid: number;
+  readonly key: string;
+  ended: boolean;
+}
+
+type Ending = 'timed-out' | 'cancelled';
+
+class HostCommands implements Commands {
+  readonly #running = new Set<Running>();
+  /** Requests that are being checked, and those that run. */
+  #count = 0;
+  readonly #stop = new AbortController();
+  readonly #underWay = new Set<Promise<CommandOutcome>>();
+  readonly #killAll = (): void => {
+    for (const { pid, ended } of this.#running) if (!ended) killGroup(pid, 'SIGKILL');
+  };
+
+  constructor() {
+    // The last thing this process does, also after an exception nobody caught. SIGKILL leaves no time for it.
+    process.on('exit', this.#killAll);
+  }
+
+  async run(request: CommandRequest, cancel?: AbortSignal): Promise<CommandOutcome> {
+    if (this.#count >= MAX_COMMANDS) {
+      return { type: 'refused', reason: `${MAX_COMMANDS} commands run already` };
+    }
+    this.#count += 1;
+    const outcome = this.#run(request, cancel);
+    this.#underWay.add(outcome);
+    try {
+      return await outcome;
+    } finally {
+      this.#count -= 1;
+      this.#underWay.delete(outcome);
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#stop.abort();
+    await Promise.all(this.#underWay);
+    process.off('exit', this.#killAll);
+  }
+
+  async #run(request: CommandRequest, cancel: AbortSignal | undefined): Promise<CommandOutcome> {
+    const signal = cancel === undefined ? this.#stop.signal : AbortSignal.any([cancel, this.#stop.signal]);
+    try {
+      const user = await checkedUser(request);
+      if (typeof user === 'string') return { type: 'refused', reason: user };
+      if (signal.aborted) return { type: 'cancelled' };
+      const key = JSON.stringify([request.command, request.user]);
+      if ([...this.#running].some((other) => other.key === key && other.ended)) {
+        return { type: 'refused', reason: 'its last run could not be killed and is still there' };
+      }
+      return await this.#start(request, user, key, signal);
+    } catch (error) {
+      return { type: 'refused', reason: error instanceof Error ? error.message : String(error) };
+    }
+  }
+
+  #start(
+    request: CommandRequest,
+    user: User | undefined,
+    key: string,
+    signal: AbortSignal,
+  ): Promise<CommandOutcome> {
+    const [file = '', ...args] = request.command;
+    const child = spawn(file, args, {
+      cwd: '/',
+      env: { PATH, ...request.environment },
+      // setsid(2): the group's number is the pid.
+      detached: true,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      // libuv drops the supplementary groups when it sets either.
+      ...user,
+    });
+    return new Promise((resolve) => {
+      child.once('error', (error) => resolve({ type: 'refused', reason: spawnReason(error, request) }));
+      if (child.pid === undefined) return;
+      const running: Running = { child, pid: child.pid, key, ended: false };
+      this.#running.add(running);
+      void supervise(running, request.timeoutMs, signal).then(resolve);
+      child.once('exit', () => this.#running.delete(running));
+    });
+  }
+}
+
+/** Waits for the command, ends it when its time is over, and leaves nothing of its group behind. */
+function supervise(running: Running, timeoutMs: number, signal: AbortSignal): Promise<CommandOutcome> {
+  const { child, pid } = running;
+  const output = collectOutput(child);
+  let ending: Ending | undefined;
+  let timer: NodeJS.Timeout | undefined;
+  return new Promise((resolve) => {
+    const end = (why: Ending): void => {
+      if (ending !== undefined || running.ended) return;
+      ending = why;
+      clearTimeout(timer);
+      killGroup(pid, 'SIGTERM');
+      timer = setTimeout(() => {
+        killGroup(pid, 'SIGKILL');
+        timer = setTimeout(() => finish(null, null), GIVE_UP_MS);
+      }, KILL_GRACE_MS);
+    };
+    const onAbort = (): void => end('cancelled');
+    const finish = (status: number | null, killedBy: NodeJS.Signals | null): void => {
+      if (running.ended) return;
+      running.ended = true;
+      clearTimeout(timer);
+      signal.removeEventListener('abort', onAbort);
+      // Whatever it started in the background ends with it.
+      killGroup(pid, 'SIGKILL');
+      void output.end().then((text) => resolve(outcomeOf(ending, status, killedBy, text)));
+    };
+    timer = setTimeout(() => end('timed-out'), timeoutMs);
+    signal.addEventListener('abort', onAbort);
+    child.once('exit', finish);
+  });
+}
+
+function outcomeOf(
+  ending: Ending | undefined,
+  status: number | null,
+  killedBy: NodeJS.Signals | null,
+  output: string,
+): CommandOutcome {
+  if (ending === 'cancelled') return { type: 'cancelled' };
+  if (ending === 'timed-out') return { type: 'timed-out', output };
+  if (killedBy !== null) return { type: 'killed', signal: killedBy, output };
+  return { type: 'exited', status: status ?? -1, output };
+}
+
+/** Reads everything, so that the command never stands still before a full pipe, and keeps the beginning. */
+function collectOutput(child: ChildProcess): { end(): Promise<string> } {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  const take = (chunk: Buffer): void => {
+    const kept = chunk.subarray(0, MAX_OUTPUT_BYTES - bytes);
+    bytes += kept.length;
+    if (kept.length > 0) chunks.push(kept);
+  };
+  const closed = new Promise<void>((resolve) => {
+    child.once('close', () => resolve());
+  });
+  for (const stream of [child.stdout, child.stderr]) {
+    stream?.on('data', take);
+    stream?.on('error', () => {});
+  }
+  return {
+    async end() {
+      // A descendant in a session of its own may hold the pipes open, and who cannot be killed never closes them.
+      let timer: NodeJS.Timeout | undefined;
+      const late = new Promise<void>((resolve) => {
+        timer = setTimeout(resolve, OUTPUT_GRACE_MS);
+      });
+      await Promise.race([closed, late]);
+      clearTimeout(timer);
+      child.stdout?.destroy();
+      child.stderr?.destroy();
+      return Buffer.concat(chunks).toString('utf8').trimEnd();
+    },
+  };
+}
+
+/** A group that is gone, or not ours to end, is not an error. */
+function killGroup(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(-pid, signal);
+  } catch {
+    // ESRCH: nothing is left of it. EPERM: it became another user's (a set-user-id program).
+  }
+}
+
+/** The user to change to (undefined: it is ours already), or why the command may not run. */
+async function checkedUser(request: CommandRequest): Promise<User | undefined | string> {
+  const [file = ''] = request.command;
+  if (!isAbsolute(file)) return `'${file}' is no absolute path`;
+  const name = request.user ?? UNPRIVILEGED_USER;
+  const user = await findUser(name);
+  if (user === undefined) return `there is no user '${name}' in /etc/passwd`;
+  if (user.uid === 0) {
+    const unsafe = await untrustedPart(file);
+    if (unsafe !== undefined) return `${file} may not run as root: ${unsafe}`;
+  }
+  const own = process.getuid?.();
+  if (own === 0) return user;
+  return own === user.uid ? undefined : `it is to run as ${name}, and only root can change the user`;
+}
+
+function spawnReason(error: NodeJS.ErrnoException, request: CommandRequest): string {
+  const file = request.command[0] ?? '';
+  if (error.code === 'ENOENT') return `${file} does not exist, or its interpreter does not`;
+  if (error.code === 'EACCES') {
+    return `user '${request.user ?? UNPRIVILEGED_USER}' may not execute ${file}`;
+  }
+  return `${file} cannot be run: ${error.message}`;
+}
+
+/** Ends all that runs when this process exits, unless that dies by SIGKILL. */
+export function openCommands(): Commands {
+  return new HostCommands();
+}
