@@ -1,19 +1,30 @@
 /** The frames that native/guardian.c reads; their layout stands in its head comment. */
-import { isIPv4 } from 'node:net';
-import type { GuardianOrders } from '../runtime/ports.js';
+import { familyOf, addressBytes as parseAddress } from '../ip-address.js';
+import type { GuardianFarewell, GuardianOrders } from '../runtime/ports.js';
+import { deleteRouteMessage } from './route-messages.js';
 import { deleteAddressMessage } from './rtnetlink-messages.js';
-import { addressBytes } from './socket-address.js';
-import { AF_INET } from './socket-constants.js';
 
 const FRAME_ORDERS = 1;
 const FRAME_DISARM = 2;
+const FRAME_RENEWAL = 3;
 const HEADER_BYTES = 8;
+const FAREWELL_BYTES = 12;
+/** An IPv4 address in the first four bytes, zeros behind. */
+const ADDRESS_BYTES = 16;
 const MAX_BODY = 1_048_576;
-const MAX_FAREWELLS = 256;
-const MAX_ADDRESSES = 4096;
-const MAX_PAYLOAD = 2048;
+const MAX_FAREWELLS = 512;
+const MAX_DESTINATIONS_EACH = 255;
+const MAX_DESTINATIONS = 4096;
+const MAX_DELETIONS = 8192;
+const MAX_PAYLOAD = 8192;
 const MAX_INTERFACE_NAME = 15;
 const MAX_HOLD_MS = 3_600_000;
+const VRRP_PROTOCOL = 112;
+const UDP_PROTOCOL = 17;
+const UDP_HEADER_BYTES = 8;
+
+type Family = ReturnType<typeof familyOf>;
+type InterfaceIndex = (name: string) => number | undefined;
 
 /** Orders that the guardian could not take. */
 export class GuardianOrdersError extends RangeError {
@@ -38,22 +49,118 @@ function milliseconds(value: number, name: string): number {
   return Math.ceil(value);
 }
 
-function farewellBytes(farewell: GuardianOrders['farewells'][number]): Buffer {
-  const { virtualRouterId, source } = farewell;
-  const payload = farewell.destinations[0]?.payload ?? new Uint8Array();
-  const name = Buffer.from(farewell.interface);
+function nameBytes(name: string): Buffer {
+  const bytes = Buffer.from(name);
+  const fits = bytes.length > 0 && bytes.length <= MAX_INTERFACE_NAME && !bytes.includes(0);
+  check(fits, `interface name '${name}'`);
+  return bytes;
+}
+
+function ipBytes(text: string, family: Family): Uint8Array {
+  const bytes = parseAddress(text);
+  const length = family === 'inet' ? 4 : 16;
+  if (bytes?.length !== length) throw new GuardianOrdersError(`'${text}' is no address of family ${family}`);
+  return bytes;
+}
+
+function padded(bytes: Uint8Array): Buffer {
+  const field = Buffer.alloc(ADDRESS_BYTES);
+  field.set(bytes);
+  return field;
+}
+
+/** Bytes with a u16 length before them. */
+function measured(bytes: Uint8Array): Buffer {
+  const length = Buffer.alloc(2);
+  length.writeUInt16LE(bytes.length);
+  return Buffer.concat([length, bytes]);
+}
+
+function onesComplement(bytes: Uint8Array): number {
+  let sum = 0;
+  for (let at = 0; at < bytes.length; at += 2) sum += ((bytes[at] ?? 0) << 8) | (bytes[at + 1] ?? 0);
+  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
+  return ~sum & 0xffff;
+}
+
+/** A UDP datagram from and to one port, with its checksum (RFC 768; RFC 8200 section 8.1 demands it). */
+export function udpDatagram(
+  port: number,
+  source: Uint8Array,
+  destination: Uint8Array,
+  payload: Uint8Array,
+): Buffer {
+  const header = Buffer.alloc(UDP_HEADER_BYTES);
+  const length = UDP_HEADER_BYTES + payload.length;
+  header.writeUInt16BE(port, 0);
+  header.writeUInt16BE(port, 2);
+  header.writeUInt16BE(length, 4);
+  // Protocol and length fill whole 16-bit words in the pseudo-headers of both families.
+  const pseudoEnd = Buffer.from([0, UDP_PROTOCOL, length >>> 8, length & 0xff]);
+  const sum = onesComplement(Buffer.concat([source, destination, pseudoEnd, header, payload]));
+  header.writeUInt16BE(sum === 0 ? 0xffff : sum, 6);
+  return Buffer.concat([header, payload]);
+}
+
+function destinationBytes(farewell: GuardianFarewell, family: Family): Buffer[] {
+  const { source, destinations, udpPort } = farewell;
+  return destinations.map(({ address, payload }) => {
+    check(payload.length > 0 && payload.length <= MAX_PAYLOAD, `a payload of ${payload.length} bytes`);
+    const to = ipBytes(address, family);
+    const bytes =
+      udpPort === undefined ? payload : udpDatagram(udpPort, ipBytes(source, family), to, payload);
+    check(bytes.length <= MAX_PAYLOAD, `a datagram of ${bytes.length} bytes`);
+    return Buffer.concat([padded(to), measured(bytes)]);
+  });
+}
+
+/** Routes first: an address that goes takes some of them with it, and the kernel's answer would be an error. */
+function deletionBytes({ routes, addresses }: GuardianFarewell, index: InterfaceIndex): Buffer[] {
+  const messages: Buffer[] = [];
+  for (const route of routes) {
+    const interfaceIndex = index(route.interface);
+    if (interfaceIndex === undefined) continue;
+    messages.push(measured(deleteRouteMessage(route, interfaceIndex, messages.length + 1)));
+  }
+  for (const { address, prefixLength, interface: name } of addresses) {
+    const interfaceIndex = index(name);
+    if (interfaceIndex === undefined) continue;
+    messages.push(measured(deleteAddressMessage(address, prefixLength, interfaceIndex, messages.length + 1)));
+  }
+  return messages;
+}
+
+function farewellBytes(farewell: GuardianFarewell, deletions: readonly Buffer[]): Buffer {
+  const { virtualRouterId, source, udpPort, destinations } = farewell;
   check(
     Number.isInteger(virtualRouterId) && virtualRouterId >= 1 && virtualRouterId <= 255,
     `virtual router ${virtualRouterId}`,
   );
-  check(name.length > 0 && name.length <= MAX_INTERFACE_NAME, `interface name '${farewell.interface}'`);
-  check(payload.length > 0 && payload.length <= MAX_PAYLOAD, `a payload of ${payload.length} bytes`);
-  check(isIPv4(source) && source !== '0.0.0.0', `source '${source}'`);
-  const head = Buffer.alloc(4);
-  head.writeUInt8(virtualRouterId, 0);
-  head.writeUInt8(name.length, 1);
-  head.writeUInt16LE(payload.length, 2);
-  return Buffer.concat([head, addressBytes(source, AF_INET), name, payload]);
+  check(
+    udpPort === undefined || (Number.isInteger(udpPort) && udpPort >= 1 && udpPort <= 65535),
+    `UDP port ${udpPort}`,
+  );
+  check(destinations.length <= MAX_DESTINATIONS_EACH, `${destinations.length} destinations`);
+  const family = familyOf(source);
+  const sourceBytes = ipBytes(source, family);
+  check(
+    sourceBytes.some((byte) => byte !== 0),
+    `source '${source}'`,
+  );
+  const listen = nameBytes(farewell.interface);
+  const send = nameBytes(farewell.sendInterface);
+  const head = Buffer.alloc(FAREWELL_BYTES);
+  head.set([
+    virtualRouterId,
+    family === 'inet' ? 4 : 6,
+    udpPort === undefined ? VRRP_PROTOCOL : UDP_PROTOCOL,
+    destinations.length,
+  ]);
+  head.writeUInt16LE(udpPort ?? 0, 4);
+  head.writeUInt16LE(deletions.length, 6);
+  head.set([listen.length, send.length], 8);
+  const said = destinationBytes(farewell, family);
+  return Buffer.concat([head, padded(sourceBytes), listen, send, ...said, ...deletions]);
 }
 
 /**
@@ -62,30 +169,28 @@ function farewellBytes(farewell: GuardianOrders['farewells'][number]): Buffer {
  * @param interfaceIndex of an interface by its name, undefined when there is none: its addresses went with it
  * @throws {GuardianOrdersError} when the orders break a limit of the guardian's
  */
-export function encodeOrders(
-  orders: GuardianOrders,
-  interfaceIndex: (name: string) => number | undefined,
-): Buffer {
-  check(orders.farewells.length <= MAX_FAREWELLS, `${orders.farewells.length} farewells`);
-  const deletions: Buffer[] = [];
-  for (const { address, prefixLength, interface: name } of orders.farewells.flatMap((f) => f.addresses)) {
-    const index = interfaceIndex(name);
-    if (index === undefined) continue;
-    const message = deleteAddressMessage(address, prefixLength, index, deletions.length + 1);
-    const length = Buffer.alloc(2);
-    length.writeUInt16LE(message.length);
-    deletions.push(Buffer.concat([length, message]));
-  }
-  check(deletions.length <= MAX_ADDRESSES, `${deletions.length} addresses`);
-  const head = Buffer.alloc(16);
+export function encodeOrders(orders: GuardianOrders, interfaceIndex: InterfaceIndex): Buffer {
+  const { farewells } = orders;
+  check(farewells.length <= MAX_FAREWELLS, `${farewells.length} farewells`);
+  const destinationCount = farewells.reduce((count, farewell) => count + farewell.destinations.length, 0);
+  check(destinationCount <= MAX_DESTINATIONS, `${destinationCount} destinations`);
+  const deletions = farewells.map((farewell) => deletionBytes(farewell, interfaceIndex));
+  const deletionCount = deletions.reduce((count, each) => count + each.length, 0);
+  check(deletionCount <= MAX_DELETIONS, `${deletionCount} addresses and routes`);
+  const head = Buffer.alloc(12);
   head.writeUInt32LE(milliseconds(orders.holdMs, 'holdMs'), 0);
   head.writeUInt32LE(milliseconds(orders.leaseMs, 'leaseMs'), 4);
-  head.writeUInt32LE(orders.farewells.length, 8);
-  head.writeUInt32LE(deletions.length, 12);
-  return frame(FRAME_ORDERS, Buffer.concat([head, ...orders.farewells.map(farewellBytes), ...deletions]));
+  head.writeUInt32LE(farewells.length, 8);
+  const bodies = farewells.map((farewell, at) => farewellBytes(farewell, deletions[at] ?? []));
+  return frame(FRAME_ORDERS, Buffer.concat([head, ...bodies]));
 }
 
 /** The frame after which the guardian ends without acting; while it acts, without removing addresses. */
 export function encodeDisarm(): Buffer {
   return frame(FRAME_DISARM, new Uint8Array());
+}
+
+/** The frame that renews the lease of orders in force. */
+export function encodeRenewal(): Buffer {
+  return frame(FRAME_RENEWAL, new Uint8Array());
 }

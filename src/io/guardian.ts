@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { Socket } from 'node:net';
 import type { Guardian, GuardianOrders } from '../runtime/ports.js';
-import { encodeDisarm, encodeOrders } from './guardian-orders.js';
+import { encodeDisarm, encodeOrders, encodeRenewal } from './guardian-orders.js';
 import { native, nativeFile } from './native.js';
 
 /** Exit status of a guardian that acted. */
@@ -17,6 +17,9 @@ const MAX_SPAWNS = 5;
 const SPAWN_WINDOW_MS = 60_000;
 /** Bytes of orders the guardian may leave unread before it counts as stuck. */
 const MAX_BACKLOG_BYTES = 4_194_304;
+/** The same orders go out whole again after so long: the guardian opens what it could not open before. */
+const REPEAT_ORDERS_MS = 5000;
+const RENEWAL = encodeRenewal();
 
 /** The guardian process is not there, or refused its orders. */
 export class GuardianError extends Error {
@@ -46,12 +49,15 @@ interface Running {
   readonly child: ChildProcess;
   readonly link: Socket;
   acted: boolean;
+  /** The orders it has, and when they went out. */
+  orders: GuardianOrders | undefined;
+  orderedAtMs: number;
 }
 
 class NativeGuardian implements GuardianProcess {
   readonly #options: GuardianOptions;
   #running: Running | undefined;
-  #lastOrders: Buffer | undefined;
+  #lastOrders: GuardianOrders | undefined;
   #disarmed = false;
   #spawnedAtMs: number[] = [];
   /** Whether it was already said that no more are started for now. */
@@ -69,11 +75,16 @@ class NativeGuardian implements GuardianProcess {
   }
 
   arm(orders: GuardianOrders): void {
-    const bytes = encodeOrders(orders, indexLookup());
+    const running = this.#running;
     this.#disarmed = false;
-    this.#lastOrders = bytes;
-    if (this.#running === undefined) this.#spawn();
-    else this.#write(this.#running, bytes);
+    if (running?.orders === orders && performance.now() - running.orderedAtMs < REPEAT_ORDERS_MS) {
+      this.#write(running, RENEWAL);
+      return;
+    }
+    const bytes = encodeOrders(orders, indexLookup());
+    this.#lastOrders = orders;
+    if (running === undefined) this.#spawn();
+    else this.#order(running, orders, bytes);
   }
 
   disarm(): void {
@@ -97,7 +108,7 @@ class NativeGuardian implements GuardianProcess {
     const started = this.#start();
     if (started === undefined) return;
     const { child, link } = started;
-    const running: Running = { child, link, acted: false };
+    const running: Running = { child, link, acted: false, orders: undefined, orderedAtMs: 0 };
     this.#running = running;
     child.once('exit', (code, signal) => this.#exited(running, code, signal));
     link.on('data', (answers: Buffer) => this.#answered(running, answers));
@@ -105,7 +116,14 @@ class NativeGuardian implements GuardianProcess {
     link.on('error', () => {});
     child.unref();
     link.unref();
-    if (this.#lastOrders !== undefined) this.#write(running, this.#lastOrders);
+    const orders = this.#lastOrders;
+    if (orders !== undefined) this.#order(running, orders, encodeOrders(orders, indexLookup()));
+  }
+
+  #order(running: Running, orders: GuardianOrders, bytes: Buffer): void {
+    running.orders = orders;
+    running.orderedAtMs = performance.now();
+    this.#write(running, bytes);
   }
 
   /** Undefined when the system refuses, which is reported: a daemon without a guardian is better than none. */
@@ -139,9 +157,14 @@ class NativeGuardian implements GuardianProcess {
   #answered(running: Running, answers: Buffer): void {
     for (const answer of answers) {
       if (answer === ANSWER_ACTING) this.#acted(running);
-      else if (answer === ANSWER_REFUSED) this.#fail('refused its orders as malformed');
+      else if (answer === ANSWER_REFUSED) this.#refused(running);
       else if (answer === ANSWER_TAKEN && running === this.#running) this.#options.onArmed?.();
     }
+  }
+
+  #refused(running: Running): void {
+    running.orders = undefined;
+    this.#fail('refused its orders as malformed');
   }
 
   /** This process lives, so the addresses are its own affair again: it releases the guardian. */
@@ -191,7 +214,8 @@ function currentIndex(name: string): number | undefined {
 
 /**
  * Starts the guardian; it does nothing until it is armed. It outlives this process if that dies, and does not
- * keep it alive. `arm` throws GuardianOrdersError for orders beyond its limits.
+ * keep it alive. `arm` throws GuardianOrdersError for orders beyond its limits; called with the same object
+ * again it renews the lease alone.
  *
  * @throws {NativePartError} when it is not compiled
  */

@@ -218,6 +218,8 @@ function main(): void {
 
     t.match(await feed(header(0xffff_ffff, 1)), { answers: '', code: 2, words: /malformed frame/ });
     t.match(await feed(header(0, 9)), { answers: '', code: 2 });
+    t.match(await feed(header(0, 3)), { answers: 'X', code: 0 }, 'nothing to renew');
+    t.match(await feed(Buffer.concat([header(1, 3), Buffer.alloc(1)])), { answers: '', code: 2 });
     t.match(await feed(Buffer.concat([header(1, 2), Buffer.alloc(1)])), { answers: '', code: 2 });
     t.match(await feed(Buffer.alloc(0)), { answers: '', code: 0 });
     t.match(await feed(encodeDisarm()), { answers: '', code: 0 });
@@ -241,7 +243,10 @@ function main(): void {
   void t.test('an interface that is not there does not spoil the rest', async (t) => {
     const orders = ordersWith(0);
     const index = (name: string): number => native().interfaceInfo(name).index;
-    const farewells = orders.farewells.flatMap((farewell) => [{ ...farewell, interface: 'nope0' }, farewell]);
+    const farewells = orders.farewells.flatMap((farewell) => [
+      { ...farewell, interface: 'nope0', sendInterface: 'nope0' },
+      farewell,
+    ]);
     const result = await feed(encodeOrders({ ...orders, farewells }, index));
     t.match(result, { answers: 'RAD', code: 3, words: /on nope0: No such device[^]*1 of 2 farewells sent/ });
     t.same(held(), []);
@@ -254,12 +259,12 @@ function main(): void {
     for (const wrong of [
       { ...orders, holdMs: -1 },
       { ...orders, leaseMs: 3_600_001 },
-      { ...orders, farewells: Array.from({ length: 257 }, () => farewell) },
+      { ...orders, farewells: Array.from({ length: 513 }, () => farewell) },
       { ...orders, farewells: [{ ...farewell, virtualRouterId: 0 }] },
       { ...orders, farewells: [{ ...farewell, source: 'fe80::1' }] },
       {
         ...orders,
-        farewells: [{ ...farewell, destinations: [{ address: GROUP, payload: new Uint8Array(2049) }] }],
+        farewells: [{ ...farewell, destinations: [{ address: GROUP, payload: new Uint8Array(8193) }] }],
       },
       { ...orders, farewells: [{ ...farewell, interface: 'x'.repeat(16) }] },
     ]) {
