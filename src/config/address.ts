@@ -1,63 +1,155 @@
-/** IPv4 addresses as text and as 32-bit numbers. */
+/** IP addresses as people write them in the file. */
+import { addressBytes, addressText } from '../ip-address.js';
+import type { AddressFamily } from './model.js';
 
-/** Why a text is no IPv4 address, as the end of a sentence, or its number. */
-export type Ipv4Result =
-  | { readonly ok: true; readonly value: number }
+/** Why a text is no address, as the end of a sentence, or its bytes in network order. */
+export type AddressResult =
+  | { readonly ok: true; readonly family: AddressFamily; readonly bytes: Uint8Array }
   | { readonly ok: false; readonly reason: string };
 
-const IPV6_LATER = 'is an IPv6 address, not supported yet: VRRP over IPv6 comes later';
+const BITS = { ipv4: 32, ipv6: 128 } as const;
+const EXAMPLE = { ipv4: '192.168.1.253', ipv6: '2001:db8::1' } as const;
+const PREFIX_EXAMPLE = { ipv4: '192.168.1.253/24', ipv6: '2001:db8::1/64' } as const;
 
-/** Dotted quad without leading zeros (`010` is 8 to one program and 10 to the next). */
-export function parseIpv4(text: string): Ipv4Result {
-  if (text.includes(':')) return { ok: false, reason: IPV6_LATER };
-  const parts = text.split('.');
-  if (
-    parts.length !== 4 ||
-    !parts.every((part) => /^(?:0|[1-9]\d{0,2})$/.test(part) && Number(part) <= 255)
-  ) {
-    return { ok: false, reason: 'is not an IPv4 address such as 192.168.1.253' };
-  }
-  return { ok: true, value: parts.reduce((sum, part) => sum * 256 + Number(part), 0) };
+/** By the look of the text: a colon makes it IPv6. */
+export function addressFamily(text: string): AddressFamily {
+  return text.includes(':') ? 'ipv6' : 'ipv4';
 }
 
-/** As `parseIpv4`, and refuses what no host can have: 0.0.0.0/8, multicast and 240.0.0.0/4 (RFC 6890). */
-export function parseHostAddress(text: string): Ipv4Result {
-  const parsed = parseIpv4(text);
+export function parseAddress(text: string): AddressResult {
+  const family = addressFamily(text);
+  if (family === 'ipv6' && text.includes('%')) {
+    return { ok: false, reason: 'has a zone: leave it out, the interface is told apart from the address' };
+  }
+  const bytes = addressBytes(text);
+  if (bytes !== undefined) return { ok: true, family, bytes };
+  return { ok: false, reason: `is not an ${nameOf(family)} address such as ${EXAMPLE[family]}` };
+}
+
+/** `IPv4` or `IPv6`. */
+export function nameOf(family: AddressFamily): string {
+  return family === 'ipv4' ? 'IPv4' : 'IPv6';
+}
+
+/**
+ * As `parseAddress`, and refuses what no host can have: 0.0.0.0/8, 224.0.0.0/3 (RFC 6890), `::`, `::1`, ff00::/8
+ * and IPv4-mapped addresses (RFC 4291 section 2.5).
+ */
+export function parseHostAddress(text: string): AddressResult {
+  const parsed = parseAddress(text);
   if (!parsed.ok) return parsed;
-  const first = Math.floor(parsed.value / 2 ** 24);
-  if (first === 0 || first >= 224) return { ok: false, reason: 'is not the address of a single host' };
+  const { bytes, family } = parsed;
+  const first = bytes[0] ?? 0;
+  if (family === 'ipv4') {
+    return first === 0 || first >= 224
+      ? { ok: false, reason: 'is not the address of a single host' }
+      : parsed;
+  }
+  if (bytes.subarray(0, 10).every((byte) => byte === 0) && bytes[10] === 0xff && bytes[11] === 0xff) {
+    return { ok: false, reason: 'is an IPv4-mapped address: write it as IPv4' };
+  }
+  const unspecifiedOrLoopback = bytes.subarray(0, 15).every((byte) => byte === 0) && (bytes[15] ?? 0) <= 1;
+  if (unspecifiedOrLoopback || first === 0xff) {
+    return { ok: false, reason: 'is not the address of a single host' };
+  }
   return parsed;
+}
+
+/** fe80::/10 (RFC 4291 section 2.5.6). */
+export function isLinkLocal(text: string): boolean {
+  const bytes = addressBytes(text);
+  return bytes?.length === 16 && bytes[0] === 0xfe && ((bytes[1] ?? 0) & 0xc0) === 0x80;
+}
+
+type PrefixResult =
+  | { readonly ok: true; readonly family: AddressFamily; readonly bytes: Uint8Array; readonly length: number }
+  | { readonly ok: false; readonly reason: string };
+
+function parsePrefix(
+  text: string,
+  parse: (address: string) => AddressResult,
+  shortest: number,
+  without: (family: AddressFamily) => string,
+): PrefixResult {
+  const slash = text.indexOf('/');
+  const parsed = parse(slash < 0 ? text : text.slice(0, slash));
+  if (!parsed.ok) return parsed;
+  const { family } = parsed;
+  if (slash < 0) return { ok: false, reason: `has no prefix length: ${without(family)}` };
+  const digits = text.slice(slash + 1);
+  const length = Number(digits);
+  if (!/^(?:0|[1-9]\d{0,2})$/.test(digits) || length > BITS[family] || length < shortest) {
+    return { ok: false, reason: `has a bad prefix length: expected ${shortest} to ${BITS[family]}` };
+  }
+  return { ...parsed, length };
+}
+
+/** Whether all bits behind the prefix are `bit`. */
+function hostBitsAre(bit: 0 | 1, bytes: Uint8Array, length: number): boolean {
+  return bytes.every((byte, index) => {
+    const prefixBits = Math.min(8, Math.max(0, length - 8 * index));
+    const mask = 0xff >> prefixBits;
+    return (byte & mask) === (bit === 0 ? 0 : mask);
+  });
 }
 
 /** The reason why `text` is no `ADDRESS/PREFIX` that a host may hold, or undefined when it is one. */
 export function refuseHostPrefix(text: string): string | undefined {
-  const slash = text.indexOf('/');
-  const parsed = parseHostAddress(slash < 0 ? text : text.slice(0, slash));
+  const parsed = parsePrefix(text, parseHostAddress, 1, (family) => {
+    return `write it as ${PREFIX_EXAMPLE[family]}, or /${BITS[family]} for the address alone`;
+  });
   if (!parsed.ok) return parsed.reason;
-  if (slash < 0) return 'has no prefix length: write it as 192.168.1.253/24, or /32 for the address alone';
-  const digits = text.slice(slash + 1);
-  if (!/^(?:0|[1-9]\d?)$/.test(digits) || Number(digits) > 32 || Number(digits) === 0) {
-    return 'has a bad prefix length: expected 1 to 32';
+  const { family, bytes, length } = parsed;
+  if (length > BITS[family] - 2) return undefined;
+  if (hostBitsAre(0, bytes, length)) {
+    return family === 'ipv4'
+      ? 'is the address of the network itself, not of a host in it'
+      : 'is the anycast address of all routers of its network (RFC 4291 section 2.6.1), not that of a host in it';
   }
-  const length = Number(digits);
-  if (length > 30) return undefined;
-  const hostBits = 2 ** (32 - length);
-  const host = parsed.value % hostBits;
-  if (host === 0) return 'is the address of the network itself, not of a host in it';
-  if (host === hostBits - 1) return 'is the broadcast address of its network, not that of a host';
+  if (family === 'ipv4' && hostBitsAre(1, bytes, length)) {
+    return 'is the broadcast address of its network, not that of a host';
+  }
   return undefined;
 }
 
-/** Splits what `refuseHostPrefix` found good. */
+/** The reason why `text` is no `NETWORK/PREFIX` that a route may lead to, or undefined when it is one. */
+export function refuseNetwork(text: string): string | undefined {
+  const parsed = parsePrefix(
+    text,
+    parseAddress,
+    0,
+    (family) => `write /${BITS[family]} for the address alone, or 'default' for everything`,
+  );
+  if (!parsed.ok) return parsed.reason;
+  if (hostBitsAre(0, parsed.bytes, parsed.length)) return undefined;
+  const network = parsed.bytes.map(
+    (byte, index) => byte & ~(0xff >> Math.min(8, Math.max(0, parsed.length - 8 * index))),
+  );
+  return `is not the address of a network: did you mean ${addressText(network)}/${parsed.length}?`;
+}
+
+/** RFC 5952 text of an address that was found good; any other text as it is. */
+export function canonicalAddress(text: string): string {
+  const bytes = addressBytes(text);
+  return (bytes && addressText(bytes)) ?? text;
+}
+
+/** As `canonicalAddress`, for `ADDRESS/PREFIX`. */
+export function canonicalPrefix(text: string): string {
+  const slash = text.indexOf('/');
+  return slash < 0 ? text : canonicalAddress(text.slice(0, slash)) + text.slice(slash);
+}
+
+/** Splits what `refuseHostPrefix` or `refuseNetwork` found good. */
 export function splitPrefix(text: string): { readonly address: string; readonly prefixLength: number } {
   const slash = text.indexOf('/');
   return { address: text.slice(0, slash), prefixLength: Number(text.slice(slash + 1)) };
 }
 
-/** Whether the ones of the mask stand together on the left, with at least one of them. */
+/** Whether the ones of the IPv4 mask stand together on the left, with at least one of them. */
 export function isNetmask(text: string): boolean {
-  const parsed = parseIpv4(text);
-  if (!parsed.ok || parsed.value === 0) return false;
-  const hosts = 2 ** 32 - parsed.value;
-  return Number.isInteger(Math.log2(hosts));
+  const bytes = addressBytes(text);
+  if (bytes?.length !== 4) return false;
+  const value = bytes.reduce((sum, byte) => sum * 256 + byte, 0);
+  return value !== 0 && Number.isInteger(Math.log2(2 ** 32 - value));
 }

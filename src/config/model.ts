@@ -101,7 +101,7 @@ export interface VrrpInstance {
   readonly virtualRouterId: number;
   /** 1 to 255; 255 is the address owner. */
   readonly priority: number;
-  /** 10 to 40950, a whole number of centiseconds (RFC 9568 section 5.2.7). */
+  /** 10 to 40950 in whole centiseconds (RFC 9568 section 5.2.7); version 2: 1000 to 255000 in whole seconds. */
   readonly advertisementIntervalMs: number;
   readonly preempt: Preempt;
   /** Nothing is heard or said for so long after the start. */

@@ -154,7 +154,8 @@ connection_sync: { interface: { lb1: ens34, lb2: eth1 }, id: 7 }
   t.match(lb2.instances[0], {
     interface: 'eth0',
     priority: 255,
-    preempt: { mode: 'always', delayMs: 30_000 },
+    // The owner does not wait, whatever preempt says.
+    preempt: { mode: 'always', delayMs: 0 },
     checksum: 'rfc9568',
     addresses: [
       { address: '10.0.0.9', prefixLength: 24, interface: 'eth0' },
@@ -204,7 +205,7 @@ void t.test('a missing key is told where it belongs, once', async (t) => {
     "5:3 connection_sync.colour: unknown key 'colour'; known here: interface, id",
   ]);
   t.same(faultsOf(`${base}vrrp:\n`), [
-    '3:1 vrrp: expected a mapping (instances, sync_groups), not an empty value',
+    '3:1 vrrp: expected a mapping (instances, sync_groups, track, hooks, startup_delay), not an empty value',
   ]);
 });
 

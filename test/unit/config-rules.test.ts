@@ -127,8 +127,8 @@ void t.test('instances', async (t) =>
     ['      virtual_router_id: 51', '      version: 3\n      virtual_router_id: 51'],
     [
       '      virtual_router_id: 51',
-      '      version: 2\n      virtual_router_id: 51',
-      /version: VRRP version 2 is not supported yet/,
+      '      version: 4\n      virtual_router_id: 51',
+      /version: expected 2 or 3, not 4/,
     ],
     ['preempt: false', 'preempt: true'],
     ['preempt: false', 'preempt: { delay: 30s }'],
@@ -170,9 +170,8 @@ void t.test('advertisement_interval', async (t) =>
         ['40.95s'],
         ['40950ms'],
         ['0.5s'],
-        ['9ms', /from 10ms to 40\.95s in whole centiseconds, not '9ms'/],
+        ['9ms', /from 10ms to 40\.95s in whole centiseconds .*, not '9ms'/],
         ['0s', /in whole centiseconds/],
-        ['40.96s', /in whole centiseconds/],
         ['15ms', /in whole centiseconds/],
         ['1', /a duration needs a unit: write 1s or 1ms instead of 1/],
         ['"1"', /expected a duration .* such as 500ms, 1s, 5m or 2h, not '1'/],
@@ -207,7 +206,7 @@ void t.test('virtual addresses', async (t) => {
     ['192.168.1.255/24', /the broadcast address/],
     ['224.0.0.18/24', /not the address of a single host/],
     ['0.0.0.1/24', /not the address of a single host/],
-    ['fe80::1/64', /IPv6 address, not supported yet/],
+    ['fe80::1%eth0/64', /has a zone/],
     [
       '10.10.10.1/8',
       /instances\[1\]\.addresses\[0\]: the address '10\.10\.10\.1' is already held by instance 'outside'/,
@@ -218,7 +217,7 @@ void t.test('virtual addresses', async (t) => {
       /addresses\[0\]\.interface: names no interface for lb2/,
     ],
     ['{ address: 192.168.1.253/24, dev: eth0 }', /addresses\[0\]\.dev: unknown key 'dev'/],
-    ['7', /addresses\[0\]: expected an IPv4 address with prefix length/],
+    ['7', /addresses\[0\]: expected an address with prefix length/],
   ];
   check(
     t,
@@ -229,11 +228,6 @@ void t.test('virtual addresses', async (t) => {
     ['[192.168.1.253/24]', '[192.168.1.252/31]'],
     ['[192.168.1.253/24]', '[{ address: 192.168.1.253/24, interface: eth9 }]'],
     ['[192.168.1.253/24]', '[]', /addresses: expected at least one address/],
-    [
-      '[192.168.1.253/24]',
-      `[${Array.from({ length: 256 }, (_, n) => `172.16.${n}.7/24`).join(', ')}]`,
-      /addresses: expected at most 255 addresses/,
-    ],
   ]);
 });
 

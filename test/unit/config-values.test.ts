@@ -1,5 +1,14 @@
 import t from 'tap';
-import { isNetmask, parseHostAddress, parseIpv4, splitPrefix } from '../../src/config/address.js';
+import {
+  canonicalPrefix,
+  isLinkLocal,
+  isNetmask,
+  parseAddress,
+  parseHostAddress,
+  refuseHostPrefix,
+  refuseNetwork,
+  splitPrefix,
+} from '../../src/config/address.js';
 import { formatDuration, parseDuration } from '../../src/config/duration.js';
 import { nearest, suggestion } from '../../src/config/nearest.js';
 
@@ -40,18 +49,55 @@ void t.test('durations are written with the unit people would take', async (t) =
   t.same(written, ['0ms', '10ms', '1001ms', '1s', '40.95s', '1m', '1.5m', '1h']);
 });
 
-void t.test('IPv4 addresses', async (t) => {
-  t.match(parseIpv4('255.255.255.255'), { ok: true, value: 2 ** 32 - 1 });
-  t.match(parseIpv4('1.2.3.4'), { ok: true, value: 0x01020304 });
+void t.test('addresses', async (t) => {
+  t.match(parseAddress('255.255.255.255'), { ok: true, family: 'ipv4' });
+  t.match(parseAddress('1.2.3.4'), { ok: true, bytes: Uint8Array.of(1, 2, 3, 4) });
   for (const text of ['', '1.2.3', '1.2.3.4.5', '1.2.3.256', '01.2.3.4', '1.2.3.4 ', 'a.b.c.d', '1.2.3.-4']) {
-    t.equal(parseIpv4(text).ok, false, text);
+    t.match(parseAddress(text), { ok: false, reason: /not an IPv4 address/ }, text);
   }
-  t.match(parseIpv4('::1'), { ok: false, reason: /IPv6/ });
-  for (const text of ['0.0.0.0', '224.0.0.18', '255.255.255.255', '240.0.0.1']) {
+  t.match(parseAddress('2001:db8::1'), { ok: true, family: 'ipv6' });
+  t.match(parseAddress('2001:db8::g'), { ok: false, reason: /not an IPv6 address/ });
+  t.match(parseAddress('fe80::1%eth0'), { ok: false, reason: /has a zone/ });
+});
+
+void t.test('addresses of hosts', async (t) => {
+  for (const text of [
+    '0.0.0.0',
+    '224.0.0.18',
+    '255.255.255.255',
+    '240.0.0.1',
+    '::',
+    '::1',
+    'ff02::12',
+    '::ffff:10.0.0.1',
+  ]) {
     t.equal(parseHostAddress(text).ok, false, text);
   }
-  t.ok(parseHostAddress('223.255.255.254').ok);
+  for (const text of ['223.255.255.254', '2001:db8::1', 'fe80::1', '::2'])
+    t.ok(parseHostAddress(text).ok, text);
+  t.same(['fe80::1', 'febf::1', 'fec0::1', '10.0.0.1'].map(isLinkLocal), [true, true, false, false]);
+});
+
+void t.test('prefixes', async (t) => {
   t.same(splitPrefix('10.0.0.1/8'), { address: '10.0.0.1', prefixLength: 8 });
+  t.equal(canonicalPrefix('2001:DB8:0::01/64'), '2001:db8::1/64');
+  for (const text of ['10.0.0.1/31', '10.0.0.0/31', '10.0.0.1/1', '2001:db8::/127', '2001:db8::ffff/112'])
+    t.equal(refuseHostPrefix(text), undefined, text);
+  for (const [text, reason] of [
+    ['10.0.0.0/30', /network itself/],
+    ['10.0.0.3/30', /broadcast/],
+    ['2001:db8::/126', /anycast/],
+    ['2001:db8::1/0', /expected 1 to 128/],
+    ['2001:db8::1/129', /expected 1 to 128/],
+    ['2001:db8::1', /write it as 2001:db8::1\/64/],
+  ] as const) {
+    t.match(refuseHostPrefix(text), reason, text);
+  }
+  for (const text of ['0.0.0.0/0', '10.0.0.0/9', '10.0.0.1/32', '::/0', '2001:db8::/33'])
+    t.equal(refuseNetwork(text), undefined, text);
+  t.match(refuseNetwork('10.200.0.1/9'), /did you mean 10\.128\.0\.0\/9\?/);
+  t.match(refuseNetwork('2001:db8:ffff::/33'), /did you mean 2001:db8:8000::\/33\?/);
+  t.match(refuseNetwork('10.0.0.1'), /write \/32/);
 });
 
 void t.test('netmasks', async (t) => {
