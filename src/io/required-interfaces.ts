@@ -1,6 +1,6 @@
 /** Whether this host has the interfaces that the instances name. */
 import type { VrrpInstance } from '../config/model.js';
-import { NoInterfaceAddressError, primaryAddress } from './interface-address.js';
+import { assertHeld, NoInterfaceAddressError, primaryAddress } from './interface-address.js';
 import { native } from './native.js';
 
 /**
@@ -15,16 +15,26 @@ export function interfaceFaults(instances: readonly VrrpInstance[]): readonly st
 }
 
 function faultOf(instance: VrrpInstance, virtual: readonly string[]): string | undefined {
-  const names = [instance.interface, ...instance.addresses.map((address) => address.interface)];
+  const names = [instance.interface, ...instance.addresses.map((address) => address.interface)].filter(
+    // That device is made by the director itself.
+    (name) => name !== instance.virtualMacInterface,
+  );
   const missing = names.find((name) => !exists(name));
   if (missing !== undefined) {
     return `VRRP instance '${instance.name}' needs interface ${missing}, which this host does not have: create it, or correct the name in the configuration ('ip link' lists those there are)`;
   }
+  const local = instance.transport.kind === 'multicast' ? undefined : instance.transport.local;
+  // A link-local address comes with the link, and may be tentative at the start of the host: the instance waits for it.
+  if (instance.family === 'ipv6' && local === undefined) return undefined;
   try {
-    primaryAddress(instance.interface, virtual);
+    if (local === undefined) primaryAddress(instance.interface, instance.family, virtual);
+    else assertHeld(instance.interface, instance.family, local);
     return undefined;
   } catch (error) {
     if (!(error instanceof NoInterfaceAddressError)) throw error;
+    if (local !== undefined) {
+      return `VRRP instance '${instance.name}' has no address to advertise from: ${error.message}`;
+    }
     return `VRRP instance '${instance.name}' has no address to advertise from: give interface ${instance.interface} an IPv4 address of its own, besides the virtual ones ('ip addr add ADDRESS/LENGTH dev ${instance.interface}')`;
   }
 }

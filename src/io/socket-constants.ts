@@ -38,3 +38,4 @@ export const IPV6_MULTICAST_ALL = 29;
 export const IPV6_RECVPKTINFO = 49;
 export const IPV6_RECVHOPLIMIT = 51;
 export const IPV6_TCLASS = 67;
+export const IPV6_FREEBIND = 78;

@@ -16,6 +16,9 @@ export interface Clock {
   at(atMs: number, callback: () => void): () => void;
 }
 
+/** Not from one of the channel's peers; not to the group, or the address, that the channel listens to. */
+export type TransportRejection = 'unknown-peer' | 'bad-destination';
+
 /** A VRRP message as it came in: the IP payload, not yet decoded. */
 export interface ReceivedVrrp {
   readonly payload: Uint8Array;
@@ -23,6 +26,10 @@ export interface ReceivedVrrp {
   readonly destination: string;
   /** TTL or hop limit; undefined where the transport does not tell (UDP). */
   readonly ttl: number | undefined;
+  /** The least TTL that the channel takes, 255 unless given. */
+  readonly minTtl?: number | undefined;
+  /** The transport knows that this is not for its instances: to be counted, not to be read. */
+  readonly rejected?: TransportRejection | undefined;
   /** When the kernel took it from the wire, in the clock's milliseconds. */
   readonly receivedAtMs: number;
 }

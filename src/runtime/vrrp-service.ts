@@ -22,6 +22,7 @@ import type {
   OpenVrrpTransport,
   ReceivedVrrp,
   Routes,
+  TransportRejection,
   VirtualMacs,
 } from './ports.js';
 import type { InstanceStatus } from './status.js';
@@ -54,6 +55,8 @@ interface Verdict {
   readonly value: number | undefined;
 }
 
+type Discarded = DiscardReason | TransportRejection | 'unknown-vrid';
+
 export class VrrpService {
   readonly #ports: VrrpServicePorts;
   readonly #channels: Channels;
@@ -62,7 +65,7 @@ export class VrrpService {
   readonly #virtualMacs: VirtualMacKeeper;
   readonly #heard: HeardIdentifiers;
   readonly #lateness = new Lateness();
-  readonly #discards = new Map<DiscardReason | 'unknown-vrid', number>();
+  readonly #discards = new Map<Discarded, number>();
   readonly #verdicts = new Map<string, Verdict>();
   readonly #maintained = new Set<string>();
   #groups: Running[] = [];
@@ -333,6 +336,7 @@ export class VrrpService {
 
   #receive(channel: Channel, message: ReceivedVrrp): void {
     this.#checkLease();
+    if (message.rejected !== undefined) return this.#discard(message.rejected);
     const decoded = decodeAdvertisement(message.payload, message);
     if (!decoded.ok) return this.#discard(decoded.reason);
     const { advertisement } = decoded;
@@ -346,7 +350,7 @@ export class VrrpService {
     runner.input({ type: 'advertisement', instance, advertisement, source, receivedAtMs });
   }
 
-  #discard(reason: DiscardReason | 'unknown-vrid'): void {
+  #discard(reason: Discarded): void {
     this.#discards.set(reason, (this.#discards.get(reason) ?? 0) + 1);
   }
 

@@ -1,0 +1,130 @@
+/** VRRP as raw IP protocol 112 on one interface (RFC 9568 sections 5.1.1 and 5.1.2), multicast or to named peers. */
+import type { ReceivedVrrp, VrrpTransport } from '../runtime/ports.js';
+import { IP_PROTOCOL_VRRP, VRRP_TTL } from '../vrrp/packet.js';
+import { ipv4Payload } from './ipv4-header.js';
+import { type RawMessageInfo, RawSocket } from './raw-socket.js';
+import { IPPROTO_IPV6, IPV6_FREEBIND } from './socket-constants.js';
+import type { VrrpRoute } from './vrrp-transport-route.js';
+
+/** DSCP CS6, network control (RFC 4594 section 3.1), in its place in the DS field. */
+const NETWORK_CONTROL_TOS = 0xc0;
+/** TC_PRIO_INTERACTIVE: the first band of the default queueing discipline. */
+const INTERACTIVE_PRIORITY = 6;
+/** Some hundred advertisements: room for a stalled event loop. */
+const RECEIVE_BUFFER_BYTES = 262_144;
+/** The kernel's minimum, for a socket that only sends. */
+const NO_RECEIVE_BUFFER = 0;
+
+export class RawVrrpTransport implements VrrpTransport {
+  readonly source: string;
+  readonly destinations: readonly string[];
+  readonly #route: VrrpRoute;
+  readonly #peers: ReadonlySet<string>;
+  readonly #receiver: RawSocket;
+  /** The receiver, unless packets leave by another device: that of the virtual MAC address. */
+  readonly #sender: RawSocket;
+  readonly #onMessage: (message: ReceivedVrrp) => void;
+
+  constructor(route: VrrpRoute, onMessage: (message: ReceivedVrrp) => void, onError: (error: Error) => void) {
+    const { group, peers, source } = route;
+    this.source = source;
+    this.destinations = group === undefined ? peers : [group];
+    this.#route = route;
+    this.#peers = new Set(peers);
+    this.#onMessage = onMessage;
+    this.#receiver = openSocket(route.family);
+    this.#sender = this.#receiver;
+    try {
+      if (group !== undefined && route.sendInterface !== route.interface) {
+        this.#sender = openSocket(route.family);
+        prepareVirtualMacSender(this.#sender, route, onError);
+      } else {
+        prepareSending(this.#sender, route.interface, source);
+      }
+      this.#prepareReceiving(onError);
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+  }
+
+  send(payload: Uint8Array, destination: string): void {
+    this.#sender.send(payload, destination);
+  }
+
+  drain(): undefined {
+    this.#receiver.drain();
+  }
+
+  close(): void {
+    this.#receiver.close();
+    this.#sender.close();
+  }
+
+  #prepareReceiving(onError: (error: Error) => void): void {
+    const { interface: interfaceName, family, group, source } = this.#route;
+    const socket = this.#receiver;
+    socket.bindToDevice(interfaceName);
+    socket.setRecvBufferSize(RECEIVE_BUFFER_BYTES);
+    socket.setJoinedGroupsOnly();
+    socket.on('error', onError);
+    socket.on('message', (packet, info) => this.#received(packet, info));
+    if (group !== undefined) socket.addMembership(group, interfaceName);
+    // A raw IPv4 socket with an address hears no multicast; a raw IPv6 one does (raw_v6_match) and needs it as source.
+    if (group !== undefined && family === 'ipv4') socket.bind();
+    else socket.bind(source);
+  }
+
+  #received(packet: Uint8Array, info: RawMessageInfo): void {
+    // Own packets come back where a bridge or a switch reflects them (RFC 9568 section 6.4.3 has no use for them).
+    if (info.address === this.source) return;
+    const payload = this.#route.family === 'ipv4' ? ipv4Payload(packet) : packet;
+    if (payload === undefined) return;
+    this.#onMessage({
+      payload,
+      source: info.address,
+      destination: info.destination,
+      ttl: info.hopLimit,
+      minTtl: this.#route.minTtl,
+      rejected: this.#rejected(info),
+      receivedAtMs: info.receivedAtMs,
+    });
+  }
+
+  #rejected(info: RawMessageInfo): ReceivedVrrp['rejected'] {
+    const { group, source } = this.#route;
+    if (info.destination !== (group ?? source)) return 'bad-destination';
+    return group === undefined && !this.#peers.has(info.address) ? 'unknown-peer' : undefined;
+  }
+}
+
+function openSocket(family: VrrpRoute['family']): RawSocket {
+  // RFC 3542 section 3.1: the kernel leaves checksums within raw IPv6 packets alone, ICMPv6 excepted.
+  return new RawSocket({ type: family === 'ipv6' ? 'raw6' : 'raw4', protocol: IP_PROTOCOL_VRRP });
+}
+
+function prepareSending(socket: RawSocket, interfaceName: string, source: string): void {
+  socket.bindToDevice(interfaceName);
+  socket.setMulticastInterface(interfaceName, source);
+  socket.setMulticastTTL(VRRP_TTL);
+  socket.setMulticastLoopback(false);
+  socket.setTTL(VRRP_TTL);
+  // In this order: setting the DS field resets the priority (ip(7)).
+  socket.setTypeOfService(NETWORK_CONTROL_TOS);
+  socket.setPriority(INTERACTIVE_PRIORITY);
+}
+
+/** Sends by the macvlan device from the address of its parent, as RFC 9568 section 7.2 has it; receives nothing. */
+function prepareVirtualMacSender(
+  socket: RawSocket,
+  { sendInterface, family, source }: VrrpRoute,
+  onError: (error: Error) => void,
+): void {
+  prepareSending(socket, sendInterface, source);
+  socket.setRecvBufferSize(NO_RECEIVE_BUFFER);
+  if (family === 'ipv4') return;
+  // The link-local address is the parent's: the device itself does not hold it.
+  socket.setIntOption(IPPROTO_IPV6, IPV6_FREEBIND, 1);
+  socket.on('error', onError);
+  socket.bind(source);
+}
