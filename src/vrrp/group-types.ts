@@ -7,33 +7,89 @@ export type VrrpState = 'initialize' | 'backup' | 'master' | 'fault';
 
 export interface InstanceState {
   readonly config: VrrpInstance;
-  /** This director's primary address on the interface: decides between equal priorities. */
+  /** This director's primary address on the interface, as last known: decides between equal priorities. */
   readonly source: string;
+  /** Whether there is an address to speak from now. */
+  readonly hasSource: boolean;
   readonly state: VrrpState;
   readonly sinceMs: number;
   readonly linkUp: boolean;
+  /** What is advertised and compared: the configured priority with tracking and maintenance applied, 1 to 255. */
+  readonly priority: number;
   /** Active_Adver_Interval: the master's interval as last heard, in milliseconds. */
   readonly activeAdverIntervalMs: number;
   /** Adver_Timer of a master, Master_Down_Timer of a backup; Infinity when neither runs. */
   readonly timerMs: number;
   /** Master_Down_Timer ran out; the group goes master when all its instances say so. */
   readonly wantsMaster: boolean;
+  /** When a master last advertised. */
+  readonly spokeAtMs: number;
+  /** When an advertisement of somebody else was last received. */
+  readonly heardAtMs: number;
+  /** Until then the master that said farewell on another instance of the group is not listened to. */
+  readonly deafUntilMs: number;
   /** Since when a master of lower priority has been heard: start of the preemption delay. */
   readonly lowerMasterSinceMs: number | undefined;
   readonly master: string | undefined;
   /** Announcements still to be repeated, ascending. */
   readonly announceAtMs: readonly number[];
-  /** While leaving: the successor's advertisement was heard. */
+  /** When a master announces all over again; Infinity: never. */
+  readonly refreshAtMs: number;
+  /** While leaving or handing over: the successor's advertisement was heard. */
   readonly succeeded: boolean;
+  /** A stronger master heard where another instance of the group decides: since when, and when last. */
+  readonly contest: { readonly sinceMs: number; readonly heardMs: number } | undefined;
+  /** Notices that are not to be repeated yet. */
+  readonly noticed: readonly NoticedPeer[];
 }
+
+export interface NoticedPeer {
+  readonly kind: Notice['kind'];
+  readonly source: string;
+  /** What was wrong, where it is a number; another number is news. */
+  readonly detail: number;
+  readonly untilMs: number;
+}
+
+/** What is known of a tracked object. */
+export interface TrackedVerdict {
+  readonly object: string;
+  readonly state: TrackState;
+  readonly value: number | undefined;
+  /** Came with a reload of a running group: no fault while there is no verdict. */
+  readonly lenient: boolean;
+}
+
+/**
+ * `starting`: the start-up delay. `handing-over`: farewell said because of maintenance, addresses kept until the
+ * successor spoke. `leaving`: the same before the end.
+ */
+export type GroupPhase = 'stopped' | 'starting' | 'running' | 'handing-over' | 'leaving';
 
 export interface GroupState {
   readonly name: string;
-  /** `leaving`: farewell said, addresses kept until the successor spoke. */
-  readonly phase: 'stopped' | 'running' | 'leaving';
+  readonly phase: GroupPhase;
+  /** The operator's switch is on: this director is the last choice. */
+  readonly maintenance: boolean;
+  readonly track: readonly TrackUse[];
+  /** One for each of `track`, in its order. */
+  readonly verdicts: readonly TrackedVerdict[];
+  /** Why the group cannot serve, each as a sentence's end; empty when it can. */
+  readonly faults: readonly string[];
+  /** End of the start-up delay; Infinity when there is none. */
+  readonly startAtMs: number;
+  /** End of the wait for a successor; Infinity when there is none. */
   readonly leaveAtMs: number;
+  /** The instance whose address the kernel refused. */
+  readonly refused: string | undefined;
   /** When a group in fault by a refused address tries again; Infinity otherwise. */
   readonly retryAtMs: number;
+  /** When an address owner that yielded to a rogue claims its addresses again; Infinity otherwise. */
+  readonly claimAtMs: number;
+  /** How long it waited last; 0: no rogue in sight. */
+  readonly backOffMs: number;
+  /** When a rogue was last heard; -Infinity: never. */
+  readonly rogueHeardMs: number;
   readonly instances: readonly InstanceState[];
 }
 
@@ -81,7 +137,20 @@ export type CounterName =
   | 'priority_zero_sent'
   | 'priority_zero_received'
   | 'became_master'
-  | 'released_master';
+  | 'released_master'
+  | 'became_fault'
+  | 'hand_overs'
+  | 'no_successor'
+  /** A weaker master was heard and answered. */
+  | 'still_master'
+  | 'rogue_owner'
+  | 'paused'
+  | 'address_mismatch'
+  | 'discarded_other_cluster'
+  /** VRRPv2: another interval. */
+  | 'discarded_interval_mismatch'
+  /** From this director's own address: reflected, or another host has it too. */
+  | 'discarded_own';
 
 export type GroupEffect =
   | {

@@ -1,4 +1,4 @@
-/** Timer arithmetic of RFC 9568 section 6.1, in milliseconds. */
+/** Timer arithmetic of RFC 9568 section 6.1 and RFC 3768 section 6.1, in milliseconds. */
 
 /** Skew_Time = ((256 - priority) * Active_Adver_Interval) / 256. */
 export function skewTimeMs(priority: number, activeAdverIntervalMs: number): number {
@@ -8,6 +8,16 @@ export function skewTimeMs(priority: number, activeAdverIntervalMs: number): num
 /** Active_Down_Interval (Master_Down_Interval) = 3 * Active_Adver_Interval + Skew_Time. */
 export function masterDownIntervalMs(priority: number, activeAdverIntervalMs: number): number {
   return 3 * activeAdverIntervalMs + skewTimeMs(priority, activeAdverIntervalMs);
+}
+
+/** VRRPv2, RFC 3768 section 6.1: Skew_Time = (256 - priority) / 256 seconds, whatever the interval. */
+export function skewTimeV2Ms(priority: number): number {
+  return skewTimeMs(priority, 1000);
+}
+
+/** VRRPv2: Master_Down_Interval = 3 * Advertisement_Interval + Skew_Time. */
+export function masterDownIntervalV2Ms(priority: number, advertisementIntervalMs: number): number {
+  return 3 * advertisementIntervalMs + skewTimeV2Ms(priority);
 }
 
 /** Slack for a successor that is slow to speak. */

@@ -1,0 +1,166 @@
+/** One step of a group's machine under way: a private copy of the state, made as it is needed, and the effects so far. */
+import type {
+  CounterName,
+  GroupEffect,
+  GroupState,
+  GroupStep,
+  InstanceState,
+  Notice,
+  NoticedPeer,
+  VrrpState,
+} from './group-types.js';
+import { masterDownIntervalMs, masterDownIntervalV2Ms, skewTimeMs, skewTimeV2Ms } from './timers.js';
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+/** An instance that this step may change. */
+export type Member = Mutable<InstanceState>;
+
+/** Senders remembered for each instance so that what is told of them is not repeated. */
+const MAX_NOTICED = 16;
+/** From a healed split until the announcement, where the configuration repeats none. */
+const DEFAULT_REPEAT_MS = 100;
+
+export class Draft {
+  readonly now: number;
+  readonly group: Mutable<GroupState>;
+  /** To be read; changed by way of `edit` and `all`. */
+  readonly members: InstanceState[];
+  readonly effects: GroupEffect[] = [];
+  readonly #before: readonly InstanceState[];
+
+  constructor(state: GroupState, nowMs: number) {
+    this.now = nowMs;
+    this.group = { ...state };
+    this.#before = state.instances;
+    this.members = state.instances.slice();
+  }
+
+  /** The instance at `index`, to be changed. */
+  edit(index: number): Member {
+    const member = this.members[index];
+    if (member === undefined) throw new RangeError(`no instance ${index}`);
+    if (member !== this.#before[index]) return member;
+    const copy = { ...member };
+    this.members[index] = copy;
+    return copy;
+  }
+
+  /** All instances, to be changed. */
+  all(): readonly Member[] {
+    return this.members.map((_, index) => this.edit(index));
+  }
+
+  indexOf(name: string): number {
+    const { members } = this;
+    for (let index = 0; index < members.length; index++) {
+      if (members[index]?.config.name === name) return index;
+    }
+    return -1;
+  }
+
+  /** Whether the group is master: its instances are always in one state. */
+  get isMaster(): boolean {
+    return this.members[0]?.state === 'master';
+  }
+
+  result(): GroupStep {
+    const { group, members } = this;
+    group.instances = members;
+    let deadlineMs = Math.min(group.leaveAtMs, group.retryAtMs, group.startAtMs, group.claimAtMs);
+    for (const { timerMs, announceAtMs, refreshAtMs } of members) {
+      const announceMs = announceAtMs[0] ?? refreshAtMs;
+      if (timerMs < deadlineMs) deadlineMs = timerMs;
+      if (announceMs < deadlineMs) deadlineMs = announceMs;
+      if (refreshAtMs < deadlineMs) deadlineMs = refreshAtMs;
+    }
+    return { state: group, effects: this.effects, deadlineMs };
+  }
+
+  count(member: InstanceState, counter: CounterName): void {
+    this.effects.push({ type: 'count', instance: member.config.name, counter });
+  }
+
+  notice(member: InstanceState, notice: Notice): void {
+    this.effects.push({ type: 'notice', instance: member.config.name, notice });
+  }
+
+  /** Tells of a peer, unless the same was told and its time is not over. */
+  noticeOnce(
+    index: number,
+    notice: Exclude<Notice, { kind: 'no-successor' | 'paused' }>,
+    detail: number,
+    forMs: number,
+  ): void {
+    const { kind, source } = notice;
+    const { noticed } = this.edit(index);
+    const known = noticed.find((one) => one.kind === kind && one.source === source);
+    if (known !== undefined && known.detail === detail && this.now < known.untilMs) return;
+    const fresh: NoticedPeer = { kind, source, detail, untilMs: this.now + forMs };
+    const member = this.edit(index);
+    member.noticed = [...noticed.filter((one) => one !== known), fresh].slice(-MAX_NOTICED);
+    this.notice(member, notice);
+  }
+
+  role(member: Member, to: VrrpState, reason: string): void {
+    if (member.state === to) return;
+    this.effects.push({ type: 'role', instance: member.config.name, from: member.state, to, reason });
+    member.state = to;
+    member.sinceMs = this.now;
+  }
+
+  /** An advertisement, and the next one an interval later. */
+  advertise(member: Member, afterAddresses = false): void {
+    const { name, advertisementIntervalMs } = member.config;
+    this.effects.push({ type: 'send', instance: name, priority: member.priority, afterAddresses });
+    this.count(member, 'advertisements_sent');
+    member.spokeAtMs = this.now;
+    member.timerMs = this.now + advertisementIntervalMs;
+  }
+
+  farewell(member: InstanceState): void {
+    this.effects.push({
+      type: 'send',
+      instance: member.config.name,
+      priority: 0,
+      afterAddresses: false,
+    });
+    this.count(member, 'priority_zero_sent');
+  }
+
+  announce(member: InstanceState): void {
+    const { name, addresses } = member.config;
+    this.effects.push({ type: 'announce', instance: name, addresses });
+  }
+
+  /** Now, again as configured, and all over again after `refreshMs`. */
+  announceWithRepeats(member: Member): void {
+    const { repeatMs, refreshMs } = member.config.announcing;
+    this.announce(member);
+    member.announceAtMs = repeatMs.map((afterMs) => this.now + afterMs);
+    member.refreshAtMs = refreshMs === undefined ? Number.POSITIVE_INFINITY : this.now + refreshMs;
+  }
+
+  /**
+   * After another master was heard: neighbours may hold its MAC address, and it may announce once more before it
+   * yields. What is due already stays due, so that a master that never yields cannot put it off for ever.
+   */
+  announceLater(member: Member): void {
+    const { repeatMs } = member.config.announcing;
+    const due = member.announceAtMs[0];
+    const later = (repeatMs.length === 0 ? [DEFAULT_REPEAT_MS] : repeatMs).map(
+      (afterMs) => this.now + afterMs,
+    );
+    member.announceAtMs = due !== undefined && due < (later[0] ?? 0) ? [due, ...later] : later;
+  }
+}
+
+/** By the interval of the master last heard (RFC 9568 section 6.1); VRRPv2 goes by its own. */
+export function masterDownOf({ config, priority, activeAdverIntervalMs }: InstanceState): number {
+  return config.version === 2
+    ? masterDownIntervalV2Ms(priority, config.advertisementIntervalMs)
+    : masterDownIntervalMs(priority, activeAdverIntervalMs);
+}
+
+export function skewOf({ config, priority, activeAdverIntervalMs }: InstanceState): number {
+  return config.version === 2 ? skewTimeV2Ms(priority) : skewTimeMs(priority, activeAdverIntervalMs);
+}

@@ -1,0 +1,241 @@
+/** Who is master: advertisements heard and deadlines reached (RFC 9568 sections 6.4.2 and 6.4.3). */
+import { compareAddresses } from '../ip-address.js';
+import type { Draft, Member } from './group-draft.js';
+import { masterDownOf } from './group-draft.js';
+import {
+  goMasterWhenAllWant,
+  heardFarewell,
+  listen,
+  listenAll,
+  reconsiderFaults,
+  startUp,
+  wantMaster,
+} from './group-roles.js';
+import { isOwner, OWNER_PRIORITY } from './group-tracking.js';
+import type { InstanceState } from './group-types.js';
+import type { Advertisement } from './packet.js';
+
+/** An owner that yielded to a rogue claims again after this, twice as long each time up to the maximum. */
+export const ROGUE_BACK_OFF_MIN_MS = 10_000;
+export const ROGUE_BACK_OFF_MAX_MS = 300_000;
+/** No rogue heard for so long: the next one finds a short back-off again. */
+export const ROGUE_QUIET_MS = 60_000;
+
+/** RFC 9568 section 6.4.2. */
+export function heardAsBackup(
+  draft: Draft,
+  index: number,
+  heard: Advertisement,
+  source: string,
+  atMs: number,
+): void {
+  if (heard.priority === 0) return heardFarewell(draft, index, atMs);
+  const member = draft.edit(index);
+  // It said farewell on another instance: this is older and came late.
+  if (atMs < member.deafUntilMs && source === member.master) return;
+  member.master = source;
+  member.heardAtMs = atMs;
+  if (heard.priority === OWNER_PRIORITY && isOwner(member)) draft.group.rogueHeardMs = draft.now;
+  if (heard.priority < member.priority) {
+    if (mayPreempt(member, atMs)) return;
+  } else {
+    member.lowerMasterSinceMs = undefined;
+  }
+  member.activeAdverIntervalMs = heard.advertisementIntervalMs;
+  member.timerMs = atMs + masterDownOf(member);
+  member.wantsMaster = false;
+}
+
+/** Whether a lower master's advertisement is to be discarded, so that Master_Down_Timer runs out. */
+function mayPreempt(member: Member, atMs: number): boolean {
+  const { preempt } = member.config;
+  // RFC 9568 section 6.1: the owner preempts whatever Preempt_Mode says.
+  if (isOwner(member)) return true;
+  if (preempt.mode === 'never') return false;
+  member.lowerMasterSinceMs ??= atMs;
+  return atMs - member.lowerMasterSinceMs >= preempt.delayMs;
+}
+
+/** RFC 9568 section 6.4.3. */
+export function heardAsMaster(
+  draft: Draft,
+  index: number,
+  heard: Advertisement,
+  source: string,
+  atMs: number,
+): void {
+  const member = draft.edit(index);
+  if (heard.priority === 0) return draft.advertise(member);
+  const { config, priority } = member;
+  const order = heard.priority - priority || compareAddresses(source, member.source);
+  if (order > 0) {
+    if (isOwner(member)) backOff(draft, index, source);
+    else if (isContested(draft, index, atMs)) return;
+    return yieldTo(draft, index, heard, source, atMs, `${source} advertises priority ${heard.priority}`);
+  }
+  // Silent for longer than the others wait: who speaks now has rightly taken over.
+  const silentMs = atMs - member.spokeAtMs;
+  if (config.preempt.mode === 'never' && !isOwner(member) && silentMs > 3 * config.advertisementIntervalMs) {
+    return yieldTo(draft, index, heard, source, atMs, `${source} took over while this director was silent`);
+  }
+  // A losing advertisement is answered at once with one's own.
+  draft.advertise(member);
+  draft.announceLater(member);
+  draft.notice(member, { kind: 'still-master', source, priority: heard.priority });
+  draft.count(member, 'still_master');
+}
+
+function yieldTo(
+  draft: Draft,
+  index: number,
+  heard: Advertisement,
+  source: string,
+  atMs: number,
+  reason: string,
+): void {
+  for (const [other, member] of draft.all().entries()) {
+    if (other !== index) listen(draft, member, member.config.advertisementIntervalMs, draft.now, reason);
+    else {
+      listen(draft, member, heard.advertisementIntervalMs, atMs, reason);
+      member.master = source;
+      member.heardAtMs = atMs;
+    }
+  }
+}
+
+/**
+ * Two sync groups may each win one instance, as addresses differ from interface to interface: if both yielded for
+ * the one they lose, both would listen, take over again, and so on. The instance with the lowest VRID decides. A
+ * master that is beaten on another one asks there, and yields only if it hears the same again.
+ */
+function isContested(draft: Draft, index: number, atMs: number): boolean {
+  const { members } = draft;
+  if (members.length === 1) return false;
+  const deciding = decidingInstance(members);
+  if (deciding === index) return false;
+  const member = draft.edit(index);
+  const { contest } = member;
+  if (contest === undefined || atMs - contest.heardMs > masterDownOf(member)) {
+    member.contest = { sinceMs: atMs, heardMs: atMs };
+    draft.advertise(draft.edit(deciding));
+    return true;
+  }
+  member.contest = { sinceMs: contest.sinceMs, heardMs: atMs };
+  return atMs - contest.sinceMs < member.config.advertisementIntervalMs / 2;
+}
+
+function decidingInstance(members: readonly InstanceState[]): number {
+  let best = 0;
+  for (let index = 1; index < members.length; index++) {
+    const a = members[index]?.config;
+    const b = members[best]?.config;
+    if (a === undefined || b === undefined) continue;
+    const order = a.virtualRouterId - b.virtualRouterId;
+    if (order < 0 || (order === 0 && a.name < b.name)) best = index;
+  }
+  return best;
+}
+
+/** Another router says it owns the addresses that this one owns, and its address is the greater. */
+function backOff(draft: Draft, index: number, source: string): void {
+  const { group, now } = draft;
+  const isFresh = now - group.rogueHeardMs > ROGUE_QUIET_MS;
+  group.backOffMs =
+    isFresh || group.backOffMs === 0
+      ? ROGUE_BACK_OFF_MIN_MS
+      : Math.min(2 * group.backOffMs, ROGUE_BACK_OFF_MAX_MS);
+  group.rogueHeardMs = now;
+  group.claimAtMs = now + group.backOffMs;
+  const member = draft.edit(index);
+  draft.notice(member, { kind: 'rogue-owner', source, backOffMs: group.backOffMs });
+  draft.count(member, 'rogue_owner');
+}
+
+/** The back-off is over: the owner claims its addresses, or waits as long again for the rest of the group. */
+function claim(draft: Draft): void {
+  const { group } = draft;
+  group.claimAtMs = Number.POSITIVE_INFINITY;
+  if (draft.isMaster || group.phase !== 'running' || group.faults.length > 0) return;
+  let owns = false;
+  for (const member of draft.all()) {
+    if (!isOwner(member)) continue;
+    owns = true;
+    wantMaster(member);
+  }
+  if (!owns) return;
+  goMasterWhenAllWant(draft, 'address owner claims its addresses again');
+  if (!draft.isMaster) group.claimAtMs = draft.now + group.backOffMs;
+}
+
+/**
+ * A master that was silent for longer than its peers wait has a successor, whether that was heard or not: it
+ * listens before it speaks. To be called before an input is taken.
+ */
+export function listenAfterPause(draft: Draft): void {
+  const { members, now } = draft;
+  for (let index = 0; index < members.length; index++) {
+    const member = members[index];
+    if (member === undefined || member.state !== 'master') return;
+    const silentMs = now - member.spokeAtMs;
+    if (silentMs <= masterDownOf(member)) continue;
+    draft.notice(member, { kind: 'paused', pausedMs: silentMs });
+    draft.count(member, 'paused');
+    return listenAll(draft, `this director was silent for ${Math.round(silentMs)} ms`);
+  }
+}
+
+/** What is due by now, apart from the end of a hand-over. */
+export function deadline(draft: Draft): void {
+  const { group, members, now } = draft;
+  if (now >= group.startAtMs) return startUp(draft, 'started');
+  if (now >= group.retryAtMs) {
+    group.retryAtMs = Number.POSITIVE_INFINITY;
+    group.refused = undefined;
+    reconsiderFaults(draft, 'tries again');
+  }
+  if (now >= group.claimAtMs) claim(draft);
+  let ranOut = false;
+  for (let index = 0; index < members.length; index++) {
+    const member = members[index];
+    if (member === undefined) continue;
+    if (member.state === 'master') masterDeadline(draft, index);
+    else if (member.state === 'backup' && now >= member.timerMs) ranOut = masterDown(draft, index) || ranOut;
+  }
+  if (ranOut) goMasterWhenAllWant(draft, 'no advertisement from a master');
+}
+
+/** Master_Down_Timer fired. Much too late means that this process stood still: it listens for a while first. */
+function masterDown(draft: Draft, index: number): boolean {
+  const member = draft.edit(index);
+  const lateMs = draft.now - member.timerMs;
+  const waitMs = masterDownOf(member);
+  if (lateMs <= waitMs) {
+    wantMaster(member);
+    return true;
+  }
+  member.timerMs = draft.now + waitMs;
+  draft.notice(member, { kind: 'paused', pausedMs: lateMs });
+  draft.count(member, 'paused');
+  return false;
+}
+
+function masterDeadline(draft: Draft, index: number): void {
+  const { now } = draft;
+  const before = draft.members[index];
+  if (before === undefined) return;
+  const announceDue = now >= (before.announceAtMs[0] ?? Number.POSITIVE_INFINITY);
+  const refreshDue = now >= before.refreshAtMs;
+  const dueMs = before.timerMs;
+  if (!announceDue && !refreshDue && now < dueMs) return;
+  const member = draft.edit(index);
+  if (refreshDue) draft.announceWithRepeats(member);
+  else if (announceDue) {
+    draft.announce(member);
+    member.announceAtMs = member.announceAtMs.filter((at) => at > now);
+  }
+  if (now < dueMs) return;
+  draft.advertise(member);
+  // Absolute, so that lateness does not add up; after a stall, from now.
+  const next = dueMs + member.config.advertisementIntervalMs;
+  if (next > now) member.timerMs = next;
+}

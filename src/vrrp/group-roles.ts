@@ -1,0 +1,177 @@
+/** The states of a group and the ways between them (RFC 9568 section 6.4). */
+import type { Draft, Member } from './group-draft.js';
+import { masterDownOf, skewOf } from './group-draft.js';
+import { effectivePriority, faultsOf, isOwner, networkFaults, weightOf } from './group-tracking.js';
+
+/** From Initialize or fault, when nothing stands in the way (RFC 9568 section 6.4.1). */
+export function startUp(draft: Draft, reason: string): void {
+  const { group } = draft;
+  group.phase = 'running';
+  group.startAtMs = Number.POSITIVE_INFINITY;
+  group.faults = faultsOf(group, draft.members);
+  if (group.faults.length > 0) return toFault(draft);
+  for (const member of draft.all()) {
+    listen(draft, member, member.config.advertisementIntervalMs, draft.now, reason);
+    // RFC 9568 section 6.4.1: the address owner waits for nobody.
+    if (isOwner(member)) wantMaster(member);
+  }
+  goMasterWhenAllWant(draft, 'address owner');
+}
+
+/** To backup, with a full Master_Down_Timer from `fromMs`. */
+export function listen(
+  draft: Draft,
+  member: Member,
+  intervalMs: number,
+  fromMs: number,
+  reason: string,
+): void {
+  release(draft, member);
+  member.activeAdverIntervalMs = intervalMs;
+  member.timerMs = fromMs + masterDownOf(member);
+  member.wantsMaster = false;
+  member.lowerMasterSinceMs = undefined;
+  draft.role(member, 'backup', reason);
+}
+
+export function listenAll(draft: Draft, reason: string): void {
+  draft.group.phase = 'running';
+  draft.group.leaveAtMs = Number.POSITIVE_INFINITY;
+  for (const member of draft.all())
+    listen(draft, member, member.config.advertisementIntervalMs, draft.now, reason);
+}
+
+/** Takes the addresses away from what was master, and forgets what a master remembers. */
+function release(draft: Draft, member: Member): void {
+  member.announceAtMs = [];
+  member.refreshAtMs = Number.POSITIVE_INFINITY;
+  member.succeeded = false;
+  member.contest = undefined;
+  member.deafUntilMs = Number.NEGATIVE_INFINITY;
+  if (member.state !== 'master') return;
+  member.master = undefined;
+  const { name, addresses, routes } = member.config;
+  draft.effects.push({ type: 'remove-addresses', instance: name, addresses, routes });
+  draft.count(member, 'released_master');
+}
+
+export function wantMaster(member: Member): void {
+  member.wantsMaster = true;
+  member.timerMs = Number.POSITIVE_INFINITY;
+}
+
+/** RFC 9568 section 6.4.2: the Master_Down_Timer fired, in every instance of the group. */
+export function goMasterWhenAllWant(draft: Draft, reason: string): void {
+  const { group, members } = draft;
+  if (group.phase !== 'running' || members.length === 0) return;
+  for (const { state, wantsMaster } of members) if (state !== 'backup' || !wantsMaster) return;
+  group.claimAtMs = Number.POSITIVE_INFINITY;
+  const all = draft.all();
+  for (const member of all) {
+    const { name, addresses, routes } = member.config;
+    draft.effects.push({ type: 'add-addresses', instance: name, addresses, routes });
+    draft.announceWithRepeats(member);
+    member.wantsMaster = false;
+    member.lowerMasterSinceMs = undefined;
+    member.master = member.source;
+    member.activeAdverIntervalMs = member.config.advertisementIntervalMs;
+    draft.count(member, 'became_master');
+    draft.role(member, 'master', reason);
+  }
+  // The RFC has the advertisement first. A predecessor that hands over lets go when it hears it, so it must not
+  // hear it before the addresses are here.
+  for (const member of all) draft.advertise(member, true);
+}
+
+/** The whole group gives up: what can still speak says farewell, so that the peer is quick. */
+function toFault(draft: Draft): void {
+  const { group } = draft;
+  const said = group.phase === 'handing-over';
+  group.phase = 'running';
+  group.leaveAtMs = Number.POSITIVE_INFINITY;
+  group.claimAtMs = Number.POSITIVE_INFINITY;
+  const reason = group.faults.join('; ');
+  for (const member of draft.all()) {
+    if (member.state === 'master' && !said && member.linkUp && member.hasSource) draft.farewell(member);
+    release(draft, member);
+    rest(member);
+    if (member.state !== 'fault') draft.count(member, 'became_fault');
+    draft.role(member, 'fault', reason);
+  }
+}
+
+function rest(member: Member): void {
+  member.timerMs = Number.POSITIVE_INFINITY;
+  member.wantsMaster = false;
+  member.lowerMasterSinceMs = undefined;
+  member.master = undefined;
+}
+
+/** After a change of what faults hang on; `goodNews` is the reason to start again. */
+export function reconsiderFaults(draft: Draft, goodNews: string): void {
+  const { group, members } = draft;
+  group.faults = faultsOf(group, members);
+  if (group.phase === 'leaving') {
+    const [fault] = networkFaults(members);
+    if (fault !== undefined) left(draft, fault);
+    return;
+  }
+  if (group.phase !== 'running' && group.phase !== 'handing-over') return;
+  const inFault = members[0]?.state === 'fault';
+  if (group.faults.length > 0) {
+    if (!inFault) toFault(draft);
+  } else if (inFault) startUp(draft, goodNews);
+}
+
+/** After a change of weights, maintenance or configuration: a master says at once what it is worth now. */
+export function reconsiderPriorities(draft: Draft): void {
+  const { group, members } = draft;
+  const weight = weightOf(group);
+  for (let index = 0; index < members.length; index++) {
+    const before = members[index];
+    if (before === undefined) continue;
+    const priority = effectivePriority(before.config.priority, weight, group.maintenance);
+    if (priority === before.priority) continue;
+    const member = draft.edit(index);
+    member.priority = priority;
+    if (member.state === 'master' && group.phase === 'running') draft.advertise(member);
+  }
+}
+
+/** Nothing of the group is left on the network or in the kernel. */
+export function left(draft: Draft, reason: string): void {
+  const { group } = draft;
+  group.phase = 'stopped';
+  group.startAtMs = Number.POSITIVE_INFINITY;
+  group.leaveAtMs = Number.POSITIVE_INFINITY;
+  group.retryAtMs = Number.POSITIVE_INFINITY;
+  group.claimAtMs = Number.POSITIVE_INFINITY;
+  group.refused = undefined;
+  for (const member of draft.all()) {
+    release(draft, member);
+    rest(member);
+    draft.role(member, 'initialize', reason);
+  }
+  draft.effects.push({ type: 'stopped' });
+}
+
+/**
+ * A farewell was heard on the instance at `index`: its Master_Down_Timer is now Skew_Time (RFC 9568 section 6.4.2).
+ * A sync group is left as a whole, so the other instances wait no longer either, even if their farewell was lost.
+ */
+export function heardFarewell(draft: Draft, index: number, atMs: number): void {
+  const { members } = draft;
+  for (let other = 0; other < members.length; other++) {
+    const before = members[other];
+    if (before === undefined || before.wantsMaster) continue;
+    if (other === index) {
+      const member = draft.edit(other);
+      member.timerMs = atMs + skewOf(member);
+    } else if (before.heardAtMs <= atMs) {
+      const member = draft.edit(other);
+      // Its last advertisement may have been overtaken by the farewell.
+      member.deafUntilMs = atMs + skewOf(member);
+      member.timerMs = Math.min(member.timerMs, member.deafUntilMs);
+    }
+  }
+}
