@@ -83,8 +83,16 @@ export class Bench {
     more: Partial<Advertisement> = {},
   ): string[] {
     const config = this.member(name).config;
-    const { virtualRouterId, advertisementIntervalMs, advertised: addresses } = config;
-    const advertisement = { virtualRouterId, priority, advertisementIntervalMs, addresses, ...more };
+    const { version, family, virtualRouterId, advertisementIntervalMs, advertised: addresses } = config;
+    const advertisement = {
+      version,
+      family,
+      virtualRouterId,
+      priority,
+      advertisementIntervalMs,
+      addresses,
+      ...more,
+    };
     return this.at(now, { type: 'advertisement', instance: name, advertisement, source, receivedAtMs: now });
   }
 
