@@ -121,12 +121,18 @@ export class NetlinkConnection {
 
   /**
    * NLM_F_DUMP. Rejects with NetlinkError when the kernel refuses, when the table changes at each of
-   * MAX_DUMP_ATTEMPTS (code EINTR), or when the answer stops coming (ETIMEDOUT).
+   * MAX_DUMP_ATTEMPTS (code EINTR), or when the answer stops coming (ETIMEDOUT). `keep` picks what is collected, for
+   * tables of which little is wanted; MAX_DUMP_MESSAGES counts that alone.
    */
-  dump(type: number, payload: Uint8Array, flags = 0): Promise<readonly NetlinkMessage[]> {
+  dump(
+    type: number,
+    payload: Uint8Array,
+    flags = 0,
+    keep: (message: NetlinkMessage) => boolean = () => true,
+  ): Promise<readonly NetlinkMessage[]> {
     return this.#inTurn(async () => {
       for (let attempt = 0; attempt < MAX_DUMP_ATTEMPTS; attempt++) {
-        const { messages, interrupted } = await this.#dumpOnce(type, flags, payload);
+        const { messages, interrupted } = await this.#dumpOnce(type, flags, payload, keep);
         if (!interrupted) {
           return messages;
         }
@@ -315,6 +321,7 @@ export class NetlinkConnection {
     type: number,
     flags: number,
     payload: Uint8Array,
+    keep: (message: NetlinkMessage) => boolean,
   ): Promise<{ messages: NetlinkMessage[]; interrupted: boolean }> {
     const sequence = this.#nextSequence();
     const messages: NetlinkMessage[] = [];
@@ -338,7 +345,8 @@ export class NetlinkConnection {
             new NetlinkError(EMSGSIZE, `more than ${MAX_DUMP_MESSAGES} messages in a dump`),
           );
         } else if (frame.type >= NLMSG_MIN_TYPE) {
-          messages.push({ type: frame.type, payload: frame.payload });
+          const message = { type: frame.type, payload: frame.payload };
+          if (keep(message)) messages.push(message);
         }
       },
       (error) => {

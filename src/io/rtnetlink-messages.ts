@@ -35,6 +35,14 @@ const LINK_UP = IFF_UP | IFF_RUNNING | IFF_LOWER_UP;
 export const IFA_F_SECONDARY = 0x01;
 /** No duplicate address detection: a virtual address must answer at once. */
 export const IFA_F_NODAD = 0x02;
+/** RFC 4429: in use while duplicate address detection still goes on. */
+export const IFA_F_OPTIMISTIC = 0x04;
+/** Duplicate address detection found another host with this address. */
+export const IFA_F_DADFAILED = 0x08;
+/** Not preferred as a source (RFC 4862 section 5.5.4). */
+export const IFA_F_DEPRECATED = 0x20;
+/** Under duplicate address detection: not in use yet. */
+export const IFA_F_TENTATIVE = 0x40;
 
 const IFA_ADDRESS = 1;
 const IFA_LOCAL = 2;
@@ -76,7 +84,8 @@ function broadcast(bytes: Uint8Array, prefixLength: number): Uint8Array {
   });
 }
 
-function uint32(value: number): Uint8Array {
+/** A u32 attribute in the host's byte order. */
+export function uint32(value: number): Uint8Array {
   return new Uint8Array(new Uint32Array([value]).buffer);
 }
 

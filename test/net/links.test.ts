@@ -80,6 +80,7 @@ await runInNamespace(import.meta.url, async () => {
     const small = await watchLinks(
       (name, up) => differences.push(`${name} ${up ? 'up' : 'down'}`),
       (change) => differences.push(`${change.interface} ${change.added ? '+' : '-'}${change.address}`),
+      undefined,
       // The kernel's minimum: a few events fill it while this process waits for ip(8).
       1,
     );
