@@ -1,15 +1,20 @@
 /** Virtual addresses on the host's interfaces, over rtnetlink. */
 import type { VirtualAddress } from '../config/model.js';
+import { familyOf } from '../ip-address.js';
 import type { Addresses } from '../runtime/ports.js';
-import { NETLINK_ROUTE, NetlinkConnection, type NetlinkError, type NetlinkRequest } from './netlink.js';
+import { preferredSources } from './ipv6-sources.js';
+import { NETLINK_ROUTE, NetlinkConnection, type NetlinkRequest } from './netlink.js';
 import { NLM_F_CREATE, NLM_F_EXCL } from './netlink-message.js';
 import {
+  AF_INET6,
   AF_UNSPEC,
   addressDumpPayload,
   addressPayload,
   canonicalAddress,
   decodeAddress,
   decodeLink,
+  IFA_F_DADFAILED,
+  IFA_F_TENTATIVE,
   type InterfaceAddress,
   linkByNamePayload,
   RTM_DELADDR,
@@ -18,6 +23,8 @@ import {
   RTM_NEWADDR,
   RTM_NEWLINK,
 } from './rtnetlink-messages.js';
+import { SecondaryAddresses } from './secondary-addresses.js';
+import { openSysctls } from './sysctls.js';
 
 /** Adding or removing some of the addresses failed; the others are done. */
 export class AddressError extends Error {
@@ -49,90 +56,139 @@ export interface HostAddresses extends Addresses {
   close(): void;
 }
 
-/** Opens one rtnetlink connection. Throws with the kernel's code when it refuses. */
+/**
+ * Opens one rtnetlink connection. Throws with the kernel's code when it refuses.
+ *
+ * IPv6 addresses are added without duplicate address detection, so that they answer at once; one that is there but
+ * not usable (tentative, or found to be a duplicate) is made anew. See `preferredSources` for when one is added as
+ * deprecated. IPv4: see `SecondaryAddresses` for what becomes of other addresses of the same subnet.
+ */
 export function openAddresses(): HostAddresses {
   const connection = NetlinkConnection.open(NETLINK_ROUTE);
+  const secondaries = new SecondaryAddresses(connection, openSysctls());
+  let tail: Promise<unknown> = Promise.resolve();
+  /** Each takes several steps: one that is called later must not come between. */
+  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
+    const turn = tail.then(work);
+    tail = turn.catch(() => undefined);
+    return turn;
+  };
   return {
-    add: (addresses) =>
-      change(connection, 'add', addresses, RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, ['EEXIST']),
-    remove: (addresses) =>
-      change(connection, 'remove', addresses, RTM_DELADDR, 0, ['EADDRNOTAVAIL', 'ENODEV']),
-    held: async (addresses) => held(connection, addresses),
+    add: (addresses) => inTurn(() => add(connection, secondaries, addresses)),
+    remove: (addresses) => inTurn(() => remove(connection, secondaries, addresses)),
+    held: (addresses) => inTurn(() => held(connection, addresses)),
     close: () => connection.close(),
   };
 }
 
-async function change(
+type Failure = { readonly address: VirtualAddress; readonly error: Error };
+interface Placed {
+  readonly address: VirtualAddress;
+  readonly index: number;
+}
+
+/** Those whose interface is there, and the rest. */
+async function place(
   connection: NetlinkConnection,
-  verb: 'add' | 'remove',
   addresses: readonly VirtualAddress[],
-  type: number,
-  flags: number,
-  /** Errors that say that there was nothing left to do. */
-  done: readonly string[],
-): Promise<void> {
-  if (addresses.length === 0) {
-    return;
-  }
-  const indexes = await interfaceIndexes(
-    connection,
-    addresses.map((address) => address.interface),
-  );
-  const failures: { address: VirtualAddress; error: Error }[] = [];
-  const batch: VirtualAddress[] = [];
-  const requests: NetlinkRequest[] = [];
+): Promise<{ placed: Placed[]; homeless: VirtualAddress[] }> {
+  const names = addresses.map((address) => address.interface);
+  const indexes = names.length === 0 ? new Map<string, number>() : await interfaceIndexes(connection, names);
+  const placed: Placed[] = [];
+  const homeless: VirtualAddress[] = [];
   for (const address of addresses) {
     const index = indexes.get(address.interface);
-    if (index !== undefined) {
-      const purpose = verb === 'add' ? 'new' : 'delete';
-      batch.push(address);
-      requests.push({
-        type,
-        flags,
-        payload: addressPayload(purpose, address.address, address.prefixLength, index),
-      });
-    } else if (verb === 'add') {
-      failures.push({ address, error: new NoInterfaceError(address.interface) });
+    if (index === undefined) homeless.push(address);
+    else placed.push({ address, index });
+  }
+  return { placed, homeless };
+}
+
+async function add(
+  connection: NetlinkConnection,
+  secondaries: SecondaryAddresses,
+  addresses: readonly VirtualAddress[],
+): Promise<void> {
+  const { placed, homeless } = await place(connection, addresses);
+  const failures: Failure[] = homeless.map((address) => ({
+    address,
+    error: new NoInterfaceError(address.interface),
+  }));
+  const preferred = placed.some(isIpv6)
+    ? preferredSources(placed, await dumpAddresses(connection, AF_INET6))
+    : new Set<Placed>();
+  const request = (one: Placed) => newRequest(one, !preferred.has(one));
+  const [results] = await Promise.all([connection.transact(placed.map(request)), secondaries.guard(placed)]);
+  const existing: Placed[] = [];
+  for (const [position, one] of placed.entries()) {
+    const error = results[position]?.error;
+    if (error?.code === 'EEXIST') existing.push(one);
+    else if (error !== undefined) failures.push({ address: one.address, error });
+  }
+  const unusable = existing.some(isIpv6) ? await unusableOf(connection, existing) : [];
+  const repaired = await connection.transact(unusable.flatMap((one) => [deleteRequest(one), request(one)]));
+  for (const [position, { address }] of unusable.entries()) {
+    const error = repaired[2 * position + 1]?.error;
+    if (error !== undefined) failures.push({ address, error });
+  }
+  if (failures.length > 0) throw new AddressError('add', failures);
+}
+
+async function remove(
+  connection: NetlinkConnection,
+  secondaries: SecondaryAddresses,
+  addresses: readonly VirtualAddress[],
+): Promise<void> {
+  // An interface that is gone took its addresses along: nothing to remove.
+  const { placed } = await place(connection, addresses);
+  const failures: Failure[] = [];
+  await secondaries.spare(placed, async () => {
+    const results = await connection.transact(placed.map(deleteRequest));
+    for (const [position, { address }] of placed.entries()) {
+      const error = results[position]?.error;
+      if (error !== undefined && error.code !== 'EADDRNOTAVAIL' && error.code !== 'ENODEV') {
+        failures.push({ address, error });
+      }
     }
-    // An interface that is gone took its addresses along: nothing to remove.
-  }
-  const results = await connection.transact(requests);
-  for (const [index, address] of batch.entries()) {
-    const error: NetlinkError | undefined = results[index]?.error;
-    if (error !== undefined && !done.includes(error.code)) {
-      failures.push({ address, error });
-    }
-  }
-  if (failures.length > 0) {
-    throw new AddressError(verb, failures);
-  }
+  });
+  if (failures.length > 0) throw new AddressError('remove', failures);
+}
+
+function newRequest({ address, index }: Placed, deprecated: boolean): NetlinkRequest {
+  const payload = addressPayload('new', address.address, address.prefixLength, index, deprecated);
+  return { type: RTM_NEWADDR, flags: NLM_F_CREATE | NLM_F_EXCL, payload };
+}
+
+function deleteRequest({ address, index }: Placed): NetlinkRequest {
+  const payload = addressPayload('delete', address.address, address.prefixLength, index);
+  return { type: RTM_DELADDR, flags: 0, payload };
+}
+
+function isIpv6({ address }: Placed): boolean {
+  return familyOf(address.address) === 'inet6';
+}
+
+/** Of addresses that exist, those that are under duplicate address detection or failed it. */
+async function unusableOf(connection: NetlinkConnection, existing: readonly Placed[]): Promise<Placed[]> {
+  const present = await dumpAddresses(connection, AF_INET6);
+  const bad = present.filter(({ flags }) => (flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED)) !== 0);
+  const keys = new Set(bad.map(addressKey));
+  return existing.filter((one) => keys.has(placedKey(one)));
+}
+
+function placedKey({ address, index }: Placed): string {
+  const canonical = canonicalAddress(address.address);
+  return addressKey({ address: canonical, prefixLength: address.prefixLength, interfaceIndex: index });
 }
 
 async function held(
   connection: NetlinkConnection,
   addresses: readonly VirtualAddress[],
 ): Promise<VirtualAddress[]> {
-  if (addresses.length === 0) {
-    return [];
-  }
-  const indexes = await interfaceIndexes(
-    connection,
-    addresses.map((address) => address.interface),
-  );
+  if (addresses.length === 0) return [];
+  const { placed } = await place(connection, addresses);
   const present = new Set((await dumpAddresses(connection, AF_UNSPEC)).map(addressKey));
-  return addresses.filter((address) => {
-    const interfaceIndex = indexes.get(address.interface);
-    return (
-      interfaceIndex !== undefined &&
-      present.has(
-        addressKey({
-          address: canonicalAddress(address.address),
-          prefixLength: address.prefixLength,
-          interfaceIndex,
-        }),
-      )
-    );
-  });
+  return placed.filter((one) => present.has(placedKey(one))).map(({ address }) => address);
 }
 
 function addressKey(address: Pick<InterfaceAddress, 'address' | 'prefixLength' | 'interfaceIndex'>): string {

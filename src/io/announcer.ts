@@ -1,9 +1,10 @@
 /** Sends gratuitous ARP and unsolicited Neighbour Advertisements by a packet socket. */
 
 import type { VirtualAddress } from '../config/model.js';
-import { addressBytes } from '../ip-address.js';
+import { knownAddressBytes } from '../ip-address.js';
 import type { Announcer, Clock } from '../runtime/ports.js';
 import { ETHERTYPE_ARP, gratuitousArp } from '../vrrp/gratuitous-arp.js';
+import { ETHERTYPE_IPV6, unsolicitedNeighbourAdvertisement } from '../vrrp/neighbour-advertisement.js';
 import { AnnouncementQueue } from './announcement-queue.js';
 import { monotonicClock } from './clock.js';
 import { native } from './native.js';
@@ -43,12 +44,16 @@ export function openAnnouncer(
 ): Announcer {
   const socket = new PacketSocket({ type: 'frame' });
   const send = (address: VirtualAddress): void => {
-    const bytes = addressBytes(address.address);
-    if (bytes?.length !== 4) return;
+    const bytes = knownAddressBytes(address.address);
     // Asked anew for each frame: the device may have been made anew while the address waited.
     const info = native().interfaceInfo(address.interface);
     if (info.hardwareType !== ETHERNET) return;
-    socket.send(gratuitousArp(info.hardwareAddress, bytes), info.index, ETHERTYPE_ARP);
+    if (bytes.length === 4) {
+      socket.send(gratuitousArp(info.hardwareAddress, bytes), info.index, ETHERTYPE_ARP);
+    } else {
+      const frame = unsolicitedNeighbourAdvertisement(info.hardwareAddress, bytes);
+      socket.send(frame, info.index, ETHERTYPE_IPV6);
+    }
   };
   const queue = new AnnouncementQueue({
     clock: options.clock ?? monotonicClock,

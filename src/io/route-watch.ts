@@ -60,7 +60,8 @@ export class RouteWatch {
   }
 
   async #compare(): Promise<void> {
-    for (let overtaken = 0; this.#again; ) {
+    let overtaken = 0;
+    while (this.#again) {
       this.#again = false;
       const events = this.#events;
       const routes = await this.#options.dump();

@@ -55,9 +55,16 @@ export function routeText(route: VirtualRoute): string {
 /** Opens one rtnetlink connection. Throws with the kernel's code when it refuses. */
 export function openRoutes(): HostRoutes {
   const connection = NetlinkConnection.open(NETLINK_ROUTE);
+  let tail: Promise<unknown> = Promise.resolve();
+  /** Each takes several steps: one that is called later must not come between. */
+  const inTurn = (work: () => Promise<void>): Promise<void> => {
+    const turn = tail.then(work);
+    tail = turn.catch(() => undefined);
+    return turn;
+  };
   return {
-    add: (routes) => add(connection, routes),
-    remove: (routes) => remove(connection, routes),
+    add: (routes) => inTurn(() => add(connection, routes)),
+    remove: (routes) => inTurn(() => remove(connection, routes)),
     close: () => connection.close(),
   };
 }

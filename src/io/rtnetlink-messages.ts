@@ -47,9 +47,12 @@ export const IFA_F_TENTATIVE = 0x40;
 const IFA_ADDRESS = 1;
 const IFA_LOCAL = 2;
 const IFA_BROADCAST = 4;
+const IFA_CACHEINFO = 6;
 const IFA_FLAGS = 8;
 const IFLA_IFNAME = 3;
 const RT_SCOPE_UNIVERSE = 0;
+/** INFINITY_LIFE_TIME of net/addrconf.h, in seconds. */
+const INFINITY_LIFE_TIME = 0xffff_ffff;
 const IFADDRMSG_BYTES = 8;
 const IFINFOMSG_BYTES = 16;
 
@@ -91,13 +94,15 @@ export function uint32(value: number): Uint8Array {
 
 /**
  * Payload of RTM_NEWADDR and RTM_DELADDR: struct ifaddrmsg with IFA_LOCAL and IFA_ADDRESS; for `new` also the
- * broadcast address of an IPv4 prefix below 31 (RFC 3021 leaves none above) and IFA_F_NODAD for IPv6.
+ * broadcast address of an IPv4 prefix below 31 (RFC 3021 leaves none above) and IFA_F_NODAD for IPv6. `deprecated`
+ * gives a new IPv6 address a preferred lifetime of 0: in use for ever, and no source of choice.
  */
 export function addressPayload(
   purpose: 'new' | 'delete',
   address: string,
   prefixLength: number,
   interfaceIndex: number,
+  deprecated = false,
 ): Uint8Array {
   const bytes = knownAddressBytes(address);
   const bits = bytes.length * 8;
@@ -112,6 +117,12 @@ export function addressPayload(
   const parts = [header, encodeAttribute(IFA_LOCAL, bytes), encodeAttribute(IFA_ADDRESS, bytes)];
   if (purpose === 'new' && ipv4 && prefixLength < 31) {
     parts.push(encodeAttribute(IFA_BROADCAST, broadcast(bytes, prefixLength)));
+  }
+  if (flags !== 0) parts.push(encodeAttribute(IFA_FLAGS, uint32(flags)));
+  if (purpose === 'new' && !ipv4 && deprecated) {
+    // struct ifa_cacheinfo: preferred, valid, and two times that the kernel fills in.
+    const lifetimes = new Uint8Array(new Uint32Array([0, INFINITY_LIFE_TIME, 0, 0]).buffer);
+    parts.push(encodeAttribute(IFA_CACHEINFO, lifetimes));
   }
   return new Uint8Array(Buffer.concat(parts));
 }
