@@ -10,9 +10,12 @@ const COMMANDS: Record<string, () => Promise<Command>> = {
   status: async () => (await import('./cli/status.js')).command,
   list: async () => (await import('./cli/list.js')).command,
   drill: async () => (await import('./cli/drill.js')).command,
+  services: async () => (await import('./cli/services.js')).command,
 };
 
-const ORDER = Object.keys(COMMANDS);
+/** Not for people: `run` starts it. */
+const HIDDEN = 'services';
+const ORDER = Object.keys(COMMANDS).filter((name) => name !== HIDDEN);
 
 async function help(): Promise<string> {
   const rows = await Promise.all(

@@ -4,7 +4,7 @@ import { type Change, type Present, preview } from '../director/preview.js';
 import { requiredSysctls } from '../director/requirements.js';
 import { fetchStatus, NoDirectorError } from '../io/control-client.js';
 import { openIpvs } from '../io/ipvs.js';
-import { openStateFile } from '../io/state-file.js';
+import { openStateFile, SERVICES_STATE } from '../io/state-file.js';
 import { openSysctls } from '../io/sysctls.js';
 import type { DirectorStatus } from '../runtime/status.js';
 import type { Command } from './command.js';
@@ -31,7 +31,7 @@ async function runningStatus(runtimeDirectory: string): Promise<DirectorStatus |
 async function present(config: DirectorConfig, runtimeDirectory: string): Promise<Present> {
   const status = await runningStatus(runtimeDirectory);
   const sync = status?.connection_sync ?? undefined;
-  const state = await openStateFile(runtimeDirectory).load();
+  const state = await openStateFile(SERVICES_STATE, runtimeDirectory).load();
   const sysctls = openSysctls();
   const values = new Map<string, string | undefined>();
   const table: { services: Present['services']; daemons: Present['daemons'] } = { services: [], daemons: [] };

@@ -79,9 +79,15 @@ export async function openControlServer(
   const server = createServer((request, response) => {
     const path = request.url ?? '';
     const answer = request.method === 'GET' && Object.hasOwn(answers, path) ? answers[path] : undefined;
-    response.statusCode = answer === undefined ? 404 : 200;
-    response.setHeader('content-type', 'application/json');
-    response.end(`${JSON.stringify(answer === undefined ? { error: 'not found' } : answer())}\n`);
+    const send = (status: number, body: unknown) => {
+      response.statusCode = status;
+      response.setHeader('content-type', 'application/json');
+      response.end(`${JSON.stringify(body)}\n`);
+    };
+    if (answer === undefined) return send(404, { error: 'not found' });
+    void Promise.resolve()
+      .then(answer)
+      .then((body) => send(200, body));
   });
   server.maxConnections = MAX_CLIENTS;
   try {

@@ -11,6 +11,8 @@ export interface LogOptions {
   readonly level: LogLevel;
   /** This director's name: on every line. */
   readonly director: string;
+  /** Which of the director's processes this is: on every line of a child. */
+  readonly process?: string;
 }
 
 export interface OpenLog {
@@ -20,15 +22,15 @@ export interface OpenLog {
 }
 
 /** Writes to standard output. JSON lines carry `time` in epoch milliseconds. */
-export async function openLog({ format, level, director }: LogOptions): Promise<OpenLog> {
-  const options = { level, base: { director } };
+export async function openLog({ format, level, ...base }: LogOptions): Promise<OpenLog> {
+  const options = { level, base };
   if (format === 'pretty') {
     // Loaded only here: a service starts faster without it.
     const { build } = await import('pino-pretty');
     const stream = build({
       sync: true,
       colorize: process.stdout.isTTY,
-      ignore: 'pid,hostname,director,event',
+      ignore: 'pid,hostname,director,process,event',
       translateTime: 'SYS:HH:MM:ss.l',
       hideObject: level !== 'debug',
     });

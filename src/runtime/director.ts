@@ -1,27 +1,26 @@
-/** The daemon: VRRP, IPVS and sysctls of one director, from start to hand-over. */
-import type { DirectorConfig, VirtualAddress } from '../config/model.js';
-import { requiredSysctls } from '../director/requirements.js';
-import { IpvsService } from './ipvs-service.js';
+/** The VRRP process: election, addresses and announcements, and the supervision of the services process. */
+import type { DirectorConfig } from '../config/model.js';
+import { cleanUp } from './clean-up.js';
 import type {
   AcceptFilter,
   Addresses,
   Announcer,
   Clock,
   Guardian,
-  Ipvs,
   LinkMonitor,
   Log,
+  LoopDelay,
   OpenLinkMonitor,
   OpenVrrpTransport,
-  PersistentState,
-  Prober,
   Routes,
+  StartServicesProcess,
   StateFile,
-  Sysctls,
   VirtualMacs,
+  VrrpLeftovers,
 } from './ports.js';
+import type { Roles } from './services-messages.js';
+import { ServicesSupervisor } from './services-supervisor.js';
 import type { DirectorStatus } from './status.js';
-import { SysctlKeeper } from './sysctl-keeper.js';
 import { VrrpService } from './vrrp-service.js';
 
 export interface DirectorPorts {
@@ -34,11 +33,9 @@ export interface DirectorPorts {
   readonly acceptFilter: AcceptFilter;
   readonly announcer: Announcer;
   readonly guardian: Guardian;
-  /** Opens IPVS; called only when the configuration needs it. */
-  readonly openIpvs: () => Promise<Ipvs>;
-  readonly prober: Prober;
-  readonly sysctls: Sysctls;
-  readonly stateFile: StateFile;
+  readonly startServices: StartServicesProcess;
+  readonly stateFile: StateFile<VrrpLeftovers>;
+  readonly loopDelay: LoopDelay;
   readonly log: Log;
   /** Wall-clock time of the start, ISO 8601. */
   readonly started: string;
@@ -48,34 +45,30 @@ export class Director {
   readonly #ports: DirectorPorts;
   readonly #vrrp: VrrpService;
   readonly #links: LinkMonitor;
-  readonly #sysctls: SysctlKeeper;
+  readonly #services: ServicesSupervisor;
+  /** Instances whose election has spoken since the start. */
+  readonly #settled = new Set<string>();
   #config: DirectorConfig;
-  #persistent: PersistentState;
   #saving: Promise<void> = Promise.resolve();
-  #ipvs: IpvsService | undefined;
-  #ipvsClient: Ipvs | undefined;
+  #cancelRoles: (() => void) | undefined;
 
-  private constructor(
-    config: DirectorConfig,
-    ports: DirectorPorts,
-    links: LinkMonitor,
-    persistent: PersistentState,
-  ) {
+  private constructor(config: DirectorConfig, ports: DirectorPorts, links: LinkMonitor) {
     this.#config = config;
     this.#ports = ports;
     this.#links = links;
-    this.#persistent = persistent;
-    this.#sysctls = new SysctlKeeper(persistent.sysctls, {
-      sysctls: ports.sysctls,
+    this.#services = new ServicesSupervisor({
+      clock: ports.clock,
       log: ports.log,
-      save: (sysctls) => this.#save({ sysctls }),
+      startProcess: ports.startServices,
+      onTracked: ({ object, state, value }) => this.#vrrp.tracked(object, state, value),
+      roles: () => this.#roles(),
     });
     this.#vrrp = new VrrpService({
       ...ports,
       links,
-      onRoles: () => this.#ipvs?.refresh(),
-      onRole: () => {},
-      onNotice: () => {},
+      onRoles: () => this.#rolesSoon(),
+      onRole: (event) => this.#services.event({ kind: 'role', ...event }),
+      onNotice: (instance, notice) => this.#services.event({ kind: 'notice', instance, notice }),
     });
   }
 
@@ -84,7 +77,7 @@ export class Director {
    * undone before the error is thrown.
    */
   static async start(config: DirectorConfig, ports: DirectorPorts): Promise<Director> {
-    const persistent = await ports.stateFile.load();
+    const leftovers = await ports.stateFile.load();
     // Events can come before the director is there to take them.
     const events: { taker?: Director } = {};
     const links = await ports.openLinkMonitor(
@@ -92,10 +85,10 @@ export class Director {
       (change) => events.taker?.addressChanged(change),
       (route) => events.taker?.routeGone(route),
     );
-    const director = new Director(config, ports, links, persistent);
+    const director = new Director(config, ports, links);
     events.taker = director;
     try {
-      await director.#bringUp(persistent.addresses);
+      await director.#bringUp(leftovers);
     } catch (error) {
       await director.stop();
       throw error;
@@ -103,59 +96,65 @@ export class Director {
     return director;
   }
 
-  async #bringUp(leftBehind: readonly VirtualAddress[]): Promise<void> {
-    await this.#configureKernel();
-    const addresses = this.#config.instances.flatMap((instance) => instance.addresses);
-    await this.#save({ addresses });
-    await this.#vrrp.start(this.#config, leftBehind);
+  /** The election starts when the table is in the kernel: a master without it would lose every connection. */
+  async #bringUp(leftovers: VrrpLeftovers): Promise<void> {
+    await this.#services.start(this.#config);
+    await this.#save(this.#addresses());
+    await this.#vrrp.start(this.#config, leftovers.addresses);
   }
 
   /** A changed file: touches only what differs from what the kernel holds. */
   async reload(config: DirectorConfig): Promise<void> {
-    const before = this.#config.instances.flatMap((instance) => instance.addresses);
+    const before = this.#addresses();
     this.#config = config;
-    const addresses = config.instances.flatMap((instance) => instance.addresses);
-    await this.#save({ addresses: [...before, ...addresses] });
-    await this.#configureKernel();
+    const addresses = this.#addresses();
+    await this.#save([...before, ...addresses]);
+    await this.#services.configure(config);
     await this.#vrrp.reconfigure(config);
-    await this.#save({ addresses });
+    await this.#save(addresses);
   }
 
-  /** Sysctls and the IPVS table. `net.ipv4.vs` exists once IPVS is loaded, so that comes first. */
-  async #configureKernel(): Promise<void> {
-    const config = this.#config;
-    const balances = config.virtualServers.length > 0 || config.connectionSync !== undefined;
-    if (balances) this.#ipvsClient ??= await this.#ports.openIpvs();
-    await this.#sysctls.apply(requiredSysctls(config));
-    if (this.#ipvs !== undefined) return this.#ipvs.reconfigure(config);
-    if (this.#ipvsClient === undefined) return;
-    const { clock, prober, log } = this.#ports;
-    this.#ipvs = new IpvsService(config, this.#persistent.ownedServices, {
-      clock,
-      prober,
-      log,
-      ipvs: this.#ipvsClient,
-      role: (instance) => this.#vrrp.role(instance),
-      saveOwned: (ownedServices) => this.#save({ ownedServices }),
-    });
-    await this.#ipvs.start();
-  }
-
-  /** Hands the roles over, then takes everything of ours out of the kernel. A second call hurries the hand-over. */
+  /** Hands the roles over, then takes everything of ours out of the kernel. */
   async stop(): Promise<void> {
-    await this.#vrrp.stop();
-    await this.#ipvs?.stop();
-    this.#ipvsClient?.close();
-    this.#ipvsClient = undefined;
-    await this.#sysctls.restore();
-    this.#links.close();
-    await this.#saving;
-    await this.#ports.stateFile.remove();
+    const { log, stateFile, loopDelay } = this.#ports;
+    const steps = [
+      { what: 'the roles', run: () => this.#vrrp.stop() },
+      { what: 'the services', run: () => this.#services.stop() },
+      { what: 'the link monitor', run: () => this.#links.close() },
+      { what: 'the pending writes', run: () => this.#saving },
+    ];
+    const done = await cleanUp(steps, log);
+    this.#cancelRoles?.();
+    loopDelay.close();
+    // Addresses that could not be removed must be known to the next start.
+    if (done) await cleanUp([{ what: 'the state file', run: () => stateFile.remove() }], log);
   }
 
   /** Hurries a hand-over that is under way. */
   hurry(): void {
     void this.#vrrp.stop();
+  }
+
+  #addresses(): VrrpLeftovers['addresses'] {
+    return this.#config.instances.flatMap((instance) => instance.addresses);
+  }
+
+  /** Once for all the roles that change in this turn. */
+  #rolesSoon(): void {
+    const { clock } = this.#ports;
+    this.#cancelRoles ??= clock.at(clock.nowMs(), () => {
+      this.#cancelRoles = undefined;
+      this.#services.rolesChanged();
+    });
+  }
+
+  #roles(): Roles {
+    return Object.fromEntries(
+      this.#vrrp.status().map(({ name, state, master }) => {
+        if (state === 'master' || (state === 'backup' && master !== null)) this.#settled.add(name);
+        return [name, { state, settled: this.#settled.has(name) }];
+      }),
+    );
   }
 
   linkChanged(name: string, up: boolean): void {
@@ -179,7 +178,8 @@ export class Director {
     this.#vrrp.withdrawn();
   }
 
-  status(): DirectorStatus {
+  async status(): Promise<DirectorStatus> {
+    const { state, pid, restarts, status } = await this.#services.status();
     const { connectionSync, syncGroups } = this.#config;
     return {
       version: 1,
@@ -187,24 +187,24 @@ export class Director {
       started: this.#ports.started,
       instances: this.#vrrp.status(),
       sync_groups: syncGroups,
-      virtual_servers: this.#ipvs?.status() ?? [],
+      virtual_servers: status?.virtual_servers ?? [],
       connection_sync:
         connectionSync === undefined
           ? null
           : {
               interface: connectionSync.interface,
               id: connectionSync.id,
-              daemons: (this.#ipvs?.syncDaemons ?? []).map((daemon) => daemon.state),
+              daemons: status?.sync_daemons ?? [],
             },
+      services: { state, pid, restarts, event_loop: status?.event_loop ?? null },
+      event_loop: this.#ports.loopDelay.read(),
     };
   }
 
   /** Writes one after the other; a state file that cannot be written is told, not fatal. */
-  #save(change: Partial<PersistentState>): Promise<void> {
-    this.#persistent = { ...this.#persistent, ...change };
-    const state = this.#persistent;
+  #save(addresses: VrrpLeftovers['addresses']): Promise<void> {
     this.#saving = this.#saving
-      .then(() => this.#ports.stateFile.save(state))
+      .then(() => this.#ports.stateFile.save({ addresses }))
       .catch((error: unknown) =>
         this.#ports.log.error({ err: error }, 'the state file could not be written'),
       );

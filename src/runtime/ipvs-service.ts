@@ -4,9 +4,10 @@ import { requiredSyncDaemons } from '../director/requirements.js';
 import { desiredServices } from '../ipvs/desired.js';
 import type { SyncDaemon } from '../ipvs/model.js';
 import { describeOp, plan, serviceKeyText } from '../ipvs/plan.js';
-import type { VrrpState } from '../vrrp/group-types.js';
+import { type CleanUpStep, cleanUp } from './clean-up.js';
 import { HealthRunner } from './health-runner.js';
-import type { Clock, Ipvs, Log, OpResult, Prober } from './ports.js';
+import type { Clock, Ipvs, Log, OpResult, Prober, ServicesLeftovers } from './ports.js';
+import type { RoleReport } from './services-messages.js';
 import type { VirtualServerStatus } from './status.js';
 
 export interface IpvsServicePorts {
@@ -14,9 +15,13 @@ export interface IpvsServicePorts {
   readonly ipvs: Ipvs;
   readonly prober: Prober;
   readonly log: Log;
-  role(instance: string): VrrpState | undefined;
+  role(instance: string): RoleReport | undefined;
   /** Saves which virtual servers are ours, before the kernel has them. */
   saveOwned(keys: readonly string[]): Promise<void>;
+  /** Saves which sync daemons are ours. */
+  saveSyncDaemons(daemons: readonly SyncDaemon[]): Promise<void>;
+  /** A health verdict changed. */
+  onVerdict(): void;
 }
 
 /** Somebody else may change the table: it is compared this often even when nothing happens here. */
@@ -35,15 +40,23 @@ export class IpvsService {
   #cancelRefresh: () => void = () => {};
   #startedDaemons: readonly SyncDaemon[] = [];
 
-  constructor(config: DirectorConfig, owned: readonly string[], ports: IpvsServicePorts) {
+  constructor(
+    config: DirectorConfig,
+    leftovers: Pick<ServicesLeftovers, 'ownedServices' | 'syncDaemons'>,
+    ports: IpvsServicePorts,
+  ) {
     this.#config = config;
-    this.#owned = new Set(owned);
+    this.#owned = new Set(leftovers.ownedServices);
+    this.#startedDaemons = leftovers.syncDaemons;
     this.#ports = ports;
     this.#health = new HealthRunner(config.virtualServers, {
       clock: ports.clock,
       prober: ports.prober,
       log: ports.log,
-      onVerdict: () => this.refresh(),
+      onVerdict: () => {
+        this.refresh();
+        ports.onVerdict();
+      },
     });
   }
 
@@ -72,19 +85,35 @@ export class IpvsService {
     });
   }
 
-  /** Takes everything of ours out of the kernel. */
+  /** Takes everything of ours out of the kernel. One step that fails does not stop the others. */
   async stop(): Promise<void> {
     this.#closed = true;
     this.#health.close();
     this.#cancelRefresh();
     await this.#work;
-    const actual = await this.#ports.ipvs.dump();
-    const ops = plan([], actual, { ownedKeys: this.#owned, prune: true });
-    this.#report(await this.#ports.ipvs.apply(ops));
-    for (const { state, syncid, interface: name } of this.#startedDaemons) {
-      await this.#ports.ipvs.stopSyncDaemon(state, syncid, name);
-    }
-    await this.#ports.saveOwned([]);
+    const { ipvs, log } = this.#ports;
+    const steps: CleanUpStep[] = [
+      {
+        what: 'the IPVS table',
+        run: async () => {
+          const ops = plan([], await ipvs.dump(), { ownedKeys: this.#owned, prune: true });
+          if (this.#report(await ipvs.apply(ops))) return;
+          await this.#ports.saveOwned([]);
+        },
+      },
+      {
+        what: 'the sync daemons',
+        run: async () => {
+          const running = await ipvs.syncDaemons();
+          for (const daemon of this.#startedDaemons) {
+            if (!running.some((other) => sameDaemon(daemon, other))) continue;
+            await ipvs.stopSyncDaemon(daemon.state, daemon.syncid, daemon.interface);
+          }
+          await this.#ports.saveSyncDaemons([]);
+        },
+      },
+    ];
+    await cleanUp(steps, log);
   }
 
   status(): readonly VirtualServerStatus[] {
@@ -112,8 +141,16 @@ export class IpvsService {
   /** Virtual servers that this director is to have in its table now. */
   #active(): readonly VirtualServer[] {
     return this.#config.virtualServers.filter(
-      ({ vrrpInstance }) => vrrpInstance === undefined || this.#ports.role(vrrpInstance) === 'master',
+      ({ vrrpInstance }) => vrrpInstance === undefined || this.#ports.role(vrrpInstance)?.state === 'master',
     );
+  }
+
+  /** Keys of those whose instance has not been heard of since the start: not added yet, and not removed either. */
+  #undecided(): ReadonlySet<string> {
+    const servers = this.#config.virtualServers.filter(
+      ({ vrrpInstance }) => vrrpInstance !== undefined && this.#ports.role(vrrpInstance)?.settled !== true,
+    );
+    return new Set(desiredServices(servers, () => false).map((service) => serviceKeyText(service.key)));
   }
 
   async #reconcile(): Promise<void> {
@@ -125,8 +162,11 @@ export class IpvsService {
       // table that was wanted without it.
       const desired = desiredServices(this.#active(), (name, server) => this.#health.serves(name, server));
       const prune = this.#health.firstVerdictsIn;
-      const keys = desired.map((service) => serviceKeyText(service.key));
-      const ops = plan(desired, actual, { ownedKeys: this.#owned, prune });
+      const undecided = this.#undecided();
+      const kept = [...this.#owned].filter((key) => undecided.has(key));
+      const keys = [...new Set([...desired.map((service) => serviceKeyText(service.key)), ...kept])];
+      const ownedKeys = new Set([...this.#owned].filter((key) => !undecided.has(key)));
+      const ops = plan(desired, actual, { ownedKeys, prune });
       // Known as ours before they are in the kernel: a crash in between must not make them a stranger's.
       await this.#own([...new Set([...this.#owned, ...keys])]);
       const results = await this.#ports.ipvs.apply(ops);
@@ -168,20 +208,23 @@ export class IpvsService {
     const { ipvs, log } = this.#ports;
     const wanted = requiredSyncDaemons(this.#config);
     if (wanted.length === 0 && this.#startedDaemons.length === 0) return;
-    const same = (a: SyncDaemon, b: SyncDaemon) =>
-      a.state === b.state && a.interface === b.interface && a.syncid === b.syncid;
     for (const running of await ipvs.syncDaemons()) {
-      if (wanted.some((daemon) => same(daemon, running))) continue;
-      const ours = this.#startedDaemons.some((daemon) => same(daemon, running));
+      if (wanted.some((daemon) => sameDaemon(daemon, running))) continue;
+      const ours = this.#startedDaemons.some((daemon) => sameDaemon(daemon, running));
       const inTheWay = wanted.some((daemon) => daemon.state === running.state);
       if (!ours && !inTheWay) continue;
       if (!ours) log.warn({ daemon: running }, 'replacing a sync daemon that runs with other settings');
       await ipvs.stopSyncDaemon(running.state, running.syncid, running.interface);
     }
     const running = await ipvs.syncDaemons();
-    for (const daemon of wanted) {
-      if (!running.some((other) => same(daemon, other))) await ipvs.startSyncDaemon(daemon);
-    }
     this.#startedDaemons = wanted;
+    await this.#ports.saveSyncDaemons(wanted);
+    for (const daemon of wanted) {
+      if (!running.some((other) => sameDaemon(daemon, other))) await ipvs.startSyncDaemon(daemon);
+    }
   }
+}
+
+function sameDaemon(a: SyncDaemon, b: SyncDaemon): boolean {
+  return a.state === b.state && a.interface === b.interface && a.syncid === b.syncid;
 }

@@ -8,6 +8,7 @@ import type {
 } from '../config/model.js';
 import type { DumpedService, IpvsOp, SyncDaemon } from '../ipvs/model.js';
 import type { LookKind, LookOutcome } from '../track/track.js';
+import type { FromServices, ToServices } from './services-messages.js';
 
 /** CLOCK_MONOTONIC in milliseconds, with a fraction. */
 export interface Clock {
@@ -196,19 +197,49 @@ export interface GuardianFarewell {
   readonly routes: readonly VirtualRoute[];
 }
 
-/** What outlives the process, below /run: what the kernel holds that is ours, and what was there before. */
-export interface StateFile {
-  load(): Promise<PersistentState>;
-  save(state: PersistentState): Promise<void>;
+/** What outlives a process, below /run: what the kernel holds that is ours, and what was there before. */
+export interface StateFile<State> {
+  load(): Promise<State>;
+  save(state: State): Promise<void>;
   remove(): Promise<void>;
 }
-export interface PersistentState {
-  /** `serviceKeyText` of the virtual servers this daemon added. */
+
+/** Of the VRRP process. */
+export interface VrrpLeftovers {
+  /** Virtual addresses this director may have left behind. */
+  readonly addresses: readonly VirtualAddress[];
+}
+
+/** Of the services process. */
+export interface ServicesLeftovers {
+  /** `serviceKeyText` of the virtual servers this director added. */
   readonly ownedServices: readonly string[];
   /** Values that sysctls had before. */
   readonly sysctls: Readonly<Record<string, string>>;
-  /** Virtual addresses this daemon may have left behind. */
-  readonly addresses: readonly VirtualAddress[];
+  /** Kernel sync daemons this director started. */
+  readonly syncDaemons: readonly SyncDaemon[];
+}
+
+/** The services process as its parent sees it. */
+export interface ServicesProcess {
+  /** Undefined when the system refused to start it; `onExit` tells why. */
+  readonly pid: number | undefined;
+  /** Messages that wait because the process does not read. */
+  readonly backlog: number;
+  send(message: ToServices): void;
+  /** SIGKILL. */
+  kill(): void;
+}
+export type StartServicesProcess = (handlers: {
+  onMessage(message: FromServices): void;
+  /** Once, whatever the end was; `how` such as `SIGKILL` or `exit status 1`. */
+  onExit(how: string): void;
+}) => ServicesProcess;
+
+/** How long turns of the event loop kept timers waiting, in milliseconds over the last minute or two. */
+export interface LoopDelay {
+  read(): { readonly max_ms: number; readonly p99_ms: number };
+  close(): void;
 }
 
 /** A script or hook to run: no shell, an empty environment but for PATH and what is given. */

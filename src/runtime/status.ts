@@ -13,6 +13,24 @@ export interface DirectorStatus {
     /** Kernel sync daemons that run now. */
     readonly daemons: readonly ('master' | 'backup')[];
   } | null;
+  /** The process that programs IPVS and checks the real servers. */
+  readonly services: {
+    /** `restarting`: it ended or hung; what it had told before is shown. */
+    readonly state: 'running' | 'restarting';
+    readonly pid: number | null;
+    /** Ends that nobody asked for, since the director's start. */
+    readonly restarts: number;
+    /** Of the services process; null until it has told. */
+    readonly event_loop: EventLoopStatus | null;
+  };
+  /** Of the VRRP process. */
+  readonly event_loop: EventLoopStatus;
+}
+
+/** How late the event loop was, over the last minute or two. */
+export interface EventLoopStatus {
+  readonly max_ms: number;
+  readonly p99_ms: number;
 }
 
 export interface InstanceStatus {

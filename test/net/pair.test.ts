@@ -220,7 +220,7 @@ test('nothing is left when both have stopped', async (t) => {
   const [lb1, lb2] = await bench.pair(yaml);
   await bench.heldBy('lb1', VIP, DIP);
   t.ok(isAlive(lb1.guardian) && isAlive(lb2.guardian), 'each has a guardian');
-  t.ok(existsSync(`${lb1.runtimeDirectory}/state.json`));
+  t.ok(existsSync(`${lb1.runtimeDirectory}/vrrp.json`));
   const exits = await Promise.all([stop(lb1), stop(lb2)]);
   t.strictSame(exits, [
     { status: 0, signal: null },

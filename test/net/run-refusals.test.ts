@@ -174,7 +174,7 @@ test('with a second daemon in the same runtime directory', async (t) => {
   t.equal((await instanceOf(director)).state, 'master', 'the first one still answers');
   await bench.heldBy('lb1');
   t.strictSame(guardiansIn(bench.lab.pid('lb1')), [String(director.guardian)]);
-  t.ok(existsSync(join(director.runtimeDirectory, 'state.json')));
+  t.ok(existsSync(join(director.runtimeDirectory, 'vrrp.json')));
 });
 
 test('with a file that has faults: exit status 2 and every one of them', async (t) => {

@@ -132,6 +132,8 @@ function status(
     version: 1,
     director: 'lb1',
     started: '',
+    services: { state: 'running', pid: 2, restarts: 0, event_loop: null },
+    event_loop: { max_ms: 0, p99_ms: 0 },
     sync_groups: [],
     instances: [instance('outside', '192.168.1.253/24'), instance('inside', '10.10.10.1/24')],
     virtual_servers: [

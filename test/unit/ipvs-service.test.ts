@@ -72,12 +72,14 @@ async function startDuringVerdicts(answer: (address: string) => ProbeOutcome): P
   const clock = handClock();
   const service = new IpvsService(
     CONFIG,
-    leftBehind().map(({ key }) => serviceKeyText(key)),
+    { ownedServices: leftBehind().map(({ key }) => serviceKeyText(key)), syncDaemons: [] },
     {
       clock,
       log: LOG,
       role: () => undefined,
       saveOwned: async () => {},
+      saveSyncDaemons: async () => {},
+      onVerdict: () => {},
       prober: { probe: (_check, address) => new Promise((resolve) => probes.push({ address, resolve })) },
       ipvs: {
         dump: () =>

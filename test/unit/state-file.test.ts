@@ -2,15 +2,19 @@ import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
-import { openStateFile } from '../../src/io/state-file.js';
-import type { PersistentState } from '../../src/runtime/ports.js';
+import { openStateFile as openFile, SERVICES_STATE, VRRP_STATE } from '../../src/io/state-file.js';
+import type { ServicesLeftovers, VrrpLeftovers } from '../../src/runtime/ports.js';
 
-const STATE: PersistentState = {
+const STATE: ServicesLeftovers = {
   ownedServices: ['tcp 192.168.1.253:80'],
   sysctls: { 'net.ipv4.ip_forward': '0' },
-  addresses: [{ address: '192.168.1.253', prefixLength: 24, interface: 'eth0' }],
+  syncDaemons: [{ state: 'master', interface: 'eth1', syncid: 51 }],
 };
-const EMPTY: PersistentState = { ownedServices: [], sysctls: {}, addresses: [] };
+const EMPTY: ServicesLeftovers = { ownedServices: [], sysctls: {}, syncDaemons: [] };
+
+function openStateFile(directory: string, onDamaged?: (path: string, reason: Error) => void) {
+  return openFile(SERVICES_STATE, directory, onDamaged);
+}
 
 const base = await mkdtemp(join(tmpdir(), 'lvs-director-state-'));
 t.teardown(() => rm(base, { recursive: true }));
@@ -33,10 +37,10 @@ await t.test('nobody else reads it, whatever the umask and whatever was there', 
   t.teardown(() => process.umask(before));
   const file = openStateFile(directory);
   await file.save(EMPTY);
-  await writeFile(join(directory, 'state.json.new'), 'left behind by a crash, and long', { mode: 0o666 });
+  await writeFile(join(directory, 'services.json.new'), 'left behind by a crash, and long', { mode: 0o666 });
   await file.save(STATE);
   t.equal((await stat(directory)).mode & 0o777, 0o700);
-  t.equal((await stat(join(directory, 'state.json'))).mode & 0o777, 0o600);
+  t.equal((await stat(join(directory, 'services.json'))).mode & 0o777, 0o600);
   t.same(await file.load(), STATE);
 
   const shared = join(base, 'shared');
@@ -59,15 +63,16 @@ await t.test('damage is reported and loads as empty', async (t) => {
   const reports: string[] = [];
   const file = openStateFile(directory, (path) => reports.push(path));
   await file.save(STATE);
-  const path = join(directory, 'state.json');
+  const path = join(directory, 'services.json');
   const good = await readFile(path, 'utf8');
   const damaged = [
     '',
     good.slice(0, -10),
     '[]',
     good.replace('"version": 1', '"version": 2'),
-    good.replace('192.168.1.253",', '192.168.1.2533",'),
     good.replace('"0"', '0'),
+    good.replace('"master"', '"slave"'),
+    good.replace('51', '510'),
   ];
   for (const [index, text] of damaged.entries()) {
     t.not(text, good);
@@ -76,4 +81,34 @@ await t.test('damage is reported and loads as empty', async (t) => {
     t.equal(reports.length, index + 1);
   }
   t.equal(reports[0], path);
+});
+
+await t.test('each process has its own file', async (t) => {
+  const directory = join(base, 'both');
+  const reports: string[] = [];
+  const vrrp = openFile(VRRP_STATE, directory, (path) => reports.push(path));
+  const left: VrrpLeftovers = {
+    addresses: [
+      { address: '192.168.1.253', prefixLength: 24, interface: 'eth0' },
+      { address: '2001:db8::1', prefixLength: 64, interface: 'eth0' },
+    ],
+  };
+  await vrrp.save(left);
+  await openStateFile(directory).save(STATE);
+  t.same(await vrrp.load(), left);
+  t.same(await openStateFile(directory).load(), STATE);
+  const path = join(directory, 'vrrp.json');
+  const good = await readFile(path, 'utf8');
+  const damaged = [
+    good.replace('192.168.1.253"', '192.168.1.2533"'),
+    good.replace('24', '240'),
+    good.replace('"eth0"', '""'),
+    good.replace('"addresses"', '"address"'),
+  ];
+  for (const [index, text] of damaged.entries()) {
+    t.not(text, good);
+    await writeFile(path, text);
+    t.same(await vrrp.load(), { addresses: [] }, `damage ${index}`);
+    t.equal(reports.length, index + 1);
+  }
 });

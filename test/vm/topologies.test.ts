@@ -150,7 +150,11 @@ function judgeRunning(t: Test, { running, list, plan, spread }: TopologyReport, 
   t.ok(master.startsWith(`master ${daemon}`), master);
   t.ok(backup.startsWith(`backup ${daemon}`), backup);
   t.same(more, [], 'one sync daemon of each kind');
-  t.same(running.runtimeFiles, ['director.sock', 'state.json'], 'the runtime directory is in use');
+  t.same(
+    running.runtimeFiles,
+    ['director.sock', 'services.json', 'vrrp.json'],
+    'the runtime directory is in use',
+  );
   t.same(spread, { servers: expected.spread, failed: 0 }, 'requests are spread as the scheduler says');
 }
 

@@ -1,0 +1,156 @@
+/** The VRRP process from start to end: opens what it needs, serves until a signal, reloads. */
+import type { DirectorConfig } from '../config/model.js';
+import { openAddresses } from '../io/addresses.js';
+import { openAnnouncer } from '../io/announcer.js';
+import { monotonicClock } from '../io/clock.js';
+import { openControlServer } from '../io/control-server.js';
+import { openLoopDelay } from '../io/event-loop-delay.js';
+import { startGuardian } from '../io/guardian.js';
+import { openLinkMonitor } from '../io/links.js';
+import { interfaceFaults } from '../io/required-interfaces.js';
+import { openNotifier } from '../io/sd-notify.js';
+import type { ServicesStarter } from '../io/services-process.js';
+import { openStateFile, VRRP_STATE } from '../io/state-file.js';
+import { vrrpTransportOpener } from '../io/vrrp-transport.js';
+import { type LogFormat, type LogLevel, openLog } from '../observe/logger.js';
+import { Director } from '../runtime/director.js';
+import type { Log, Notifier } from '../runtime/ports.js';
+import { OperationalError } from './command.js';
+import { type ConfigOptions, faultText, readConfig } from './load-config.js';
+import { type DaemonSignals, takeSignals } from './signals.js';
+
+export interface DaemonOptions {
+  readonly file: ConfigOptions;
+  readonly runtimeDirectory: string;
+  readonly format: LogFormat;
+  readonly level: LogLevel;
+  readonly services: ServicesStarter;
+}
+
+/** Before anything is opened: what is missing is told for all instances at once. */
+function checkInterfaces(config: DirectorConfig): void {
+  const faults = interfaceFaults(config.instances);
+  if (faults.length > 0) throw new OperationalError('ERR_INTERFACE', faults.join('; '));
+}
+
+/** Everything that is open while the daemon runs. */
+interface Daemon {
+  readonly director: Director;
+  close(): Promise<void>;
+}
+
+/** Parts of the VRRP service that the configuration cannot ask for yet. */
+const NOT_YET = {
+  routes: { add: async () => {}, remove: async () => {} },
+  virtualMacs: { create: async () => {}, remove: async () => {} },
+  acceptFilter: { drop: async () => {} },
+};
+
+/** Opens what the daemon needs, in an order in which a failure leaves nothing behind. */
+async function bringUp(
+  config: DirectorConfig,
+  { runtimeDirectory, services }: DaemonOptions,
+  log: Log,
+): Promise<Daemon> {
+  let director: Director | undefined;
+  // First: it also keeps a second daemon out.
+  const control = await openControlServer(runtimeDirectory, { '/status': () => director?.status() ?? {} });
+  const addresses = openAddresses();
+  const announcer = openAnnouncer((error) => log.warn({ err: error }, 'gratuitous ARP could not be sent'));
+  const guardian = startGuardian({
+    onActed: () => director?.withdrawn(),
+    onError: (error) => log.error({ err: error }, 'the guardian is in trouble'),
+  });
+  const close = async () => {
+    guardian.disarm();
+    announcer.close();
+    addresses.close();
+    await control.close();
+  };
+  const virtual = config.instances.flatMap((instance) => instance.addresses.map((a) => a.address));
+  try {
+    director = await Director.start(config, {
+      clock: monotonicClock,
+      openTransport: vrrpTransportOpener(virtual),
+      openLinkMonitor,
+      addresses,
+      ...NOT_YET,
+      announcer,
+      guardian,
+      startServices: services.start,
+      loopDelay: openLoopDelay(),
+      stateFile: openStateFile(VRRP_STATE, runtimeDirectory, (path, reason) =>
+        log.warn({ err: reason }, `${path} is damaged: starting without it`),
+      ),
+      log,
+      started: new Date().toISOString(),
+    });
+    return { director, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** Reads the file again; one that is wrong or cannot run here is told and changes nothing. */
+async function reload(director: Director, file: ConfigOptions, log: Log, notifier: Notifier): Promise<void> {
+  notifier.notify(`RELOADING=1\nMONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`);
+  const result = await readConfig(file);
+  const faults = result.ok
+    ? interfaceFaults(result.config.instances)
+    : faultText(file.config, result).trimEnd().split('\n');
+  if (!result.ok || faults.length > 0) {
+    log.error({ event: 'reload', faults }, `${faults.join('; ')}: the director goes on with what it had`);
+  } else {
+    try {
+      await director.reload(result.config);
+      log.info({ event: 'reload' }, 'configuration reloaded');
+    } catch (error) {
+      log.error(
+        { event: 'reload', err: error },
+        'the reload failed part way: mend the cause and reload again',
+      );
+    }
+  }
+  notifier.notify('READY=1');
+}
+
+/** Serves until SIGTERM or SIGINT. */
+async function serve(daemon: Daemon, file: ConfigOptions, log: Log, signals: DaemonSignals): Promise<void> {
+  const { director } = daemon;
+  const notifier = openNotifier((error) => log.warn({ err: error }, 'the service manager was not reached'));
+  let reloads: Promise<void> = Promise.resolve();
+  const watchdog =
+    notifier.watchdogMs === undefined
+      ? undefined
+      : setInterval(() => notifier.notify('WATCHDOG=1'), notifier.watchdogMs / 2);
+  signals.onReload(() => {
+    reloads = reloads.then(() => reload(director, file, log, notifier));
+  });
+  notifier.notify('READY=1');
+  log.info({ event: 'ready' }, 'ready');
+  const signal = await signals.stop;
+  log.info({ event: 'stopping', signal }, `${signal}: handing over and leaving`);
+  notifier.notify('STOPPING=1');
+  signals.onHurry(() => director.hurry());
+  await reloads;
+  await director.stop();
+  await daemon.close();
+  clearInterval(watchdog);
+  log.info({ event: 'stopped' }, 'stopped');
+}
+
+/** @throws OperationalError and others with a `code`, after everything was undone. */
+export async function runDaemon(config: DirectorConfig, options: DaemonOptions): Promise<number> {
+  checkInterfaces(config);
+  const { level, format, file } = options;
+  const opened = await openLog({ format, level, director: config.director });
+  const signals = takeSignals(() => monotonicClock.nowMs());
+  try {
+    const daemon = await bringUp(config, options, opened.log);
+    await serve(daemon, file, opened.log, signals);
+    return 0;
+  } finally {
+    opened.flush();
+  }
+}

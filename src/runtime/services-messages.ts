@@ -1,0 +1,69 @@
+/**
+ * What the VRRP process and its child, the services process, say to each other. Plain data that a structured clone
+ * carries; both are the same program, so there is no version.
+ */
+import type { DirectorConfig } from '../config/model.js';
+import type { SyncDaemon } from '../ipvs/model.js';
+import type { Notice, TrackState, VrrpState } from '../vrrp/group-types.js';
+import type { EventLoopStatus, VirtualServerStatus } from './status.js';
+
+export interface RoleReport {
+  readonly state: VrrpState;
+  /**
+   * The election has spoken since the start of this director: it is master, or has heard one. Until then a virtual
+   * server that an earlier run left behind may belong to the next master.
+   */
+  readonly settled: boolean;
+}
+/** By name of the instance. */
+export type Roles = Readonly<Record<string, RoleReport>>;
+
+/** What hooks are called for. */
+export type VrrpEvent =
+  | {
+      readonly kind: 'role';
+      readonly instance: string;
+      readonly from: VrrpState;
+      readonly to: VrrpState;
+      readonly reason: string;
+    }
+  | { readonly kind: 'notice'; readonly instance: string; readonly notice: Notice };
+
+/** A verdict on a tracked object; `value` is a file's number. */
+export interface TrackedVerdict {
+  readonly object: string;
+  readonly state: TrackState;
+  readonly value?: number | undefined;
+}
+
+export interface ServicesStatus {
+  readonly virtual_servers: readonly VirtualServerStatus[];
+  /** Kernel sync daemons that run for this director. */
+  readonly sync_daemons: readonly SyncDaemon['state'][];
+  readonly event_loop: EventLoopStatus;
+}
+
+export type ToServices =
+  /** The kernel is to be as `config` says; answered by `ready` or `failed` with the same serial. */
+  | {
+      readonly type: 'configure';
+      readonly serial: number;
+      readonly config: DirectorConfig;
+      readonly roles: Roles;
+    }
+  | { readonly type: 'roles'; readonly roles: Roles }
+  | { readonly type: 'event'; readonly event: VrrpEvent }
+  /** Answered by `pong` as soon as the event loop turns. */
+  | { readonly type: 'ping' }
+  /** Answered by `status`. */
+  | { readonly type: 'status' }
+  /** Everything of ours leaves the kernel, also what an earlier process left; answered by `stopped`, then it exits. */
+  | { readonly type: 'stop' };
+
+export type FromServices =
+  | { readonly type: 'ready'; readonly serial: number }
+  | { readonly type: 'failed'; readonly serial: number; readonly code: string; readonly message: string }
+  | { readonly type: 'tracked'; readonly verdict: TrackedVerdict }
+  | { readonly type: 'pong' }
+  | { readonly type: 'status'; readonly status: ServicesStatus }
+  | { readonly type: 'stopped' };

@@ -1,0 +1,182 @@
+/** What the services process does: sysctls, the IPVS table, sync daemons, health checks. Its parent runs the election. */
+import type { DirectorConfig } from '../config/model.js';
+import { requiredSysctls } from '../director/requirements.js';
+import { cleanUp } from './clean-up.js';
+import { IpvsService } from './ipvs-service.js';
+import type { Clock, Ipvs, Log, LoopDelay, Prober, ServicesLeftovers, StateFile, Sysctls } from './ports.js';
+import type { Roles, ServicesStatus, TrackedVerdict, VrrpEvent } from './services-messages.js';
+import { SysctlKeeper } from './sysctl-keeper.js';
+
+/** Work of the services process beside the kernel's table: tracked objects, hooks. */
+export interface ServicesPart {
+  configure(config: DirectorConfig): void;
+  event(event: VrrpEvent): void;
+  /** A health verdict changed; `servingWeight` adds up the weights of a virtual server's real servers that serve. */
+  healthChanged(servingWeight: (virtualServer: string) => number): void;
+  close(): Promise<void> | void;
+}
+
+export interface ServicesPorts {
+  readonly clock: Clock;
+  /** Opens IPVS; called only when there is something to do in it. */
+  readonly openIpvs: () => Promise<Ipvs>;
+  readonly prober: Prober;
+  readonly sysctls: Sysctls;
+  readonly stateFile: StateFile<ServicesLeftovers>;
+  readonly loopDelay: LoopDelay;
+  readonly log: Log;
+  readonly parts: readonly ((report: (verdict: TrackedVerdict) => void) => ServicesPart)[];
+}
+
+export class Services {
+  readonly #ports: ServicesPorts;
+  readonly #sysctls: SysctlKeeper;
+  readonly #parts: readonly ServicesPart[];
+  #leftovers: ServicesLeftovers;
+  #saving: Promise<void> = Promise.resolve();
+  #roles: Roles = {};
+  #ipvs: IpvsService | undefined;
+  #ipvsClient: Ipvs | undefined;
+
+  private constructor(
+    leftovers: ServicesLeftovers,
+    ports: ServicesPorts,
+    report: (verdict: TrackedVerdict) => void,
+  ) {
+    this.#leftovers = leftovers;
+    this.#ports = ports;
+    this.#sysctls = new SysctlKeeper(leftovers.sysctls, {
+      sysctls: ports.sysctls,
+      log: ports.log,
+      save: (sysctls) => this.#save({ sysctls }),
+    });
+    this.#parts = ports.parts.map((open) => open(report));
+  }
+
+  /** Knows what an earlier process left in the kernel; changes nothing yet. */
+  static async open(ports: ServicesPorts, report: (verdict: TrackedVerdict) => void): Promise<Services> {
+    return new Services(await ports.stateFile.load(), ports, report);
+  }
+
+  /** Brings the kernel to what `config` wants. `net.ipv4.vs` exists once IPVS is loaded, so that comes first. */
+  async configure(config: DirectorConfig): Promise<void> {
+    const { ownedServices, syncDaemons } = this.#leftovers;
+    const balances =
+      config.virtualServers.length > 0 ||
+      config.connectionSync !== undefined ||
+      ownedServices.length > 0 ||
+      syncDaemons.length > 0;
+    if (balances) this.#ipvsClient ??= await this.#ports.openIpvs();
+    await this.#sysctls.apply(requiredSysctls(config));
+    if (this.#ipvs !== undefined) await this.#ipvs.reconfigure(config);
+    else if (this.#ipvsClient !== undefined) {
+      this.#ipvs = this.#openService(config, this.#ipvsClient);
+      await this.#ipvs.start();
+    }
+    for (const part of this.#parts) part.configure(config);
+    this.#healthChanged();
+  }
+
+  #openService(config: DirectorConfig, ipvs: Ipvs): IpvsService {
+    const { clock, prober, log } = this.#ports;
+    return new IpvsService(config, this.#leftovers, {
+      clock,
+      prober,
+      log,
+      ipvs,
+      role: (instance) => this.#roles[instance],
+      saveOwned: (ownedServices) => this.#save({ ownedServices }),
+      saveSyncDaemons: (syncDaemons) => this.#save({ syncDaemons }),
+      onVerdict: () => this.#healthChanged(),
+    });
+  }
+
+  setRoles(roles: Roles): void {
+    this.#roles = roles;
+    this.#ipvs?.refresh();
+  }
+
+  event(event: VrrpEvent): void {
+    for (const part of this.#parts) part.event(event);
+  }
+
+  /** Takes everything of ours out of the kernel, also what an earlier process left there. */
+  async stop(): Promise<void> {
+    const { log, stateFile, loopDelay } = this.#ports;
+    const done = await cleanUp(
+      [
+        ...this.#parts.map((part) => ({ what: 'tracked objects and hooks', run: () => part.close() })),
+        { what: 'IPVS', run: () => this.#clearIpvs() },
+        { what: 'the sysctls', run: () => this.#sysctls.restore() },
+        { what: 'the pending writes', run: () => this.#saving },
+      ],
+      log,
+    );
+    loopDelay.close();
+    // What could not be cleared away must be known to the next start.
+    const { ownedServices, syncDaemons } = this.#leftovers;
+    if (done && ownedServices.length === 0 && syncDaemons.length === 0) await stateFile.remove();
+  }
+
+  async #clearIpvs(): Promise<void> {
+    const { ownedServices, syncDaemons } = this.#leftovers;
+    const left = ownedServices.length > 0 || syncDaemons.length > 0;
+    if (this.#ipvs === undefined && left) {
+      this.#ipvsClient ??= await this.#ports.openIpvs();
+      this.#ipvs = this.#openService(NOTHING, this.#ipvsClient);
+    }
+    await this.#ipvs?.stop();
+    this.#ipvsClient?.close();
+    this.#ipvsClient = undefined;
+  }
+
+  status(): ServicesStatus {
+    return {
+      virtual_servers: this.#ipvs?.status() ?? [],
+      sync_daemons: (this.#ipvs?.syncDaemons ?? []).map((daemon) => daemon.state),
+      event_loop: this.#ports.loopDelay.read(),
+    };
+  }
+
+  #healthChanged(): void {
+    const weights = new Map<string, number>();
+    const weight = (name: string): number => {
+      if (weights.size === 0) {
+        for (const server of this.#ipvs?.status() ?? []) {
+          const serving = server.real_servers.filter(
+            ({ health }) => health === 'up' || health === 'unchecked',
+          );
+          weights.set(
+            server.name,
+            serving.reduce((sum, one) => sum + one.weight, 0),
+          );
+        }
+      }
+      return weights.get(name) ?? 0;
+    };
+    for (const part of this.#parts) part.healthChanged(weight);
+  }
+
+  /** Writes one after the other; a state file that cannot be written is told, not fatal. */
+  #save(change: Partial<ServicesLeftovers>): Promise<void> {
+    this.#leftovers = { ...this.#leftovers, ...change };
+    const state = this.#leftovers;
+    this.#saving = this.#saving
+      .then(() => this.#ports.stateFile.save(state))
+      .catch((error: unknown) =>
+        this.#ports.log.error({ err: error }, 'the state file could not be written'),
+      );
+    return this.#saving;
+  }
+}
+
+const NOTHING: DirectorConfig = {
+  director: '',
+  peers: [],
+  instances: [],
+  syncGroups: [],
+  tracked: [],
+  hooks: [],
+  connectionSync: undefined,
+  virtualServers: [],
+};
