@@ -50,6 +50,9 @@
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#endif
 
 enum {
 	ORDERS_FD = 3,
@@ -449,6 +452,10 @@ static bool take_orders(const uint8_t *body, size_t length)
 
 	if (length < ORDERS_HEADER)
 		return false;
+#ifdef __SANITIZE_ADDRESS__ /* what lies behind the body is nobody's */
+	ASAN_UNPOISON_MEMORY_REGION(next->bytes, MAX_BODY);
+	ASAN_POISON_MEMORY_REGION(next->bytes + length, MAX_BODY - length);
+#endif
 	memcpy(next->bytes, body, length);
 	next->hold_ms = read32(body);
 	next->lease_ms = read32(body + 4);
