@@ -1,0 +1,97 @@
+/** FRR's vrrpd with its zebra. It works on a macvlan device with the virtual MAC address, which somebody else makes. */
+import { join } from 'node:path';
+import { type Child, stopChild } from '../../src/drill/process.js';
+import { type Bench, settled } from '../net/daemon-helpers.js';
+import type { InteropCase } from './cases.js';
+import { faultsIn, type StartPeer, VIRTUAL_ADDRESSES, VRID } from './peer.js';
+
+const DEVICE = 'vrrp51';
+let starts = 0;
+
+function configuration({ version, family, intervalMs }: InteropCase): string {
+  const keyword = family === 'ipv4' ? 'ip' : 'ipv6';
+  const addresses = VIRTUAL_ADDRESSES[family].map((address) => address.split('/')[0]);
+  return [
+    'debug vrrp',
+    'log stdout',
+    'interface eth0',
+    ` vrrp ${VRID} version ${version}`,
+    ` vrrp ${VRID} priority 100`,
+    ` no vrrp ${VRID} preempt`,
+    ` vrrp ${VRID} advertisement-interval ${intervalMs}`,
+    ...addresses.map((address) => ` vrrp ${VRID} ${keyword} ${address}`),
+    '',
+  ].join('\n');
+}
+
+/** The device and its addresses, as FRR's documentation asks for them. */
+async function makeDevice(bench: Bench, { family }: InteropCase): Promise<void> {
+  const ip = (...words: string[]) => bench.lab.run('lb2', ['ip', ...words]);
+  const present = await ip('link', 'show', DEVICE).catch(() => '');
+  if (present !== '') return;
+  const mac = `00:00:5e:00:0${family === 'ipv4' ? 1 : 2}:${VRID.toString(16)}`;
+  await ip('link', 'add', DEVICE, 'link', 'eth0', 'addrgenmode', 'random', 'type', 'macvlan', 'mode', 'bridge');
+  await ip('link', 'set', 'dev', DEVICE, 'address', mac);
+  for (const address of VIRTUAL_ADDRESSES[family]) {
+    await ip('addr', 'add', address, 'dev', DEVICE, ...(family === 'ipv6' ? ['nodad'] : []));
+  }
+  await ip('link', 'set', 'dev', DEVICE, 'up');
+}
+
+export const startFrr: StartPeer = async (bench, which) => {
+  starts += 1;
+  await makeDevice(bench, which);
+  const output: string[] = [];
+  const take = (line: string) => output.push(line);
+  const folder = join(bench.folder, `frr-${starts}`);
+  await bench.lab.run('lb2', ['mkdir', '-p', folder]);
+  const zebraFile = await bench.file(`zebra-${starts}.conf`, 'log stdout\n');
+  const vrrpFile = await bench.file(`vrrpd-${starts}.conf`, configuration(which));
+  const start = (program: string, file: string): Child =>
+    bench.lab.start(
+      'lb2',
+      // prettier-ignore: one option a word
+      [program, '-u', 'root', '-g', 'root', '-f', file, '-i', join(folder, `${program}.pid`)].concat([
+        '-z',
+        join(folder, 'zserv.api'),
+        '--vty_socket',
+        folder,
+        '-P',
+        '0',
+      ]),
+      { onLine: take, onErrorLine: take },
+    );
+  const zebra = start('zebra', zebraFile);
+  await settled(
+    () => `zebra listens: ${output.join('\n')}`,
+    async () => zebra.running && (await bench.lab.run('lb2', ['ls', folder])).includes('zserv.api'),
+  );
+  const vrrpd = start('vrrpd', vrrpFile);
+  const states = /Backup|Master/;
+  const family = which.family === 'ipv4' ? '[IPv4]' : '[IPv6]';
+  const stateLine = () =>
+    output.findLast((line) => line.includes(family) && / -> /.test(line) && states.test(line));
+  await settled(
+    () => `vrrpd runs: ${output.join('\n')}`,
+    () => vrrpd.running && stateLine() !== undefined,
+  );
+  return {
+    get state() {
+      const last = stateLine()?.split(' -> ')[1] ?? '';
+      return last.startsWith('Master') ? 'master' : last.startsWith('Backup') ? 'backup' : 'unknown';
+    },
+    complaints: () =>
+      faultsIn(output, /chown|MPLS|Refusing to start|No such|vty|no interface|disregarding|error and is/i),
+    stop: async () => {
+      await stopChild(vrrpd);
+      await stopChild(zebra);
+    },
+    kill: async () => {
+      vrrpd.kill('SIGKILL');
+      zebra.kill('SIGKILL');
+      await Promise.all([vrrpd.exited, zebra.exited]);
+      // A crash leaves the device as master had it; a new start finds it as at the first.
+      await bench.lab.run('lb2', ['ip', 'link', 'del', DEVICE]);
+    },
+  };
+};

@@ -1,0 +1,34 @@
+/** Another implementation of VRRP on lb2. */
+import type { Bench } from '../net/daemon-helpers.js';
+import type { InteropCase } from './cases.js';
+
+export const VRID = 51;
+/** What moves, by family; under IPv6 the link-local address comes first. */
+export const VIRTUAL_ADDRESSES = {
+  ipv4: ['192.168.7.253/24'],
+  ipv6: ['fe80::7:253/64', 'fd00:7::253/64'],
+} as const;
+/** The directors' own addresses, for unicast. */
+export const OWN_ADDRESSES = {
+  ipv4: { lb1: '192.168.7.11', lb2: '192.168.7.12' },
+  ipv6: { lb1: 'fe80::7:11', lb2: 'fe80::7:12' },
+} as const;
+
+export interface Peer {
+  readonly state: 'master' | 'backup' | 'unknown';
+  /** Lines in which it finds fault with our packets. */
+  complaints(): string[];
+  stop(): Promise<void>;
+  /** Kills all its processes at once and removes what it leaves behind. */
+  kill(): Promise<void>;
+}
+
+export type StartPeer = (bench: Bench, which: InteropCase) => Promise<Peer>;
+
+/** Words in which keepalived (vrrp_check_packet) and FRR (vrrp_pkt_parse_datagram) refuse a packet. */
+const FAULT =
+  /invalid|checksum|bad ttl|ttl.*(?:is|not)|mismatch|wrong|bogus|incorrect|too short|discard|unexpected|conflict|malformed|failed/i;
+
+export function faultsIn(lines: readonly string[], innocent: RegExp): string[] {
+  return lines.filter((line) => FAULT.test(line) && !innocent.test(line));
+}

@@ -1,0 +1,164 @@
+/** One case from start to end: each side in each role, and both directions of a planned failover and of a crash. */
+import { type Bench, instanceOf, pause, type RunningDirector, settled, stop } from '../net/daemon-helpers.js';
+import { caseName, type InteropCase } from './cases.js';
+import { OWN_ADDRESSES, type Peer, type StartPeer, VIRTUAL_ADDRESSES, VRID } from './peer.js';
+
+/** Each is one cell of the table: milliseconds from the signal until the other side says that it is master. */
+export const FAILOVERS = ['ours stops', 'peer stops', 'ours is killed', 'peer is killed'] as const;
+export type Failover = (typeof FAILOVERS)[number];
+
+export interface CaseResult {
+  readonly case: InteropCase;
+  readonly takeoverMs: Partial<Record<Failover, number>>;
+  /** Lines in which one side finds fault with the other's packets. */
+  readonly complaints: readonly string[];
+  /** Undefined: all of it worked. */
+  readonly failure: string | undefined;
+}
+
+function yaml({ version, family, transport, intervalMs }: InteropCase): string {
+  const own = OWN_ADDRESSES[family];
+  return `version: 1
+directors:
+  lb1: { priority: 150, address: 10.7.0.11 }
+  lb2: { priority: 100, address: 10.7.0.12 }
+vrrp:
+  instances:
+    - name: outside
+      interface: eth0
+      version: ${version}
+      virtual_router_id: ${VRID}
+      advertisement_interval: ${intervalMs}ms
+      preempt: false
+      transport: ${transport === 'multicast' ? 'multicast' : `{ unicast: { lb1: '${own.lb1}', lb2: '${own.lb2}' } }`}
+      addresses: [${VIRTUAL_ADDRESSES[family].map((address) => `'${address}'`).join(', ')}]
+`;
+}
+
+/** Link-local addresses that are known beforehand, and no duplicate address detection under way. */
+async function prepareHosts(bench: Bench): Promise<void> {
+  for (const host of ['lb1', 'lb2'] as const) {
+    const address = `${OWN_ADDRESSES.ipv6[host]}/64`;
+    await bench.lab.run(host, ['ip', 'addr', 'add', address, 'dev', 'eth0', 'nodad']);
+    await settled(`${host} has its link-local addresses`, async () => {
+      const tentative = await bench.lab.run(host, ['ip', '-6', 'addr', 'show', 'dev', 'eth0', 'tentative']);
+      return tentative.trim() === '';
+    });
+  }
+}
+
+class Course {
+  readonly takeoverMs: Partial<Record<Failover, number>> = {};
+  readonly complaints: string[] = [];
+  readonly #bench: Bench;
+  readonly #case: InteropCase;
+  readonly #startPeer: StartPeer;
+  /** Some intervals: long enough for a role to move if it wanted to. */
+  readonly #quietMs: number;
+
+  constructor(bench: Bench, which: InteropCase, startPeer: StartPeer) {
+    this.#bench = bench;
+    this.#case = which;
+    this.#startPeer = startPeer;
+    this.#quietMs = Math.max(1000, 4 * which.intervalMs);
+  }
+
+  async run(): Promise<void> {
+    await prepareHosts(this.#bench);
+    let ours = await this.#startOurs('master');
+    let peer = await this.#startBackupPeer(ours);
+
+    await this.#failover('ours stops', () => stop(ours), peer);
+    ours = await this.#startOurs('backup');
+    this.#hear(peer);
+
+    await this.#ourTurn('peer stops', () => peer.stop(), ours);
+    peer = await this.#startBackupPeer(ours);
+    await this.#listen(ours);
+
+    await this.#failover('ours is killed', async () => ours.child.kill('SIGKILL'), peer);
+    ours = await this.#startOurs('backup');
+    await this.#listen(ours);
+    this.#hear(peer);
+
+    await this.#ourTurn('peer is killed', () => peer.kill(), ours);
+    await this.#listen(ours);
+    await stop(ours);
+  }
+
+  async #startOurs(state: 'master' | 'backup'): Promise<RunningDirector> {
+    const ours = await this.#bench.start('lb1', yaml(this.#case));
+    await settled(`our director is ${state}`, async () => {
+      const instance = await instanceOf(ours);
+      return instance.state === state && instance.master !== null;
+    });
+    if (state === 'backup') {
+      await pause(this.#quietMs);
+      await this.#expectOurs(ours, 'backup');
+    }
+    return ours;
+  }
+
+  /** Starts the peer beside our master, which must stay that. */
+  async #startBackupPeer(ours: RunningDirector): Promise<Peer> {
+    const peer = await this.#startPeer(this.#bench, this.#case);
+    await pause(this.#quietMs);
+    if (peer.state !== 'backup') throw new Error(`the peer is ${peer.state} beside our master`);
+    await this.#expectOurs(ours, 'master');
+    return peer;
+  }
+
+  async #expectOurs(ours: RunningDirector, state: string): Promise<void> {
+    const instance = await instanceOf(ours);
+    if (instance.state !== state) throw new Error(`our director is ${instance.state} and not ${state}`);
+  }
+
+  async #failover(name: Failover, fault: () => Promise<unknown>, peer: Peer): Promise<void> {
+    const startMs = performance.now();
+    const done = fault();
+    await settled(`${name}: the peer takes over`, () => peer.state === 'master');
+    this.takeoverMs[name] = Math.round(performance.now() - startMs);
+    await done;
+    await settled(`${name}: our addresses are gone`, async () => !(await this.#held('lb1')));
+  }
+
+  async #ourTurn(name: Failover, fault: () => Promise<unknown>, ours: RunningDirector): Promise<void> {
+    const startMs = performance.now();
+    const done = fault();
+    await settled(`${name}: ours takes over`, async () => (await instanceOf(ours)).state === 'master');
+    this.takeoverMs[name] = Math.round(performance.now() - startMs);
+    await done;
+    await settled(`${name}: our addresses are there`, () => this.#held('lb1'));
+  }
+
+  /** Whether a host holds the last of the virtual addresses. */
+  async #held(host: string): Promise<boolean> {
+    const address = VIRTUAL_ADDRESSES[this.#case.family].at(-1) ?? '';
+    return (await this.#bench.lab.run(host, ['ip', '-o', 'addr', 'show', 'dev', 'eth0'])).includes(
+      ` ${address} `,
+    );
+  }
+
+  #hear(peer: Peer): void {
+    this.complaints.push(...peer.complaints().map((line) => `peer: ${line}`));
+  }
+
+  async #listen(ours: RunningDirector): Promise<void> {
+    const { counters } = await instanceOf(ours);
+    const discarded = Object.entries(counters).filter(([name]) => name.startsWith('discarded'));
+    this.complaints.push(...discarded.map(([name, n]) => `ours: ${name} ${n}`));
+  }
+}
+
+/** Never rejects: what went wrong is in the result. */
+export async function runCase(bench: Bench, which: InteropCase, startPeer: StartPeer): Promise<CaseResult> {
+  const course = new Course(bench, which, startPeer);
+  let failure: string | undefined;
+  try {
+    await course.run();
+  } catch (error) {
+    failure = `${caseName(which)}: ${error instanceof Error ? error.message : String(error)}`;
+  }
+  const { takeoverMs, complaints } = course;
+  return { case: which, takeoverMs, complaints: [...new Set(complaints)], failure };
+}
