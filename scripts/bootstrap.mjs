@@ -2,7 +2,7 @@
 // Plain Node, because it runs before node_modules exists.
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
-import { join } from 'node:path';
+import { delimiter, join } from 'node:path';
 import { PROJECT, prepare, prepareTap } from './lib/build.mjs';
 import { runChecks } from './lib/checks.mjs';
 import { ensureGuestKernel, ensureJudges, hostHasIpvs } from './lib/lab.mjs';
@@ -24,6 +24,13 @@ const COMMANDS = {
     const asksOnly = args.includes('--help') || args.includes('--list');
     if (!asksOnly) await ensureLab();
     return passOn(process.execPath, [join(PROJECT, 'dist', 'src', 'main.js'), 'drill', ...args]);
+  },
+  async interop(args) {
+    await prepare();
+    await ensureLab({ always: true });
+    const judges = await ensureJudges();
+    process.env.PATH = [process.env.PATH ?? '', '/usr/sbin', '/sbin', judges].join(delimiter);
+    return passOn(process.execPath, [join(PROJECT, 'dist', 'test', 'interop', 'main.js'), ...args]);
   },
   async test(args) {
     await prepare();

@@ -18,6 +18,15 @@ export interface CaseResult {
 
 function yaml({ version, family, transport, intervalMs }: InteropCase): string {
   const own = OWN_ADDRESSES[family];
+  const settings = [
+    `advertisement_interval: ${intervalMs}ms`,
+    'preempt: false',
+    `addresses: [${VIRTUAL_ADDRESSES[family].map((address) => `'${address}'`).join(', ')}]`,
+    ...(version === 3 ? [] : [`version: ${version}`]),
+    ...(transport === 'multicast'
+      ? []
+      : [`transport: { unicast: { lb1: '${own.lb1}', lb2: '${own.lb2}' } }`]),
+  ];
   return `version: 1
 directors:
   lb1: { priority: 150, address: 10.7.0.11 }
@@ -26,12 +35,8 @@ vrrp:
   instances:
     - name: outside
       interface: eth0
-      version: ${version}
       virtual_router_id: ${VRID}
-      advertisement_interval: ${intervalMs}ms
-      preempt: false
-      transport: ${transport === 'multicast' ? 'multicast' : `{ unicast: { lb1: '${own.lb1}', lb2: '${own.lb2}' } }`}
-      addresses: [${VIRTUAL_ADDRESSES[family].map((address) => `'${address}'`).join(', ')}]
+      ${settings.join('\n      ')}
 `;
 }
 

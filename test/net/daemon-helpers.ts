@@ -194,7 +194,7 @@ export class Bench {
     this.folder = folder;
   }
 
-  static async open(t: Test): Promise<Bench> {
+  static async open(t: Pick<Test, 'teardown'>): Promise<Bench> {
     // Not below the tree: the path of a unix socket has at most 107 characters.
     const bench = new Bench(await mkdtemp(join(tmpdir(), 'director-test-')));
     t.teardown(() => bench.#close());

@@ -1,0 +1,63 @@
+/** docs/INTEROP.md from the results. */
+import { type InteropCase, PEERS, type PeerName } from './cases.js';
+import { type CaseResult, FAILOVERS } from './run-case.js';
+
+export interface PeerResults {
+  readonly peer: PeerName;
+  /** Version as the program tells it. */
+  readonly version: string;
+  readonly kernel: string;
+  readonly results: readonly CaseResult[];
+}
+
+const TITLES: Readonly<Record<PeerName, string>> = { keepalived: 'keepalived', frr: "FRR's vrrpd" };
+
+function intervalText({ intervalMs }: InteropCase): string {
+  return intervalMs >= 1000 ? `${intervalMs / 1000} s` : `${intervalMs} ms`;
+}
+
+function row({ case: which, takeoverMs, complaints, failure }: CaseResult): string {
+  const cells = [
+    `VRRPv${which.version}`,
+    which.family === 'ipv4' ? 'IPv4' : 'IPv6',
+    which.transport,
+    intervalText(which),
+    ...FAILOVERS.map((name) => (takeoverMs[name] === undefined ? '-' : `${takeoverMs[name]} ms`)),
+    complaints.length === 0 ? 'none' : String(complaints.length),
+    failure === undefined ? 'passed' : 'FAILED',
+  ];
+  return `| ${cells.join(' | ')} |`;
+}
+
+function section({ peer, version, kernel, results }: PeerResults): string {
+  const head = ['protocol', 'family', 'transport', 'interval', ...FAILOVERS, 'complaints', 'result'];
+  return [
+    `## ${TITLES[peer]}`,
+    '',
+    `${version}, on Linux ${kernel}.`,
+    '',
+    `| ${head.join(' | ')} |`,
+    `|${head.map(() => '---').join('|')}|`,
+    ...results.map(row),
+    '',
+  ].join('\n');
+}
+
+export function documentText(all: readonly PeerResults[]): string {
+  const ordered = PEERS.flatMap((peer) => all.filter((one) => one.peer === peer));
+  return `# Interoperability
+
+\`npm run interop\` makes this page: it runs our director and another implementation as one pair, on real kernels. Each row
+is one course: ours is master and the peer joins; ours is stopped, and the peer takes over; ours comes back and stays
+backup; the peer is stopped, and ours takes over; the peer joins; ours is killed (SIGKILL); ours comes back; the peer is
+killed. So both have been in both roles, and have taken over from the other, after a farewell and without one (our
+guardian says it for a killed director).
+
+The cells say how long it took from the signal until the other side said that it was master, looked at every 50 ms, so they
+prove an order of magnitude and no more; [BENCHMARKS.md](BENCHMARKS.md) has what clients see. "Complaints" counts the lines
+in which one side finds fault with the other's packets.
+
+${ordered.map(section).join('\n')}
+FRR works on a macvlan device with the virtual MAC address and therefore runs inside the VM, where everything takes longer.
+`;
+}

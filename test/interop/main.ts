@@ -1,0 +1,108 @@
+/**
+ * Runs the pairs and writes docs/INTEROP.md. Started by `npm run interop`; FRR's part starts itself again in the VM.
+ *
+ * Usage: main.js [--peer keepalived|frr] [--case TEXT] [--here] [--output FILE]
+ */
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { release, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { projectFolder, startVm } from '../../src/drill/vm/session.js';
+import { Bench } from '../net/daemon-helpers.js';
+import { CASES, caseName, type InteropCase, PEERS, type PeerName } from './cases.js';
+import { documentText, type PeerResults } from './document.js';
+import { startFrr } from './peer-frr.js';
+import { startKeepalived } from './peer-keepalived.js';
+import { type CaseResult, runCase } from './run-case.js';
+
+/** Most of the time a case waits; more would disturb those at 10 ms. */
+const AT_ONCE = 2;
+const VM_LIMIT_MS = 30 * 60_000;
+const START = { keepalived: startKeepalived, frr: startFrr } as const;
+const VERSION_COMMAND = { keepalived: ['keepalived', '--version'], frr: ['vrrpd', '--version'] } as const;
+
+const { values } = parseArgs({
+  options: {
+    peer: { type: 'string' },
+    case: { type: 'string', default: '' },
+    here: { type: 'boolean', default: false },
+    output: { type: 'string' },
+  },
+});
+
+function say(words: string): void {
+  process.stderr.write(`${words}\n`);
+}
+
+function versionOf(peer: PeerName): string {
+  const [program, ...args] = VERSION_COMMAND[peer];
+  const text = execFileSync('sh', ['-c', '"$@" 2>&1', 'sh', program, ...args], { encoding: 'utf8' });
+  return text.split('\n')[0]?.replace(/ \(.*$/, '') ?? '';
+}
+
+async function runOne(which: InteropCase): Promise<CaseResult> {
+  const closings: (() => unknown)[] = [];
+  const bench = await Bench.open({ teardown: (close) => void closings.push(close) });
+  try {
+    const result = await runCase(bench, which, START[which.peer]);
+    say(`${caseName(which)}: ${result.failure ?? 'passed'} ${result.complaints.join('; ')}`);
+    return result;
+  } finally {
+    for (const close of closings.toReversed()) await close();
+  }
+}
+
+/** In this kernel's namespaces. */
+async function runHere(peer: PeerName): Promise<PeerResults> {
+  const cases = CASES.filter((one) => one.peer === peer && caseName(one).includes(values.case));
+  const results = new Map<InteropCase, CaseResult>();
+  const queue = [...cases];
+  const worker = async () => {
+    for (let which = queue.shift(); which !== undefined; which = queue.shift()) {
+      results.set(which, await runOne(which));
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, worker));
+  const ordered = cases.flatMap((which) => results.get(which) ?? []);
+  return { peer, version: versionOf(peer), kernel: release(), results: ordered };
+}
+
+/** FRR looks its groups up by name, and writes where a package would have made it folders. */
+const PREPARE_GUEST = 'echo "frrvty:x:1992:root" >>/etc/group && exec "$@"';
+
+async function runInVm(peer: PeerName): Promise<PeerResults> {
+  const outDir = mkdtempSync(join(tmpdir(), 'interop-'));
+  const vm = await startVm({ outDir, memoryMiB: 3072, onProgress: say });
+  try {
+    const file = join(outDir, 'results.json');
+    const inner = [fileURLToPath(import.meta.url), '--here', '--peer', peer, '--case', values.case];
+    const command = ['sh', '-c', PREPARE_GUEST, 'sh', process.execPath, ...inner];
+    const result = await vm.run([...command, '--output', join(vm.outDir, 'results.json')], {
+      timeoutMs: VM_LIMIT_MS,
+      onOutput: (line) => say(`VM: ${line}`),
+    });
+    if (result.status !== 0) throw new Error(`in the VM: status ${result.status}`);
+    return JSON.parse(readFileSync(file, 'utf8'));
+  } finally {
+    await vm.stop();
+    rmSync(outDir, { recursive: true, force: true });
+  }
+}
+
+const wanted = PEERS.filter((peer) => values.peer === undefined || values.peer === peer);
+const all: PeerResults[] = [];
+for (const peer of wanted) {
+  all.push(peer === 'frr' && !values.here ? await runInVm(peer) : await runHere(peer));
+}
+if (values.here && values.output !== undefined) {
+  writeFileSync(values.output, JSON.stringify(all[0]));
+} else {
+  const complete = values.peer === undefined && values.case === '';
+  const output = values.output ?? (complete ? join(projectFolder(), 'docs', 'INTEROP.md') : undefined);
+  if (output === undefined) process.stdout.write(documentText(all));
+  else writeFileSync(output, documentText(all));
+  const failed = all.flatMap(({ results }) => results).filter(({ failure }) => failure !== undefined);
+  process.exitCode = failed.length === 0 ? 0 : 1;
+}
