@@ -30,19 +30,7 @@ async function makeDevice(bench: Bench, { family }: InteropCase): Promise<void> 
   const present = await ip('link', 'show', DEVICE).catch(() => '');
   if (present !== '') return;
   const mac = `00:00:5e:00:0${family === 'ipv4' ? 1 : 2}:${VRID.toString(16)}`;
-  await ip(
-    'link',
-    'add',
-    DEVICE,
-    'link',
-    'eth0',
-    'addrgenmode',
-    'random',
-    'type',
-    'macvlan',
-    'mode',
-    'bridge',
-  );
+  await ip('link', 'add', DEVICE, 'link', 'eth0', 'type', 'macvlan', 'mode', 'bridge');
   await ip('link', 'set', 'dev', DEVICE, 'address', mac);
   for (const address of VIRTUAL_ADDRESSES[family]) {
     await ip('addr', 'add', address, 'dev', DEVICE, ...(family === 'ipv6' ? ['nodad'] : []));
@@ -93,7 +81,10 @@ export const startFrr: StartPeer = async (bench, which) => {
       return last.startsWith('Master') ? 'master' : last.startsWith('Backup') ? 'backup' : 'unknown';
     },
     complaints: () =>
-      faultsIn(output, /chown|MPLS|Refusing to start|No such|vty|no interface|disregarding|error and is/i),
+      faultsIn(
+        output,
+        /Received VRRP Advertisement|chown|MPLS|Refusing to start|No such|vty|no interface|disregarding|error and is/i,
+      ),
     stop: async () => {
       await stopChild(vrrpd);
       await stopChild(zebra);
