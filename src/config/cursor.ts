@@ -65,6 +65,12 @@ export function numberOf(cursor: Cursor | undefined): number | undefined {
     : undefined;
 }
 
+export function booleanOf(cursor: Cursor | undefined): boolean | undefined {
+  return cursor?.node.kind === 'scalar' && typeof cursor.node.value === 'boolean'
+    ? cursor.node.value
+    : undefined;
+}
+
 /** The deepest place on the way along `path` that exists. */
 export function walk(root: Cursor, path: Path): Cursor {
   let cursor = root;

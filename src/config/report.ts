@@ -1,5 +1,7 @@
 /** What the checks across values share. */
+import { canonicalAddress, parseHostAddress } from './address.js';
 import { type Cursor, field, type Path, type RawFault, textOf } from './cursor.js';
+import { suggestion } from './nearest.js';
 import { quote } from './yaml.js';
 
 /** Faults told of one file. */
@@ -15,18 +17,47 @@ export function reportInto(faults: RawFault[]): Report {
   };
 }
 
-/** Reports each text that stood before, in whatever place. */
-export function checkUnique(places: readonly (Cursor | undefined)[], what: string, report: Report): void {
+/** Reports each text that stood before, in whatever place and in whatever spelling that `canonical` makes equal. */
+export function checkUnique(
+  places: readonly (Cursor | undefined)[],
+  what: string,
+  report: Report,
+  canonical: (text: string) => string = (text) => text,
+): void {
   const seen = new Set<string>();
   for (const place of places) {
     const text = textOf(place);
     if (place === undefined || text === undefined) continue;
-    if (seen.has(text)) report(place, () => `there is already ${what} ${quote(text)}`);
-    seen.add(text);
+    const key = canonical(text);
+    if (seen.has(key)) report(place, () => `there is already ${what} ${quote(text)}`);
+    seen.add(key);
   }
 }
 
-/** The address of an entry under `addresses`, the prefix length left out. */
+/** Reports a name that is none of `known`, with the one that was meant. */
+export function checkKnown(
+  place: Cursor | undefined,
+  what: string,
+  known: ReadonlySet<string>,
+  report: Report,
+): void {
+  const name = textOf(place);
+  if (place === undefined || name === undefined || known.has(name)) return;
+  report(place, () => `no ${what} is named ${quote(name)}${suggestion(name, known)}`);
+}
+
+/** The texts under `name` of a list's items. */
+export function namesOf(places: readonly Cursor[]): ReadonlySet<string> {
+  return new Set(
+    places.flatMap((place) => {
+      const name = textOf(field(place, 'name'));
+      return name === undefined ? [] : [name];
+    }),
+  );
+}
+
+/** The address of an entry under `addresses`, canonical, the prefix length left out; undefined when it is none. */
 export function addressOf(entry: Cursor): string | undefined {
-  return (textOf(entry) ?? textOf(field(entry, 'address')))?.split('/')[0];
+  const text = (textOf(entry) ?? textOf(field(entry, 'address')))?.split('/')[0];
+  return text !== undefined && parseHostAddress(text).ok ? canonicalAddress(text) : undefined;
 }

@@ -1,6 +1,6 @@
 /** Every rule with what it refuses and what it lets pass. Each case is one edit of a good file. */
 import t, { type Test } from 'tap';
-import { parseConfig } from '../../src/config/parse.js';
+import { type Case, checkEdits } from './config-cases.js';
 
 const GOOD = `version: 1
 directors:
@@ -32,21 +32,7 @@ virtual_servers:
       - { address: 10.10.10.3, port: 8000, weight: 2 }
 `;
 
-/** What is replaced, by what, and the faults as `PATH: message` (a part of it is enough); none when it is good. */
-type Case = readonly [from: string, to: string, ...faults: RegExp[]];
-
-function check(t: Test, cases: readonly Case[]): void {
-  for (const [from, to, ...expected] of cases) {
-    if (!GOOD.includes(from)) throw new Error(`the good file has no ${from}`);
-    const result = parseConfig(
-      GOOD.replace(from, () => to),
-      { name: 'lb1' },
-    );
-    const faults = result.ok ? [] : result.faults.map(({ path, message }) => `${path}: ${message}`);
-    t.match(faults, expected, `${to}\n${faults.join('\n')}`);
-    t.equal(faults.length, expected.length, `${to}: ${faults.join('\n')}`);
-  }
-}
+const check = (t: Test, cases: readonly Case[]) => checkEdits(t, GOOD, cases);
 
 void t.test('the good file is good', async (t) => check(t, [['version: 1', 'version: 1']]));
 
