@@ -1,0 +1,97 @@
+/** rtnetlink messages for macvlan devices (include/uapi/linux/if_link.h). Bytes in, values out. */
+import { attributeText, decodeAttributes, encodeAttribute, HOST_LITTLE_ENDIAN } from './netlink-message.js';
+import { IFF_UP, uint32 } from './rtnetlink-messages.js';
+
+const IFINFOMSG_BYTES = 16;
+const IFLA_ADDRESS = 1;
+const IFLA_IFNAME = 3;
+const IFLA_LINK = 5;
+const IFLA_LINKINFO = 18;
+const IFLA_INFO_KIND = 1;
+const IFLA_INFO_DATA = 2;
+const IFLA_MACVLAN_MODE = 1;
+/** No frames between devices of one parent: two virtual routers of one host have nothing to tell each other. */
+const MACVLAN_MODE_PRIVATE = 1;
+const KIND = 'macvlan';
+const MAC_BYTES = 6;
+
+/** What a device is, as far as a macvlan of ours can be told from another. */
+export interface DeviceIdentity {
+  readonly index: number;
+  /** IFLA_INFO_KIND; undefined for a device that is no virtual one. */
+  readonly kind: string | undefined;
+  /** IFLA_LINK: the parent's index. */
+  readonly parentIndex: number | undefined;
+  /** As `00:00:5e:00:01:33`. */
+  readonly mac: string | undefined;
+}
+
+/** Throws RangeError. */
+export function macBytes(text: string): Uint8Array {
+  const parts = text.split(':');
+  if (parts.length !== MAC_BYTES || !parts.every((part) => /^[0-9a-f]{2}$/i.test(part))) {
+    throw new RangeError(`'${text}' is no MAC address`);
+  }
+  return Uint8Array.from(parts, (part) => Number.parseInt(part, 16));
+}
+
+/** Payload of RTM_NEWLINK (with NLM_F_CREATE and NLM_F_EXCL) for a macvlan in private mode; it is down. */
+export function macvlanPayload(name: string, parentIndex: number, mac: string): Uint8Array {
+  const mode = encodeAttribute(IFLA_MACVLAN_MODE, uint32(MACVLAN_MODE_PRIVATE));
+  const kind = encodeAttribute(IFLA_INFO_KIND, new TextEncoder().encode(KIND));
+  const info = Buffer.concat([kind, encodeAttribute(IFLA_INFO_DATA, mode)]);
+  return new Uint8Array(
+    Buffer.concat([
+      linkHeader(0, 0),
+      encodeAttribute(IFLA_IFNAME, new TextEncoder().encode(`${name}\0`)),
+      encodeAttribute(IFLA_LINK, uint32(parentIndex)),
+      encodeAttribute(IFLA_ADDRESS, macBytes(mac)),
+      encodeAttribute(IFLA_LINKINFO, info),
+    ]),
+  );
+}
+
+/** Payload of RTM_NEWLINK that sets a device up. */
+export function setUpPayload(index: number): Uint8Array {
+  return linkHeader(index, IFF_UP);
+}
+
+/** Payload of RTM_DELLINK. */
+export function deleteLinkPayload(index: number): Uint8Array {
+  return linkHeader(index, 0);
+}
+
+/** struct ifinfomsg with the flags that are to be set. */
+function linkHeader(index: number, flags: number): Uint8Array {
+  const bytes = new Uint8Array(IFINFOMSG_BYTES);
+  bytes.set(uint32(index), 4);
+  bytes.set(uint32(flags), 8);
+  bytes.set(uint32(flags), 12);
+  return bytes;
+}
+
+/** Payload of RTM_NEWLINK as the kernel sends it; undefined when it is not understood. */
+export function decodeDevice(payload: Uint8Array): DeviceIdentity | undefined {
+  if (payload.length < IFINFOMSG_BYTES) return undefined;
+  const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
+  const attributes = decodeAttributes(payload.subarray(IFINFOMSG_BYTES));
+  const info = decodeAttributes(attributes.get(IFLA_LINKINFO) ?? new Uint8Array());
+  const parent = attributes.get(IFLA_LINK);
+  const mac = attributes.get(IFLA_ADDRESS);
+  return {
+    index: view.getInt32(4, HOST_LITTLE_ENDIAN),
+    kind: attributeText(info.get(IFLA_INFO_KIND)),
+    parentIndex:
+      parent?.length === 4
+        ? new DataView(parent.buffer, parent.byteOffset, 4).getInt32(0, HOST_LITTLE_ENDIAN)
+        : undefined,
+    mac:
+      mac?.length === MAC_BYTES
+        ? Array.from(mac, (byte) => byte.toString(16).padStart(2, '0')).join(':')
+        : undefined,
+  };
+}
+
+export function isMacvlan(device: DeviceIdentity): boolean {
+  return device.kind === KIND;
+}

@@ -1,0 +1,176 @@
+/** macvlan devices with a virtual router's MAC address (RFC 9568 section 7.3), over rtnetlink. */
+import type { AddressFamily } from '../config/model.js';
+import type { Sysctls, VirtualMacs } from '../runtime/ports.js';
+import { interfaceIndexes, NoInterfaceError } from './addresses.js';
+import { NETLINK_ROUTE, NetlinkConnection, type NetlinkError, type NetlinkRequest } from './netlink.js';
+import { NLM_F_CREATE, NLM_F_EXCL } from './netlink-message.js';
+import {
+  type DeviceIdentity,
+  decodeDevice,
+  deleteLinkPayload,
+  isMacvlan,
+  macvlanPayload,
+  setUpPayload,
+} from './rtnetlink-macvlan.js';
+import { linkByNamePayload, RTM_DELLINK, RTM_GETLINK, RTM_NEWLINK } from './rtnetlink-messages.js';
+import { interfaceSysctl, openSysctls } from './sysctls.js';
+
+/** The kernel has no macvlan. */
+export class NoMacvlanError extends Error {
+  override readonly name = 'NoMacvlanError';
+  readonly code = 'ERR_NO_MACVLAN';
+  constructor(cause: unknown) {
+    super('this kernel has no macvlan: modprobe macvlan or drop virtual_mac', { cause });
+  }
+}
+
+/** A device of this name exists and is not this virtual router's. It is left alone. */
+export class ForeignDeviceError extends Error {
+  override readonly name = 'ForeignDeviceError';
+  readonly code = 'ERR_FOREIGN_DEVICE';
+  constructor(name: string, difference: string) {
+    super(`there is a device '${name}' that is not ours (${difference}): remove or rename it`);
+  }
+}
+
+/** The kernel refused a step. */
+export class VirtualMacError extends Error {
+  override readonly name = 'VirtualMacError';
+  readonly code = 'ERR_VIRTUAL_MAC';
+  constructor(name: string, step: string, cause: Error) {
+    super(`cannot ${step} the device '${name}': ${cause.message}`, { cause });
+  }
+}
+
+export interface HostVirtualMacs extends VirtualMacs {
+  close(): void;
+}
+
+/** Of 00:00:5e:00:01:VRID and 00:00:5e:00:02:VRID. */
+const VIRTUAL_ROUTER_MAC = /^00:00:5e:00:0[12]:/;
+
+/**
+ * What a device needs before it is set up, written on it alone.
+ *
+ * - arp_ignore 1: it answers for its own addresses and not for the host's others.
+ * - rp_filter 2: clients are reached by the parent's route, so a strict check would drop what they send to the virtual
+ *   MAC address. The kernel takes the greater of this and `all`, so 0 would not do.
+ * - IPv6 under IPv4: none at all. Multicast reports of a backup would show the virtual MAC address on its port, and
+ *   the switch would send the master's traffic there.
+ * - IPv6 under IPv6: no link-local address, no autoconfiguration, and `forwarding` 0, which keeps the device out of the
+ *   group of all routers, whose report would be such a frame. Whether the host forwards is for `all` to say.
+ */
+function deviceSysctls(name: string, family: AddressFamily): [key: string, value: string][] {
+  const ipv4 = (key: string, value: string): [string, string] => [interfaceSysctl('ipv4', name, key), value];
+  const ipv6 = (key: string, value: string): [string, string] => [interfaceSysctl('ipv6', name, key), value];
+  const common = [ipv4('arp_ignore', '1'), ipv4('rp_filter', '2')];
+  if (family === 'ipv4') return [...common, ipv6('disable_ipv6', '1')];
+  return [
+    ...common,
+    ipv6('addr_gen_mode', '1'),
+    ipv6('forwarding', '0'),
+    ipv6('accept_ra', '0'),
+    ipv6('autoconf', '0'),
+  ];
+}
+
+/** Opens one rtnetlink connection. Calls run one after the other. Throws with the kernel's code when it refuses. */
+export function openVirtualMacs(sysctls: Sysctls = openSysctls()): HostVirtualMacs {
+  const connection = NetlinkConnection.open(NETLINK_ROUTE);
+  let tail: Promise<unknown> = Promise.resolve();
+  const inTurn = (work: () => Promise<void>): Promise<void> => {
+    const turn = tail.then(work);
+    tail = turn.catch(() => undefined);
+    return turn;
+  };
+  return {
+    create: (device) => inTurn(() => create(connection, sysctls, device)),
+    remove: (name) => inTurn(() => remove(connection, name)),
+    close: () => connection.close(),
+  };
+}
+
+type Wanted = Parameters<VirtualMacs['create']>[0];
+
+async function create(connection: NetlinkConnection, sysctls: Sysctls, wanted: Wanted): Promise<void> {
+  const { name, parent, family } = wanted;
+  const parentIndex = (await interfaceIndexes(connection, [parent])).get(parent);
+  if (parentIndex === undefined) throw new NoInterfaceError(parent);
+  const existing = await find(connection, name);
+  if (existing !== undefined) refuseForeign(existing, wanted, parentIndex);
+  const device = existing ?? (await make(connection, wanted, parentIndex));
+  try {
+    for (const [key, value] of deviceSysctls(name, family)) {
+      const now = await sysctls.read(key);
+      // No such key: a kernel without IPv6.
+      if (now !== undefined && now !== value) await sysctls.write(key, value);
+    }
+    const error = await ask(connection, {
+      type: RTM_NEWLINK,
+      flags: 0,
+      payload: setUpPayload(device.index),
+    });
+    if (error !== undefined) throw error;
+  } catch (error) {
+    if (existing === undefined) {
+      await ask(connection, { type: RTM_DELLINK, flags: 0, payload: deleteLinkPayload(device.index) });
+    }
+    throw error instanceof Error ? new VirtualMacError(name, 'set up', error) : error;
+  }
+}
+
+function refuseForeign(existing: DeviceIdentity, wanted: Wanted, parentIndex: number): void {
+  const { name, parent, mac } = wanted;
+  if (!isMacvlan(existing)) throw new ForeignDeviceError(name, 'it is no macvlan');
+  if (existing.parentIndex !== parentIndex) throw new ForeignDeviceError(name, `its parent is not ${parent}`);
+  if (existing.mac !== mac.toLowerCase()) {
+    throw new ForeignDeviceError(name, `its MAC address is ${existing.mac ?? 'unknown'}, not ${mac}`);
+  }
+}
+
+async function make(
+  connection: NetlinkConnection,
+  { name, parent, mac }: Wanted,
+  parentIndex: number,
+): Promise<DeviceIdentity> {
+  const error = await ask(connection, {
+    type: RTM_NEWLINK,
+    flags: NLM_F_CREATE | NLM_F_EXCL,
+    payload: macvlanPayload(name, parentIndex, mac),
+  });
+  if (error?.code === 'EOPNOTSUPP') throw new NoMacvlanError(error);
+  if (error !== undefined) throw new VirtualMacError(name, `make, over ${parent},`, error);
+  const device = await find(connection, name);
+  if (device === undefined) throw new NoInterfaceError(name);
+  return device;
+}
+
+async function remove(connection: NetlinkConnection, name: string): Promise<void> {
+  const device = await find(connection, name);
+  if (device === undefined) return;
+  if (!isMacvlan(device) || device.mac === undefined || !VIRTUAL_ROUTER_MAC.test(device.mac)) {
+    throw new ForeignDeviceError(name, "it is no macvlan with a virtual router's MAC address");
+  }
+  const payload = deleteLinkPayload(device.index);
+  const error = await ask(connection, { type: RTM_DELLINK, flags: 0, payload });
+  if (error !== undefined && error.code !== 'ENODEV') throw new VirtualMacError(name, 'remove', error);
+}
+
+async function find(connection: NetlinkConnection, name: string): Promise<DeviceIdentity | undefined> {
+  const request = { type: RTM_GETLINK, flags: 0, payload: linkByNamePayload(name) };
+  const [result] = await connection.transact([request]);
+  const answer = result?.messages.find((message) => message.type === RTM_NEWLINK);
+  if (answer !== undefined) return decodeDevice(answer.payload);
+  if (result?.error !== undefined && result.error.code !== 'ENODEV') {
+    throw new VirtualMacError(name, 'look for', result.error);
+  }
+  return undefined;
+}
+
+async function ask(
+  connection: NetlinkConnection,
+  request: NetlinkRequest,
+): Promise<NetlinkError | undefined> {
+  const [result] = await connection.transact([request]);
+  return result?.error;
+}
