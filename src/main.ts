@@ -9,6 +9,7 @@ const COMMANDS: Record<string, () => Promise<Command>> = {
   plan: async () => (await import('./cli/plan.js')).command,
   status: async () => (await import('./cli/status.js')).command,
   list: async () => (await import('./cli/list.js')).command,
+  events: async () => (await import('./cli/events.js')).command,
   drill: async () => (await import('./cli/drill.js')).command,
   services: async () => (await import('./cli/services.js')).command,
 };

@@ -31,7 +31,8 @@ class HostCommands implements Commands {
   readonly #running = new Set<Running>();
   /** Requests that are being checked, and those that run. */
   #count = 0;
-  readonly #stop = new AbortController();
+  #closed = false;
+  readonly #stops = new Set<AbortController>();
   readonly #underWay = new Set<Promise<CommandOutcome>>();
   readonly #killAll = (): void => {
     for (const { pid, ended } of this.#running) if (!ended) killGroup(pid, 'SIGKILL');
@@ -58,24 +59,33 @@ class HostCommands implements Commands {
   }
 
   async close(): Promise<void> {
-    this.#stop.abort();
+    this.#closed = true;
+    for (const stop of this.#stops) stop.abort();
     await Promise.all(this.#underWay);
     process.off('exit', this.#killAll);
   }
 
   async #run(request: CommandRequest, cancel: AbortSignal | undefined): Promise<CommandOutcome> {
-    const signal = cancel === undefined ? this.#stop.signal : AbortSignal.any([cancel, this.#stop.signal]);
+    const stop = new AbortController();
+    const onCancel = (): void => stop.abort();
+    // Taken off again below: the caller's signal may live as long as this process.
+    cancel?.addEventListener('abort', onCancel);
+    if (this.#closed || cancel?.aborted === true) stop.abort();
+    this.#stops.add(stop);
     try {
       const user = await checkedUser(request);
       if (typeof user === 'string') return { type: 'refused', reason: user };
-      if (signal.aborted) return { type: 'cancelled' };
+      if (stop.signal.aborted) return { type: 'cancelled' };
       const key = JSON.stringify([request.command, request.user]);
       if ([...this.#running].some((other) => other.key === key && other.ended)) {
         return { type: 'refused', reason: 'its last run could not be killed and is still there' };
       }
-      return await this.#start(request, user, key, signal);
+      return await this.#start(request, user, key, stop.signal);
     } catch (error) {
       return { type: 'refused', reason: error instanceof Error ? error.message : String(error) };
+    } finally {
+      cancel?.removeEventListener('abort', onCancel);
+      this.#stops.delete(stop);
     }
   }
 
