@@ -1,19 +1,41 @@
 import { parseArgs } from 'node:util';
 import { monotonicClock } from '../io/clock.js';
+import { openCommands } from '../io/command.js';
 import { openLoopDelay } from '../io/event-loop-delay.js';
+import { openEventSocket } from '../io/event-socket.js';
 import { openIpvs } from '../io/ipvs.js';
 import { openProber } from '../io/probes.js';
 import { openParentLink } from '../io/services-process.js';
 import { openStateFile, SERVICES_STATE } from '../io/state-file.js';
 import { openSysctls } from '../io/sysctls.js';
+import { openTrackProber } from '../io/track-probes.js';
 import { openLog } from '../observe/logger.js';
+import type { Log } from '../runtime/ports.js';
 import { ServicesHost } from '../runtime/services-host.js';
+import { TrackAndHooks, type TrackAndHooksPorts } from '../runtime/track-and-hooks.js';
 import { type Command, UsageError } from './command.js';
 import { LOG_OPTIONS, logOptions } from './log-options.js';
 import { RUNTIME_OPTIONS } from './runtime-dir.js';
 
 const USAGE = `'director run' starts this by itself: the process that programs IPVS and checks the real servers.
 `;
+
+function trackAndHooksPorts(runtimeDirectory: string, log: Log): TrackAndHooksPorts {
+  const commands = openCommands();
+  return {
+    clock: monotonicClock,
+    log,
+    commands,
+    prober: openTrackProber(commands),
+    openEvents: (snapshot) =>
+      openEventSocket(runtimeDirectory, {
+        snapshot,
+        onTrouble: (words) => log.warn({ event: 'events' }, words),
+        nowEpochMs: () => Date.now(),
+      }),
+    nowEpochMs: () => Date.now(),
+  };
+}
 
 export const command: Command = {
   name: 'services',
@@ -45,7 +67,7 @@ export const command: Command = {
           ),
           loopDelay: openLoopDelay(),
           log,
-          parts: [],
+          parts: [(report) => new TrackAndHooks(trackAndHooksPorts(values['runtime-dir'], log), report)],
         },
         (message) => parent.send(message),
         () => {

@@ -2,6 +2,7 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
+import type { EventStream, StreamEvent } from '../runtime/ports.js';
 
 /** Listeners at one time; a further one is told so and turned away. */
 export const MAX_EVENT_CLIENTS = 16;
@@ -14,19 +15,6 @@ const MAX_SOCKET_PATH_BYTES = 107;
 
 export class EventSocketError extends Error {
   readonly code = 'ERR_EVENT_SOCKET';
-}
-
-/** One line of the stream; `event` says what the other fields are (docs/HOOKS.md). */
-export interface StreamEvent {
-  readonly event: string;
-  readonly [field: string]: unknown;
-}
-
-export interface EventSocket {
-  /** To every listener. Never waits for one. */
-  publish(event: StreamEvent): void;
-  /** Ends the stream for all. */
-  close(): Promise<void>;
 }
 
 export interface EventSocketOptions {
@@ -42,7 +30,7 @@ export function eventSocketPath(runtimeDirectory: string): string {
   return join(runtimeDirectory, 'events.sock');
 }
 
-class UnixEventSocket implements EventSocket {
+class UnixEventSocket implements EventStream {
   readonly #path: string;
   readonly #options: EventSocketOptions;
   readonly #server: Server;
@@ -136,7 +124,7 @@ class UnixEventSocket implements EventSocket {
 export async function openEventSocket(
   runtimeDirectory: string,
   options: EventSocketOptions,
-): Promise<EventSocket> {
+): Promise<EventStream> {
   const path = eventSocketPath(runtimeDirectory);
   if (Buffer.byteLength(path) > MAX_SOCKET_PATH_BYTES) {
     throw new EventSocketError(

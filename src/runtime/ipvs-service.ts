@@ -1,9 +1,10 @@
 /** Keeps the kernel's IPVS table, sync daemons and health verdicts as the configuration wants them. */
-import type { DirectorConfig, VirtualServer } from '../config/model.js';
+import type { DirectorConfig, RealServer, VirtualServer } from '../config/model.js';
 import { requiredSyncDaemons } from '../director/requirements.js';
 import { desiredServices } from '../ipvs/desired.js';
 import type { SyncDaemon } from '../ipvs/model.js';
 import { describeOp, plan, serviceKeyText } from '../ipvs/plan.js';
+import type { RealServerHealth } from '../track/quorum.js';
 import { type CleanUpStep, cleanUp } from './clean-up.js';
 import { HealthRunner } from './health-runner.js';
 import type { Clock, Ipvs, Log, OpResult, Prober, ServicesLeftovers } from './ports.js';
@@ -131,6 +132,16 @@ export class IpvsService {
         ...this.#health.of(server.name, { address, port }),
       })),
     }));
+  }
+
+  /** `unknown` for what is not configured here. */
+  health(virtualServer: string, realServer: RealServer): RealServerHealth {
+    const server = this.#config.virtualServers.find(({ name }) => name === virtualServer);
+    const { address, port } = realServer;
+    if (server?.realServers.some((one) => one.address === address && one.port === port) !== true) {
+      return 'unknown';
+    }
+    return this.#health.of(virtualServer, realServer).health;
   }
 
   /** Kernel sync daemons that run for us. */

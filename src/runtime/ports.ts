@@ -271,6 +271,20 @@ export interface Commands {
   close(): Promise<void>;
 }
 
+/** One line of the stream of events; `event` says what the other fields are (docs/HOOKS.md). */
+export interface StreamEvent {
+  readonly event: string;
+  readonly [field: string]: unknown;
+}
+
+/** Who listens to the events hears of them. */
+export interface EventStream {
+  /** To every listener. Never waits for one. */
+  publish(event: StreamEvent): void;
+  /** Ends the stream for all. */
+  close(): Promise<void>;
+}
+
 /** Looks at tracked objects. */
 export interface TrackProber {
   /** Never rejects. */

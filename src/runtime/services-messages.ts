@@ -3,8 +3,9 @@
  * carries; both are the same program, so there is no version.
  */
 import type { DirectorConfig } from '../config/model.js';
+import type { VrrpEvent } from '../hooks/hooks.js';
 import type { SyncDaemon } from '../ipvs/model.js';
-import type { Notice, TrackState, VrrpState } from '../vrrp/group-types.js';
+import type { TrackState, VrrpState } from '../vrrp/group-types.js';
 import type { EventLoopStatus, VirtualServerStatus } from './status.js';
 
 export interface RoleReport {
@@ -17,17 +18,6 @@ export interface RoleReport {
 }
 /** By name of the instance. */
 export type Roles = Readonly<Record<string, RoleReport>>;
-
-/** What hooks are called for. */
-export type VrrpEvent =
-  | {
-      readonly kind: 'role';
-      readonly instance: string;
-      readonly from: VrrpState;
-      readonly to: VrrpState;
-      readonly reason: string;
-    }
-  | { readonly kind: 'notice'; readonly instance: string; readonly notice: Notice };
 
 /** A verdict on a tracked object; `value` is a file's number. */
 export interface TrackedVerdict {

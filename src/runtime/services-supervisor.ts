@@ -1,14 +1,8 @@
 /** The services process seen from the VRRP process: started, configured, watched, started again. Nothing here waits for it in the election's way. */
 import type { DirectorConfig } from '../config/model.js';
+import type { VrrpEvent } from '../hooks/hooks.js';
 import type { Clock, Log, ServicesProcess, StartServicesProcess } from './ports.js';
-import type {
-  FromServices,
-  Roles,
-  ServicesStatus,
-  ToServices,
-  TrackedVerdict,
-  VrrpEvent,
-} from './services-messages.js';
+import type { FromServices, Roles, ServicesStatus, ToServices, TrackedVerdict } from './services-messages.js';
 
 export interface ServicesSupervisorPorts {
   readonly clock: Clock;

@@ -1,18 +1,24 @@
 /** What the services process does: sysctls, the IPVS table, sync daemons, health checks. Its parent runs the election. */
-import type { DirectorConfig } from '../config/model.js';
+import type { DirectorConfig, RealServer } from '../config/model.js';
 import { requiredSysctls } from '../director/requirements.js';
+import type { VrrpEvent } from '../hooks/hooks.js';
+import type { RealServerHealth } from '../track/quorum.js';
 import { cleanUp } from './clean-up.js';
 import { IpvsService } from './ipvs-service.js';
 import type { Clock, Ipvs, Log, LoopDelay, Prober, ServicesLeftovers, StateFile, Sysctls } from './ports.js';
-import type { Roles, ServicesStatus, TrackedVerdict, VrrpEvent } from './services-messages.js';
+import type { Roles, ServicesStatus, TrackedVerdict } from './services-messages.js';
 import { SysctlKeeper } from './sysctl-keeper.js';
+
+export type RealServerHealthOf = (virtualServer: string, realServer: RealServer) => RealServerHealth;
 
 /** Work of the services process beside the kernel's table: tracked objects, hooks. */
 export interface ServicesPart {
   configure(config: DirectorConfig): void;
   event(event: VrrpEvent): void;
-  /** A health verdict changed; `servingWeight` adds up the weights of a virtual server's real servers that serve. */
-  healthChanged(servingWeight: (virtualServer: string) => number): void;
+  /** Roles as they are now; before the first configuration too. */
+  roles(roles: Roles): void;
+  /** A health verdict changed, or what is checked. */
+  healthChanged(health: RealServerHealthOf): void;
   close(): Promise<void> | void;
 }
 
@@ -94,6 +100,7 @@ export class Services {
   setRoles(roles: Roles): void {
     this.#roles = roles;
     this.#ipvs?.refresh();
+    for (const part of this.#parts) part.roles(roles);
   }
 
   event(event: VrrpEvent): void {
@@ -105,9 +112,10 @@ export class Services {
     const { log, stateFile, loopDelay } = this.#ports;
     const done = await cleanUp(
       [
-        ...this.#parts.map((part) => ({ what: 'tracked objects and hooks', run: () => part.close() })),
         { what: 'IPVS', run: () => this.#clearIpvs() },
         { what: 'the sysctls', run: () => this.#sysctls.restore() },
+        // Last: the hooks of the hand-over run meanwhile and may take their time.
+        ...this.#parts.map((part) => ({ what: 'tracked objects and hooks', run: () => part.close() })),
         { what: 'the pending writes', run: () => this.#saving },
       ],
       log,
@@ -139,22 +147,11 @@ export class Services {
   }
 
   #healthChanged(): void {
-    const weights = new Map<string, number>();
-    const weight = (name: string): number => {
-      if (weights.size === 0) {
-        for (const server of this.#ipvs?.status() ?? []) {
-          const serving = server.real_servers.filter(
-            ({ health }) => health === 'up' || health === 'unchecked',
-          );
-          weights.set(
-            server.name,
-            serving.reduce((sum, one) => sum + one.weight, 0),
-          );
-        }
-      }
-      return weights.get(name) ?? 0;
-    };
-    for (const part of this.#parts) part.healthChanged(weight);
+    for (const part of this.#parts) {
+      part.healthChanged((virtualServer, realServer) => {
+        return this.#ipvs?.health(virtualServer, realServer) ?? 'unknown';
+      });
+    }
   }
 
   /** Writes one after the other; a state file that cannot be written is told, not fatal. */

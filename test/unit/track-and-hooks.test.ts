@@ -1,0 +1,138 @@
+/** Tracked objects, hooks and the stream of events together, as the services process runs them. */
+import t from 'tap';
+import type { TrackedObject } from '../../src/config/model.js';
+import type { CommandRequest, EventStream, StreamEvent } from '../../src/runtime/ports.js';
+import type { TrackedVerdict } from '../../src/runtime/services-messages.js';
+import { HOOKS_AT_STOP_MS, TrackAndHooks } from '../../src/runtime/track-and-hooks.js';
+import { HandClock, settled } from './hand-clock.js';
+import { directorConfig, vrrpInstance } from './instances.js';
+
+const FILE: TrackedObject = {
+  name: 'f',
+  kind: { type: 'file', path: '/run/f' },
+  intervalMs: 1000,
+  rise: 1,
+  fall: 1,
+  debounceMs: 0,
+};
+
+const CONFIG = directorConfig({
+  instances: [vrrpInstance({ name: 'outside' }), vrrpInstance({ name: 'inside' })],
+  syncGroups: [{ name: 'pair', instances: ['outside', 'other'], track: [] }],
+  tracked: [FILE],
+  hooks: [{ command: ['/hook'], on: ['master'], instances: undefined, user: undefined, timeoutMs: 1000 }],
+});
+
+function world(openFails = false) {
+  const clock = new HandClock();
+  const published: StreamEvent[] = [];
+  const reported: TrackedVerdict[] = [];
+  const ran: CommandRequest[] = [];
+  const closed: string[] = [];
+  const lines: string[] = [];
+  const say = (_: object, message: string) => void lines.push(message);
+  let snapshot: () => StreamEvent = () => ({ event: 'none' });
+  let finish = () => {};
+  const stream: EventStream = {
+    publish: (event) => void published.push(event),
+    close: async () => void closed.push('stream'),
+  };
+  const part = new TrackAndHooks(
+    {
+      clock,
+      log: { debug: say, info: say, warn: say, error: say },
+      commands: {
+        run: (request, cancel) => {
+          ran.push(request);
+          return new Promise((resolve) => {
+            finish = () => resolve({ type: 'exited', status: 0, output: '' });
+            cancel?.addEventListener('abort', () => resolve({ type: 'cancelled' }));
+          });
+        },
+        close: async () => void closed.push('commands'),
+      },
+      prober: { look: async () => ({ type: 'seen', ok: false, value: 3, reason: 'holds 3' }) },
+      openEvents: async (ofNow) => {
+        if (openFails) throw new Error('no room');
+        snapshot = ofNow;
+        return stream;
+      },
+      nowEpochMs: () => 0,
+    },
+    (verdict) => reported.push(verdict),
+  );
+  return {
+    clock,
+    part,
+    published,
+    reported,
+    ran,
+    closed,
+    lines,
+    snapshot: () => snapshot(),
+    finish: () => finish(),
+  };
+}
+
+void t.test('verdicts go to the election and to the listeners', async (t) => {
+  const { part, published, reported, snapshot } = world();
+  part.healthChanged(() => 'up');
+  part.event({ kind: 'role', instance: 'outside', from: 'initialize', to: 'backup', reason: 'early' });
+  part.configure(CONFIG);
+  await settled();
+  t.same(reported, [{ object: 'f', state: 'down', value: 3 }]);
+  t.match(published, [{ event: 'tracked', object: 'f', state: 'down', value: 3, reason: 'holds 3' }]);
+  t.match(snapshot(), { tracked: [{ object: 'f', state: 'down', value: 3 }] });
+});
+
+void t.test('changes of state go to the hooks and to the listeners', async (t) => {
+  const { part, published, ran, snapshot } = world();
+  part.roles({ outside: { state: 'backup', settled: true } });
+  part.configure(directorConfig({ ...CONFIG, tracked: [] }));
+  await settled();
+  part.event({ kind: 'role', instance: 'outside', from: 'backup', to: 'master', reason: 'why' });
+  const notice = { kind: 'rogue-owner', source: '10.0.0.2', backOffMs: 5 } as const;
+  part.event({ kind: 'notice', instance: 'inside', notice });
+  t.match(ran, [{ command: ['/hook'], environment: { LVS_DIRECTOR_STATE: 'master' } }]);
+  t.same(published, [
+    { event: 'role', instance: 'outside', group: 'pair', from: 'backup', to: 'master', reason: 'why' },
+    { event: 'notice', instance: 'inside', notice: 'rogue-owner', source: '10.0.0.2', backOffMs: 5 },
+  ]);
+  t.same(snapshot(), {
+    event: 'snapshot',
+    version: 1,
+    director: 'lb1',
+    instances: [
+      { name: 'outside', group: 'pair', state: 'master' },
+      { name: 'inside', group: null, state: 'initialize' },
+    ],
+    tracked: [],
+  });
+  part.configure(directorConfig());
+  t.match(published.at(-1), { event: 'snapshot', instances: [] }, 'a reload is told as a whole');
+});
+
+void t.test('leaving lets the last hooks run, for a while', async (t) => {
+  for (const patient of [true, false]) {
+    const { clock, part, closed, finish } = world();
+    part.configure(directorConfig({ ...CONFIG, tracked: [] }));
+    await settled();
+    part.event({ kind: 'role', instance: 'outside', from: 'backup', to: 'master', reason: 'why' });
+    const end = part.close();
+    await clock.advance(HOOKS_AT_STOP_MS - 1);
+    t.same(closed, []);
+    if (patient) finish();
+    else await clock.advance(1);
+    await end;
+    t.same(closed, ['commands', 'stream']);
+  }
+});
+
+void t.test('without a socket for listeners the rest goes on', async (t) => {
+  const { part, lines, reported } = world(true);
+  part.configure(CONFIG);
+  await settled();
+  t.equal(reported.length, 1);
+  t.ok(lines.includes('nobody can listen to the events'));
+  await part.close();
+});
