@@ -5,6 +5,13 @@ import type { DumpedService, IpvsOp, SyncDaemon } from '../ipvs/model.js';
 import { describeOp, plan } from '../ipvs/plan.js';
 import { groupsOf, planGroups, sameMachine } from './groups.js';
 import { requiredSyncDaemons } from './requirements.js';
+import {
+  type InstanceSettings,
+  instanceSettings,
+  listDifferences,
+  settingDifferences,
+  trackText,
+} from './settings.js';
 
 export type Change =
   | { readonly kind: 'ipvs'; readonly text: string; readonly op: IpvsOp }
@@ -32,8 +39,13 @@ export interface Present {
   /** Instances of the running daemon; undefined when none runs. */
   readonly instances: readonly RunningInstance[] | undefined;
   /** Sync groups of the running daemon. */
-  readonly syncGroups: readonly Pick<SyncGroup, 'name' | 'instances'>[];
+  readonly syncGroups: readonly RunningGroup[];
   serves(virtualServer: string, realServer: { address: string; port: number }): boolean;
+}
+
+export interface RunningGroup extends Pick<SyncGroup, 'name' | 'instances'> {
+  /** Undefined from a director of an earlier release. */
+  readonly track?: readonly { readonly object: string; readonly weight?: number | undefined }[] | undefined;
 }
 
 export interface RunningInstance {
@@ -44,6 +56,8 @@ export interface RunningInstance {
   readonly state: string;
   readonly advertisement_interval_ms: number;
   readonly addresses: readonly string[];
+  /** Undefined from a director of an earlier release. */
+  readonly settings?: Partial<InstanceSettings> | undefined;
 }
 
 export function preview(
@@ -135,13 +149,15 @@ function vrrpChanges(config: DirectorConfig, present: Present): Change[] {
   const changes: Change[] = [];
   for (const group of planGroups(config)) {
     const goesOn = machines.some((machine) => sameMachine(machine, group));
+    const tracking = groupTrackChanges(config, present.syncGroups, group.name);
     for (const wanted of group.instances) {
       const now = running.find((candidate) => candidate.name === wanted.name);
       const place = `start on ${wanted.interface} as virtual router ${wanted.virtualRouterId}`;
       if (now === undefined) changes.push(change(wanted.name, place));
       else {
         if (!goesOn) changes.push(change(wanted.name, restart(wanted, now, place)));
-        changes.push(...settingChanges(wanted, now).map((text) => change(wanted.name, text)));
+        const texts = [...settingChanges(wanted, now), ...tracking];
+        changes.push(...texts.map((text) => change(wanted.name, text)));
       }
     }
   }
@@ -150,6 +166,23 @@ function vrrpChanges(config: DirectorConfig, present: Present): Change[] {
       changes.push(change(now.name, 'hand over and stop'));
   }
   return changes;
+}
+
+/** What a sync group tracks weighs on each of its instances. */
+function groupTrackChanges(
+  config: DirectorConfig,
+  running: readonly RunningGroup[],
+  name: string,
+): readonly string[] {
+  const wanted = config.syncGroups.find((group) => group.name === name);
+  const now = running.find((group) => group.name === name)?.track;
+  if (wanted === undefined || now === undefined) return [];
+  return listDifferences(
+    wanted.track.map(trackText),
+    now.map(({ object, weight }) => trackText({ object, weight })),
+    `with its group track`,
+    'with its group no longer track',
+  );
 }
 
 function restart(wanted: VrrpInstance, now: RunningInstance, place: string): string {
@@ -166,7 +199,15 @@ function settingChanges(wanted: VrrpInstance, now: RunningInstance): string[] {
     );
   }
   const addresses = wanted.addresses.map((a) => `${a.address}/${a.prefixLength}`);
-  for (const address of addresses) if (!now.addresses.includes(address)) texts.push(`add ${address}`);
-  for (const address of now.addresses) if (!addresses.includes(address)) texts.push(`remove ${address}`);
-  return texts;
+  const before = new Set(now.addresses.map(withoutPrefix));
+  const kept = new Set(addresses.map(withoutPrefix).filter((address) => before.has(address)));
+  return [
+    ...texts,
+    ...settingDifferences(instanceSettings(wanted), now.settings ?? {}, kept),
+    ...listDifferences(addresses, now.addresses, 'add', 'remove'),
+  ];
+}
+
+function withoutPrefix(text: string): string {
+  return text.split('/')[0] ?? text;
 }

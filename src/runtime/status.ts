@@ -1,3 +1,5 @@
+import type { InstanceSettings } from '../director/settings.js';
+
 /** The answer of `director status --json`: a contract for programs, so fields are only ever added. */
 export interface DirectorStatus {
   readonly version: 1;
@@ -5,7 +7,12 @@ export interface DirectorStatus {
   /** Wall-clock time of the daemon's start, ISO 8601. */
   readonly started: string;
   readonly instances: readonly InstanceStatus[];
-  readonly sync_groups: readonly { readonly name: string; readonly instances: readonly string[] }[];
+  readonly sync_groups: readonly {
+    readonly name: string;
+    readonly instances: readonly string[];
+    /** Without a weight: a fault of the whole group. */
+    readonly track?: readonly { readonly object: string; readonly weight?: number | undefined }[] | undefined;
+  }[];
   readonly virtual_servers: readonly VirtualServerStatus[];
   readonly connection_sync: {
     readonly interface: string;
@@ -45,6 +52,8 @@ export interface InstanceStatus {
   /** The master's address as last heard, or this director's own. */
   readonly master: string | null;
   readonly addresses: readonly string[];
+  /** As configured. */
+  readonly settings: InstanceSettings;
   readonly counters: Readonly<Record<string, number>>;
 }
 

@@ -1,6 +1,7 @@
 /** All VRRP groups of this director: sockets, link events, tracked objects, the guardian's orders, reload. */
 import type { DirectorConfig, VirtualAddress, VirtualRoute, VrrpInstance } from '../config/model.js';
 import { type GroupPlan, planGroups, sameMachine } from '../director/groups.js';
+import { instanceSettings } from '../director/settings.js';
 import { createGroup } from '../vrrp/group.js';
 import type { InstanceState, Notice, TrackState, VrrpState } from '../vrrp/group-types.js';
 import { type DiscardReason, decodeAdvertisement } from '../vrrp/packet.js';
@@ -225,6 +226,7 @@ export class VrrpService {
       since_s: Math.round((now - state.sinceMs) / 1000),
       master: state.master ?? null,
       addresses: state.config.addresses.map((a) => `${a.address}/${a.prefixLength}`),
+      settings: instanceSettings(state.config),
       counters: { ...runner.counters(state.config.name), ...this.#discardCounters() },
     }));
   }

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { load } from 'js-yaml';
 import t from 'tap';
+import { instanceSettings } from '../../src/director/settings.js';
 import { withAdvertisementInterval } from '../../src/drill/lab-config.js';
 import {
   cableBatch,
@@ -19,6 +20,7 @@ import {
 } from '../../src/drill/readiness.js';
 import { type Host, TOPOLOGIES, TOPOLOGY_NAMES } from '../../src/drill/topology.js';
 import type { DirectorStatus, InstanceStatus } from '../../src/runtime/status.js';
+import { vrrpInstance } from './instances.js';
 
 function hostOf(topology: keyof typeof TOPOLOGIES, name: string): Host {
   const host = TOPOLOGIES[topology].hosts.find((one) => one.name === name);
@@ -126,6 +128,7 @@ function status(
     since_s: 1,
     master: null,
     addresses: [address],
+    settings: instanceSettings(vrrpInstance()),
     counters: {},
   });
   return {

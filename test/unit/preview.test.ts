@@ -2,6 +2,7 @@ import t from 'tap';
 import type { DirectorConfig, VirtualServer, VrrpInstance } from '../../src/config/model.js';
 import { type Present, preview, type RunningInstance } from '../../src/director/preview.js';
 import { requiredSysctls } from '../../src/director/requirements.js';
+import { instanceSettings } from '../../src/director/settings.js';
 import { desiredServices } from '../../src/ipvs/desired.js';
 import type { DumpedService } from '../../src/ipvs/model.js';
 import { directorConfig, vrrpInstance } from './instances.js';
@@ -50,6 +51,7 @@ function running(config: VrrpInstance, state = 'master'): RunningInstance {
     state,
     advertisement_interval_ms: config.advertisementIntervalMs,
     addresses: config.addresses.map((a) => `${a.address}/${a.prefixLength}`),
+    settings: instanceSettings(config),
   };
 }
 
@@ -183,6 +185,108 @@ void t.test('VRRP: settings that a running master takes over', async (t) => {
     'vrrp outside: advertisement interval 1000 ms -> 100 ms',
     'vrrp outside: add 192.0.2.99/32',
     'vrrp outside: remove 192.0.2.51/24',
+  ]);
+});
+
+void t.test('VRRP: every other setting, by its name', async (t) => {
+  const cases: readonly (readonly [Partial<VrrpInstance>, ...string[]])[] = [
+    [{ version: 2 }, 'VRRP version 3 -> 2'],
+    [{ checksum: 'rfc9568' }, 'checksum rfc5798 -> rfc9568'],
+    [{ preempt: { mode: 'always', delayMs: 0 } }, 'preempt never -> always'],
+    [{ preempt: { mode: 'always', delayMs: 30_000 } }, 'preempt never -> after 30000 ms'],
+    [{ startupDelayMs: 5 }, 'start-up delay (ms) 0 -> 5'],
+    [{ acceptMode: false }, 'accept mode on -> off'],
+    [{ virtualMacInterface: 'vrrp4-51' }, 'virtual MAC interface none -> vrrp4-51'],
+    [
+      { transport: { kind: 'unicast', local: '10.0.0.1', peers: ['10.0.0.2', '10.0.0.3'], minTtl: 255 } },
+      'transport multicast -> unicast from 10.0.0.1 to 10.0.0.2, 10.0.0.3',
+    ],
+    [
+      { transport: { kind: 'unicast', local: '10.0.0.1', peers: ['10.0.0.2'], minTtl: 254 } },
+      'transport multicast -> unicast from 10.0.0.1 to 10.0.0.2 with a TTL of 254 or more',
+    ],
+    [
+      { transport: { kind: 'udp', port: 8112, local: undefined, peers: [] } },
+      'transport multicast -> udp port 8112 by multicast',
+    ],
+    [
+      { transport: { kind: 'udp', port: 8112, local: '10.0.0.1', peers: ['10.0.0.2'] } },
+      'transport multicast -> udp port 8112 from 10.0.0.1 to 10.0.0.2',
+    ],
+    [
+      { announcing: { repeatMs: [], refreshMs: 60_000 } },
+      'announcements repeated after (ms) 100, 1000, 5000 -> none',
+      'announcements refreshed every (ms) none -> 60000',
+    ],
+    [{ track: [{ object: 'uplink', weight: undefined }] }, 'track uplink'],
+    [{ track: [{ object: 'web', weight: -30 }] }, 'track web weight -30'],
+    [
+      {
+        routes: [
+          {
+            destination: '0.0.0.0',
+            prefixLength: 0,
+            via: '192.0.2.9',
+            interface: 'eth0',
+            source: '192.0.2.51',
+            metric: 5,
+          },
+        ],
+      },
+      'add route default via 192.0.2.9 dev eth0 src 192.0.2.51 metric 5',
+    ],
+  ];
+  for (const [change, ...expected] of cases) {
+    const changed = vrrpInstance({ ...OUTSIDE, ...change });
+    const forth = texts({ ...PLAIN, instances: [changed] }, { instances: [running(OUTSIDE)] });
+    t.strictSame(
+      forth,
+      expected.map((text) => `vrrp outside: ${text}`),
+    );
+    t.strictSame(texts({ ...PLAIN, instances: [changed] }, { instances: [running(changed)] }), []);
+    const back = texts(PLAIN, { instances: [running(changed)] });
+    t.equal(back.length, expected.length, `and back: ${back.join()}`);
+  }
+  const earlier = { ...running(OUTSIDE), settings: undefined };
+  const changed = vrrpInstance({ ...OUTSIDE, version: 2 });
+  t.strictSame(
+    texts({ ...PLAIN, instances: [changed] }, { instances: [earlier] }),
+    [],
+    'not known, not told',
+  );
+});
+
+void t.test('VRRP: what moves into the advertisement or out of it, and its order', async (t) => {
+  const addresses = ['192.0.2.1', '192.0.2.2', '192.0.2.3'].map((address) => ({
+    address,
+    prefixLength: 24,
+    interface: 'eth0',
+  }));
+  const before = { ...OUTSIDE, addresses, advertised: ['192.0.2.1', '192.0.2.2'] };
+  const change = (advertised: readonly string[]) =>
+    texts({ ...PLAIN, instances: [{ ...before, advertised }] }, { instances: [running(before)] });
+  t.strictSame(change(['192.0.2.1', '192.0.2.3']), [
+    'vrrp outside: advertise 192.0.2.3',
+    'vrrp outside: no longer advertise 192.0.2.2',
+  ]);
+  t.strictSame(change(['192.0.2.2', '192.0.2.1']), [
+    'vrrp outside: advertise in another order: 192.0.2.2, 192.0.2.1',
+  ]);
+});
+
+void t.test('VRRP: what a sync group tracks', async (t) => {
+  const instances = PAIR.instances.map((i) => running(i));
+  const track = [{ object: 'uplink', weight: undefined }];
+  const tracking = { ...PAIR, syncGroups: [{ name: 'pair', instances: ['outside', 'inside'], track }] };
+  t.strictSame(texts(tracking, { instances, syncGroups: PAIR.syncGroups }), [
+    'vrrp outside: with its group track uplink',
+    'vrrp inside: with its group track uplink',
+  ]);
+  const told = [{ name: 'pair', instances: ['outside', 'inside'], track: [{ object: 'uplink' }] }];
+  t.strictSame(texts(tracking, { instances, syncGroups: told }), [], 'as JSON has it');
+  t.strictSame(texts(PAIR, { instances, syncGroups: told }), [
+    'vrrp outside: with its group no longer track uplink',
+    'vrrp inside: with its group no longer track uplink',
   ]);
 });
 
