@@ -1,4 +1,4 @@
-// `npm run drill`, `npm test`, `npm run check`, `npm run build` on a machine that has Node, npm and nothing else.
+// `npm run drill`, `npm run sim`, `npm test`, `npm run check`, `npm run build` on a machine that has Node, npm and nothing else.
 // Plain Node, because it runs before node_modules exists.
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
@@ -31,6 +31,10 @@ const COMMANDS = {
     const judges = await ensureJudges();
     process.env.PATH = [process.env.PATH ?? '', '/usr/sbin', '/sbin', judges].join(delimiter);
     return passOn(process.execPath, [join(PROJECT, 'dist', 'test', 'interop', 'main.js'), ...args]);
+  },
+  async sim(args) {
+    await prepare({ native: false });
+    return passOn(process.execPath, [join(PROJECT, 'dist', 'test', 'sim', 'main.js'), ...args]);
   },
   async test(args) {
     await prepare();

@@ -1,0 +1,205 @@
+/** `npm run sim`: runs the simulator for as many virtual hours as wanted, or replays one episode. */
+import { cpus } from 'node:os';
+import { parseArgs } from 'node:util';
+import { Worker } from 'node:worker_threads';
+import { INVARIANTS } from './simulator/judge.js';
+import { runEpisode, Tally } from './simulator/run.js';
+import type { Batch, Order } from './worker.js';
+
+const USAGE = `Usage: npm run sim -- [OPTIONS]
+
+Runs the VRRP state machines of simulated clusters in virtual time, with faults, and checks invariants at every step.
+
+  --seed S               whole number; the same seed gives the same episodes (default 1)
+  --hours H              virtual hours (default 1000)
+  --jobs N               threads (default: one for each processor)
+  --replay SEED:EPISODE  prints what happens in one episode, step by step
+  --help
+
+Exit status: 0 no invariant was violated, 1 one was, 2 wrong arguments, 130 interrupted.
+`;
+
+const HOUR_MS = 3_600_000;
+const PROGRESS_MS = 2000;
+const MAX_JOBS = 64;
+const EXIT_INTERRUPTED = 130;
+
+interface Choice {
+  readonly seed: number;
+  readonly hours: number;
+  readonly jobs: number;
+  readonly replay: { readonly seed: number; readonly episode: number } | undefined;
+  readonly help: boolean;
+}
+
+class UsageError extends Error {}
+
+function numberOf(option: string, text: string, least: number, most: number): number {
+  const value = Number(text);
+  if (text.trim() === '' || !(value >= least && value <= most))
+    throw new UsageError(`--${option}: '${text}' is not a number from ${least} to ${most}`);
+  return value;
+}
+
+function wholeOf(option: string, text: string, least: number, most: number): number {
+  const value = numberOf(option, text, least, most);
+  if (!Number.isInteger(value)) throw new UsageError(`--${option}: '${text}' is not a whole number`);
+  return value;
+}
+
+function choose(argv: readonly string[]): Choice {
+  const { values } = parseArgs({
+    args: [...argv],
+    options: {
+      seed: { type: 'string', default: '1' },
+      hours: { type: 'string', default: '1000' },
+      jobs: { type: 'string', default: String(Math.min(cpus().length, MAX_JOBS)) },
+      replay: { type: 'string' },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  const most = Number.MAX_SAFE_INTEGER;
+  return {
+    seed: wholeOf('seed', values.seed, 0, most),
+    hours: numberOf('hours', values.hours, Number.MIN_VALUE, 1e9),
+    jobs: wholeOf('jobs', values.jobs, 1, MAX_JOBS),
+    replay: values.replay === undefined ? undefined : replayOf(values.replay),
+    help: values.help,
+  };
+}
+
+function replayOf(text: string): { seed: number; episode: number } {
+  const [seed = '', episode = '', ...rest] = text.split(':');
+  if (rest.length > 0) throw new UsageError(`--replay: '${text}' is not SEED:EPISODE`);
+  const most = Number.MAX_SAFE_INTEGER;
+  return { seed: wholeOf('replay', seed, 0, most), episode: wholeOf('replay', episode, 0, 0x7fffffff) };
+}
+
+function violationText(seed: number, episode: number, violation: NonNullable<Batch['violation']>): string {
+  const { invariant, atMs, words } = violation;
+  return [
+    `violated: ${invariant} ${INVARIANTS[invariant]}`,
+    `  seed ${seed}, episode ${episode}, at ${(atMs / 1000).toFixed(3)} s of virtual time`,
+    `  ${words}`,
+    `  again, with every step: npm run sim -- --replay ${seed}:${episode}`,
+    '',
+  ].join('\n');
+}
+
+function replay({ seed, episode }: { seed: number; episode: number }): number {
+  const { violation, virtualMs, steps } = runEpisode(seed, episode, undefined, (line) => {
+    process.stdout.write(`${line}\n`);
+  });
+  process.stdout.write(`\n${(virtualMs / 1000).toFixed(3)} s of virtual time, ${steps} steps\n`);
+  if (violation === undefined) return 0;
+  process.stdout.write(violationText(seed, episode, violation));
+  return 1;
+}
+
+/** Hands out batches of episodes until the hours are full, a violation is found, or it is interrupted. */
+class Simulation {
+  readonly #choice: Choice;
+  readonly #tally = new Tally();
+  readonly #startedMs = performance.now();
+  #nextEpisode = 0;
+  #finding: Batch | undefined;
+  #interrupted = false;
+
+  constructor(choice: Choice) {
+    this.#choice = choice;
+  }
+
+  async run(): Promise<number> {
+    const interrupt = (): void => {
+      this.#interrupted = true;
+    };
+    process.on('SIGINT', interrupt);
+    process.on('SIGTERM', interrupt);
+    const ticker = setInterval(() => process.stderr.write(`${this.#progress()}\n`), PROGRESS_MS);
+    try {
+      await Promise.all(Array.from({ length: this.#choice.jobs }, () => this.#work()));
+    } finally {
+      clearInterval(ticker);
+      process.off('SIGINT', interrupt);
+      process.off('SIGTERM', interrupt);
+    }
+    process.stdout.write(this.#summary());
+    if (this.#finding?.violation !== undefined) {
+      const { episode, violation } = this.#finding;
+      process.stdout.write(violationText(this.#choice.seed, episode, violation));
+      return 1;
+    }
+    return this.#interrupted ? EXIT_INTERRUPTED : 0;
+  }
+
+  get #hours(): number {
+    return this.#tally.virtualMs / HOUR_MS;
+  }
+
+  get #over(): boolean {
+    return this.#interrupted || this.#finding !== undefined || this.#hours >= this.#choice.hours;
+  }
+
+  async #work(): Promise<void> {
+    const worker = new Worker(new URL('./worker.js', import.meta.url));
+    try {
+      while (!this.#over) {
+        const order: Order = { seed: this.#choice.seed, episode: this.#nextEpisode };
+        this.#nextEpisode += 1;
+        this.#take(await ask(worker, order));
+      }
+    } finally {
+      await worker.terminate();
+    }
+  }
+
+  #take(batch: Batch): void {
+    this.#tally.add(batch);
+    // Of several threads' findings the first episode counts, so that a run tells the same each time.
+    if (batch.violation !== undefined && batch.episode < (this.#finding?.episode ?? Number.POSITIVE_INFINITY))
+      this.#finding = batch;
+  }
+
+  #progress(): string {
+    const { episodes } = this.#tally;
+    const seconds = (performance.now() - this.#startedMs) / 1000;
+    const rate = this.#hours / seconds;
+    const left = Math.max(0, this.#choice.hours - this.#hours) / rate;
+    return `${this.#hours.toFixed(1)} of ${this.#choice.hours} h, ${episodes} episodes, ${rate.toFixed(1)} h/s, ${left.toFixed(0)} s left`;
+  }
+
+  #summary(): string {
+    const { episodes, steps, counts } = this.#tally;
+    const seconds = (performance.now() - this.#startedMs) / 1000;
+    const lines = [...counts].sort(([a], [b]) => (a < b ? -1 : 1)).map(([what, n]) => `  ${what}: ${n}`);
+    const end = this.#interrupted ? 'interrupted after' : 'simulated';
+    return [
+      `${end} ${this.#hours.toFixed(1)} hours in ${seconds.toFixed(1)} s: ${episodes} episodes, ${steps} steps (seed ${this.#choice.seed})`,
+      ...lines,
+      '',
+    ].join('\n');
+  }
+}
+
+function ask(worker: Worker, order: Order): Promise<Batch> {
+  return new Promise((resolve, reject) => {
+    worker.once('error', reject);
+    worker.once('message', (batch: Batch) => {
+      worker.off('error', reject);
+      resolve(batch);
+    });
+    worker.postMessage(order, []);
+  });
+}
+
+try {
+  const choice = choose(process.argv.slice(2));
+  if (choice.help) process.stdout.write(USAGE);
+  else if (choice.replay !== undefined) process.exitCode = replay(choice.replay);
+  else process.exitCode = await new Simulation(choice).run();
+} catch (error) {
+  const wrong = error instanceof UsageError || (error instanceof TypeError && 'code' in error);
+  if (!wrong) throw error;
+  process.stderr.write(`npm run sim: ${error.message}\n\n${USAGE}`);
+  process.exitCode = 2;
+}

@@ -1,0 +1,417 @@
+/** The invariants. Each is one method with its reason; the lengths they allow are in bounds.ts. */
+import type { GroupInput, GroupState, GroupStep } from '../../../src/vrrp/group-types.js';
+import type { Director, GroupHost, Packet } from './director.js';
+import type { Fault, FaultKind, Round } from './scenario.js';
+import type { World } from './world.js';
+
+export const INVARIANTS = {
+  I1: 'never two masters longer than the fault allows',
+  I2: 'exactly one master, and the right one, within 3 intervals plus skew after the last fault',
+  I3: 'the last announcement on the wire is the master’s',
+  I4: 'the instances of a group agree',
+  I5: 'who is in fault, stopped or dead holds no address',
+  I6: 'no change of role without a fault',
+  I7: 'a planned hand-over leaves no gap',
+  I8: 'a master advertises in time, a backup never',
+  I9: 'the machine never throws, always has a deadline, never spins',
+} as const;
+export type Invariant = keyof typeof INVARIANTS;
+
+export interface Violation {
+  readonly invariant: Invariant;
+  readonly atMs: number;
+  readonly words: string;
+}
+
+/** Deadlines in a row at which no virtual time goes by. */
+const MAX_SPINS = 10;
+/** Steps of group deadlines a machine may take in the past: none is kept, only a repetition is a fault. */
+const NO_TIME_MS = 1e-3;
+
+interface RouterView {
+  /** Directors that hold any of the addresses, as bits. */
+  holders: number;
+  overlapSinceMs: number;
+  gapSinceMs: number;
+  lastAnnouncer: number;
+  lastAnnouncedMs: number;
+  /** By director: when it heard an advertisement that was sent after the last announcement of another; else NaN. */
+  readonly contradictedMs: number[];
+}
+
+interface Speech {
+  /** Last advertisement of a master, by router; NaN when the stretch since was not free of faults. */
+  readonly lastMs: number[];
+  /** Its interval when it said that: a reload may change it before the next. */
+  readonly intervalMs: number[];
+}
+
+interface Spin {
+  atMs: number;
+  count: number;
+}
+
+export class Judge {
+  violation: Violation | undefined;
+  readonly #world: World;
+  readonly #routers: RouterView[];
+  readonly #speech: Speech[];
+  readonly #spins = new Map<GroupHost, Spin>();
+  #settled = false;
+  #planned = false;
+  /** Until then two masters have an excuse in the segment. */
+  #segmentFaultUntilMs = 0;
+  #holdExcuseUntilMs = 0;
+  #round = 0;
+  readonly #kinds = new Set<FaultKind>();
+
+  constructor(world: World) {
+    this.#world = world;
+    const { routers, directors } = world.scenario;
+    this.#routers = routers.map(() => ({
+      holders: 0,
+      overlapSinceMs: Number.NaN,
+      gapSinceMs: 0,
+      lastAnnouncer: -1,
+      lastAnnouncedMs: 0,
+      contradictedMs: directors.map(() => Number.NaN),
+    }));
+    this.#speech = directors.map(() => ({
+      lastMs: routers.map(() => Number.NaN),
+      intervalMs: routers.map(() => Number.NaN),
+    }));
+  }
+
+  #fail(invariant: Invariant, words: string): void {
+    this.violation ??= { invariant, atMs: this.#world.nowMs, words };
+  }
+
+  // ---- rounds ----
+
+  faultBegins(fault: Fault): void {
+    this.#kinds.add(fault.kind);
+    const { bounds } = this.#world;
+    if (fault.kind === 'loss' || fault.kind === 'partition' || fault.kind === 'delay') {
+      const lateMs = fault.kind === 'delay' ? fault.extraMs : 0;
+      this.#segmentFaultUntilMs = Math.max(this.#segmentFaultUntilMs, fault.untilMs + lateMs);
+    } else if (fault.kind === 'pause') {
+      const until = Math.min(fault.untilMs, fault.atMs + bounds.leaseMs);
+      this.#holdExcuseUntilMs = Math.max(this.#holdExcuseUntilMs, until + bounds.holdMs);
+    } else if (fault.kind === 'crash') {
+      this.#holdExcuseUntilMs = Math.max(this.#holdExcuseUntilMs, fault.atMs + bounds.holdMs);
+    }
+  }
+
+  roundBegins(round: Round): void {
+    if (this.#settled) this.#checkSettled('at the end of the quiet phase');
+    this.#settled = false;
+    this.#round += 1;
+    this.#kinds.clear();
+    this.#planned = round.planned;
+  }
+
+  roundEnds(round: Round): void {
+    const number = this.#round;
+    const settleMs = round.untilMs + this.#world.bounds.settleMs(this.#kinds);
+    this.#world.at(settleMs, () => {
+      if (this.#round !== number) return;
+      this.#checkSettled(`${(settleMs - round.untilMs).toFixed(0)} ms after the last fault`);
+      this.#settled = true;
+    });
+  }
+
+  finish(): void {
+    if (this.#settled) this.#checkSettled('at the end');
+  }
+
+  // ---- I1, I2, I3, I5 by what the kernels hold ----
+
+  heldChanged(director: Director, router: number): void {
+    const view = this.#routers[router];
+    if (view === undefined) return;
+    const bit = 1 << director.number;
+    const before = view.holders;
+    view.holders = director.held[router] === 0 ? before & ~bit : before | bit;
+    if (view.holders === before) return;
+    if (this.#world.tracing) {
+      this.#world.trace(
+        director.number,
+        `r${router} ${director.held[router] === 0 ? 'gone from' : 'in'} the kernel`,
+      );
+    }
+    if (this.#settled) this.#fail('I6', `r${router} changes hands in a quiet phase`);
+    const now = this.#world.nowMs;
+    const many = (view.holders & (view.holders - 1)) !== 0;
+    if (!many) view.overlapSinceMs = Number.NaN;
+    else if (Number.isNaN(view.overlapSinceMs)) {
+      view.overlapSinceMs = now;
+      this.#watchOverlap(router, now);
+    }
+    if (view.holders !== 0) view.gapSinceMs = Number.NaN;
+    else {
+      view.gapSinceMs = now;
+      if (this.#planned) this.#watchGap(router, now);
+    }
+  }
+
+  /** I1. Excuses: a fault of the segment, or of a paused process until its guardian must have acted. */
+  #watchOverlap(router: number, sinceMs: number): void {
+    const { bounds } = this.#world;
+    const allowedMs = (): number =>
+      Math.max(
+        sinceMs + bounds.overlapMs,
+        this.#segmentFaultUntilMs + bounds.healMs,
+        this.#holdExcuseUntilMs + bounds.overlapMs,
+      );
+    const check = (): void => {
+      if (this.#routers[router]?.overlapSinceMs !== sinceMs) return;
+      const until = allowedMs();
+      if (until > this.#world.nowMs) this.#world.at(until, check);
+      else {
+        const ms = (this.#world.nowMs - sinceMs).toFixed(1);
+        this.#fail('I1', `r${router} is held by ${this.#holders(router)} for ${ms} ms`);
+      }
+    };
+    this.#world.at(allowedMs(), check);
+  }
+
+  /** I7. */
+  #watchGap(router: number, sinceMs: number): void {
+    const number = this.#round;
+    const { plannedGapMs } = this.#world.bounds;
+    this.#world.at(sinceMs + plannedGapMs, () => {
+      const view = this.#routers[router];
+      if (view === undefined || view.gapSinceMs !== sinceMs || this.#round !== number) return;
+      if (this.#candidates(router).length === 0) return;
+      this.#fail('I7', `r${router} has no holder ${plannedGapMs.toFixed(1)} ms after a planned hand-over`);
+    });
+  }
+
+  #holders(router: number): string {
+    const holders = this.#world.directors.filter((d) => d.held[router] !== 0).map((d) => `d${d.number}`);
+    return holders.length === 0 ? 'nobody' : holders.join(' and ');
+  }
+
+  #candidates(router: number): Director[] {
+    const group = this.#world.scenario.groups[this.#world.scenario.routers[router]?.group ?? 0] ?? [];
+    const segments = group.map((member) => this.#world.scenario.routers[member]?.segment ?? 0);
+    return this.#world.directors.filter(
+      (d) => d.process === 'running' && !d.stopping && segments.every((segment) => d.linkUp(segment)),
+    );
+  }
+
+  /** I2, I3, I5 and I8 in a cluster that has had its time. */
+  #checkSettled(when: string): void {
+    this.#routers.forEach((view, router) => {
+      const candidates = this.#candidates(router);
+      const masters = this.#world.directors.filter((d) => d.isMaster(router));
+      const named = masters.map((d) => `d${d.number}`).join(' and ') || 'nobody';
+      if (masters.length !== Math.min(1, candidates.length)) {
+        return this.#fail('I2', `${named} is master of r${router} ${when}`);
+      }
+      const [master] = masters;
+      if (master === undefined) {
+        if (view.holders !== 0)
+          this.#fail('I5', `r${router} is held by ${this.#holders(router)} without a master`);
+        return;
+      }
+      this.#checkMaster(view, router, master, candidates, when);
+    });
+  }
+
+  #checkMaster(
+    view: RouterView,
+    router: number,
+    master: Director,
+    candidates: Director[],
+    when: string,
+  ): void {
+    const config = master.config(router);
+    const best = Math.max(...candidates.map((d) => d.config(router).priority));
+    const preempts = config.preempt.mode === 'always';
+    if (preempts && config.priority < best) {
+      this.#fail('I2', `d${master.number} is master of r${router} ${when}, a stronger one is ready`);
+    }
+    const whole = master.maskOf(router, config.addresses);
+    if (view.holders !== 1 << master.number || master.held[router] !== whole) {
+      this.#fail(
+        'I2',
+        `d${master.number} is master of r${router}, its addresses are with ${this.#holders(router)}`,
+      );
+    }
+    // Of a master whose advertisements all got lost the survivor knows nothing.
+    const knownMs = this.#world.nowMs - (view.contradictedMs[master.number] ?? Number.NaN);
+    if (view.lastAnnouncer !== master.number && knownMs > this.#world.bounds.announceMs) {
+      this.#fail('I3', `d${view.lastAnnouncer} announced r${router} last, d${master.number} is master`);
+    }
+    const last = this.#speech[master.number]?.lastMs[router] ?? Number.NaN;
+    const gapMs = this.#world.nowMs - last;
+    if (gapMs > this.#world.bounds.advertisementGapMs(config.advertisementIntervalMs)) {
+      this.#fail('I8', `master d${master.number} of r${router} is silent for ${gapMs.toFixed(1)} ms`);
+    }
+  }
+
+  /** I3: only a master announces, and it announces again when it learns of another one that did. */
+  announced(director: Director, router: number): void {
+    const view = this.#routers[router];
+    if (view === undefined) return;
+    if (!director.isMaster(router))
+      this.#fail('I3', `d${director.number} announces r${router} and is no master`);
+    view.lastAnnouncer = director.number;
+    view.lastAnnouncedMs = this.#world.nowMs;
+    view.contradictedMs.fill(Number.NaN);
+  }
+
+  hears(director: Director, packet: Packet): void {
+    const view = this.#routers[packet.router];
+    if (view === undefined || view.lastAnnouncer !== packet.from) return;
+    if (packet.sentMs < view.lastAnnouncedMs || packet.advertisement.priority === 0) return;
+    const known = view.contradictedMs[director.number] ?? Number.NaN;
+    if (Number.isNaN(known)) view.contradictedMs[director.number] = this.#world.nowMs;
+  }
+
+  // ---- I5 by processes ----
+
+  /** Everything is off in the kernel when the process left in good order, and soon after its guardian acted. */
+  processEnded(director: Director): void {
+    this.#forgetSpeech(director);
+    const { life } = director;
+    const { bounds } = this.#world;
+    const afterMs = director.stopping ? 0 : bounds.holdMs + bounds.reactionMs;
+    this.#world.at(this.#world.nowMs + afterMs, () => {
+      if (director.life !== life) return;
+      const router = director.held.findIndex((held) => held !== 0);
+      if (router >= 0) this.#fail('I5', `d${director.number} is not there any more and holds r${router}`);
+    });
+  }
+
+  /** A process that hangs is withdrawn by its guardian: lease, then hold. */
+  paused(director: Director): void {
+    this.#forgetSpeech(director);
+    const { life, pausedSinceMs } = director;
+    const { bounds } = this.#world;
+    this.#world.at(pausedSinceMs + bounds.leaseMs + bounds.holdMs + bounds.reactionMs, () => {
+      if (director.life !== life || director.process !== 'paused') return;
+      if (director.pausedSinceMs !== pausedSinceMs) return;
+      const router = director.held.findIndex((held) => held !== 0);
+      if (router >= 0) this.#fail('I5', `d${director.number} hangs beyond its lease and holds r${router}`);
+    });
+  }
+
+  /** An instance that let go of its role has let go of its addresses one piece of address work later. */
+  #watchRelease(director: Director, router: number): void {
+    const { life } = director;
+    const since = this.#world.nowMs;
+    const check = (): void => {
+      if (director.life !== life || director.process !== 'running' || director.isMaster(router)) return;
+      const fromMs = Math.max(since, director.awakeSinceMs) + this.#world.bounds.releaseMs;
+      if (fromMs > this.#world.nowMs) return this.#world.at(fromMs, check);
+      if (director.held[router] !== 0)
+        this.#fail('I5', `d${director.number} is no master of r${router} and holds it`);
+    };
+    this.#world.at(since + this.#world.bounds.releaseMs, check);
+  }
+
+  // ---- I8 ----
+
+  sends(director: Director, router: number, priority: number): void {
+    const instance = director.instance(router);
+    if (priority === 0) return;
+    if (instance?.state !== 'master') {
+      this.#fail('I8', `d${director.number} advertises r${router} as ${instance?.state}`);
+    }
+    const { lastMs, intervalMs } = this.#speech[director.number] ?? { lastMs: [], intervalMs: [] };
+    const gapMs = this.#world.nowMs - (lastMs[router] ?? Number.NaN);
+    const interval = director.config(router).advertisementIntervalMs;
+    if (gapMs > this.#world.bounds.advertisementGapMs(Math.max(interval, intervalMs[router] ?? 0))) {
+      this.#fail('I8', `master d${director.number} of r${router} was silent for ${gapMs.toFixed(1)} ms`);
+    }
+    intervalMs[router] = interval;
+    lastMs[router] = this.#world.nowMs;
+  }
+
+  #forgetSpeech(director: Director): void {
+    this.#speech[director.number]?.lastMs.fill(Number.NaN);
+  }
+
+  // ---- I4, I6, I9 at every step ----
+
+  /** I9: whatever it is given, the machine does not throw. */
+  guarded(director: Director, step: () => GroupStep): GroupStep | undefined {
+    this.#world.steps += 1;
+    try {
+      return step();
+    } catch (error) {
+      this.#fail(
+        'I9',
+        `the machine of d${director.number} throws ${error instanceof Error ? error.stack : String(error)}`,
+      );
+      return undefined;
+    }
+  }
+
+  stepped(
+    director: Director,
+    group: GroupHost,
+    before: GroupState,
+    input: GroupInput,
+    result: GroupStep,
+    nowMs: number,
+  ): void {
+    const { instances, phase } = result.state;
+    const masters = instances.filter((one) => one.state === 'master').length;
+    if (masters !== 0 && masters !== instances.length) {
+      this.#fail(
+        'I4',
+        `g${group.number} of d${director.number}: ${instances.map((i) => i.state).join(', ')}`,
+      );
+    }
+    for (const effect of result.effects) {
+      if (effect.type === 'role') {
+        const router = Number(effect.instance.slice(1));
+        this.#roleChanged(director, router, effect.from, effect.to);
+      }
+      if ('instance' in effect && !instances.some((one) => one.config.name === effect.instance)) {
+        this.#fail('I9', `an effect for ${effect.instance}, which is not in g${group.number}`);
+      }
+      if (effect.type === 'send') this.#checkSend(director, before, result, effect.instance, effect.priority);
+    }
+    if (input.type === 'configure') this.#forgetSpeech(director);
+    const idle = instances.every((one) => one.state === 'fault');
+    if (phase === 'running' && !idle && !Number.isFinite(result.deadlineMs)) {
+      this.#fail('I9', `g${group.number} of d${director.number} runs and waits for nothing`);
+    }
+    if (Number.isNaN(result.deadlineMs))
+      this.#fail('I9', `g${group.number} of d${director.number}: deadline NaN`);
+    if (input.type === 'deadline') this.#checkSpin(director, group, result.deadlineMs, nowMs);
+  }
+
+  #checkSend(
+    director: Director,
+    before: GroupState,
+    result: GroupStep,
+    name: string,
+    priority: number,
+  ): void {
+    const was = before.instances.find((one) => one.config.name === name)?.state;
+    const is = result.state.instances.find((one) => one.config.name === name)?.state;
+    const right = priority === 0 ? was === 'master' : is === 'master';
+    if (!right) this.#fail('I8', `d${director.number} sends ${priority} for ${name} as ${is}, before ${was}`);
+  }
+
+  #roleChanged(director: Director, router: number, from: string, to: string): void {
+    if (this.#settled)
+      this.#fail('I6', `r${router} of d${director.number}: ${from} -> ${to} in a quiet phase`);
+    const speech = this.#speech[director.number];
+    if (speech !== undefined) speech.lastMs[router] = to === 'master' ? this.#world.nowMs : Number.NaN;
+    if (from === 'master') this.#watchRelease(director, router);
+  }
+
+  #checkSpin(director: Director, group: GroupHost, deadlineMs: number, nowMs: number): void {
+    const spin = this.#spins.get(group) ?? { atMs: Number.NEGATIVE_INFINITY, count: 0 };
+    this.#spins.set(group, spin);
+    if (deadlineMs > nowMs + NO_TIME_MS) spin.count = 0;
+    else spin.count += 1;
+    if (spin.count > MAX_SPINS) this.#fail('I9', `g${group.number} of d${director.number} spins`);
+  }
+}

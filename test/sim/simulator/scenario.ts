@@ -1,0 +1,110 @@
+/** What one episode is: directors, virtual routers, the segment, and the faults with their times. All from one seed. */
+import type { Preempt, VrrpInstance } from '../../../src/config/model.js';
+
+export const FAULT_KINDS = [
+  'loss',
+  'delay',
+  'duplicate',
+  'partition',
+  'pause',
+  'crash',
+  'power',
+  'stop',
+  'link',
+  'refuse',
+  'steal',
+  'track',
+  'maintenance',
+  'reload',
+] as const;
+export type FaultKind = (typeof FAULT_KINDS)[number];
+
+interface Span {
+  readonly atMs: number;
+  /** Infinity: to the end of the episode. */
+  readonly untilMs: number;
+}
+export type Fault = Span &
+  (
+    | { readonly kind: 'loss' | 'duplicate'; readonly segment: number; readonly probability: number }
+    /** Each packet is late by up to so much, each by its own: they overtake one another. */
+    | { readonly kind: 'delay'; readonly segment: number; readonly extraMs: number }
+    /** Nothing of `from` reaches `to`: one way, unless there is a second fault the other way. */
+    | {
+        readonly kind: 'partition';
+        readonly segment: number;
+        readonly from: readonly number[];
+        readonly to: readonly number[];
+      }
+    /** SIGSTOP, and SIGCONT at the end. */
+    | { readonly kind: 'pause'; readonly director: number }
+    /** SIGKILL; power loss; SIGTERM. The director starts again at the end. */
+    | { readonly kind: 'crash' | 'power' | 'stop'; readonly director: number }
+    | { readonly kind: 'link'; readonly director: number; readonly segment: number }
+    /** The kernel refuses virtual addresses. */
+    | { readonly kind: 'refuse'; readonly director: number }
+    /** Somebody deletes the virtual addresses by hand. */
+    | { readonly kind: 'steal'; readonly director: number }
+    | { readonly kind: 'track'; readonly director: number; readonly object: string }
+    | { readonly kind: 'maintenance'; readonly director: number }
+    /** All directors go to another variant of the file, one after the other until the end of the fault. */
+    | { readonly kind: 'reload'; readonly variant: number }
+  );
+
+/** From the first fault to the last: then nothing changes any more until the next round. */
+export interface Round extends Span {
+  readonly faults: readonly Fault[];
+  /** Quiet until then. */
+  readonly quietUntilMs: number;
+  /** One operator's wish in a healthy cluster, and nothing else. */
+  readonly planned: boolean;
+}
+
+export interface Router {
+  readonly name: string;
+  readonly segment: number;
+  readonly group: number;
+  /** Those of all variants; a director holds bits of this list. */
+  readonly addresses: readonly string[];
+}
+
+export interface DirectorPlan {
+  /** Seconds of its clock in a second of the world, such as 1.0002. */
+  readonly clockRate: number;
+  readonly clockOffsetMs: number;
+  readonly startAtMs: number;
+  /** Packets that the receive buffer holds while nobody reads. */
+  readonly socketQueue: number;
+  /** By variant of the file, then by router. */
+  readonly variants: readonly (readonly VrrpInstance[])[];
+}
+
+export interface Scenario {
+  readonly episode: number;
+  readonly segments: number;
+  readonly routers: readonly Router[];
+  /** Numbers of routers. */
+  readonly groups: readonly (readonly number[])[];
+  readonly directors: readonly DirectorPlan[];
+  readonly delayMs: number;
+  readonly jitterMs: number;
+  /** Greatest time one change of addresses takes in the kernel. */
+  readonly addressWorkMs: number;
+  /** Greatest lateness of a timer. */
+  readonly latenessMs: number;
+  readonly rounds: readonly Round[];
+  readonly durationMs: number;
+}
+
+/** Named sizes of what is drawn. */
+const MAX_DIRECTORS = 5;
+const MAX_SEGMENTS = 3;
+
+export interface Settings {
+  readonly intervalMs: number;
+  readonly version: 2 | 3;
+  readonly preempt: Preempt;
+  readonly startupDelayMs: number;
+}
+
+export { MAX_DIRECTORS, MAX_SEGMENTS };

@@ -1,0 +1,336 @@
+/** One episode: the directors of a scenario on their segments, from its first event to its last. */
+import type { GroupInput, GroupStep } from '../../../src/vrrp/group-types.js';
+import { Bounds } from './bounds.js';
+import { Director, type GroupHost, type Packet } from './director.js';
+import { EventQueue } from './event-queue.js';
+import { Judge, type Violation } from './judge.js';
+import type { Machine } from './machine.js';
+import { Random } from './random.js';
+import type { Fault, FaultKind, Scenario } from './scenario.js';
+import { effectWords, inputWords } from './words.js';
+
+type WorldEvent =
+  | { readonly type: 'deliver'; readonly to: Director; readonly packet: Packet }
+  | {
+      readonly type: 'timer';
+      readonly director: Director;
+      readonly life: number;
+      readonly group: GroupHost;
+      readonly timer: number;
+    }
+  | { readonly type: 'work'; readonly director: Director; readonly life: number; readonly group: GroupHost }
+  | { readonly type: 'call'; readonly run: () => void };
+
+/** Streams of random numbers of one episode. */
+const WORLD_STREAM = 0x5eed;
+
+export interface EpisodeResult {
+  readonly virtualMs: number;
+  readonly steps: number;
+  readonly violation: Violation | undefined;
+  readonly counts: ReadonlyMap<string, number>;
+}
+
+export class World {
+  readonly scenario: Scenario;
+  readonly bounds: Bounds;
+  readonly random: Random;
+  readonly judge: Judge;
+  readonly directors: readonly Director[];
+  readonly tracing: boolean;
+  nowMs = 0;
+  steps = 0;
+  /** The variant of the file that a director that starts reads. */
+  variant = 0;
+  readonly #queue = new EventQueue<WorldEvent>();
+  readonly #counts = new Map<string, number>();
+  readonly #print: (line: string) => void;
+  /** Faults of a segment that are active. */
+  readonly #loss: number[][];
+  readonly #duplicate: number[][];
+  readonly #extra: number[][];
+  /** How many partitions keep packets of one director from another: [segment][from * directors + to]. */
+  readonly #blocked: number[][];
+  /** Whether a segment has any fault now: most of the time it has none. */
+  readonly #disturbed: number[];
+
+  constructor(scenario: Scenario, seed: number, machine: Machine, print?: (line: string) => void) {
+    this.scenario = scenario;
+    this.bounds = new Bounds(scenario);
+    this.random = new Random(seed ^ WORLD_STREAM, scenario.episode);
+    this.tracing = print !== undefined;
+    this.#print = print ?? (() => {});
+    const segments = Array.from({ length: scenario.segments });
+    this.#loss = segments.map(() => []);
+    this.#duplicate = segments.map(() => []);
+    this.#extra = segments.map(() => []);
+    this.#disturbed = segments.map(() => 0);
+    const pairs = scenario.directors.length ** 2;
+    this.#blocked = segments.map(() => Array.from({ length: pairs }, () => 0));
+    this.judge = new Judge(this);
+    this.directors = scenario.directors.map((_, number) => new Director(number, this, scenario, machine));
+  }
+
+  run(): EpisodeResult {
+    this.#schedule();
+    const queue = this.#queue;
+    const endMs = this.scenario.durationMs;
+    while (queue.nextMs <= endMs && this.judge.violation === undefined) {
+      this.nowMs = queue.nextMs;
+      const event = queue.pop();
+      if (event === undefined) break;
+      switch (event.type) {
+        case 'deliver':
+          event.to.deliver(event.packet);
+          break;
+        case 'timer':
+          if (event.director.life === event.life) event.director.timerFired(event.group, event.timer);
+          break;
+        case 'work':
+          if (event.director.life === event.life) event.director.workAnswered(event.group);
+          break;
+        case 'call':
+          event.run();
+      }
+    }
+    const { violation } = this.judge;
+    const virtualMs = violation === undefined ? endMs : this.nowMs;
+    return { virtualMs, steps: this.steps, violation, counts: this.#counts };
+  }
+
+  #schedule(): void {
+    for (const director of this.directors) this.at(director.plan.startAtMs, () => director.start());
+    for (const round of this.scenario.rounds) {
+      this.at(round.atMs, () => this.judge.roundBegins(round));
+      for (const fault of round.faults) {
+        this.at(fault.atMs, () => this.#begin(fault));
+        if (fault.untilMs < Number.POSITIVE_INFINITY) this.at(fault.untilMs, () => this.#end(fault));
+      }
+      this.at(round.untilMs, () => this.judge.roundEnds(round));
+    }
+    this.at(this.scenario.durationMs, () => this.judge.finish());
+  }
+
+  // ---- for the directors ----
+
+  at(atMs: number, run: () => void): void {
+    this.#queue.push(atMs, { type: 'call', run });
+  }
+
+  timer(atMs: number, director: Director, group: GroupHost): void {
+    this.#queue.push(atMs, { type: 'timer', director, life: director.life, group, timer: group.timer });
+  }
+
+  work(director: Director, group: GroupHost): void {
+    const doneMs = this.nowMs + this.random.unit() * this.scenario.addressWorkMs;
+    this.#queue.push(doneMs, { type: 'work', director, life: director.life, group });
+  }
+
+  count(what: string, by = 1): void {
+    this.#counts.set(what, (this.#counts.get(what) ?? 0) + by);
+  }
+
+  /** Puts an advertisement on the wire. Returns whether the sender's link took it. */
+  transmit(from: Director, router: number, priority: number): boolean {
+    const segment = this.scenario.routers[router]?.segment ?? 0;
+    if (!from.linkUp(segment)) return false;
+    const { virtualRouterId, advertisementIntervalMs, advertised } = from.config(router);
+    const packet: Packet = {
+      router,
+      from: from.number,
+      sentMs: this.nowMs,
+      source: from.source(router),
+      advertisement: { virtualRouterId, priority, advertisementIntervalMs, addresses: advertised },
+    };
+    for (const to of this.directors) {
+      if (to === from) continue;
+      if (this.#disturbed[segment] === 0) this.#deliver(to, packet, 0);
+      else this.#deliverDisturbed(from, to, packet, segment);
+    }
+    return true;
+  }
+
+  #deliver(to: Director, packet: Packet, extraMs: number): void {
+    const { delayMs, jitterMs } = this.scenario;
+    const segment = this.scenario.routers[packet.router]?.segment ?? 0;
+    const atMs = this.nowMs + delayMs + this.random.unit() * jitterMs + extraMs;
+    if (to.linkUp(segment)) this.#queue.push(atMs, { type: 'deliver', to, packet });
+  }
+
+  #deliverDisturbed(from: Director, to: Director, packet: Packet, segment: number): void {
+    const blocked = this.#blocked[segment]?.[from.number * this.directors.length + to.number] ?? 0;
+    if (blocked > 0) return;
+    for (const probability of this.#loss[segment] ?? []) if (this.random.chance(probability)) return;
+    let extraMs = 0;
+    for (const most of this.#extra[segment] ?? []) extraMs += this.random.unit() * most;
+    this.#deliver(to, packet, extraMs);
+    for (const probability of this.#duplicate[segment] ?? []) {
+      if (this.random.chance(probability)) this.#deliver(to, packet, extraMs);
+    }
+  }
+
+  /** Gratuitous ARP for the addresses of a router. */
+  announce(from: Director, router: number): void {
+    const segment = this.scenario.routers[router]?.segment ?? 0;
+    if (!from.linkUp(segment)) return;
+    this.trace(from.number, `r${router} announced`);
+    this.judge.announced(from, router);
+  }
+
+  // ---- faults ----
+
+  #begin(fault: Fault): void {
+    this.count(`fault ${fault.kind}`);
+    if (this.tracing) this.#print(`${this.#stamp()} fault  begins: ${JSON.stringify(fault)}`);
+    this.judge.faultBegins(fault);
+    const director = 'director' in fault ? this.directors[fault.director] : undefined;
+    switch (fault.kind) {
+      case 'loss':
+        this.#loss[fault.segment]?.push(fault.probability);
+        return this.#disturb(fault.segment, 1);
+      case 'duplicate':
+        this.#duplicate[fault.segment]?.push(fault.probability);
+        return this.#disturb(fault.segment, 1);
+      case 'delay':
+        this.#extra[fault.segment]?.push(fault.extraMs);
+        return this.#disturb(fault.segment, 1);
+      case 'partition':
+        this.#block(fault, 1);
+        return this.#disturb(fault.segment, 1);
+      case 'reload':
+        return this.#reload(fault);
+      default:
+        if (director !== undefined) this.#beginAt(director, fault);
+    }
+  }
+
+  #beginAt(director: Director, fault: Fault): void {
+    switch (fault.kind) {
+      case 'pause':
+        director.pauses += 1;
+        return director.pause();
+      case 'crash':
+      case 'power':
+      case 'stop':
+        director.offs += 1;
+        if (fault.kind === 'crash') director.crash();
+        else if (fault.kind === 'power') director.powerOff();
+        else director.stop();
+        return;
+      case 'link':
+        director.linkDowns[fault.segment] = (director.linkDowns[fault.segment] ?? 0) + 1;
+        return director.linksChanged();
+      case 'refuse':
+        director.refusals += 1;
+        return;
+      case 'steal':
+        for (let router = 0; router < director.held.length; router += 1) director.setHeld(router, 0);
+        return director.restore();
+      case 'track':
+        director.downObjects.set(fault.object, (director.downObjects.get(fault.object) ?? 0) + 1);
+        return director.tracked(fault.object);
+      case 'maintenance':
+        director.maintenances += 1;
+        return director.maintenanceChanged();
+      default:
+    }
+  }
+
+  #end(fault: Fault): void {
+    if (this.tracing) this.#print(`${this.#stamp()} fault  ends: ${JSON.stringify(fault)}`);
+    const remove = (list: number[] | undefined, value: number) => list?.splice(list.indexOf(value), 1);
+    const director = 'director' in fault ? this.directors[fault.director] : undefined;
+    switch (fault.kind) {
+      case 'loss':
+        remove(this.#loss[fault.segment], fault.probability);
+        return this.#disturb(fault.segment, -1);
+      case 'duplicate':
+        remove(this.#duplicate[fault.segment], fault.probability);
+        return this.#disturb(fault.segment, -1);
+      case 'delay':
+        remove(this.#extra[fault.segment], fault.extraMs);
+        return this.#disturb(fault.segment, -1);
+      case 'partition':
+        this.#block(fault, -1);
+        return this.#disturb(fault.segment, -1);
+      default:
+        if (director !== undefined) this.#endAt(director, fault);
+    }
+  }
+
+  #endAt(director: Director, fault: Fault): void {
+    switch (fault.kind) {
+      case 'pause':
+        director.pauses -= 1;
+        if (director.pauses === 0) director.wake();
+        return;
+      case 'crash':
+      case 'power':
+      case 'stop':
+        director.offs -= 1;
+        return director.start();
+      case 'link':
+        director.linkDowns[fault.segment] = (director.linkDowns[fault.segment] ?? 0) - 1;
+        return director.linksChanged();
+      case 'refuse':
+        director.refusals -= 1;
+        return;
+      case 'track':
+        director.downObjects.set(fault.object, (director.downObjects.get(fault.object) ?? 0) - 1);
+        return director.tracked(fault.object);
+      case 'maintenance':
+        director.maintenances -= 1;
+        return director.maintenanceChanged();
+      default:
+    }
+  }
+
+  #disturb(segment: number, by: number): void {
+    this.#disturbed[segment] = (this.#disturbed[segment] ?? 0) + by;
+  }
+
+  #block(fault: Fault & { kind: 'partition' }, by: number): void {
+    const blocked = this.#blocked[fault.segment];
+    if (blocked === undefined) return;
+    for (const from of fault.from) {
+      for (const to of fault.to) {
+        const at = from * this.directors.length + to;
+        blocked[at] = (blocked[at] ?? 0) + by;
+      }
+    }
+  }
+
+  /** The operator goes from host to host. */
+  #reload(fault: Fault & { kind: 'reload' }): void {
+    this.variant = fault.variant;
+    for (const director of this.directors) {
+      const atMs = this.random.between(fault.atMs, fault.untilMs);
+      const { life } = director;
+      this.at(atMs, () => {
+        if (director.life === life) director.configure(this.variant);
+      });
+    }
+  }
+
+  // ---- the readable trace ----
+
+  #stamp(): string {
+    return this.nowMs.toFixed(3).padStart(14);
+  }
+
+  trace(director: number, words: string): void {
+    if (this.tracing) this.#print(`${this.#stamp()} d${director}     ${words}`);
+  }
+
+  traceStep(director: number, group: number, input: GroupInput, result: GroupStep, nowMs: number): void {
+    const effects = result.effects.filter((e) => e.type !== 'count').map(effectWords);
+    if (input.type === 'deadline' && effects.length === 0) return;
+    const due =
+      result.deadlineMs === Number.POSITIVE_INFINITY ? 'never' : (result.deadlineMs - nowMs).toFixed(1);
+    this.#print(
+      `${this.#stamp()} d${director} g${group}  ${inputWords(input, nowMs)} => ${effects.join(', ') || '-'} [due in ${due}]`,
+    );
+  }
+}
+
+export type { FaultKind };
