@@ -9,6 +9,8 @@ const HAND_OVER_SLACK_MS = 250;
 const ADDRESS_RETRY_MS = 5000;
 /** vrrp-service.ts MIN_LEASE_MS. */
 export const MIN_LEASE_MS = 250;
+/** From the start of a process to its first verdicts on tracked objects. */
+export const VERDICT_MS = 500;
 /** First of the repeats that draw.ts gives the instances. */
 const FIRST_REPEAT_MS = 100;
 /** For what the sums below round away; everything that counts has a term of its own. */
@@ -84,7 +86,7 @@ export class Bounds {
   settleMs(kinds: ReadonlySet<FaultKind>): number {
     let bound = this.masterDownMs + this.overlapMs;
     const starts = kinds.has('crash') || kinds.has('power') || kinds.has('stop');
-    if (starts) bound += this.#startupDelayMs * this.stretch;
+    if (starts) bound += this.#startupDelayMs * this.stretch + VERDICT_MS;
     // An advertisement up to an interval old resets the timer last; then the delay, then three intervals plus skew.
     if (this.#preemptDelayMs > 0) bound += (this.#preemptDelayMs + this.intervalMs) * this.stretch;
     // Who leaves keeps its role, and its group's addresses, for the hold.

@@ -6,7 +6,7 @@ import type { VirtualAddress, VrrpInstance } from '../../../src/config/model.js'
 import type { GroupEffect, GroupInput, GroupState, InstanceState } from '../../../src/vrrp/group-types.js';
 import type { Advertisement } from '../../../src/vrrp/packet.js';
 import { handOverHoldMs } from '../../../src/vrrp/timers.js';
-import { MIN_LEASE_MS } from './bounds.js';
+import { MIN_LEASE_MS, VERDICT_MS } from './bounds.js';
 import { Guardian, type Orders } from './guardian.js';
 import type { Machine } from './machine.js';
 import type { DirectorPlan, Scenario } from './scenario.js';
@@ -143,6 +143,10 @@ export class Director {
     return this.linkDowns[segment] === 0;
   }
 
+  isDown(object: string): boolean {
+    return (this.downObjects.get(object) ?? 0) > 0;
+  }
+
   isMaster(router: number): boolean {
     return this.process !== 'off' && this.instance(router)?.state === 'master';
   }
@@ -175,6 +179,7 @@ export class Director {
           linkUp: this.linkUp(this.#scenario.routers[router]?.segment ?? 0),
         })),
         now,
+        this.#scenario.track,
       ),
       deadlineMs: Number.POSITIVE_INFINITY,
       timerAtMs: Number.POSITIVE_INFINITY,
@@ -184,8 +189,20 @@ export class Director {
       answered: false,
       stopped: false,
     }));
+    if (this.maintenances > 0) this.maintenanceChanged();
     for (const group of this.groups) this.#input(group, { type: 'start' });
+    this.#firstVerdicts();
     if (this.pauses > 0) this.pause();
+  }
+
+  /** The services process looks at the tracked objects soon after the start. */
+  #firstVerdicts(): void {
+    const { life } = this;
+    for (const { object } of this.#scenario.track) {
+      this.#world.at(this.#world.nowMs + this.#world.random.between(0, VERDICT_MS), () => {
+        if (this.life === life) this.tracked(object);
+      });
+    }
   }
 
   /** SIGKILL: what was handed to the kernel is done, what stood in line is not. */
@@ -316,7 +333,7 @@ export class Director {
   tracked(object: string): void {
     if (this.process === 'paused') this.#missed.tracked.add(object);
     if (this.process !== 'running') return;
-    const state = (this.downObjects.get(object) ?? 0) > 0 ? 'down' : 'up';
+    const state = this.isDown(object) ? 'down' : 'up';
     for (const group of this.groups) this.#input(group, { type: 'tracked', object, state });
   }
 
@@ -332,7 +349,7 @@ export class Director {
     this.variant = variant;
     for (const group of this.groups) {
       const instances = group.state.instances.map(({ config }) => this.config(Number(config.name.slice(1))));
-      this.#input(group, { type: 'configure', instances, track: [] });
+      this.#input(group, { type: 'configure', instances, track: this.#scenario.track });
     }
   }
 
@@ -493,11 +510,16 @@ export class Director {
       group.work.shift();
       if (work.type === 'stopped') this.#groupStopped(group);
       // The role may have gone while the address work before it was done.
-      else if (this.#machine.dropsStaleWork && !this.isMaster(work.router)) continue;
+      else if (this.#machine.dropsStaleWork && this.#isStale(group, work)) continue;
       else if (work.type === 'send') this.#send(work.router, work.priority);
       else this.#world.announce(this, work.router);
       if (this.life !== life) return;
     }
+  }
+
+  /** A farewell that was said meanwhile is not to be followed by an advertisement. */
+  #isStale(group: GroupHost, { type, router }: Work): boolean {
+    return !this.isMaster(router) || (type === 'send' && group.state.phase !== 'running');
   }
 
   /** The kernel has done the first piece of work; its answer may have to wait for a paused process. */

@@ -1,8 +1,16 @@
 /** Draws an episode from its seed. */
-import type { Preempt, VrrpInstance } from '../../../src/config/model.js';
+import type { Preempt, TrackUse, VrrpInstance } from '../../../src/config/model.js';
 import { Bounds } from './bounds.js';
 import { Random } from './random.js';
-import type { DirectorPlan, Fault, FaultKind, Round, Router, Scenario } from './scenario.js';
+import {
+  type DirectorPlan,
+  type Fault,
+  type FaultKind,
+  type Round,
+  type Router,
+  type Scenario,
+  TRACKED_OBJECT,
+} from './scenario.js';
 
 const MAX_GROUPS = 3;
 const MAX_GROUP_SIZE = 3;
@@ -32,6 +40,8 @@ const FAULT_WEIGHTS: readonly [readonly [number, FaultKind], ...(readonly [numbe
   [0.5, 'refuse'],
   [1, 'steal'],
   [1, 'reload'],
+  [2, 'track'],
+  [1, 'maintenance'],
 ];
 
 /** Draws episode number `episode` of `seed`. */
@@ -70,6 +80,7 @@ export function drawScenario(seed: number, episode: number): Scenario {
   const workMost = Math.min(5, intervalMs / 8);
   const scenario: Scenario = {
     episode,
+    track: drawTrack(random),
     segments,
     routers,
     groups,
@@ -108,8 +119,19 @@ function drawCommon(random: Random, intervalMs: number): Common {
       [4, { mode: 'always', delayMs: 0 }],
       [2, { mode: 'always', delayMs: Math.round(delayed) }],
     ]),
-    startupDelayMs: 0,
+    startupDelayMs: random.chance(0.15) ? Math.round(random.between(0, 10) * intervalMs) : 0,
   };
+}
+
+/** One object for all groups: down, it is a fault or it weighs. */
+function drawTrack(random: Random): TrackUse[] {
+  const use = random.weighted<number | undefined | 'none'>([
+    [3, 'none'],
+    [2, undefined],
+    [2, -random.whole(1, 253)],
+    [1, random.whole(1, 253)],
+  ]);
+  return use === 'none' ? [] : [{ object: TRACKED_OBJECT, weight: use }];
 }
 
 function stretchInterval({ intervalMs }: Common, factor: number): number {
@@ -180,7 +202,7 @@ function instanceOf(
     preempt: common.preempt,
     startupDelayMs: common.startupDelayMs,
     acceptMode: true,
-    virtualMac: false,
+    virtualMacInterface: undefined,
     transport: { kind: 'multicast' },
     checksum: 'rfc5798',
     addresses: texts.map((address) => ({ address, prefixLength: 32, interface: interfaceName })),
@@ -227,7 +249,7 @@ function drawRounds(random: Random, scenario: Scenario, startSpreadMs: number): 
 
 function drawPlanned(random: Random, scenario: Scenario, atMs: number, lengthMs: number): Fault {
   const director = random.whole(0, scenario.directors.length - 1);
-  return { kind: 'stop', director, atMs, untilMs: atMs + lengthMs };
+  return { kind: random.pick(['stop', 'maintenance']), director, atMs, untilMs: atMs + lengthMs };
 }
 
 function drawFaults(random: Random, scenario: Scenario, atMs: number, lengthMs: number): Fault[] {
@@ -267,7 +289,7 @@ function drawFault(random: Random, scenario: Scenario, atMs: number, untilMs: nu
     case 'reload':
       return [{ ...span, kind, variant: random.whole(0, VARIANTS - 1) }];
     case 'track':
-      return [{ ...span, kind, director, object: 'object' }];
+      return [{ ...span, kind, director, object: TRACKED_OBJECT }];
     default:
       return [{ ...span, kind, director }];
   }

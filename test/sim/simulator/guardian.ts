@@ -1,4 +1,4 @@
-/** The guardian once it acts, as native/guardian.c: farewells, wait for the successors, removal. */
+/** The guardian once it acts, as native/guardian.c: farewells, wait for each successor, removal. */
 import type { Director, Packet } from './director.js';
 import type { World } from './world.js';
 
@@ -18,8 +18,9 @@ export class Guardian {
   readonly #world: World;
   readonly #orders: Orders;
   readonly #onDone: () => void;
-  readonly #awaited = new Set<number>();
-  #inGrace = false;
+  /** Routers whose addresses are kept, each until its successor was heard. */
+  readonly #kept = new Set<number>();
+  readonly #heard = new Set<number>();
   #ended = false;
 
   constructor(director: Director, world: World, orders: Orders, onDone: () => void) {
@@ -30,18 +31,20 @@ export class Guardian {
   }
 
   act(): void {
+    for (const router of this.#orders.farewells) this.#kept.add(router);
     for (const router of this.#orders.farewells) {
-      if (this.#world.transmit(this.#director, router, 0)) this.#awaited.add(router);
+      const sent = this.#world.transmit(this.#director, router, 0);
+      if (sent) this.#removeAfter(router, this.#orders.holdMs);
+      else this.#remove(router);
     }
-    if (this.#awaited.size === 0) return this.#remove();
-    this.#at(this.#orders.holdMs);
   }
 
-  hear(packet: Packet): void {
-    if (this.#ended || this.#inGrace || packet.advertisement.priority === 0) return;
-    if (!this.#awaited.delete(packet.router) || this.#awaited.size > 0) return;
-    this.#inGrace = true;
-    this.#at(GRACE_MS);
+  /** The grace ends the hold early, never late. */
+  hear({ router, advertisement }: Packet): void {
+    if (this.#ended || advertisement.priority === 0 || !this.#kept.has(router)) return;
+    if (this.#heard.has(router)) return;
+    this.#heard.add(router);
+    this.#removeAfter(router, GRACE_MS);
   }
 
   /** Released by the daemon, or without power. */
@@ -49,19 +52,20 @@ export class Guardian {
     this.#ended = true;
   }
 
-  #at(afterMs: number): void {
-    this.#world.at(this.#world.nowMs + afterMs / this.#director.plan.clockRate, () => this.#remove());
+  #removeAfter(router: number, afterMs: number): void {
+    const { clockRate } = this.#director.plan;
+    this.#world.at(this.#world.nowMs + afterMs / clockRate, () => this.#remove(router));
   }
 
-  #remove(): void {
-    if (this.#ended) return;
-    this.#ended = true;
-    this.#world.trace(this.#director.number, 'guardian removes the addresses');
-    this.#orders.farewells.forEach((router, i) => {
-      const held = this.#director.held[router] ?? 0;
-      this.#director.setHeld(router, held & ~(this.#orders.masks[i] ?? 0));
-    });
-    this.#onDone();
+  #remove(router: number): void {
+    if (this.#ended || !this.#kept.delete(router)) return;
+    this.#world.trace(this.#director.number, `guardian removes the addresses of r${router}`);
+    const mask = this.#orders.masks[this.#orders.farewells.indexOf(router)] ?? 0;
+    this.#director.setHeld(router, (this.#director.held[router] ?? 0) & ~mask);
+    if (this.#kept.size === 0) {
+      this.#ended = true;
+      this.#onDone();
+    }
     this.#director.restore();
   }
 }

@@ -107,6 +107,8 @@ export class Judge {
     this.#settled = false;
     this.#round += 1;
     this.#kinds.clear();
+    // The first round is the start of all.
+    if (this.#round === 1) this.#kinds.add('stop');
     this.#planned = round.planned;
   }
 
@@ -196,8 +198,28 @@ export class Judge {
     const group = this.#world.scenario.groups[this.#world.scenario.routers[router]?.group ?? 0] ?? [];
     const segments = group.map((member) => this.#world.scenario.routers[member]?.segment ?? 0);
     return this.#world.directors.filter(
-      (d) => d.process === 'running' && !d.stopping && segments.every((segment) => d.linkUp(segment)),
+      (d) =>
+        d.process === 'running' &&
+        !d.stopping &&
+        segments.every((segment) => d.linkUp(segment)) &&
+        !this.#isTrackFault(d),
     );
+  }
+
+  #isTrackFault(director: Director): boolean {
+    return this.#world.scenario.track.some((use) => use.weight === undefined && director.isDown(use.object));
+  }
+
+  /** RFC 9568 section 6.1 with what weighs on it: reckoned here from the scenario, not taken from the machine. */
+  #worth(director: Director, router: number): number {
+    const { priority } = director.config(router);
+    if (director.maintenances > 0) return 1;
+    if (priority === 255) return 255;
+    let sum = priority;
+    for (const { object, weight = 0 } of this.#world.scenario.track) {
+      if (weight < 0 === director.isDown(object)) sum += weight;
+    }
+    return Math.max(1, Math.min(254, sum));
   }
 
   /** I2, I3, I5 and I8 in a cluster that has had its time. */
@@ -227,9 +249,9 @@ export class Judge {
     when: string,
   ): void {
     const config = master.config(router);
-    const best = Math.max(...candidates.map((d) => d.config(router).priority));
-    const preempts = config.preempt.mode === 'always';
-    if (preempts && config.priority < best) {
+    const best = Math.max(...candidates.map((d) => this.#worth(d, router)));
+    const preempts = config.preempt.mode === 'always' || best === 255;
+    if (preempts && this.#worth(master, router) < best) {
       this.#fail('I2', `d${master.number} is master of r${router} ${when}, a stronger one is ready`);
     }
     const whole = master.maskOf(router, config.addresses);
@@ -316,7 +338,12 @@ export class Judge {
 
   sends(director: Director, router: number, priority: number): void {
     const instance = director.instance(router);
-    if (priority === 0) return;
+    if (priority === 0) {
+      // After a farewell a master is silent until its successor spoke.
+      const speech = this.#speech[director.number];
+      if (speech !== undefined) speech.lastMs[router] = Number.NaN;
+      return;
+    }
     if (instance?.state !== 'master') {
       this.#fail('I8', `d${director.number} advertises r${router} as ${instance?.state}`);
     }

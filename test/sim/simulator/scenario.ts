@@ -1,5 +1,5 @@
 /** What one episode is: directors, virtual routers, the segment, and the faults with their times. All from one seed. */
-import type { Preempt, VrrpInstance } from '../../../src/config/model.js';
+import type { TrackUse, VrrpInstance } from '../../../src/config/model.js';
 
 export const FAULT_KINDS = [
   'loss',
@@ -79,8 +79,13 @@ export interface DirectorPlan {
   readonly variants: readonly (readonly VrrpInstance[])[];
 }
 
+/** The one object that groups track. */
+export const TRACKED_OBJECT = 'object';
+
 export interface Scenario {
   readonly episode: number;
+  /** Of every group on every director. */
+  readonly track: readonly TrackUse[];
   readonly segments: number;
   readonly routers: readonly Router[];
   /** Numbers of routers. */
@@ -95,16 +100,3 @@ export interface Scenario {
   readonly rounds: readonly Round[];
   readonly durationMs: number;
 }
-
-/** Named sizes of what is drawn. */
-const MAX_DIRECTORS = 5;
-const MAX_SEGMENTS = 3;
-
-export interface Settings {
-  readonly intervalMs: number;
-  readonly version: 2 | 3;
-  readonly preempt: Preempt;
-  readonly startupDelayMs: number;
-}
-
-export { MAX_DIRECTORS, MAX_SEGMENTS };

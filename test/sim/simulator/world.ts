@@ -134,13 +134,20 @@ export class World {
   transmit(from: Director, router: number, priority: number): boolean {
     const segment = this.scenario.routers[router]?.segment ?? 0;
     if (!from.linkUp(segment)) return false;
-    const { virtualRouterId, advertisementIntervalMs, advertised } = from.config(router);
+    const { version, family, virtualRouterId, advertisementIntervalMs, advertised } = from.config(router);
     const packet: Packet = {
       router,
       from: from.number,
       sentMs: this.nowMs,
       source: from.source(router),
-      advertisement: { virtualRouterId, priority, advertisementIntervalMs, addresses: advertised },
+      advertisement: {
+        version,
+        family,
+        virtualRouterId,
+        priority,
+        advertisementIntervalMs,
+        addresses: advertised,
+      },
     };
     for (const to of this.directors) {
       if (to === from) continue;
