@@ -37,6 +37,13 @@ export function requiredSysctls(config: DirectorConfig): ReadonlyMap<string, str
       wanted.set(`net.ipv4.conf.${keyOfInterface(name)}.send_redirects`, '0');
     }
   }
+  for (const { interface: parent, virtualMacInterface, family } of config.instances) {
+    if (virtualMacInterface === undefined || family !== 'ipv4') continue;
+    // The addresses are on a device of their own on top of this one. With the defaults, this one would answer for
+    // them too, and ask neighbours in their name, both with the wrong MAC address.
+    wanted.set(`net.ipv4.conf.${keyOfInterface(parent)}.arp_ignore`, '1');
+    wanted.set(`net.ipv4.conf.${keyOfInterface(parent)}.arp_announce`, '2');
+  }
   if (config.connectionSync !== undefined) {
     for (const [key, value] of SYNC_BY_TIME) wanted.set(key, value);
   }

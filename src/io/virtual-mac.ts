@@ -57,8 +57,13 @@ const VIRTUAL_ROUTER_MAC = /^00:00:5e:00:0[12]:/;
  *   MAC address. The kernel takes the greater of this and `all`, so 0 would not do.
  * - IPv6 under IPv4: none at all. Multicast reports of a backup would show the virtual MAC address on its port, and
  *   the switch would send the master's traffic there.
- * - IPv6 under IPv6: no link-local address, no autoconfiguration, and `forwarding` 0, which keeps the device out of the
- *   group of all routers, whose report would be such a frame. Whether the host forwards is for `all` to say.
+ * - IPv6 under IPv6: no link-local address, no autoconfiguration, and `forwarding` 0, which takes the device out of the
+ *   group of all routers, whose report would be such a frame. Whether the host forwards is for `all` to say. Leaving
+ *   that group is reported too, by MLDv2 (igmp6_leave_group), even by a device that never was up: so it is left in
+ *   the manner of MLDv1.
+ *
+ * The parent needs arp_ignore 1 and arp_announce 2, or it answers and asks for the virtual addresses with its own MAC
+ * address: see `requiredSysctls`.
  */
 function deviceSysctls(name: string, family: AddressFamily): [key: string, value: string][] {
   const ipv4 = (key: string, value: string): [string, string] => [interfaceSysctl('ipv4', name, key), value];
@@ -68,7 +73,9 @@ function deviceSysctls(name: string, family: AddressFamily): [key: string, value
   return [
     ...common,
     ipv6('addr_gen_mode', '1'),
+    ipv6('force_mld_version', '1'),
     ipv6('forwarding', '0'),
+    ipv6('force_mld_version', '0'),
     ipv6('accept_ra', '0'),
     ipv6('autoconf', '0'),
   ];
@@ -138,11 +145,16 @@ async function make(
     flags: NLM_F_CREATE | NLM_F_EXCL,
     payload: macvlanPayload(name, parentIndex, mac),
   });
-  if (error?.code === 'EOPNOTSUPP') throw new NoMacvlanError(error);
-  if (error !== undefined) throw new VirtualMacError(name, `make, over ${parent},`, error);
+  if (error !== undefined) throw macvlanRefusal(name, parent, error);
   const device = await find(connection, name);
   if (device === undefined) throw new NoInterfaceError(name);
   return device;
+}
+
+/** What the kernel's refusal to make a macvlan means; it knows no other word for a kind of device that it lacks. */
+export function macvlanRefusal(name: string, parent: string, error: NetlinkError): Error {
+  if (error.code === 'EOPNOTSUPP') return new NoMacvlanError(error);
+  return new VirtualMacError(name, `make, over ${parent},`, error);
 }
 
 async function remove(connection: NetlinkConnection, name: string): Promise<void> {

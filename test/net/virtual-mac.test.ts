@@ -1,24 +1,104 @@
-/** On kernels of any kind: what is refused. What a device does is tested in the VM (test/vm/virtual-mac.test.ts). */
-import { spawnSync } from 'node:child_process';
+/**
+ * Two directors on one segment, each in a network namespace, with macvlan devices of the same virtual MAC addresses; the
+ * client is this namespace. Judges are tcpdump, ping and ip(8). Needs macvlan: test/vm/virtual-mac.test.ts runs this
+ * file in the VM.
+ */
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
 import t from 'tap';
-import { openVirtualMacs } from '../../src/io/virtual-mac.js';
-import { ip, runInNamespace } from './namespace.js';
+import { NETLINK_ROUTE, NetlinkConnection } from '../../src/io/netlink.js';
+import { NLM_F_CREATE } from '../../src/io/netlink-message.js';
+import { macvlanPayload } from '../../src/io/rtnetlink-macvlan.js';
+import { RTM_NEWLINK } from '../../src/io/rtnetlink-messages.js';
+import { macvlanRefusal, openVirtualMacs } from '../../src/io/virtual-mac.js';
+import { eventually, ip, runInNamespace } from './namespace.js';
+
+/** Programs start slowly in the VM, which is emulated. */
+const LIMIT_MS = 60_000;
+t.setTimeout(300_000);
+
+const WORKER = fileURLToPath(new URL('address-worker.js', import.meta.url));
+const MAC4 = '00:00:5e:00:01:33';
+const MAC6 = '00:00:5e:00:02:33';
+const VIP4 = { address: '10.1.1.7', prefixLength: 24, interface: 'vrrp4.51' };
+const VIP6 = { address: 'fd01::7', prefixLength: 64, interface: 'vrrp6.51' };
+
+/** One director's host. */
+class Host {
+  readonly netns: string;
+  readonly #child: ChildProcess;
+  readonly #answers: AsyncIterator<string>;
+
+  constructor(name: string, last: number) {
+    this.netns = `vmac-${name}-${process.pid}`;
+    ip(`netns add ${this.netns}`);
+    ip(`link add port-${name} type veth peer name eth0 netns ${this.netns}`);
+    ip(`link set port-${name} master br0 up`);
+    this.ip('link set lo up');
+    // The harder case: a router, and strict about where packets come from.
+    this.sysctl('net.ipv4.ip_forward=1', 'net.ipv6.conf.all.forwarding=1', 'net.ipv4.conf.all.rp_filter=1');
+    this.ip('link set eth0 up');
+    this.ip(`addr add 10.1.1.${last}/24 dev eth0`);
+    this.ip(`addr add fd01::${last}/64 dev eth0 nodad`);
+    this.#child = spawn('ip', ['netns', 'exec', this.netns, process.execPath, WORKER], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
+    const { stdout } = this.#child;
+    if (stdout === null) throw new Error('no output to read');
+    this.#answers = createInterface({ input: stdout })[Symbol.asyncIterator]();
+  }
+
+  ip(command: string): string {
+    return ip(`-n ${this.netns} ${command}`);
+  }
+  sysctl(...settings: string[]): void {
+    spawnSync('ip', ['netns', 'exec', this.netns, 'sysctl', '-qw', ...settings]);
+  }
+  async do(what: string, argument?: unknown): Promise<string> {
+    this.#child.stdin?.write(`${JSON.stringify([what, argument])}\n`);
+    const { value } = await this.#answers.next();
+    return String(value);
+  }
+  async close(): Promise<void> {
+    this.#child.stdin?.end();
+    await once(this.#child, 'close');
+    ip(`netns del ${this.netns}`);
+  }
+}
+
+/** What tcpdump sees on the client's interface, a line a frame. */
+async function capture(): Promise<{ lines: string[]; child: ChildProcess }> {
+  const child = spawn('tcpdump', ['-Z', 'root', '-i', 'br0', '-e', '-nn', '-l', '--immediate-mode'], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const lines: string[] = [];
+  createInterface({ input: child.stdout }).on('line', (line) => lines.push(line));
+  let ready = '';
+  child.stderr.on('data', (chunk: Buffer) => (ready += chunk.toString()));
+  await eventually('tcpdump listens', () => ready.includes('listening on'), LIMIT_MS);
+  return { lines, child };
+}
+
+function ping(address: string): boolean {
+  return spawnSync('ping', ['-n', '-c1', '-W5', address]).status === 0;
+}
+function neighbour(address: string): string | undefined {
+  return / lladdr (\S+)/.exec(ip(`neigh show ${address} dev br0`))?.[1];
+}
+/** From a cold start, as a client that never heard of the address. */
+function resolved(address: string): string | undefined {
+  ip('neigh flush dev br0');
+  return ping(address) ? neighbour(address) : 'no answer';
+}
 
 await runInNamespace(import.meta.url, async () => {
   ip('link add v0 type veth peer name v1');
-  const devices = openVirtualMacs();
-  const wanted = { name: 'vrrp.51', parent: 'v0', mac: '00:00:5e:00:01:33', family: 'ipv4' } as const;
-  const probe = spawnSync('ip', ['link', 'add', 'probe', 'link', 'v0', 'type', 'macvlan']);
-
-  await t.test('a kernel without macvlan', { skip: probe.status === 0 && 'this one has it' }, async (t) => {
-    await t.rejects(devices.create(wanted), {
-      code: 'ERR_NO_MACVLAN',
-      message: 'this kernel has no macvlan: modprobe macvlan or drop virtual_mac',
-    });
-    t.notMatch(ip('link'), 'vrrp.51');
-  });
+  const wanted = { name: 'vrrp4.51', parent: 'v0', mac: MAC4, family: 'ipv4' } as const;
 
   await t.test('names that others have, or nobody', async (t) => {
+    const devices = openVirtualMacs();
     await t.rejects(devices.create({ ...wanted, parent: 'absent' }), { code: 'ERR_NO_INTERFACE' });
     await t.rejects(devices.create({ ...wanted, name: 'v1' }), {
       code: 'ERR_FOREIGN_DEVICE',
@@ -26,9 +106,128 @@ await runInNamespace(import.meta.url, async () => {
     });
     await t.rejects(devices.remove('v1'), { code: 'ERR_FOREIGN_DEVICE' });
     t.match(ip('link'), 'v1');
-    await t.resolves(devices.remove('vrrp.51'));
+    await t.resolves(devices.remove('vrrp4.51'));
     await t.rejects(devices.create({ ...wanted, mac: '00:00:5e:00:01' }), RangeError);
+    devices.close();
   });
 
-  devices.close();
+  await t.test('a kernel without macvlan', async (t) => {
+    // What such a kernel says, asked for a kind that none has.
+    const payload = Buffer.from(macvlanPayload('vrrp4.51', 1, MAC4));
+    payload.write('nosuch!', payload.indexOf('macvlan'));
+    const connection = NetlinkConnection.open(NETLINK_ROUTE);
+    const [result] = await connection.transact([{ type: RTM_NEWLINK, flags: NLM_F_CREATE, payload }]);
+    connection.close();
+    if (result?.error === undefined) throw new Error('the kernel knows the kind');
+    t.match(macvlanRefusal('vrrp4.51', 'v0', result.error), {
+      code: 'ERR_NO_MACVLAN',
+      message: 'this kernel has no macvlan: modprobe macvlan or drop virtual_mac',
+    });
+  });
+
+  if (spawnSync('ip', ['link', 'add', 'probe', 'link', 'v0', 'type', 'macvlan']).status !== 0) {
+    await t.test('two directors', { skip: 'this kernel has no macvlan' }, async () => {});
+    return;
+  }
+  ip('link add br0 type bridge');
+  ip('link set br0 up');
+  ip('addr add 10.1.1.99/24 dev br0');
+  ip('addr add fd01::99/64 dev br0 nodad');
+  const seen = await capture();
+  const [a, b] = [new Host('a', 1), new Host('b', 2)];
+  t.teardown(async () => {
+    seen.child.kill();
+    await Promise.all([a.close(), b.close()]);
+  });
+  const device4 = { name: 'vrrp4.51', parent: 'eth0', mac: MAC4, family: 'ipv4' };
+  const device6 = { name: 'vrrp6.51', parent: 'eth0', mac: MAC6, family: 'ipv6' };
+  const from = (mac: string) => seen.lines.filter((line) => line.includes(` ${mac} > `));
+
+  await t.test('a device without addresses is silent, of a router even', async (t) => {
+    for (const host of [a, b]) {
+      t.equal(await host.do('create', device4), 'done');
+      t.equal(await host.do('create', device6), 'done');
+      // The control: a device as ip(8) makes it.
+      host.ip('link add control link eth0 address 00:00:5e:00:02:99 type macvlan mode private');
+      host.ip('link set control up');
+      t.match(host.ip('-d link show vrrp4.51'), /state UP[^]*link\/ether 00:00:5e:00:01:33[^]*mode private/);
+    }
+    const reports = () => from('00:00:5e:00:02:99').filter((line) => line.includes('multicast listener'));
+    await eventually('the control reports its groups, and once more', () => reports().length >= 4, LIMIT_MS);
+    t.same(from(MAC4), []);
+    t.same(from(MAC6), []);
+    for (const host of [a, b]) host.ip('link del control');
+  });
+
+  await t.test('made again, it is adopted; another is refused', async (t) => {
+    const before = a.ip('-o link show vrrp4.51');
+    t.equal(await a.do('create', device4), 'done');
+    t.equal(a.ip('-o link show vrrp4.51'), before);
+    t.match(
+      await a.do('create', { ...device4, mac: '00:00:5e:00:01:34' }),
+      /its MAC address is .*:33, not .*:34/,
+    );
+    t.match(await a.do('create', { ...device4, parent: 'vrrp6.51' }), /its parent is not vrrp6\.51/);
+  });
+
+  await t.test('the parent must leave the answer to the device', async (t) => {
+    t.equal(await a.do('add', [VIP4, VIP6]), 'done');
+    t.equal(resolved('10.1.1.7') === 'no answer', false);
+    const replies = () => seen.lines.filter((line) => line.includes('Reply 10.1.1.7 is-at'));
+    await eventually('two replies to one request', () => replies().length >= 2, LIMIT_MS);
+    t.ok(replies().some((line) => line.includes(`is-at ${MAC4}`)));
+    t.ok(
+      replies().some((line) => !line.includes(MAC4)),
+      'without arp_ignore the parent answers too',
+    );
+    // What requiredSysctls has.
+    for (const host of [a, b]) {
+      host.sysctl('net.ipv4.conf.eth0.arp_ignore=1', 'net.ipv4.conf.eth0.arp_announce=2');
+    }
+  });
+
+  for (const [vip, own, mac] of [
+    ['10.1.1.7', '10.1.1.1', MAC4],
+    ['fd01::7', 'fd01::1', MAC6],
+  ] as const) {
+    await t.test(`${vip} has the virtual MAC address, the host's own address the host's`, async (t) => {
+      seen.lines.length = 0;
+      t.equal(resolved(vip), mac);
+      t.not(resolved(own), mac);
+      const answers = seen.lines.filter((line) => /Reply 10\.1\.1\.7 |tgt is fd01::7,/.test(line));
+      t.ok(
+        answers.every((line) => line.includes(` ${mac} > `)),
+        answers.join('\n'),
+      );
+    });
+  }
+
+  await t.test('the role moves: the client keeps its entry', async (t) => {
+    resolved('10.1.1.7');
+    resolved('fd01::7');
+    ping('10.1.1.7');
+    t.equal(await a.do('del', [VIP4, VIP6]), 'done');
+    t.equal(await b.do('add', [VIP4, VIP6]), 'done');
+    seen.lines.length = 0;
+    t.equal(await b.do('announce', [VIP4, VIP6]), 'done');
+    await eventually('announced with the virtual MAC addresses', () => {
+      const arp = from(MAC4).some((line) => line.includes('who-has 10.1.1.7 tell 10.1.1.7'));
+      return arp && from(MAC6).some((line) => line.includes('advertisement, tgt is fd01::7'));
+    });
+    t.equal(await b.do('errors'), '');
+    t.ok(ping('10.1.1.7') && ping('fd01::7'), 'b answers');
+    t.same([neighbour('10.1.1.7'), neighbour('fd01::7')], [MAC4, MAC6]);
+  });
+
+  await t.test('removed, and again; others are left alone', async (t) => {
+    t.equal(await a.do('remove', 'vrrp4.51'), 'done');
+    t.equal(await a.do('remove', 'vrrp4.51'), 'done');
+    t.notMatch(a.ip('link'), 'vrrp4.51');
+    a.ip('link add other link eth0 type macvlan mode private');
+    t.match(
+      await a.do('remove', 'other'),
+      /not ours \(it is no macvlan with a virtual router's MAC address\)/,
+    );
+    t.match(a.ip('link'), 'other');
+  });
 });

@@ -37,6 +37,23 @@ function sysctls(...args: Parameters<typeof config>): [string, string][] {
   return [...requiredSysctls(config(...args))];
 }
 
+void t.test('under a virtual MAC address the parent leaves ARP to the device on top of it', async (t) => {
+  const instance = (name: string, changes: Parameters<typeof vrrpInstance>[0]) =>
+    vrrpInstance({ name, interface: name, virtualMacInterface: `vrrp.${name}`, ...changes });
+  const instances = [
+    instance('eth0.100', {}),
+    instance('eth1', { family: 'ipv6' }),
+    instance('eth2', { virtualMacInterface: undefined }),
+  ];
+  t.same(
+    [...requiredSysctls(directorConfig({ instances }))],
+    [
+      ['net.ipv4.conf.eth0/100.arp_ignore', '1'],
+      ['net.ipv4.conf.eth0/100.arp_announce', '2'],
+    ],
+  );
+});
+
 void t.test('plain VRRP asks for nothing', async (t) => {
   t.strictSame(sysctls([]), []);
   t.strictSame(requiredSyncDaemons(config([])), []);
