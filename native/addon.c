@@ -12,18 +12,27 @@
 #include <node_api.h>
 
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <ifaddrs.h>
 #include <linux/if_packet.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -686,6 +695,157 @@ static napi_value interface_addresses(napi_env env, napi_callback_info info)
 	return ok ? result : NULL;
 }
 
+/* ---- the process itself ---- */
+
+/* Set when a thread used up RLIMIT_RTTIME and lost its real-time priority. */
+static volatile sig_atomic_t real_time_lost;
+
+/*
+ * A real-time thread that does not sleep for so long is given up: a reload of a huge file may take it, and a loop
+ * gone wild must not freeze a host with one processor. The kernel's own throttling (sched_rt_runtime_us) leaves
+ * others only a twentieth, and some systems switch it off.
+ */
+static const rlim_t MAX_SPIN_US = 1000000;
+
+static void on_spinning(int signal)
+{
+	static const struct sched_param normal = {.sched_priority = 0};
+	int saved = errno;
+	(void)signal;
+	/* The signal goes to the process; the thread that spins is the event loop's, or this one. */
+	sched_setscheduler(getpid(), SCHED_OTHER | SCHED_RESET_ON_FORK, &normal);
+	sched_setscheduler((pid_t)syscall(SYS_gettid), SCHED_OTHER | SCHED_RESET_ON_FORK, &normal);
+	real_time_lost = 1;
+	errno = saved;
+}
+
+/*
+ * setRealTime(priority) -> number of threads: SCHED_RR for all threads there are, since the event loop waits for
+ * those that collect garbage or read files. Children start with the normal policy (SCHED_RESET_ON_FORK), and so do
+ * threads made later.
+ */
+static napi_value set_real_time(napi_env env, napi_callback_info info)
+{
+	napi_value argv[MAX_ARGUMENTS], result;
+	struct sched_param wanted = {0};
+	struct sigaction action = {.sa_handler = on_spinning, .sa_flags = SA_RESTART};
+	struct rlimit limit;
+	int32_t priority, threads = 0;
+	int error = 0;
+	struct dirent *entry;
+	DIR *tasks;
+
+	if (!arguments(env, info, 1, argv) || !get_int(env, argv[0], &priority))
+		return NULL;
+	if (sigaction(SIGXCPU, &action, NULL) < 0)
+		return throw_errno(env, errno, "sigaction");
+	if (getrlimit(RLIMIT_RTTIME, &limit) < 0)
+		return throw_errno(env, errno, "getrlimit");
+	limit.rlim_cur = limit.rlim_max < MAX_SPIN_US ? limit.rlim_max : MAX_SPIN_US;
+	if (setrlimit(RLIMIT_RTTIME, &limit) < 0)
+		return throw_errno(env, errno, "setrlimit");
+	wanted.sched_priority = priority;
+	tasks = opendir("/proc/self/task");
+	if (tasks == NULL)
+		return throw_errno(env, errno, "opendir");
+	while (error == 0 && (entry = readdir(tasks)) != NULL) {
+		pid_t thread = (pid_t)strtol(entry->d_name, NULL, 10);
+		if (thread <= 0)
+			continue;
+		if (sched_setscheduler(thread, SCHED_RR | SCHED_RESET_ON_FORK, &wanted) == 0)
+			threads++;
+		else if (errno != ESRCH) /* a thread may have ended meanwhile */
+			error = errno;
+	}
+	closedir(tasks);
+	if (error != 0)
+		return throw_errno(env, error, "sched_setscheduler");
+	real_time_lost = 0;
+	TRY(napi_create_int32(env, threads, &result));
+	return result;
+}
+
+/* realTimeLost() -> whether a thread spun and was given up since the last setRealTime() */
+static napi_value get_real_time_lost(napi_env env, napi_callback_info info)
+{
+	napi_value result;
+	(void)info;
+	TRY(napi_get_boolean(env, real_time_lost != 0, &result));
+	return result;
+}
+
+/*
+ * lockMemory() -> number of mappings: program, libraries, malloc's heap and the stack stay in memory, each page once
+ * it is touched. Not mlockall(2): V8 gives pages of its heap back by madvise(2), which the kernel refuses for locked
+ * ones, and V8 aborts then (MemoryChunk::DiscardUnusedMemory). Its heap is anonymous and leaves memory by swapping
+ * alone, which is the control group's affair (memory.swap.max).
+ */
+static napi_value lock_memory(napi_env env, napi_callback_info info)
+{
+	napi_value result;
+	int32_t locked = 0;
+	int error = 0;
+	char *line = NULL;
+	size_t room = 0;
+	FILE *maps = fopen("/proc/self/maps", "re");
+	(void)info;
+
+	if (maps == NULL)
+		return throw_errno(env, errno, "fopen");
+	while (error == 0 && getline(&line, &room, maps) > 0) {
+		unsigned long start, end, inode;
+		char mode[5], name[16] = "";
+
+		if (sscanf(line, "%lx-%lx %4s %*s %*s %lu %15s", &start, &end, mode, &inode, name) < 4)
+			continue;
+		if (inode == 0 && strcmp(name, "[heap]") != 0 && strcmp(name, "[stack]") != 0)
+			continue;
+		if (mlock2((void *)start, end - start, MLOCK_ONFAULT) == 0)
+			locked++;
+		else
+			error = errno;
+	}
+	free(line);
+	fclose(maps);
+	if (error != 0)
+		return throw_errno(env, error, "mlock2");
+	TRY(napi_create_int32(env, locked, &result));
+	return result;
+}
+
+/* lockDirectory(path) -> descriptor: flock(2), which the kernel drops with the process; EAGAIN when taken */
+static napi_value lock_directory(napi_env env, napi_callback_info info)
+{
+	napi_value argv[MAX_ARGUMENTS], result;
+	char path[4096];
+	size_t length;
+	int fd, error;
+
+	if (!arguments(env, info, 1, argv))
+		return NULL;
+	if (napi_get_value_string_utf8(env, argv[0], path, sizeof(path), &length) != napi_ok)
+		return throw_type(env, "a path is expected");
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return throw_errno(env, errno, "open");
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		error = errno;
+		close(fd);
+		return throw_errno(env, error, "flock");
+	}
+	TRY(napi_create_int32(env, fd, &result));
+	return result;
+}
+
+/* dieWithParent(): SIGKILL when the thread that started this process ends (PR_SET_PDEATHSIG) */
+static napi_value die_with_parent(napi_env env, napi_callback_info info)
+{
+	(void)info;
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+		return throw_errno(env, errno, "prctl");
+	return NULL;
+}
+
 NAPI_MODULE_INIT()
 {
 	static const struct {
@@ -703,6 +863,11 @@ NAPI_MODULE_INIT()
 		{"receive", sock_receive},
 		{"interfaceInfo", interface_info},
 		{"interfaceAddresses", interface_addresses},
+		{"setRealTime", set_real_time},
+		{"realTimeLost", get_real_time_lost},
+		{"lockMemory", lock_memory},
+		{"lockDirectory", lock_directory},
+		{"dieWithParent", die_with_parent},
 	};
 
 	for (size_t i = 0; i < sizeof(functions) / sizeof(functions[0]); i++) {

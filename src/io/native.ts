@@ -53,6 +53,19 @@ export interface NativeAddon {
   ): { messages: NativeMessage[]; empty: boolean; error: Error | undefined };
   interfaceInfo(name: string): InterfaceInfo;
   interfaceAddresses(): { name: string; family: number; address: Buffer }[];
+  /** SCHED_RR for all threads of this process, 1 to 99; returns how many. Children are not concerned. */
+  setRealTime(priority: number): number;
+  /** Whether a thread spun for longer than RLIMIT_RTTIME since then and lost the priority. */
+  realTimeLost(): boolean;
+  /**
+   * mlock2(2) of program, libraries, malloc's heap and stack, each page once it is touched; returns the number of
+   * mappings. V8's own heap cannot be locked.
+   */
+  lockMemory(): number;
+  /** flock(2) of a directory, held until the descriptor is closed or the process ends; EAGAIN when taken. */
+  lockDirectory(path: string): number;
+  /** PR_SET_PDEATHSIG with SIGKILL. */
+  dieWithParent(): void;
 }
 
 /** The native part is not compiled, or does not load. */

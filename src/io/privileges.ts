@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 
 /** include/uapi/linux/capability.h. */
-const CAPABILITIES = { CAP_NET_ADMIN: 12, CAP_NET_RAW: 13 } as const;
+const CAPABILITIES = { CAP_NET_ADMIN: 12, CAP_NET_RAW: 13, CAP_IPC_LOCK: 14, CAP_SYS_NICE: 23 } as const;
 export type Capability = keyof typeof CAPABILITIES;
 
 /** Those of `needed` that are not effective, from CapEff in /proc/self/status. */
