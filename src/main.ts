@@ -10,6 +10,7 @@ const COMMANDS: Record<string, () => Promise<Command>> = {
   status: async () => (await import('./cli/status.js')).command,
   list: async () => (await import('./cli/list.js')).command,
   events: async () => (await import('./cli/events.js')).command,
+  failover: async () => (await import('./cli/failover.js')).command,
   drill: async () => (await import('./cli/drill.js')).command,
   services: async () => (await import('./cli/services.js')).command,
 };

@@ -3,10 +3,12 @@ import type { DirectorConfig } from '../config/model.js';
 import { openAddresses } from '../io/addresses.js';
 import { openAnnouncer } from '../io/announcer.js';
 import { monotonicClock } from '../io/clock.js';
-import { openControlServer } from '../io/control-server.js';
+import { ControlRequestError, openControlServer } from '../io/control-server.js';
 import { openLoopDelay } from '../io/event-loop-delay.js';
 import { startGuardian } from '../io/guardian.js';
 import { openLinkMonitor } from '../io/links.js';
+import { openMaintenanceFile } from '../io/maintenance-file.js';
+import { takeRealTime } from '../io/real-time.js';
 import { interfaceFaults } from '../io/required-interfaces.js';
 import { openNotifier } from '../io/sd-notify.js';
 import type { ServicesStarter } from '../io/services-process.js';
@@ -14,7 +16,9 @@ import { openStateFile, VRRP_STATE } from '../io/state-file.js';
 import { vrrpTransportOpener } from '../io/vrrp-transport.js';
 import { type LogFormat, type LogLevel, openLog } from '../observe/logger.js';
 import { Director } from '../runtime/director.js';
+import { NoInstanceError, PersistError } from '../runtime/maintenance.js';
 import type { Log, Notifier } from '../runtime/ports.js';
+import type { MaintenanceAnswer, MaintenanceOrder } from '../runtime/status.js';
 import { OperationalError } from './command.js';
 import { type ConfigOptions, faultText, readConfig } from './load-config.js';
 import { type DaemonSignals, takeSignals } from './signals.js';
@@ -22,6 +26,8 @@ import { type DaemonSignals, takeSignals } from './signals.js';
 export interface DaemonOptions {
   readonly file: ConfigOptions;
   readonly runtimeDirectory: string;
+  readonly stateDirectory: string;
+  readonly realTime: boolean;
   readonly format: LogFormat;
   readonly level: LogLevel;
   readonly services: ServicesStarter;
@@ -46,22 +52,52 @@ const NOT_YET = {
   acceptFilter: { drop: async () => {} },
 };
 
+/** `POST /maintenance`. */
+async function maintenance(director: Director | undefined, body: unknown): Promise<MaintenanceAnswer> {
+  if (director === undefined) throw new ControlRequestError('the director is still starting');
+  const { instances, on, persist } = Object(body) as Partial<Record<keyof MaintenanceOrder, unknown>>;
+  const names = instances === null ? null : namesIn(instances);
+  if (names === undefined || typeof on !== 'boolean' || typeof persist !== 'boolean') {
+    throw new ControlRequestError(
+      'expected { instances: [NAME, ...] or null, on: boolean, persist: boolean }',
+    );
+  }
+  try {
+    return await director.maintenance({ instances: names, on, persist });
+  } catch (error) {
+    const foreseen = error instanceof NoInstanceError || error instanceof PersistError;
+    throw foreseen ? new ControlRequestError(error.message, { cause: error }) : error;
+  }
+}
+
+function namesIn(value: unknown): readonly string[] | undefined {
+  if (!Array.isArray(value)) return undefined;
+  const names = value.filter((name) => typeof name === 'string');
+  return names.length === value.length ? names : undefined;
+}
+
 /** Opens what the daemon needs, in an order in which a failure leaves nothing behind. */
 async function bringUp(
   config: DirectorConfig,
-  { runtimeDirectory, services }: DaemonOptions,
+  { runtimeDirectory, stateDirectory, realTime, services }: DaemonOptions,
   log: Log,
 ): Promise<Daemon> {
   let director: Director | undefined;
   // First: it also keeps a second daemon out.
-  const control = await openControlServer(runtimeDirectory, { '/status': () => director?.status() ?? {} });
+  const control = await openControlServer(runtimeDirectory, {
+    get: { '/status': () => director?.status() ?? {} },
+    post: { '/maintenance': (body) => maintenance(director, body) },
+  });
   const addresses = openAddresses();
   const announcer = openAnnouncer((error) => log.warn({ err: error }, 'gratuitous ARP could not be sent'));
   const guardian = startGuardian({
     onActed: () => director?.withdrawn(),
     onError: (error) => log.error({ err: error }, 'the guardian is in trouble'),
   });
+  // Before the election, and when the threads that read files are there: whatever is made later is not concerned.
+  const endRealTime = realTime ? takeRealTime(log) : () => {};
   const close = async () => {
+    endRealTime();
     guardian.disarm();
     announcer.close();
     addresses.close();
@@ -79,6 +115,9 @@ async function bringUp(
       guardian,
       startServices: services.start,
       loopDelay: openLoopDelay(),
+      maintenanceFile: openMaintenanceFile(stateDirectory, (path, reason) =>
+        log.warn({ err: reason }, `${path} is damaged: starting without it`),
+      ),
       stateFile: openStateFile(VRRP_STATE, runtimeDirectory, (path, reason) =>
         log.warn({ err: reason }, `${path} is damaged: starting without it`),
       ),

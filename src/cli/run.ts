@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { STATE_DIRECTORY } from '../io/maintenance-file.js';
 import { missingCapabilities } from '../io/privileges.js';
 import { launchServices } from '../io/services-process.js';
 import { type Command, OperationalError } from './command.js';
@@ -15,15 +16,30 @@ Runs the director in the foreground: elects a master by VRRP, moves the addresse
 servers. SIGHUP reads the configuration again, SIGTERM or Ctrl-C hands over to the peer and leaves (a second one at
 once). Needs CAP_NET_ADMIN and CAP_NET_RAW; under systemd it is the service lvs-director.
 
-${CONFIG_OPTIONS_USAGE.replace(/^ {2}--json.*\n/m, '')}${RUNTIME_OPTIONS_USAGE}${LOG_OPTIONS_USAGE}`;
+${CONFIG_OPTIONS_USAGE.replace(/^ {2}--json.*\n/m, '')}${RUNTIME_OPTIONS_USAGE}${LOG_OPTIONS_USAGE}  --state-dir DIR     what survives a reboot (default ${STATE_DIRECTORY})
+  --no-real-time      ordinary scheduling, for several directors on one machine
+`;
 
 function options(argv: readonly string[]) {
   const { config, director } = CONFIG_OPTIONS;
   const { values } = parseArgs({
     args: [...argv],
-    options: { config, director, ...RUNTIME_OPTIONS, ...LOG_OPTIONS },
+    options: {
+      config,
+      director,
+      ...RUNTIME_OPTIONS,
+      ...LOG_OPTIONS,
+      'state-dir': { type: 'string', default: STATE_DIRECTORY },
+      'no-real-time': { type: 'boolean', default: false },
+    },
   });
-  return { file: values, runtimeDirectory: values['runtime-dir'], ...logOptions(values) };
+  return {
+    file: values,
+    runtimeDirectory: values['runtime-dir'],
+    stateDirectory: values['state-dir'],
+    realTime: !values['no-real-time'],
+    ...logOptions(values),
+  };
 }
 
 function checkPrivileges(): void {

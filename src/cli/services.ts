@@ -5,6 +5,7 @@ import { openLoopDelay } from '../io/event-loop-delay.js';
 import { openEventSocket } from '../io/event-socket.js';
 import { openIpvs } from '../io/ipvs.js';
 import { openProber } from '../io/probes.js';
+import { takeServicesPriority } from '../io/real-time.js';
 import { openParentLink } from '../io/services-process.js';
 import { openStateFile, SERVICES_STATE } from '../io/state-file.js';
 import { openSysctls } from '../io/sysctls.js';
@@ -55,6 +56,7 @@ export const command: Command = {
       process: 'services',
     });
     const { log } = opened;
+    takeServicesPriority(log);
     return new Promise((resolve) => {
       const host = new ServicesHost(
         {

@@ -36,7 +36,7 @@ export function formatStatus(status: DirectorStatus): string {
     const head = ['INSTANCE', 'STATE', 'SINCE', 'PRIORITY', 'VRID', 'INTERFACE', 'MASTER', 'ADDRESSES'];
     const rows = status.instances.map((i) => [
       i.name,
-      i.state,
+      `${i.state}${i.maintenance === 'off' ? '' : ' (maintenance)'}`,
       duration(i.since_s),
       String(i.priority),
       String(i.virtual_router_id),
@@ -64,6 +64,12 @@ export function formatStatus(status: DirectorStatus): string {
       ]),
     ]);
     parts.push(table([['SERVER', 'ADDRESS', 'SCHEDULING', 'HEALTH', 'REASON'], ...rows]));
+  }
+  const { services } = status;
+  if (services.state !== 'running') {
+    parts.push(
+      `  the services process is down (${services.restarts} restarts): health and table are as last told`,
+    );
   }
   const sync = status.connection_sync;
   if (sync !== null) {

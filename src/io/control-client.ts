@@ -1,6 +1,6 @@
 /** Asks a running daemon over its unix socket. */
 import { request } from 'node:http';
-import type { DirectorStatus } from '../runtime/status.js';
+import type { DirectorStatus, MaintenanceAnswer, MaintenanceOrder } from '../runtime/status.js';
 import { controlSocketPath } from './control-server.js';
 
 const ANSWER_TIMEOUT_MS = 5000;
@@ -11,6 +11,11 @@ export class NoDirectorError extends Error {
   readonly code = 'ERR_NO_DIRECTOR';
 }
 
+/** The daemon answered that it will not; the message is its own. */
+export class RefusedError extends Error {
+  readonly code = 'ERR_REFUSED';
+}
+
 function reasonOf(error: NodeJS.ErrnoException, path: string): string {
   if (error.code === 'EACCES') return `only root may ask the director: no access to ${path}`;
   if (error.code === 'ENOENT' || error.code === 'ECONNREFUSED') {
@@ -19,13 +24,19 @@ function reasonOf(error: NodeJS.ErrnoException, path: string): string {
   return `the director on ${path} does not answer: ${error.message}`;
 }
 
-/** @throws NoDirectorError with a sentence that says why and what to do. */
-export function fetchStatus(runtimeDirectory: string): Promise<DirectorStatus> {
-  const socketPath = controlSocketPath(runtimeDirectory);
+/** Status and text of the answer. */
+function ask(
+  socketPath: string,
+  path: string,
+  order: object | undefined,
+): Promise<{ status: number; text: string }> {
   return new Promise((resolve, reject) => {
     const fail = (error: NodeJS.ErrnoException) =>
       reject(new NoDirectorError(reasonOf(error, socketPath), { cause: error }));
-    const asked = request({ socketPath, path: '/status', timeout: ANSWER_TIMEOUT_MS }, (response) => {
+    const method = order === undefined ? 'GET' : 'POST';
+    // A connection of its own: one kept from before may lead to a daemon that has ended.
+    const options = { socketPath, path, method, timeout: ANSWER_TIMEOUT_MS, agent: false };
+    const asked = request(options, (response) => {
       let text = '';
       response.setEncoding('utf8');
       response.on('data', (chunk: string) => {
@@ -34,17 +45,44 @@ export function fetchStatus(runtimeDirectory: string): Promise<DirectorStatus> {
       });
       response.on('error', fail);
       response.on('end', () => {
-        if (response.statusCode !== 200) return fail(new Error(`HTTP status ${response.statusCode}`));
-        try {
-          const status: DirectorStatus = JSON.parse(text);
-          resolve(status);
-        } catch (error) {
-          fail(error instanceof Error ? error : new Error('no JSON'));
-        }
+        const { statusCode: status = 0 } = response;
+        if (status === 200 || (status === 400 && order !== undefined)) return resolve({ status, text });
+        fail(new Error(`HTTP status ${status}`));
       });
     });
     asked.on('timeout', () => asked.destroy(new Error(`nothing within ${ANSWER_TIMEOUT_MS} ms`)));
     asked.on('error', fail);
-    asked.end();
+    asked.end(order === undefined ? undefined : JSON.stringify(order));
   });
+}
+
+/** What `JSON.parse` gives for the answer of our own program, at the other end. */
+function parse(text: string, socketPath: string): ReturnType<typeof JSON.parse> {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    const error = cause instanceof Error ? cause : new Error('no JSON');
+    throw new NoDirectorError(reasonOf(error, socketPath), { cause });
+  }
+}
+
+/** @throws NoDirectorError with a sentence that says why and what to do. */
+export async function fetchStatus(runtimeDirectory: string): Promise<DirectorStatus> {
+  const socketPath = controlSocketPath(runtimeDirectory);
+  const { text } = await ask(socketPath, '/status', undefined);
+  return parse(text, socketPath);
+}
+
+/**
+ * Turns maintenance on or off.
+ * @throws NoDirectorError, or RefusedError with the director's own words.
+ */
+export async function orderMaintenance(
+  runtimeDirectory: string,
+  order: MaintenanceOrder,
+): Promise<MaintenanceAnswer> {
+  const socketPath = controlSocketPath(runtimeDirectory);
+  const { status, text } = await ask(socketPath, '/maintenance', order);
+  if (status === 200) return parse(text, socketPath);
+  throw new RefusedError(String(parse(text, socketPath)?.error));
 }

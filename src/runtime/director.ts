@@ -1,6 +1,7 @@
 /** The VRRP process: election, addresses and announcements, and the supervision of the services process. */
 import type { DirectorConfig } from '../config/model.js';
 import { cleanUp } from './clean-up.js';
+import { Maintenance } from './maintenance.js';
 import type {
   AcceptFilter,
   Addresses,
@@ -10,6 +11,7 @@ import type {
   LinkMonitor,
   Log,
   LoopDelay,
+  MaintenanceFile,
   OpenLinkMonitor,
   OpenVrrpTransport,
   Routes,
@@ -20,7 +22,7 @@ import type {
 } from './ports.js';
 import type { Roles } from './services-messages.js';
 import { ServicesSupervisor } from './services-supervisor.js';
-import type { DirectorStatus } from './status.js';
+import type { DirectorStatus, MaintenanceAnswer, MaintenanceOrder } from './status.js';
 import { VrrpService } from './vrrp-service.js';
 
 export interface DirectorPorts {
@@ -35,6 +37,7 @@ export interface DirectorPorts {
   readonly guardian: Guardian;
   readonly startServices: StartServicesProcess;
   readonly stateFile: StateFile<VrrpLeftovers>;
+  readonly maintenanceFile: MaintenanceFile;
   readonly loopDelay: LoopDelay;
   readonly log: Log;
   /** Wall-clock time of the start, ISO 8601. */
@@ -46,6 +49,7 @@ export class Director {
   readonly #vrrp: VrrpService;
   readonly #links: LinkMonitor;
   readonly #services: ServicesSupervisor;
+  readonly #maintenance: Maintenance;
   /** Instances whose election has spoken since the start. */
   readonly #settled = new Set<string>();
   #config: DirectorConfig;
@@ -56,6 +60,7 @@ export class Director {
     this.#config = config;
     this.#ports = ports;
     this.#links = links;
+    this.#maintenance = new Maintenance(ports.maintenanceFile, ports.log);
     this.#services = new ServicesSupervisor({
       clock: ports.clock,
       log: ports.log,
@@ -100,6 +105,7 @@ export class Director {
   async #bringUp(leftovers: VrrpLeftovers): Promise<void> {
     await this.#services.start(this.#config);
     await this.#save(this.#addresses());
+    this.#vrrp.maintenance(await this.#maintenance.load(), true);
     await this.#vrrp.start(this.#config, leftovers.addresses);
   }
 
@@ -128,6 +134,16 @@ export class Director {
     loopDelay.close();
     // Addresses that could not be removed must be known to the next start.
     if (done) await cleanUp([{ what: 'the state file', run: () => stateFile.remove() }], log);
+  }
+
+  /**
+   * The operator's switch: on, the groups of these instances hand over and are the last choice until it is off.
+   * @throws NoInstanceError, PersistError
+   */
+  async maintenance(order: MaintenanceOrder): Promise<MaintenanceAnswer> {
+    const instances = await this.#maintenance.take(order, this.#config);
+    this.#vrrp.maintenance(instances, order.on);
+    return { instances };
   }
 
   /** Hurries a hand-over that is under way. */
@@ -185,7 +201,9 @@ export class Director {
       version: 1,
       director: this.#config.director,
       started: this.#ports.started,
-      instances: this.#vrrp.status(),
+      instances: this.#vrrp
+        .status()
+        .map((instance) => ({ ...instance, maintenance: this.#maintenance.of(instance.name) })),
       sync_groups: syncGroups,
       virtual_servers: status?.virtual_servers ?? [],
       connection_sync:

@@ -220,6 +220,13 @@ export interface ServicesLeftovers {
   readonly syncDaemons: readonly SyncDaemon[];
 }
 
+/** Names of the instances that stay in maintenance across a restart and a reboot. */
+export interface MaintenanceFile {
+  load(): Promise<readonly string[]>;
+  /** Rejects when the place cannot be written. */
+  save(instances: readonly string[]): Promise<void>;
+}
+
 /** The services process as its parent sees it. */
 export interface ServicesProcess {
   /** Undefined when the system refused to start it; `onExit` tells why. */

@@ -55,6 +55,24 @@ export interface InstanceStatus {
   /** As configured. */
   readonly settings: InstanceSettings;
   readonly counters: Readonly<Record<string, number>>;
+  /** Whether an operator has taken its group out of service, and whether that survives a restart. */
+  readonly maintenance: 'off' | 'on' | 'persistent';
+  /** It has said farewell and keeps its addresses until the successor speaks. */
+  readonly handing_over: boolean;
+}
+
+/** `POST /maintenance`. */
+export interface MaintenanceOrder {
+  /** Null: all. Members of their sync groups go along. */
+  readonly instances: readonly string[] | null;
+  readonly on: boolean;
+  /** Whether it is to survive a restart and a reboot; only with `on`. */
+  readonly persist: boolean;
+}
+
+export interface MaintenanceAnswer {
+  /** All that were concerned, members of sync groups among them. */
+  readonly instances: readonly string[];
 }
 
 export interface VirtualServerStatus {

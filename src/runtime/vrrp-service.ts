@@ -214,7 +214,7 @@ export class VrrpService {
     return this.#lateness.summary();
   }
 
-  status(): readonly InstanceStatus[] {
+  status(): readonly Omit<InstanceStatus, 'maintenance'>[] {
     const now = this.#ports.clock.nowMs();
     return this.#instances().map(({ state, runner }) => ({
       name: state.config.name,
@@ -228,6 +228,7 @@ export class VrrpService {
       addresses: state.config.addresses.map((a) => `${a.address}/${a.prefixLength}`),
       settings: instanceSettings(state.config),
       counters: { ...runner.counters(state.config.name), ...this.#discardCounters() },
+      handing_over: runner.state.phase === 'handing-over',
     }));
   }
 

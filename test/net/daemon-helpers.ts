@@ -223,6 +223,7 @@ export class Bench {
     const log: LogLine[] = [];
     const errors: string[] = [];
     const argv = ['run', '-c', configFile, '--director', host, '--runtime-dir', runtimeDirectory];
+    argv.push('--state-dir', join(this.folder, `${host}-state`));
     const child = this.lab.start(host, [process.execPath, MAIN, ...argv, '--log', 'json'], {
       onLine: (line) => log.push(JSON.parse(line)),
       onErrorLine: (line) => errors.push(line),

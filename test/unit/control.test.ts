@@ -8,9 +8,16 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import { fetchStatus, NoDirectorError } from '../../src/io/control-client.js';
-import { ControlSocketError, controlSocketPath, openControlServer } from '../../src/io/control-server.js';
+import {
+  type ControlAnswers,
+  ControlRequestError,
+  ControlSocketError,
+  controlSocketPath,
+  openControlServer,
+} from '../../src/io/control-server.js';
 
 const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url));
+type Answers = ControlAnswers['get'];
 const ANSWERS = { '/status': () => ({ version: 1, director: 'lb1' }) };
 
 /** Short, because the path of a unix socket has at most 107 characters. */
@@ -20,8 +27,8 @@ function folder(t: Test): string {
   return path;
 }
 
-async function open(t: Test, directory: string, answers: Parameters<typeof openControlServer>[1] = ANSWERS) {
-  const server = await openControlServer(directory, answers);
+async function open(t: Test, directory: string, answers: Answers = ANSWERS, post = {}) {
+  const server = await openControlServer(directory, { get: answers, post });
   t.teardown(() => server.close());
   return server;
 }
@@ -79,10 +86,69 @@ void t.test('it answers with the state of now, and to nothing else', async (t) =
   t.equal(asked, 2);
 });
 
+/** Status code and parsed answer of one POST. */
+function post(socketPath: string, path: string, body: string): Promise<{ status: number; answer: unknown }> {
+  return new Promise((resolve, reject) => {
+    const asked = request({ socketPath, path, method: 'POST' }, (response) => {
+      let text = '';
+      response.setEncoding('utf8');
+      response.on('data', (chunk: string) => {
+        text += chunk;
+      });
+      response.on('end', () => resolve({ status: response.statusCode ?? 0, answer: JSON.parse(text) }));
+    });
+    asked.on('error', reject);
+    asked.end(body);
+  });
+}
+
+void t.test('orders: bounded, JSON, and only where there is one', async (t) => {
+  const directory = folder(t);
+  const orders: unknown[] = [];
+  await open(t, directory, ANSWERS, {
+    '/order': (body: unknown) => {
+      orders.push(body);
+      return { done: true };
+    },
+    '/refuse': () => {
+      throw new ControlRequestError('not today');
+    },
+    '/fault': async () => {
+      throw new Error('a fault of ours');
+    },
+  });
+  const path = controlSocketPath(directory);
+  t.same(await post(path, '/order', '{"on":true}'), { status: 200, answer: { done: true } });
+  t.same(await post(path, '/order', ''), { status: 200, answer: { done: true } });
+  t.same(orders, [{ on: true }, undefined]);
+  t.same(await post(path, '/order', '{'), { status: 400, answer: { error: 'the request is no JSON' } });
+  t.match(await post(path, '/order', `"${'x'.repeat(70_000)}"`), { status: 400, answer: { error: /bytes/ } });
+  t.equal(orders.length, 2, 'the bad ones went nowhere');
+  t.same(await post(path, '/refuse', ''), { status: 400, answer: { error: 'not today' } });
+  t.same(await post(path, '/fault', ''), { status: 500, answer: { error: 'a fault of ours' } });
+  t.same(await post(path, '/status', ''), { status: 404, answer: { error: 'not found' } });
+  t.equal(await ask(path, '/order'), 404);
+  t.same(await fetchStatus(directory), { version: 1, director: 'lb1' }, 'and it goes on answering');
+});
+
+void t.test('of two that start in the same instant one runs', async (t) => {
+  const directory = folder(t);
+  for (let round = 0; round < 20; round += 1) {
+    const both = await Promise.allSettled([
+      openControlServer(directory, { get: ANSWERS }),
+      openControlServer(directory, { get: ANSWERS }),
+    ]);
+    const opened = both.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+    t.equal(opened.length, 1);
+    t.same(await fetchStatus(directory), { version: 1, director: 'lb1' });
+    await Promise.all(opened.map((server) => server.close()));
+  }
+});
+
 void t.test('a second daemon is refused, and the first goes on', async (t) => {
   const directory = folder(t);
   await open(t, directory);
-  await t.rejects(openControlServer(directory, {}), {
+  await t.rejects(openControlServer(directory, { get: {} }), {
     constructor: ControlSocketError,
     code: 'ERR_CONTROL_SOCKET',
     message: `a director runs already: it answers on ${controlSocketPath(directory)}`,
@@ -107,12 +173,12 @@ void t.test('a place that cannot be used is told', async (t) => {
   const directory = folder(t);
   const file = join(directory, 'file');
   writeFileSync(file, '');
-  await t.rejects(openControlServer(join(file, 'x'), {}), {
+  await t.rejects(openControlServer(join(file, 'x'), { get: {} }), {
     code: 'ERR_CONTROL_SOCKET',
     message: new RegExp(`^cannot make ${file}/x: `),
   });
   const long = join(directory, 'x'.repeat(120));
-  await t.rejects(openControlServer(long, {}), {
+  await t.rejects(openControlServer(long, { get: {} }), {
     code: 'ERR_CONTROL_SOCKET',
     message: new RegExp(`^cannot listen on ${long}/director.sock: `),
   });

@@ -130,6 +130,8 @@ function status(
     addresses: [address],
     settings: instanceSettings(vrrpInstance()),
     counters: {},
+    maintenance: 'off',
+    handing_over: false,
   });
   return {
     version: 1,

@@ -1,0 +1,99 @@
+/** Which instances an operator has taken out of service, now and across restarts. */
+import type { DirectorConfig } from '../config/model.js';
+import type { Log, MaintenanceFile } from './ports.js';
+import type { MaintenanceOrder } from './status.js';
+
+/** Named in an order, and not there. */
+export class NoInstanceError extends Error {
+  readonly code = 'ERR_NO_INSTANCE';
+}
+
+/** The order could not be made to last. */
+export class PersistError extends Error {
+  readonly code = 'ERR_PERSIST';
+}
+
+export class Maintenance {
+  readonly #file: MaintenanceFile;
+  readonly #log: Log;
+  readonly #on = new Set<string>();
+  readonly #persistent = new Set<string>();
+
+  constructor(file: MaintenanceFile, log: Log) {
+    this.#file = file;
+    this.#log = log;
+  }
+
+  /** Names that are out of service from the start on. */
+  async load(): Promise<readonly string[]> {
+    for (const name of await this.#file.load()) {
+      this.#on.add(name);
+      this.#persistent.add(name);
+    }
+    if (this.#on.size > 0) {
+      const instances = [...this.#on];
+      this.#log.warn(
+        { event: 'maintenance', instances },
+        `in maintenance as before: ${instances.join(', ')}`,
+      );
+    }
+    return [...this.#on];
+  }
+
+  of(instance: string): 'off' | 'on' | 'persistent' {
+    if (this.#persistent.has(instance)) return 'persistent';
+    return this.#on.has(instance) ? 'on' : 'off';
+  }
+
+  /**
+   * Takes an order down and returns all instances that it concerns: those of one sync group go together.
+   * @throws NoInstanceError, or PersistError; nothing has changed then.
+   */
+  async take(order: MaintenanceOrder, config: DirectorConfig): Promise<readonly string[]> {
+    const names = concerned(order, config);
+    const persistent = new Set(this.#persistent);
+    for (const name of names) {
+      if (!order.on) persistent.delete(name);
+      else if (order.persist) persistent.add(name);
+    }
+    const before = [...this.#persistent].join('\n');
+    if ([...persistent].join('\n') !== before) await this.#save([...persistent]);
+    this.#persistent.clear();
+    for (const name of persistent) this.#persistent.add(name);
+    for (const name of names) {
+      if (order.on) this.#on.add(name);
+      else this.#on.delete(name);
+    }
+    const { on, persist } = order;
+    this.#log.warn(
+      { event: 'maintenance', instances: names, on, persist },
+      `maintenance ${on ? 'begins' : 'ends'}: ${names.join(', ')}`,
+    );
+    return names;
+  }
+
+  async #save(names: readonly string[]): Promise<void> {
+    try {
+      await this.#file.save(names);
+    } catch (cause) {
+      const words = cause instanceof Error ? cause.message : String(cause);
+      throw new PersistError(`maintenance cannot be made to last: ${words}`, { cause });
+    }
+  }
+}
+
+function concerned({ instances }: MaintenanceOrder, config: DirectorConfig): readonly string[] {
+  const known = config.instances.map(({ name }) => name);
+  const wanted = instances ?? known;
+  const stranger = wanted.find((name) => !known.includes(name));
+  if (stranger !== undefined) {
+    throw new NoInstanceError(
+      `there is no VRRP instance '${stranger}': there are ${known.join(', ') || 'none'}`,
+    );
+  }
+  const all = new Set(wanted);
+  for (const group of config.syncGroups) {
+    if (group.instances.some((name) => all.has(name))) for (const name of group.instances) all.add(name);
+  }
+  return [...all];
+}

@@ -1,0 +1,153 @@
+/** The VRRP process and the services process: each dies, hangs and is stopped while the other goes on. */
+import { existsSync, readFileSync } from 'node:fs';
+import t, { type Test } from 'tap';
+import {
+  Bench,
+  complaints,
+  directorYaml,
+  FILE_LIMIT_MS,
+  inState,
+  instanceOf,
+  isAlive,
+  leftovers,
+  pause,
+  type RunningDirector,
+  settled,
+  skip,
+  statusOf,
+  stop,
+  TEST_LIMIT_MS,
+} from './daemon-helpers.js';
+
+t.jobs = 3;
+t.setTimeout(FILE_LIMIT_MS);
+
+function test(name: string, body: (t: Test) => Promise<void>): void {
+  void t.test(name, { skip, timeout: TEST_LIMIT_MS }, body);
+}
+
+async function servicesPid(director: RunningDirector): Promise<number> {
+  const { pid } = (await statusOf(director)).services;
+  if (pid === null) throw new Error(`${director.host} has no services process`);
+  return pid;
+}
+
+/** `policy priority` of every thread, as chrt(1) numbers the policies: 2 is SCHED_RR. */
+function scheduling(pid: number): string[] {
+  const [, after = ''] = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ');
+  const fields = after.split(' ');
+  // proc(5): rt_priority is field 40, policy field 41; `after` begins with field 3.
+  return [fields[40 - 3] ?? '', fields[41 - 3] ?? ''];
+}
+
+test('a killed services process costs no role and comes back', async (t) => {
+  const bench = await Bench.open(t);
+  const [lb1, lb2] = await bench.pair(directorYaml());
+  await bench.heldBy('lb1');
+  const first = await servicesPid(lb1);
+  process.kill(first, 'SIGKILL');
+  await settled('the director knows', async () => (await statusOf(lb1)).services.state === 'restarting');
+  await inState(lb1, 'master');
+  await settled('it is back', async () => (await statusOf(lb1)).services.state === 'running');
+  const status = await statusOf(lb1);
+  t.not(status.services.pid, first);
+  t.equal(status.services.restarts, 1);
+  t.equal((await instanceOf(lb1)).counters['became_master'], 1, 'the role was kept all the time');
+  t.equal((await instanceOf(lb2)).counters['became_master'], undefined, 'the peer had nothing to do');
+  await bench.heldBy('lb1');
+  t.match(complaints(lb1), [/the services process ended \(SIGKILL\): .* a new one starts in 1000 ms/]);
+
+  t.strictSame(await stop(lb1), { status: 0, signal: null });
+  t.strictSame(await leftovers(lb1), []);
+});
+
+test('a services process that hangs costs no role and is replaced', async (t) => {
+  const bench = await Bench.open(t);
+  const [lb1, lb2] = await bench.pair(directorYaml());
+  const first = await servicesPid(lb1);
+  process.kill(first, 'SIGSTOP');
+  await settled('it is replaced', async () => {
+    const { services } = await statusOf(lb1);
+    return services.state === 'running' && services.pid !== first;
+  });
+  t.notOk(isAlive(first), 'the one that hung is gone');
+  t.equal((await instanceOf(lb1)).counters['became_master'], 1, 'the role was kept all the time');
+  t.equal((await instanceOf(lb2)).counters['became_master'], undefined);
+  t.match(complaints(lb1)[0], 'has not answered for 10 s and is killed');
+});
+
+test('a stop while the services process is down, and one while it hangs', async (t) => {
+  const bench = await Bench.open(t);
+  const lb1 = await bench.start('lb1', directorYaml());
+  await inState(lb1, 'master');
+  process.kill(await servicesPid(lb1), 'SIGKILL');
+  await settled('the director knows', async () => (await statusOf(lb1)).services.state === 'restarting');
+  t.strictSame(await stop(lb1), { status: 0, signal: null });
+  t.strictSame(await leftovers(lb1), []);
+  await bench.heldBy(undefined);
+
+  const again = await bench.start('lb1', directorYaml());
+  await inState(again, 'master');
+  const hung = await servicesPid(again);
+  process.kill(hung, 'SIGSTOP');
+  again.child.kill('SIGTERM');
+  t.strictSame(await again.child.exited, { status: 0, signal: null });
+  t.notOk(isAlive(hung));
+  t.strictSame(await leftovers(again), []);
+});
+
+test('the services process ends within a second of its parent', async (t) => {
+  const bench = await Bench.open(t);
+  const lb1 = await bench.start('lb1', directorYaml());
+  await inState(lb1, 'master');
+  const services = await servicesPid(lb1);
+  t.ok(existsSync(`${lb1.runtimeDirectory}/vrrp.json`));
+  lb1.child.kill('SIGKILL');
+  await settled('it is gone', () => !isAlive(services), 1000);
+
+  const next = await bench.start('lb1', directorYaml());
+  const frozen = await servicesPid(next);
+  process.kill(frozen, 'SIGSTOP');
+  next.child.kill('SIGKILL');
+  await settled('a frozen one is gone too', () => !isAlive(frozen), 1000);
+});
+
+test('a signal for all processes ends the director in order', async (t) => {
+  const bench = await Bench.open(t);
+  const lb1 = await bench.start('lb1', directorYaml());
+  await inState(lb1, 'master');
+  const services = await servicesPid(lb1);
+  // A service manager signals the whole control group; Ctrl-C the process group.
+  process.kill(services, 'SIGTERM');
+  process.kill(services, 'SIGINT');
+  process.kill(services, 'SIGHUP');
+  await pause(200);
+  t.ok(isAlive(services), 'it leaves the decision to its parent');
+  const group = (pid: number) => readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ')[2];
+  t.not(group(services), group(lb1.child.pid), 'and is in a process group of its own');
+  process.kill(services, 'SIGINT');
+  lb1.child.kill('SIGINT');
+  t.strictSame(await lb1.child.exited, { status: 0, signal: null });
+  t.strictSame(await leftovers(lb1), []);
+  t.notOk(isAlive(services));
+  t.strictSame(complaints(lb1), []);
+});
+
+test('the VRRP process alone has real-time priority', async (t) => {
+  const bench = await Bench.open(t);
+  const lb1 = await bench.start('lb1', directorYaml());
+  await inState(lb1, 'master');
+  t.strictSame(scheduling(lb1.child.pid), ['10', '2']);
+  t.match(readFileSync(`/proc/${lb1.child.pid}/status`, 'utf8'), /^VmLck:\s+[1-9]/m);
+  const services = await servicesPid(lb1);
+  t.strictSame(scheduling(services), ['0', '0']);
+  process.kill(services, 'SIGKILL');
+  await settled('it is back', async () => {
+    const status = (await statusOf(lb1)).services;
+    return status.state === 'running' && status.pid !== services;
+  });
+  t.strictSame(scheduling(await servicesPid(lb1)), ['0', '0'], 'nor does the next one inherit it');
+  const { event_loop, services: told } = await statusOf(lb1);
+  t.ok(event_loop.max_ms >= event_loop.p99_ms, JSON.stringify(event_loop));
+  t.ok(told.event_loop !== null && told.event_loop.max_ms > 0, JSON.stringify(told.event_loop));
+});
