@@ -76,6 +76,7 @@ export const startFrr: StartPeer = async (bench, which) => {
     () => vrrpd.running && stateLine() !== undefined,
   );
   return {
+    output,
     get state() {
       const last = stateLine()?.split(' -> ')[1] ?? '';
       return last.startsWith('Master') ? 'master' : last.startsWith('Backup') ? 'backup' : 'unknown';

@@ -45,6 +45,7 @@ export const startKeepalived: StartPeer = async (bench, which) => {
   );
   const vrrp = Number(readFileSync(vrrpPidFile, 'utf8'));
   return {
+    output,
     get state() {
       const last = output.findLast((line) => line.includes(' STATE')) ?? '';
       return last.includes('MASTER STATE') ? 'master' : last.includes('BACKUP STATE') ? 'backup' : 'unknown';

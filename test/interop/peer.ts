@@ -15,6 +15,8 @@ export const OWN_ADDRESSES = {
 } as const;
 
 export interface Peer {
+  /** What it said so far. */
+  readonly output: readonly string[];
   readonly state: 'master' | 'backup' | 'unknown';
   /** Lines in which it finds fault with our packets. */
   complaints(): string[];

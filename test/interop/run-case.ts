@@ -1,7 +1,10 @@
 /** One case from start to end: each side in each role, and both directions of a planned failover and of a crash. */
 import { type Bench, instanceOf, pause, type RunningDirector, settled, stop } from '../net/daemon-helpers.js';
-import { caseName, type InteropCase } from './cases.js';
+import type { InteropCase } from './cases.js';
 import { OWN_ADDRESSES, type Peer, type StartPeer, VIRTUAL_ADDRESSES, VRID } from './peer.js';
+
+/** Lines of each side's log that a failure quotes. */
+const LAST_WORDS = 12;
 
 /** Each is one cell of the table: milliseconds from the signal until the other side says that it is master. */
 export const FAILOVERS = ['ours stops', 'peer stops', 'ours is killed', 'peer is killed'] as const;
@@ -60,6 +63,8 @@ class Course {
   readonly #startPeer: StartPeer;
   /** Some intervals: long enough for a role to move if it wanted to. */
   readonly #quietMs: number;
+  #ours: RunningDirector | undefined;
+  #peer: Peer | undefined;
 
   constructor(bench: Bench, which: InteropCase, startPeer: StartPeer) {
     this.#bench = bench;
@@ -91,8 +96,16 @@ class Course {
     await stop(ours);
   }
 
+  /** The last words of both sides, for a failure. */
+  lastWords(): string {
+    const ours = (this.#ours?.log ?? []).filter((line) => line.event !== undefined).map(({ msg }) => msg);
+    const last = (lines: readonly string[]) => lines.slice(-LAST_WORDS).join('\n    ');
+    return `\n  ours:\n    ${last(ours)}\n  peer:\n    ${last(this.#peer?.output ?? [])}`;
+  }
+
   async #startOurs(state: 'master' | 'backup'): Promise<RunningDirector> {
     const ours = await this.#bench.start('lb1', yaml(this.#case));
+    this.#ours = ours;
     await settled(`our director is ${state}`, async () => {
       const instance = await instanceOf(ours);
       return instance.state === state && instance.master !== null;
@@ -107,6 +120,7 @@ class Course {
   /** Starts the peer beside our master, which must stay that. */
   async #startBackupPeer(ours: RunningDirector): Promise<Peer> {
     const peer = await this.#startPeer(this.#bench, this.#case);
+    this.#peer = peer;
     await pause(this.#quietMs);
     if (peer.state !== 'backup') throw new Error(`the peer is ${peer.state} beside our master`);
     await this.#expectOurs(ours, 'master');
@@ -162,7 +176,7 @@ export async function runCase(bench: Bench, which: InteropCase, startPeer: Start
   try {
     await course.run();
   } catch (error) {
-    failure = `${caseName(which)}: ${error instanceof Error ? error.message : String(error)}`;
+    failure = `${error instanceof Error ? error.message : String(error)}${course.lastWords()}`;
   }
   const { takeoverMs, complaints } = course;
   return { case: which, takeoverMs, complaints: [...new Set(complaints)], failure };
