@@ -1,5 +1,6 @@
 /** The VRRP process from start to end: opens what it needs, serves until a signal, reloads. */
 import type { DirectorConfig } from '../config/model.js';
+import { openAcceptFilter } from '../io/accept-filter.js';
 import { openAddresses } from '../io/addresses.js';
 import { openAnnouncer } from '../io/announcer.js';
 import { monotonicClock } from '../io/clock.js';
@@ -10,9 +11,11 @@ import { openLinkMonitor } from '../io/links.js';
 import { openMaintenanceFile } from '../io/maintenance-file.js';
 import { takeRealTime } from '../io/real-time.js';
 import { interfaceFaults } from '../io/required-interfaces.js';
+import { openRoutes } from '../io/routes.js';
 import { openNotifier } from '../io/sd-notify.js';
 import type { ServicesStarter } from '../io/services-process.js';
 import { openStateFile, VRRP_STATE } from '../io/state-file.js';
+import { openVirtualMacs } from '../io/virtual-mac.js';
 import { vrrpTransportOpener } from '../io/vrrp-transport.js';
 import { type LogFormat, type LogLevel, openLog } from '../observe/logger.js';
 import { Director } from '../runtime/director.js';
@@ -44,13 +47,6 @@ interface Daemon {
   readonly director: Director;
   close(): Promise<void>;
 }
-
-/** Parts of the VRRP service that the configuration cannot ask for yet. */
-const NOT_YET = {
-  routes: { add: async () => {}, remove: async () => {} },
-  virtualMacs: { create: async () => {}, remove: async () => {} },
-  acceptFilter: { drop: async () => {} },
-};
 
 /** `POST /maintenance`. */
 async function maintenance(director: Director | undefined, body: unknown): Promise<MaintenanceAnswer> {
@@ -89,6 +85,8 @@ async function bringUp(
     post: { '/maintenance': (body) => maintenance(director, body) },
   });
   const addresses = openAddresses();
+  const routes = openRoutes();
+  const virtualMacs = openVirtualMacs();
   const announcer = openAnnouncer((error) => log.warn({ err: error }, 'gratuitous ARP could not be sent'));
   const guardian = startGuardian({
     onActed: () => director?.withdrawn(),
@@ -101,16 +99,21 @@ async function bringUp(
     guardian.disarm();
     announcer.close();
     addresses.close();
+    routes.close();
+    virtualMacs.close();
     await control.close();
   };
-  const virtual = config.instances.flatMap((instance) => instance.addresses.map((a) => a.address));
   try {
     director = await Director.start(config, {
       clock: monotonicClock,
-      openTransport: vrrpTransportOpener(virtual),
+      openTransport: vrrpTransportOpener(() =>
+        (director?.config ?? config).instances.flatMap((one) => one.addresses.map((a) => a.address)),
+      ),
       openLinkMonitor,
       addresses,
-      ...NOT_YET,
+      routes,
+      virtualMacs,
+      acceptFilter: openAcceptFilter(),
       announcer,
       guardian,
       startServices: services.start,

@@ -13,9 +13,9 @@ import { UdpVrrpTransport } from './vrrp-udp-transport.js';
  * Opening and `send` throw an Error with the kernel's `code`, `errno` and `syscall`, or NoInterfaceAddressError;
  * errors that come later (ENETDOWN) go to `onError` and the transport stays open.
  */
-export function vrrpTransportOpener(avoid: readonly string[]): OpenVrrpTransport {
+export function vrrpTransportOpener(avoid: () => readonly string[]): OpenVrrpTransport {
   return (channel, onMessage, onError) => {
-    const route = routeOf(channel, avoid);
+    const route = routeOf(channel, avoid());
     return channel.transport.kind === 'udp'
       ? new UdpVrrpTransport(route, channel.transport.port, onMessage, onError)
       : new RawVrrpTransport(route, onMessage, onError);

@@ -146,6 +146,10 @@ export class Director {
     return { instances };
   }
 
+  get config(): DirectorConfig {
+    return this.#config;
+  }
+
   /** Hurries a hand-over that is under way. */
   hurry(): void {
     void this.#vrrp.stop();
@@ -216,6 +220,7 @@ export class Director {
             },
       services: { state, pid, restarts, event_loop: status?.event_loop ?? null },
       event_loop: this.#ports.loopDelay.read(),
+      deadline_lateness: this.#vrrp.lateness(),
     };
   }
 

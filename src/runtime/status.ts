@@ -1,4 +1,5 @@
 import type { InstanceSettings } from '../director/settings.js';
+import type { LatenessSummary } from './lateness.js';
 
 /** The answer of `director status --json`: a contract for programs, so fields are only ever added. */
 export interface DirectorStatus {
@@ -32,6 +33,8 @@ export interface DirectorStatus {
   };
   /** Of the VRRP process. */
   readonly event_loop: EventLoopStatus;
+  /** How late the deadlines of the election were handled, since the start. */
+  readonly deadline_lateness: LatenessSummary;
 }
 
 /** How late the event loop was, over the last minute or two. */
@@ -47,6 +50,10 @@ export interface InstanceStatus {
   readonly state: 'initialize' | 'backup' | 'master' | 'fault';
   readonly priority: number;
   readonly advertisement_interval_ms: number;
+  /** The priority with tracking and maintenance applied. */
+  readonly effective_priority: number;
+  /** Why the instance cannot serve; empty when it can. */
+  readonly faults: readonly string[];
   /** Seconds in this state. */
   readonly since_s: number;
   /** The master's address as last heard, or this director's own. */

@@ -4,8 +4,9 @@ import { type GroupPlan, planGroups, sameMachine } from '../director/groups.js';
 import { instanceSettings } from '../director/settings.js';
 import { createGroup } from '../vrrp/group.js';
 import type { InstanceState, Notice, TrackState, VrrpState } from '../vrrp/group-types.js';
-import { type DiscardReason, decodeAdvertisement } from '../vrrp/packet.js';
+import { decodeAdvertisement } from '../vrrp/packet.js';
 import { type Channel, Channels, channelKey } from './channels.js';
+import { type Discarded, Discards } from './discards.js';
 import { advertisementPackets, GroupRunner, type RoleEvent } from './group-runner.js';
 import { GuardianLease, NO_ORDERS } from './guardian-lease.js';
 import { guardianOrders } from './guardian-orders.js';
@@ -23,7 +24,6 @@ import type {
   OpenVrrpTransport,
   ReceivedVrrp,
   Routes,
-  TransportRejection,
   VirtualMacs,
 } from './ports.js';
 import type { InstanceStatus } from './status.js';
@@ -56,8 +56,6 @@ interface Verdict {
   readonly value: number | undefined;
 }
 
-type Discarded = DiscardReason | TransportRejection | 'unknown-vrid';
-
 export class VrrpService {
   readonly #ports: VrrpServicePorts;
   readonly #channels: Channels;
@@ -66,12 +64,13 @@ export class VrrpService {
   readonly #virtualMacs: VirtualMacKeeper;
   readonly #heard: HeardIdentifiers;
   readonly #lateness = new Lateness();
-  readonly #discards = new Map<Discarded, number>();
+  readonly #discards: Discards;
   readonly #verdicts = new Map<string, Verdict>();
   readonly #maintained = new Set<string>();
   #groups: Running[] = [];
   #byInstance = new Map<string, GroupRunner>();
   #cancelOrders: (() => void) | undefined;
+  #filtering = false;
 
   constructor(ports: VrrpServicePorts) {
     this.#ports = ports;
@@ -92,6 +91,7 @@ export class VrrpService {
     });
     this.#virtualMacs = new VirtualMacKeeper(ports.virtualMacs, log);
     this.#heard = new HeardIdentifiers(clock);
+    this.#discards = new Discards(clock, log);
   }
 
   /**
@@ -151,7 +151,7 @@ export class VrrpService {
     for (const { plan } of this.#groups) this.#forget(plan);
     this.#groups = [];
     await this.#virtualMacs.keep([]);
-    await this.#ports.acceptFilter.drop([]);
+    if (this.#filtering) await this.#ports.acceptFilter.drop([]);
   }
 
   linkChanged(interfaceName: string, up: boolean): void {
@@ -227,15 +227,14 @@ export class VrrpService {
       master: state.master ?? null,
       addresses: state.config.addresses.map((a) => `${a.address}/${a.prefixLength}`),
       settings: instanceSettings(state.config),
-      counters: { ...runner.counters(state.config.name), ...this.#discardCounters() },
+      effective_priority: state.priority,
+      faults: runner.state.faults,
+      counters: {
+        ...runner.counters(state.config.name),
+        ...this.#discards.counters(state.config.interface),
+      },
       handing_over: runner.state.phase === 'handing-over',
     }));
-  }
-
-  #discardCounters(): Record<string, number> {
-    return Object.fromEntries(
-      [...this.#discards].map(([reason, n]) => [`discarded_${reason.replaceAll('-', '_')}`, n]),
-    );
   }
 
   #instances(): { state: InstanceState; runner: GroupRunner }[] {
@@ -252,6 +251,7 @@ export class VrrpService {
     await this.#virtualMacs.keep(instances);
     const refused = instances.filter(({ acceptMode, priority }) => !acceptMode && priority !== 255);
     await this.#ports.acceptFilter.drop(refused.flatMap((one) => one.addresses.map((a) => a.address)));
+    this.#filtering = refused.length > 0;
     this.#interfaceTracks.configure(config.tracked);
     const known = new Set(config.tracked.map(({ name }) => name));
     for (const name of this.#verdicts.keys()) {
@@ -339,22 +339,23 @@ export class VrrpService {
 
   #receive(channel: Channel, message: ReceivedVrrp): void {
     this.#checkLease();
-    if (message.rejected !== undefined) return this.#discard(message.rejected);
+    if (message.rejected !== undefined) return this.#discard(channel, message, message.rejected);
     const decoded = decodeAdvertisement(message.payload, message);
-    if (!decoded.ok) return this.#discard(decoded.reason);
+    if (!decoded.ok) return this.#discard(channel, message, decoded.reason);
     const { advertisement } = decoded;
     this.#heard.heard(channel.settings.interface, advertisement.virtualRouterId);
     const instance = channel.members.get(advertisement.virtualRouterId);
     const runner = instance === undefined ? undefined : this.#byInstance.get(instance);
-    if (instance === undefined || runner === undefined) return this.#discard('unknown-vrid');
+    if (instance === undefined || runner === undefined)
+      return this.#discard(channel, message, 'unknown-vrid');
     const { config } = runner.state.instances.find((state) => state.config.name === instance) ?? {};
-    if (config?.version !== advertisement.version) return this.#discard('bad-version');
+    if (config?.version !== advertisement.version) return this.#discard(channel, message, 'bad-version');
     const { source, receivedAtMs } = message;
     runner.input({ type: 'advertisement', instance, advertisement, source, receivedAtMs });
   }
 
-  #discard(reason: Discarded): void {
-    this.#discards.set(reason, (this.#discards.get(reason) ?? 0) + 1);
+  #discard(channel: Channel, { source, ttl }: ReceivedVrrp, reason: Discarded): void {
+    this.#discards.discard(channel.settings.interface, reason, source, ttl);
   }
 
   /**

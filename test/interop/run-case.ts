@@ -19,8 +19,10 @@ export interface CaseResult {
   readonly failure: string | undefined;
 }
 
-function yaml({ version, family, transport, intervalMs }: InteropCase): string {
+function yaml({ peer, version, family, transport, intervalMs }: InteropCase): string {
   const own = OWN_ADDRESSES[family];
+  // keepalived 2.2.7 sends IPv6 unicast with a hop limit of 64.
+  const minTtl = peer === 'keepalived' && family === 'ipv6' ? 64 : 255;
   const settings = [
     `advertisement_interval: ${intervalMs}ms`,
     'preempt: false',
@@ -28,7 +30,7 @@ function yaml({ version, family, transport, intervalMs }: InteropCase): string {
     ...(version === 3 ? [] : [`version: ${version}`]),
     ...(transport === 'multicast'
       ? []
-      : [`transport: { unicast: { lb1: '${own.lb1}', lb2: '${own.lb2}' } }`]),
+      : [`transport: { unicast: { lb1: '${own.lb1}', lb2: '${own.lb2}' }, min_ttl: ${minTtl} }`]),
   ];
   return `version: 1
 directors:

@@ -53,7 +53,7 @@ function alive(pid: number): boolean {
 /** The peer: hears farewells on the other end of the wire and can speak as the successor. */
 function openPeer(): { transport: VrrpTransport; farewells: () => number; close: () => void } {
   let count = 0;
-  const transport = vrrpTransportOpener([])(
+  const transport = vrrpTransportOpener(() => [])(
     { interface: 'vb', family: 'ipv4', transport: { kind: 'multicast' }, virtualMacInterface: undefined },
     (message) => {
       const sound = message.ttl === 255 && message.source === '10.9.0.1' && message.payload[1] === VRID;

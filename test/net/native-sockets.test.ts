@@ -149,7 +149,7 @@ function main(): void {
     const fail = (error: Error): void => {
       t.fail(error.message);
     };
-    const open = vrrpTransportOpener(['10.9.0.253', '10.9.0.254']);
+    const open = vrrpTransportOpener(() => ['10.9.0.253', '10.9.0.254']);
     const channel = (name: string) =>
       ({
         interface: name,
@@ -173,7 +173,7 @@ function main(): void {
     void a.drain();
     t.same(gotA, [], 'no own packet');
     t.throws(() => open(channel('nope0'), () => {}, fail), { code: 'ERR_NO_INTERFACE_ADDRESS' });
-    t.throws(() => vrrpTransportOpener(['10.9.0.1', '10.9.0.253'])(channel('va'), () => {}, fail), {
+    t.throws(() => vrrpTransportOpener(() => ['10.9.0.1', '10.9.0.253'])(channel('va'), () => {}, fail), {
       code: 'ERR_NO_INTERFACE_ADDRESS',
     });
   });

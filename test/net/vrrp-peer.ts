@@ -100,7 +100,7 @@ function main(channel: VrrpChannel): void {
   const tell = (message: Heard | Ready): void => {
     process.send?.(message);
   };
-  const transport = vrrpTransportOpener([])(
+  const transport = vrrpTransportOpener(() => [])(
     channel,
     ({ payload, ...rest }) => tell({ ...rest, payload: Buffer.from(payload).toString('hex') }),
     (error) => console.error(error),

@@ -80,7 +80,7 @@ interface Here {
 
 function openHere(t: Test, settings: VrrpChannel, avoid: string[] = []): Here {
   const heard: ReceivedVrrp[] = [];
-  const transport = vrrpTransportOpener(avoid)(
+  const transport = vrrpTransportOpener(() => avoid)(
     settings,
     (message) => heard.push(message),
     (error) => t.fail(error.message),
@@ -369,7 +369,7 @@ function udpTests(): void {
     // Own sends to one's own host are queued at once, in the same turn, whatever the peer does.
     ip('address add 127.0.0.2/8 dev lo');
     const loop = openHere(t, { ...channel('lo', 'ipv4', udp('127.0.0.1', ['127.0.0.2'])) });
-    const feeder = vrrpTransportOpener([])(
+    const feeder = vrrpTransportOpener(() => [])(
       channel('lo', 'ipv4', udp('127.0.0.2', ['127.0.0.1'])),
       () => {},
       (error) => t.fail(error.message),
@@ -410,7 +410,7 @@ function udpTests(): void {
 function refusals(): void {
   void t.test('an address that is not there, or not yet, is a clear error', async (t) => {
     const open = (settings: VrrpChannel, avoid: string[] = []) =>
-      vrrpTransportOpener(avoid)(
+      vrrpTransportOpener(() => avoid)(
         settings,
         () => {},
         () => {},

@@ -129,6 +129,8 @@ function status(
     master: null,
     addresses: [address],
     settings: instanceSettings(vrrpInstance()),
+    effective_priority: 100,
+    faults: [],
     counters: {},
     maintenance: 'off',
     handing_over: false,
@@ -139,6 +141,7 @@ function status(
     started: '',
     services: { state: 'running', pid: 2, restarts: 0, event_loop: null },
     event_loop: { max_ms: 0, p99_ms: 0 },
+    deadline_lateness: { count: 0, max_ms: 0, p99_ms: 0, over_20_ms: 0 },
     sync_groups: [],
     instances: [instance('outside', '192.168.1.253/24'), instance('inside', '10.10.10.1/24')],
     virtual_servers: [
