@@ -92,7 +92,7 @@ export class Draft {
     forMs: number,
   ): void {
     const { kind, source } = notice;
-    const { noticed } = this.edit(index);
+    const noticed = this.members[index]?.noticed ?? [];
     const known = noticed.find((one) => one.kind === kind && one.source === source);
     if (known !== undefined && known.detail === detail && this.now < known.untilMs) return;
     const fresh: NoticedPeer = { kind, source, detail, untilMs: this.now + forMs };

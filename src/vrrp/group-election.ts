@@ -20,6 +20,8 @@ export const ROGUE_BACK_OFF_MIN_MS = 10_000;
 export const ROGUE_BACK_OFF_MAX_MS = 300_000;
 /** No rogue heard for so long: the next one finds a short back-off again. */
 export const ROGUE_QUIET_MS = 60_000;
+/** A second owner that this one beats is not told of again for so long. */
+const ROGUE_NOTICE_PAUSE_MS = 60_000;
 
 /** RFC 9568 section 6.4.2. */
 export function heardAsBackup(
@@ -81,6 +83,11 @@ export function heardAsMaster(
   // A losing advertisement is answered at once with one's own.
   draft.advertise(member);
   draft.announceLater(member);
+  if (heard.priority === OWNER_PRIORITY) {
+    // RFC 9568 section 8.3.2: more than one owner is a misconfiguration.
+    draft.group.rogueHeardMs = draft.now;
+    draft.noticeOnce(index, { kind: 'rogue-owner', source, backOffMs: 0 }, 0, ROGUE_NOTICE_PAUSE_MS);
+  }
   draft.notice(member, { kind: 'still-master', source, priority: heard.priority });
   draft.count(member, 'still_master');
 }

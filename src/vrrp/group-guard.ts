@@ -44,23 +44,23 @@ function isSameList(a: readonly string[], b: readonly string[]): boolean {
   return true;
 }
 
-/** VRRPv2 knows one interval for all routers (RFC 3768 section 7.1); v3 follows the master's. */
+/**
+ * VRRPv2 knows one interval for all routers and discards others (RFC 3768 section 7.1). Version 3 follows the
+ * master's, but tells of it (RFC 9568 section 7.1).
+ */
 function hasOurInterval(draft: Draft, index: number, heard: Advertisement, source: string): boolean {
   const member = draft.members[index];
-  if (member === undefined || member.config.version === 3) return true;
+  if (member === undefined) return false;
   const intervalMs = heard.advertisementIntervalMs;
   if (intervalMs === member.config.advertisementIntervalMs) {
     if (member.noticed.length > 0) forgetInterval(draft, index, source);
     return true;
   }
-  draft.count(member, 'discarded_interval_mismatch');
-  draft.noticeOnce(
-    index,
-    { kind: 'interval-mismatch', source, intervalMs },
-    intervalMs,
-    Number.POSITIVE_INFINITY,
-  );
-  return false;
+  const discard = member.config.version === 2;
+  draft.count(member, discard ? 'discarded_interval_mismatch' : 'interval_mismatch');
+  const notice = { kind: 'interval-mismatch', source, intervalMs } as const;
+  draft.noticeOnce(index, notice, intervalMs, Number.POSITIVE_INFINITY);
+  return !discard;
 }
 
 function forgetInterval(draft: Draft, index: number, source: string): void {

@@ -147,6 +147,8 @@ export type CounterName =
   | 'paused'
   | 'address_mismatch'
   | 'discarded_other_cluster'
+  /** VRRPv3: another interval than the configured one, and followed. */
+  | 'interval_mismatch'
   /** VRRPv2: another interval. */
   | 'discarded_interval_mismatch'
   /** From this director's own address: reflected, or another host has it too. */
@@ -193,7 +195,7 @@ export type Notice =
   | { readonly kind: 'address-mismatch'; readonly source: string; readonly addresses: readonly string[] }
   /** VRRPv2 demands the same interval on all routers; v3 follows the master's. */
   | { readonly kind: 'interval-mismatch'; readonly source: string; readonly intervalMs: number }
-  /** Another router claims to own the addresses that this director owns. */
+  /** Another router claims to own the addresses that this director owns; `backOffMs` 0: this one stays master. */
   | { readonly kind: 'rogue-owner'; readonly source: string; readonly backOffMs: number }
   /** Nobody took over after a farewell: this director goes on as master. */
   | { readonly kind: 'no-successor' }
