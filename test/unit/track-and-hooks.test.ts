@@ -33,6 +33,7 @@ function world(openFails = false) {
   const say = (_: object, message: string) => void lines.push(message);
   let snapshot: () => StreamEvent = () => ({ event: 'none' });
   let finish = () => {};
+  let number = 3;
   const stream: EventStream = {
     publish: (event) => void published.push(event),
     close: async () => void closed.push('stream'),
@@ -51,7 +52,7 @@ function world(openFails = false) {
         },
         close: async () => void closed.push('commands'),
       },
-      prober: { look: async () => ({ type: 'seen', ok: false, value: 3, reason: 'holds 3' }) },
+      prober: { look: async () => ({ type: 'seen', ok: false, value: number, reason: `holds ${number}` }) },
       openEvents: async (ofNow) => {
         if (openFails) throw new Error('no room');
         snapshot = ofNow;
@@ -71,18 +72,24 @@ function world(openFails = false) {
     lines,
     snapshot: () => snapshot(),
     finish: () => finish(),
+    write: (next: number) => {
+      number = next;
+    },
   };
 }
 
 void t.test('verdicts go to the election and to the listeners', async (t) => {
-  const { part, published, reported, snapshot } = world();
+  const { clock, part, published, reported, snapshot, write } = world();
   part.healthChanged(() => 'up');
   part.event({ kind: 'role', instance: 'outside', from: 'initialize', to: 'backup', reason: 'early' });
   part.configure(CONFIG);
   await settled();
   t.same(reported, [{ object: 'f', state: 'down', value: 3 }]);
-  t.match(published, [{ event: 'tracked', object: 'f', state: 'down', value: 3, reason: 'holds 3' }]);
   t.match(snapshot(), { tracked: [{ object: 'f', state: 'down', value: 3 }] });
+  write(4);
+  await clock.advance(2000);
+  t.match(published, [{ event: 'tracked', object: 'f', state: 'down', value: 4, reason: 'holds 4' }]);
+  t.equal(reported.length, 2);
 });
 
 void t.test('changes of state go to the hooks and to the listeners', async (t) => {
