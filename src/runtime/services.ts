@@ -13,7 +13,8 @@ export type RealServerHealthOf = (virtualServer: string, realServer: RealServer)
 
 /** Work of the services process beside the kernel's table: tracked objects, hooks. */
 export interface ServicesPart {
-  configure(config: DirectorConfig): void;
+  /** Resolves when the election may begin, which must not take long. */
+  configure(config: DirectorConfig): Promise<void>;
   event(event: VrrpEvent): void;
   /** Roles as they are now; before the first configuration too. */
   roles(roles: Roles): void;
@@ -79,8 +80,9 @@ export class Services {
       this.#ipvs = this.#openService(config, this.#ipvsClient);
       await this.#ipvs.start();
     }
-    for (const part of this.#parts) part.configure(config);
+    const configured = this.#parts.map((part) => part.configure(config));
     this.#healthChanged();
+    await Promise.all(configured);
   }
 
   #openService(config: DirectorConfig, ipvs: Ipvs): IpvsService {

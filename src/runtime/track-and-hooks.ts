@@ -10,7 +10,10 @@ import type { Roles, TrackedVerdict } from './services-messages.js';
 import { TrackRunner } from './track-runner.js';
 
 /** For the hooks of the last events, when the director leaves. */
-export const HOOKS_AT_STOP_MS = 5000;
+export const HOOKS_AT_STOP_MS = 3000;
+
+/** The election does not wait longer for the first looks. */
+export const FIRST_LOOKS_MS = 2000;
 
 export interface TrackAndHooksPorts {
   readonly clock: Clock;
@@ -44,11 +47,12 @@ export class TrackAndHooks implements ServicesPart {
     this.#report = report;
   }
 
-  configure(config: DirectorConfig): void {
+  /** The first time it waits until every tracked object was looked at, up to a limit. */
+  async configure(config: DirectorConfig): Promise<void> {
     if (this.#running === undefined) {
       this.#running = this.#start(config);
       this.#events = this.#openEvents();
-      return;
+      return this.#running.track.firstLooks(FIRST_LOOKS_MS);
     }
     this.#running.config = config;
     this.#running.track.configure(config);

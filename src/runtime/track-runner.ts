@@ -3,6 +3,7 @@ import type { DirectorConfig, RealServer, TrackedObject, VirtualServer } from '.
 import { quorumObservation, type RealServerHealth } from '../track/quorum.js';
 import {
   createTrack,
+  lookedAtAll,
   stepTrack,
   type TrackEffect,
   type TrackInput,
@@ -32,6 +33,7 @@ export class TrackRunner {
   #machine: TrackMachine;
   #cancelTimer: () => void = () => {};
   #closed = false;
+  #onFirstLooks: (() => void)[] = [];
 
   constructor(config: Config, ports: TrackRunnerPorts) {
     this.#ports = ports;
@@ -62,6 +64,22 @@ export class TrackRunner {
     }
   }
 
+  /**
+   * Resolves when every object that is looked at was looked at once, at the latest after `limitMs`: an election that
+   * knows nothing yet would begin in fault.
+   */
+  firstLooks(limitMs: number): Promise<void> {
+    if (lookedAtAll(this.#machine)) return Promise.resolve();
+    return new Promise((resolve) => {
+      const { clock } = this.#ports;
+      const cancel = clock.at(clock.nowMs() + limitMs, resolve);
+      this.#onFirstLooks.push(() => {
+        cancel();
+        resolve();
+      });
+    });
+  }
+
   /** All objects but interfaces, in the order of the configuration. */
   get verdicts(): readonly TrackVerdict[] {
     return trackVerdicts(this.#machine);
@@ -87,6 +105,9 @@ export class TrackRunner {
       this.#cancelTimer = this.#ports.clock.at(step.deadlineMs, () => this.#input({ type: 'deadline' }));
     }
     for (const effect of step.effects) this.#run(effect);
+    if (this.#onFirstLooks.length > 0 && lookedAtAll(this.#machine)) {
+      for (const done of this.#onFirstLooks.splice(0)) done();
+    }
   }
 
   #run(effect: TrackEffect): void {

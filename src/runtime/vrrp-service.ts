@@ -266,7 +266,7 @@ export class VrrpService {
       source: this.#channels.join(config).source,
       linkUp: this.#allUp(interfacesOf(config)),
     }));
-    const runner = new GroupRunner(createGroup(plan.name, members, clock.nowMs()), {
+    const runner = new GroupRunner(createGroup(plan.name, members, clock.nowMs(), plan.track), {
       clock,
       addresses,
       routes,

@@ -133,6 +133,13 @@ export function trackVerdicts(state: TrackMachine): TrackVerdict[] {
   return [...state.objects.values()].map(verdictOf);
 }
 
+/** Whether every object that is looked at was looked at once. */
+export function lookedAtAll(state: TrackMachine): boolean {
+  return [...state.objects.values()].every(
+    ({ look, settled, unusable }) => look === undefined || unusable || settled.state !== 'unknown',
+  );
+}
+
 function verdictOf({ config, settled: { state, value, reason } }: Tracked): TrackVerdict {
   return { object: config.name, state, value, reason };
 }

@@ -3,7 +3,7 @@ import t from 'tap';
 import type { TrackedObject } from '../../src/config/model.js';
 import type { CommandRequest, EventStream, StreamEvent } from '../../src/runtime/ports.js';
 import type { TrackedVerdict } from '../../src/runtime/services-messages.js';
-import { HOOKS_AT_STOP_MS, TrackAndHooks } from '../../src/runtime/track-and-hooks.js';
+import { FIRST_LOOKS_MS, HOOKS_AT_STOP_MS, TrackAndHooks } from '../../src/runtime/track-and-hooks.js';
 import { HandClock, settled } from './hand-clock.js';
 import { directorConfig, vrrpInstance } from './instances.js';
 
@@ -34,6 +34,7 @@ function world(openFails = false) {
   let snapshot: () => StreamEvent = () => ({ event: 'none' });
   let finish = () => {};
   let number = 3;
+  let hangs = false;
   const stream: EventStream = {
     publish: (event) => void published.push(event),
     close: async () => void closed.push('stream'),
@@ -52,7 +53,12 @@ function world(openFails = false) {
         },
         close: async () => void closed.push('commands'),
       },
-      prober: { look: async () => ({ type: 'seen', ok: false, value: number, reason: `holds ${number}` }) },
+      prober: {
+        look: async () =>
+          hangs
+            ? new Promise(() => {})
+            : { type: 'seen', ok: false, value: number, reason: `holds ${number}` },
+      },
       openEvents: async (ofNow) => {
         if (openFails) throw new Error('no room');
         snapshot = ofNow;
@@ -72,6 +78,9 @@ function world(openFails = false) {
     lines,
     snapshot: () => snapshot(),
     finish: () => finish(),
+    hang: () => {
+      hangs = true;
+    },
     write: (next: number) => {
       number = next;
     },
@@ -82,7 +91,7 @@ void t.test('verdicts go to the election and to the listeners', async (t) => {
   const { clock, part, published, reported, snapshot, write } = world();
   part.healthChanged(() => 'up');
   part.event({ kind: 'role', instance: 'outside', from: 'initialize', to: 'backup', reason: 'early' });
-  part.configure(CONFIG);
+  void part.configure(CONFIG);
   await settled();
   t.same(reported, [{ object: 'f', state: 'down', value: 3 }]);
   t.match(snapshot(), { tracked: [{ object: 'f', state: 'down', value: 3 }] });
@@ -95,7 +104,7 @@ void t.test('verdicts go to the election and to the listeners', async (t) => {
 void t.test('changes of state go to the hooks and to the listeners', async (t) => {
   const { part, published, ran, snapshot } = world();
   part.roles({ outside: { state: 'backup', settled: true } });
-  part.configure(directorConfig({ ...CONFIG, tracked: [] }));
+  void part.configure(directorConfig({ ...CONFIG, tracked: [] }));
   await settled();
   part.event({ kind: 'role', instance: 'outside', from: 'backup', to: 'master', reason: 'why' });
   const notice = { kind: 'rogue-owner', source: '10.0.0.2', backOffMs: 5 } as const;
@@ -115,14 +124,14 @@ void t.test('changes of state go to the hooks and to the listeners', async (t) =
     ],
     tracked: [],
   });
-  part.configure(directorConfig());
+  void part.configure(directorConfig());
   t.match(published.at(-1), { event: 'snapshot', instances: [] }, 'a reload is told as a whole');
 });
 
 void t.test('leaving lets the last hooks run, for a while', async (t) => {
   for (const patient of [true, false]) {
     const { clock, part, closed, finish } = world();
-    part.configure(directorConfig({ ...CONFIG, tracked: [] }));
+    void part.configure(directorConfig({ ...CONFIG, tracked: [] }));
     await settled();
     part.event({ kind: 'role', instance: 'outside', from: 'backup', to: 'master', reason: 'why' });
     const end = part.close();
@@ -137,9 +146,33 @@ void t.test('leaving lets the last hooks run, for a while', async (t) => {
 
 void t.test('without a socket for listeners the rest goes on', async (t) => {
   const { part, lines, reported } = world(true);
-  part.configure(CONFIG);
+  void part.configure(CONFIG);
   await settled();
   t.equal(reported.length, 1);
   t.ok(lines.includes('nobody can listen to the events'));
   await part.close();
+});
+
+void t.test('the election waits for the first looks, for a while', async (t) => {
+  const quick = world();
+  await quick.part.configure(CONFIG);
+  t.equal(quick.reported.length, 1, 'known before it begins');
+
+  const slow = world();
+  let ready = false;
+  const script: TrackedObject = {
+    ...FILE,
+    name: 's',
+    kind: { type: 'script', command: ['/slow'], user: undefined, timeoutMs: 100_000 },
+  };
+  slow.hang();
+  const configured = slow.part.configure(directorConfig({ tracked: [script] })).then(() => {
+    ready = true;
+  });
+  await slow.clock.advance(FIRST_LOOKS_MS - 1);
+  t.notOk(ready);
+  await slow.clock.advance(1);
+  await configured;
+  t.same(slow.reported, []);
+  await slow.part.configure(directorConfig());
 });
