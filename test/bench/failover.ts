@@ -1,0 +1,258 @@
+/**
+ * `npm run bench:failover`: how long a client gets no answer when the master goes, ours beside keepalived.
+ *
+ * The fault comes at the same moments between two advertisements for both, for the time until a backup takes over
+ * counts from the last one it heard.
+ */
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { DrillError, DrillInterrupted } from '../../src/drill/errors.js';
+import { longestGap } from '../../src/drill/measure.js';
+import { stopChild } from '../../src/drill/process.js';
+import { sleep } from '../../src/drill/wait.js';
+import { Probe } from '../../src/drill/witnesses.js';
+import { CONTENDERS, type Contender, PRIORITIES, type Running, type Setup } from './contenders.js';
+import { BenchLab, interruption, monotonicMs, VIP } from './lab.js';
+import { tree } from './processes.js';
+import { median, printTable } from './table.js';
+import type { Heard } from './witness.js';
+
+const FAULTS = ['planned', 'crash', 'power'] as const;
+type Fault = (typeof FAULTS)[number];
+
+const USAGE = `Usage: npm run bench:failover -- [OPTIONS]
+
+  --intervals LIST   advertisement intervals, such as 1s,100ms,10ms (the default)
+  --faults LIST      of planned (SIGTERM), crash (SIGKILL), power (link cut, processes killed); default all
+  --repeats N        runs of each, 1 to 50, default 3
+  --only WHO         ours or keepalived; default both, in turn
+  --json             the results as JSON on standard output, progress on standard error
+`;
+
+const PROBE_INTERVAL_MS = 2;
+const SETTLE_MS = 700;
+const MAX_REPEATS = 50;
+const BEFORE_MS = 500;
+const AFTER_MS = 1500;
+const LB2 = '192.168.7.12';
+
+interface Options {
+  readonly intervals: readonly number[];
+  readonly faults: readonly Fault[];
+  readonly repeats: number;
+  readonly contenders: readonly Contender[];
+  readonly json: boolean;
+}
+
+/** One run. All in milliseconds. */
+interface Result {
+  readonly fault: Fault;
+  readonly intervalMs: number;
+  readonly contender: Contender;
+  /** Longest stretch without an answer from the fault on, and in the half second before it. */
+  readonly gapMs: number;
+  readonly calmGapMs: number;
+  /** From the fault's beginning to the backup's first advertisement; null when there was none. */
+  readonly takeoverMs: number | null;
+  /** From the master's last advertisement to the backup's first. */
+  readonly silenceMs: number | null;
+  /** Hosts that still answered for the address at the end. */
+  readonly holders: readonly string[];
+}
+
+function duration(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)(ms|s)$/.exec(text);
+  const ms = Number(match?.[1]) * (match?.[2] === 's' ? 1000 : 1);
+  if (match === null || ms < 10 || ms > 5000) throw new RangeError(`'${text}' is no interval of 10ms to 5s`);
+  return ms;
+}
+
+function options(): Options | undefined {
+  const { values } = parseArgs({
+    options: {
+      intervals: { type: 'string', default: '1s,100ms,10ms' },
+      faults: { type: 'string', default: FAULTS.join(',') },
+      repeats: { type: 'string', default: '3' },
+      only: { type: 'string' },
+      json: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  if (values.help) return undefined;
+  const faults = values.faults.split(',').map((text) => {
+    const fault = FAULTS.find((name) => name === text);
+    if (fault === undefined) throw new RangeError(`'${text}' is none of ${FAULTS.join(', ')}`);
+    return fault;
+  });
+  const contenders = CONTENDERS.filter((name) => values.only === undefined || values.only === name);
+  const repeats = Number(values.repeats);
+  if (contenders.length === 0) throw new RangeError(`'${values.only}' is none of ${CONTENDERS.join(', ')}`);
+  if (!Number.isInteger(repeats) || repeats < 1 || repeats > MAX_REPEATS) {
+    throw new RangeError(`--repeats ${values.repeats} is not within 1 to ${MAX_REPEATS}`);
+  }
+  return {
+    intervals: values.intervals.split(',').map(duration),
+    faults,
+    repeats,
+    contenders,
+    json: values.json,
+  };
+}
+
+/** Resolves `phase` of an interval after the master's next advertisement. */
+async function atPhase(
+  heard: readonly Heard[],
+  setup: Setup,
+  phase: number,
+  signal: AbortSignal,
+): Promise<void> {
+  const before = heard.length;
+  const limit = monotonicMs() + 3 * setup.intervalMs + 1000;
+  while (heard.length === before) {
+    if (monotonicMs() > limit) throw new DrillError('ERR_DRILL_TIMEOUT', 'the master does not advertise');
+    await sleep(1, signal);
+  }
+  const due = (heard.at(-1)?.atMs ?? 0) + phase * setup.intervalMs;
+  if (due > monotonicMs() + 1) await sleep(due - monotonicMs() - 0.5, signal);
+}
+
+async function strike(bench: BenchLab, fault: Fault, master: Running): Promise<void> {
+  const pids = tree(master.child.pid);
+  if (fault === 'planned') {
+    process.kill(master.child.pid, 'SIGTERM');
+  } else if (fault === 'crash') {
+    // Of keepalived the parent first: it would clean up for its child. The guardian is meant to outlive ours.
+    const [parent = 0, ...rest] = pids;
+    if (master.contender === 'keepalived') {
+      process.kill(parent, 'SIGSTOP');
+      for (const pid of rest) process.kill(pid, 'SIGKILL');
+    }
+    process.kill(parent, 'SIGKILL');
+  } else {
+    await bench.lab.cables(master.host, 'down');
+    for (const pid of pids) process.kill(pid, 'SIGKILL');
+  }
+}
+
+function measure(
+  run: { fault: Fault; setup: Setup; contender: Contender },
+  struck: { wallMs: number; monotonicMs: number },
+  answersMs: readonly number[],
+  heard: readonly Heard[],
+  holders: readonly string[],
+): Result {
+  const length = (span: { fromMs: number; toMs: number }): number => span.toMs - span.fromMs;
+  const endMs = Date.now();
+  const first = heard.find(
+    ({ source, priority, atMs }) => source === LB2 && priority > 0 && atMs > struck.monotonicMs,
+  );
+  const last = heard.findLast(({ source, priority }) => source !== LB2 && priority === PRIORITIES.lb1);
+  return {
+    fault: run.fault,
+    intervalMs: run.setup.intervalMs,
+    contender: run.contender,
+    // The last answer before the fault counts: an edge at the fault would hide the time since.
+    gapMs: length(
+      longestGap(answersMs, { fromMs: struck.wallMs - 4 * PROBE_INTERVAL_MS, toMs: endMs - 200 }),
+    ),
+    calmGapMs: length(longestGap(answersMs, { fromMs: struck.wallMs - BEFORE_MS, toMs: struck.wallMs })),
+    takeoverMs: first === undefined ? null : first.atMs - struck.monotonicMs,
+    silenceMs: first === undefined || last === undefined ? null : first.atMs - last.atMs,
+    holders,
+  };
+}
+
+function once(
+  run: { fault: Fault; setup: Setup; contender: Contender; phase: number },
+  signal: AbortSignal,
+): Promise<Result> {
+  return BenchLab.use(signal, async (bench) => {
+    const { fault, setup, contender, phase } = run;
+    const [master] = await bench.pair(contender, setup);
+    const heard: Heard[] = [];
+    const witness = await bench.witness([], (line) => heard.push(JSON.parse(line)));
+    const probe = await Probe.start(
+      bench.lab,
+      'client',
+      VIP,
+      PROBE_INTERVAL_MS,
+      join(bench.folder, 'probe.txt'),
+    );
+    await sleep(SETTLE_MS + BEFORE_MS, signal);
+    await atPhase(heard, setup, phase, signal);
+    const struck = { wallMs: Date.now(), monotonicMs: monotonicMs() };
+    await strike(bench, fault, master);
+    await sleep((fault === 'power' ? 4 : 2) * setup.intervalMs + AFTER_MS, signal);
+    const { answersMs } = await probe.stop();
+    const holders = fault === 'power' ? ['lb2'] : await bench.holders();
+    await stopChild(witness);
+    return measure(run, struck, answersMs, heard, holders);
+  });
+}
+
+function report({ intervals, faults, contenders }: Options, results: readonly Result[]): void {
+  const rows = faults.flatMap((fault) =>
+    intervals.map((intervalMs) => {
+      const of = (contender: Contender): readonly Result[] =>
+        results.filter((r) => r.fault === fault && r.intervalMs === intervalMs && r.contender === contender);
+      const cells = contenders.flatMap((contender) => {
+        const gaps = of(contender).map(({ gapMs }) => gapMs);
+        const both = of(contender).some(({ holders }) => holders.length !== 1);
+        return [median(gaps).toFixed(1), Math.max(...gaps).toFixed(1), both ? 'not one' : 'one'];
+      });
+      const [ours, theirs] = CONTENDERS.map((contender) => median(of(contender).map(({ gapMs }) => gapMs)));
+      const ratio = ours === undefined || theirs === undefined ? Number.NaN : ours / theirs;
+      return [fault, `${intervalMs} ms`, ...cells, Number.isNaN(ratio) ? '' : ratio.toFixed(2)];
+    }),
+  );
+  const heads = contenders.flatMap((name) => [`${name} ms`, 'worst', 'holders']);
+  printTable(['fault', 'interval', ...heads, 'ours/theirs'], rows);
+  console.log(
+    '\nLongest time without an answer to a probe each 2 ms: median and worst of all runs; ratio of the medians.',
+  );
+  console.log("'holders': whether one host alone held the address afterwards.");
+}
+
+async function main(): Promise<number> {
+  const chosen = options();
+  if (chosen === undefined) {
+    process.stdout.write(USAGE);
+    return 0;
+  }
+  const signal = interruption();
+  const results: Result[] = [];
+  const { intervals, faults, repeats, contenders } = chosen;
+  const total = intervals.length * faults.length * repeats * contenders.length;
+  for (const intervalMs of intervals) {
+    const setup = { intervalMs, instances: [{ name: 'outside', virtualRouterId: 51, address: `${VIP}/16` }] };
+    for (const fault of faults) {
+      for (let repeat = 0; repeat < repeats; repeat++) {
+        for (const contender of contenders) {
+          const result = await once({ fault, setup, contender, phase: (repeat + 0.5) / repeats }, signal);
+          results.push(result);
+          const { gapMs, takeoverMs, silenceMs } = result;
+          process.stderr.write(
+            `[${results.length}/${total}] ${fault} at ${intervalMs} ms, ${contender}: gap ${gapMs.toFixed(1)} ms, ` +
+              `takeover ${takeoverMs?.toFixed(1)} ms, silence on the wire ${silenceMs?.toFixed(1)} ms\n`,
+          );
+        }
+      }
+    }
+  }
+  if (chosen.json) console.log(JSON.stringify(results, undefined, 2));
+  else report(chosen, results);
+  return 0;
+}
+
+try {
+  process.exitCode = await main();
+} catch (error) {
+  const words =
+    error instanceof DrillInterrupted
+      ? 'interrupted'
+      : error instanceof Error
+        ? error.message
+        : String(error);
+  process.stderr.write(`bench:failover: ${words}\n`);
+  process.exitCode = error instanceof DrillInterrupted ? 130 : error instanceof RangeError ? 2 : 1;
+}

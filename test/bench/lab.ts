@@ -1,0 +1,153 @@
+/** A lab with two directors and a client on one network, for one measurement, and what waits in it. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Lab } from '../../src/drill/lab.js';
+import type { Child } from '../../src/drill/process.js';
+import type { Topology } from '../../src/drill/topology.js';
+import { sleep, waitFor } from '../../src/drill/wait.js';
+import { fetchStatus } from '../../src/io/control-client.js';
+import type { DirectorStatus } from '../../src/runtime/status.js';
+import { type Contender, HOSTS, type HostName, type Running, type Setup, start } from './contenders.js';
+import { nameOf, tree } from './processes.js';
+
+export const VIP = '192.168.7.253';
+const READY_LIMIT_MS = 60_000;
+const LOOK_EVERY_MS = 50;
+const GUARDIAN_LIMIT_MS = 5000;
+const GUARDIAN = 'lvs-guardian';
+
+const TOPOLOGY: Topology = {
+  name: 'nat',
+  configFile: 'nat.yaml',
+  networks: ['outside'],
+  hosts: [
+    {
+      name: 'client',
+      role: 'client',
+      cables: [{ interface: 'eth0', network: 'outside', address: '192.168.7.100/16' }],
+    },
+    ...HOSTS.map((name, i) => ({
+      name,
+      role: 'director' as const,
+      cables: [{ interface: 'eth0', network: 'outside', address: `192.168.7.${11 + i}/16` }],
+    })),
+  ],
+  vip: VIP,
+  port: 80,
+};
+
+export class BenchLab {
+  readonly lab = new Lab(TOPOLOGY);
+  readonly folder: string;
+  readonly signal: AbortSignal;
+  readonly #guardians = new Set<number>();
+
+  private constructor(folder: string, signal: AbortSignal) {
+    this.folder = folder;
+    this.signal = signal;
+  }
+
+  /** Builds a lab, lets `body` measure in it, and leaves nothing behind however that ends. */
+  static async use<T>(signal: AbortSignal, body: (bench: BenchLab) => Promise<T>): Promise<T> {
+    // Not below the tree: the path of a unix socket has at most 107 characters.
+    const bench = new BenchLab(await mkdtemp(join(tmpdir(), 'director-bench-')), signal);
+    try {
+      await bench.lab.build();
+      return await body(bench);
+    } finally {
+      await bench.#close();
+    }
+  }
+
+  /** lb1 as master and lb2 as its backup, which has heard it; both for long enough to be calm. */
+  async pair(contender: Contender, setup: Setup): Promise<readonly [Running, Running]> {
+    const { lab, folder } = this;
+    const lb1 = await start(lab, contender, 'lb1', setup, folder);
+    await this.#until(`${contender} on lb1 holds all addresses`, lb1, async () => this.#holds('lb1', setup));
+    const lb2 = await start(lab, contender, 'lb2', setup, folder);
+    await this.#until(`${contender} on lb2 is backup`, lb2, () => isBackup(lb2, setup));
+    await sleep(2 * setup.intervalMs + 500, this.signal);
+    for (const { child } of [lb1, lb2]) {
+      for (const pid of tree(child.pid)) if (nameOf(pid) === GUARDIAN) this.#guardians.add(pid);
+    }
+    return [lb1, lb2];
+  }
+
+  /** Which hosts hold the VIP now. */
+  async holders(address = VIP): Promise<HostName[]> {
+    const texts = await Promise.all(HOSTS.map((host) => this.lab.run(host, ['ip', '-4', 'addr'])));
+    return HOSTS.filter((_, i) => texts[i]?.includes(` ${address}/`));
+  }
+
+  /** Starts test/bench/witness.ts with the client. */
+  async witness(args: readonly string[], onLine: (line: string) => void): Promise<Child> {
+    const file = fileURLToPath(new URL('witness.js', import.meta.url));
+    let ready = false;
+    const child = this.lab.start('client', ['nice', '-n', '-20', process.execPath, file, ...args], {
+      onLine: (line) => {
+        if (ready) onLine(line);
+        ready = true;
+      },
+      onErrorLine: (line) => process.stderr.write(`${line}\n`),
+    });
+    await waitFor('the witness listens', () => (ready ? undefined : 'not yet'), {
+      timeoutMs: READY_LIMIT_MS,
+      everyMs: LOOK_EVERY_MS,
+      signal: this.signal,
+    });
+    return child;
+  }
+
+  async #holds(host: string, { instances }: Setup): Promise<boolean> {
+    const text = await this.lab.run(host, ['ip', '-4', 'addr']);
+    return instances.every(({ address }) => text.includes(` ${address} `));
+  }
+
+  #until(what: string, running: Running, done: () => Promise<boolean>): Promise<void> {
+    return waitFor(
+      what,
+      async () => {
+        const words = running.output.slice(-5).join(' | ');
+        if (!running.child.running) throw new Error(`${what}: it has ended: ${words}`);
+        return (await done()) ? undefined : words;
+      },
+      { timeoutMs: READY_LIMIT_MS, everyMs: LOOK_EVERY_MS, signal: this.signal },
+    );
+  }
+
+  async #close(): Promise<void> {
+    await this.lab.destroy();
+    // A guardian outlives its daemon for a moment; its namespace goes with it.
+    const end = performance.now() + GUARDIAN_LIMIT_MS;
+    const left = (): boolean => [...this.#guardians].some((pid) => nameOf(pid) === GUARDIAN);
+    while (left() && performance.now() < end)
+      await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+    await rm(this.folder, { recursive: true, force: true });
+  }
+}
+
+async function isBackup(running: Running, { instances }: Setup): Promise<boolean> {
+  if (running.contender === 'keepalived') {
+    const entered = running.output.filter((line) => line.includes('Entering BACKUP STATE'));
+    return entered.length >= instances.length;
+  }
+  // Until the daemon has its parts together, its answer is empty.
+  const status: Partial<DirectorStatus> = await fetchStatus(running.runtimeDirectory).catch(() => ({}));
+  return status.instances?.every(({ state, master }) => state === 'backup' && master !== null) ?? false;
+}
+
+/** An AbortSignal for Ctrl-C and SIGTERM. */
+export function interruption(): AbortSignal {
+  const controller = new AbortController();
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(name, () => controller.abort());
+  }
+  return controller.signal;
+}
+
+/** CLOCK_MONOTONIC in milliseconds, as the witness's times. */
+export function monotonicMs(): number {
+  return Number(process.hrtime.bigint()) / 1e6;
+}
