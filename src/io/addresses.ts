@@ -64,7 +64,7 @@ export interface HostAddresses extends Addresses {
  * deprecated. IPv4: see `SecondaryAddresses` for what becomes of other addresses of the same subnet.
  */
 export function openAddresses(): HostAddresses {
-  const connection = NetlinkConnection.open(NETLINK_ROUTE);
+  const connection = NetlinkConnection.openImmediate(NETLINK_ROUTE);
   const secondaries = new SecondaryAddresses(connection, openSysctls());
   let tail: Promise<unknown> = Promise.resolve();
   /** Each takes several steps: one that is called later must not come between. */
@@ -118,7 +118,8 @@ async function add(
     ? preferredSources(placed, await dumpAddresses(connection, AF_INET6))
     : new Set<Placed>();
   const request = (one: Placed) => newRequest(one, !preferred.has(one));
-  const [results] = await Promise.all([connection.transact(placed.map(request)), secondaries.guard(placed)]);
+  const results = await connection.transact(placed.map(request));
+  await secondaries.guard(placed);
   const existing: Placed[] = [];
   for (const [position, one] of placed.entries()) {
     const error = results[position]?.error;

@@ -28,6 +28,12 @@ export interface NetlinkSocket {
   close(): void;
 }
 
+export type OpenNetlinkSocket = (
+  protocol: number,
+  events: NetlinkSocketEvents,
+  receiveBufferBytes: number,
+) => NetlinkSocket;
+
 /** Rethrows outside the native callback, where it ends in `uncaughtException` as any other error. */
 function guarded(action: () => void): void {
   try {

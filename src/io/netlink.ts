@@ -6,6 +6,7 @@
  */
 
 import { NetlinkEventSocket } from './netlink-event-socket.js';
+import { openImmediateSocket } from './netlink-immediate-socket.js';
 import {
   decodeDatagram,
   decodeVerdict,
@@ -25,7 +26,12 @@ import {
   NLMSG_ERROR,
   NLMSG_MIN_TYPE,
 } from './netlink-message.js';
-import { type NetlinkSocket, openNetlinkSocket, RECEIVE_BUFFER_BYTES } from './netlink-socket.js';
+import {
+  type NetlinkSocket,
+  type OpenNetlinkSocket,
+  openNetlinkSocket,
+  RECEIVE_BUFFER_BYTES,
+} from './netlink-socket.js';
 
 export { NetlinkError } from './netlink-message.js';
 
@@ -81,6 +87,7 @@ interface Exchange {
 export class NetlinkConnection {
   readonly #protocol: number;
   readonly #receiveBufferBytes: number;
+  readonly #open: OpenNetlinkSocket;
   readonly #subscriptions = new Set<{ close(): void }>();
   #socket: NetlinkSocket | undefined;
   #sequence = 0;
@@ -88,8 +95,9 @@ export class NetlinkConnection {
   #tail: Promise<unknown> = Promise.resolve();
   #closed = false;
 
-  private constructor(protocol: number, receiveBufferBytes: number) {
+  private constructor(protocol: number, receiveBufferBytes: number, open: OpenNetlinkSocket) {
     this.#protocol = protocol;
+    this.#open = open;
     this.#receiveBufferBytes = receiveBufferBytes;
     this.#socket = this.#openSocket();
   }
@@ -99,7 +107,15 @@ export class NetlinkConnection {
    * requests is capped at net.core.rmem_max.
    */
   static open(protocol: number, receiveBufferBytes = RECEIVE_BUFFER_BYTES): NetlinkConnection {
-    return new NetlinkConnection(protocol, receiveBufferBytes);
+    return new NetlinkConnection(protocol, receiveBufferBytes, openNetlinkSocket);
+  }
+
+  /**
+   * As `open`, with answers that are there when the request is sent: what is asked resolves in the same turn of the
+   * event loop. Needs the native part.
+   */
+  static openImmediate(protocol: number, receiveBufferBytes = RECEIVE_BUFFER_BYTES): NetlinkConnection {
+    return new NetlinkConnection(protocol, receiveBufferBytes, openImmediateSocket);
   }
 
   /**
@@ -187,7 +203,7 @@ export class NetlinkConnection {
   }
 
   #openSocket(): NetlinkSocket {
-    return openNetlinkSocket(
+    return this.#open(
       this.#protocol,
       {
         onDatagram: (datagram) => this.#receive(datagram),
@@ -276,8 +292,8 @@ export class NetlinkConnection {
           exchange.onFailure(new NetlinkError(errno, error.message));
         }
       });
-      // The kernel does the work of a request inside the send.
-      timer.refresh();
+      // The kernel does the work of a request inside the send, and the answer may have come there.
+      if (this.#exchange === exchange) timer.refresh();
     });
   }
 

@@ -54,7 +54,7 @@ export function routeText(route: VirtualRoute): string {
 
 /** Opens one rtnetlink connection. Throws with the kernel's code when it refuses. */
 export function openRoutes(): HostRoutes {
-  const connection = NetlinkConnection.open(NETLINK_ROUTE);
+  const connection = NetlinkConnection.openImmediate(NETLINK_ROUTE);
   let tail: Promise<unknown> = Promise.resolve();
   /** Each takes several steps: one that is called later must not come between. */
   const inTurn = (work: () => Promise<void>): Promise<void> => {

@@ -1,5 +1,5 @@
 /** /proc/sys by the keys of sysctl(8). */
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFileSync, writeFileSync } from 'node:fs';
 import type { Sysctls } from '../runtime/ports.js';
 
 /** The key cannot name a file below /proc/sys. */
@@ -43,13 +43,17 @@ export function interfaceSysctl(family: 'ipv4' | 'ipv6', interfaceName: string, 
   return `net.${family}.conf.${interfaceName.replaceAll('.', '/')}.${name}`;
 }
 
-/** `root` is for tests. Reads and writes reject with SysctlError, or SysctlKeyError for a bad key. */
+/**
+ * procfs answers from memory, so this is done at once: the thread pool would cost a takeover two turns of the event
+ * loop. `root` is for tests. Reads and writes reject with SysctlError, or SysctlKeyError for
+ * a bad key.
+ */
 export function openSysctls(root = '/proc/sys'): Sysctls {
   return {
     read: async (key) => {
       const path = sysctlPath(key, root);
       try {
-        return (await readFile(path, 'utf8')).trimEnd();
+        return readFileSync(path, 'utf8').trimEnd();
       } catch (error) {
         if (errorCode(error) === 'ENOENT') {
           return undefined;
@@ -61,7 +65,7 @@ export function openSysctls(root = '/proc/sys'): Sysctls {
       const path = sysctlPath(key, root);
       try {
         // Without O_CREAT: a key the kernel lacks is an error, not a file.
-        await writeFile(path, `${value}\n`, { flag: 'r+' });
+        writeFileSync(path, `${value}\n`, { flag: 'r+' });
       } catch (error) {
         throw new SysctlError(`write ${key} = ${value}`, errorCode(error), error);
       }

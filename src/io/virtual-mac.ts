@@ -83,7 +83,7 @@ function deviceSysctls(name: string, family: AddressFamily): [key: string, value
 
 /** Opens one rtnetlink connection. Calls run one after the other. Throws with the kernel's code when it refuses. */
 export function openVirtualMacs(sysctls: Sysctls = openSysctls()): HostVirtualMacs {
-  const connection = NetlinkConnection.open(NETLINK_ROUTE);
+  const connection = NetlinkConnection.openImmediate(NETLINK_ROUTE);
   let tail: Promise<unknown> = Promise.resolve();
   const inTurn = (work: () => Promise<void>): Promise<void> => {
     const turn = tail.then(work);
