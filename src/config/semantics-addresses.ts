@@ -118,6 +118,7 @@ export function checkHeldOnce(instances: readonly Cursor[], directors: Directors
 
 export function checkRoutes(instance: Cursor, directors: Directors, report: Report): void {
   const seen = new Set<string>();
+  const ofInstance = familyOf(instance);
   for (const route of items(field(instance, 'routes'))) {
     checkEach(field(route, 'interface'), 'interface', directors, report);
     checkRouteFamilies(route, report);
@@ -126,8 +127,7 @@ export function checkRoutes(instance: Cursor, directors: Directors, report: Repo
     if (to === undefined || text === undefined) continue;
     const family = familyOfText(textOf(field(route, 'via')) ?? textOf(field(route, 'source')));
     // The kernel keeps routes apart by destination and metric.
-    const destination =
-      text === 'default' ? `default ${family ?? familyOf(instance)}` : canonicalPrefix(text);
+    const destination = text === 'default' ? `default ${family ?? ofInstance}` : canonicalPrefix(text);
     const key = `${destination} ${numberOf(field(route, 'metric'))}`;
     if (seen.has(key)) report(route, () => `there is already a route to ${quote(text)} of this metric`);
     seen.add(key);

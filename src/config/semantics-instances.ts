@@ -3,7 +3,7 @@ import { canonicalAddress, nameOf } from './address.js';
 import { booleanOf, type Cursor, type Field, field, fields, items, numberOf, textOf } from './cursor.js';
 import { formatDuration, parseDuration } from './duration.js';
 import { checkKnown, checkUnique, namesOf, type Report } from './report.js';
-import { MAX_HELD } from './schema-vrrp.js';
+import { MAX_HELD, MAX_INSTANCES } from './schema-vrrp.js';
 import { checkAddresses, checkHeldOnce, checkRoutes, familyOf } from './semantics-addresses.js';
 import {
   checkDirectorKeys,
@@ -20,6 +20,8 @@ const MAX_V3_INTERVAL_MS = 40_950;
 export function checkInstances(vrrp: Cursor | undefined, directors: Directors, report: Report): void {
   const list = field(vrrp, 'instances');
   const instances = items(list);
+  // schema-vrrp.ts has told of it; every check is done for each director and each instance.
+  if (instances.length > MAX_INSTANCES) return;
   checkUnique(
     instances.map((instance) => field(instance, 'name')),
     'an instance named',

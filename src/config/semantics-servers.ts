@@ -1,5 +1,5 @@
 /** Checks across the values of virtual servers: see semantics.ts. */
-import { booleanOf, type Cursor, field, fields, items, numberOf, textOf } from './cursor.js';
+import { type Cursor, field, fields, items, numberOf, textOf } from './cursor.js';
 import { formatDuration, parseDuration } from './duration.js';
 import { suggestion } from './nearest.js';
 import { addressOf, checkUnique, type Report } from './report.js';
@@ -20,12 +20,10 @@ export function checkVirtualServers(
   );
   const instanceNames = new Set(instances.map((instance) => textOf(field(instance, 'name')) ?? ''));
   const held = heldAddresses(instances);
-  const closed = closedAddresses(instances);
   const taken = new Map<string, string>();
   for (const server of servers) {
     checkTaken(server, taken, report);
     checkInstance(server, instanceNames, held, report);
-    checkAccepted(server, closed, report);
     checkRealServers(server, report);
     checkHealthCheck(field(server, 'health_check'), report);
   }
@@ -44,32 +42,6 @@ function heldAddresses(instances: readonly Cursor[]): ReadonlySet<string> | unde
     }
   }
   return instances.length === 0 ? undefined : held;
-}
-
-/** Addresses by the name of the instance that holds them without taking packets to them. */
-function closedAddresses(instances: readonly Cursor[]): ReadonlyMap<string, string> {
-  const closed = new Map<string, string>();
-  for (const instance of instances) {
-    if (booleanOf(field(instance, 'accept_mode')) !== false) continue;
-    for (const entry of items(field(instance, 'addresses'))) {
-      const address = addressOf(entry);
-      if (address !== undefined) closed.set(address, textOf(field(instance, 'name')) ?? '');
-    }
-  }
-  return closed;
-}
-
-function checkAccepted(server: Cursor, closed: ReadonlyMap<string, string>, report: Report): void {
-  const place = field(server, 'address');
-  const address = textOf(place);
-  const instance = address === undefined ? undefined : closed.get(address);
-  if (place === undefined || address === undefined || instance === undefined) return;
-  report(
-    place,
-    () =>
-      `instance ${quote(instance)} drops what comes to ${quote(address)}: ` +
-      "a virtual server needs its 'accept_mode: true'",
-  );
 }
 
 /** The kernel keys a service by protocol, address and port (`ip_vs_svc_hashkey`). */

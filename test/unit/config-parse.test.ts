@@ -25,7 +25,7 @@ function configOf(text: string, name = 'lb1'): DirectorConfig {
 }
 
 void t.test('every file in config/ is good for both directors', async (t) => {
-  for (const file of ['nat', 'nat-port-mapping', 'dr', 'tun']) {
+  for (const file of ['nat', 'nat-port-mapping', 'dr', 'tun', 'ipv6', 'unicast']) {
     const text = readText(`config/${file}.yaml`);
     for (const name of ['lb1', 'lb2']) t.same(faultsOf(text, name), [], `${file} ${name}`);
   }
@@ -240,10 +240,18 @@ void t.test('the JSON Schema says what the parser says', async (t) => {
               properties: {
                 virtual_router_id: { type: 'integer', minimum: 1, maximum: 255 },
                 advertisement_interval: { type: 'string' },
+                version: { enum: [2, 3], default: 3 },
+                accept_mode: { type: 'boolean', default: true },
+                virtual_mac: { type: 'boolean', default: false },
+                transport: { default: 'multicast' },
+                routes: { items: { required: ['to'], additionalProperties: false } },
+                track: { items: { anyOf: [{ type: 'string' }, { required: ['name'] }] } },
               },
               required: ['name', 'interface', 'virtual_router_id', 'addresses'],
             },
           },
+          hooks: { items: { required: ['command'], properties: { on: { type: 'array', minItems: 1 } } } },
+          track: { items: { required: ['name'], properties: { quorum: { type: 'integer', minimum: 1 } } } },
         },
       },
     },
