@@ -326,8 +326,8 @@ export class ServicesSupervisor {
       child.process.kill();
       return;
     }
-    if (child.unanswered === 0) child.process.send({ type: 'ping' });
     child.unanswered += 1;
+    if (child.unanswered === 1) child.process.send({ type: 'ping' });
     if (this.#phase === 'running') this.rolesChanged();
   }
 
