@@ -21,7 +21,7 @@ export type OnAddress = Parameters<OpenLinkMonitor>[1];
 export interface LinkTableEvents {
   readonly onChange: OnChange;
   readonly onAddress: OnAddress;
-  /** A link went down or away, or an address went away: the kernel may have dropped routes without a word. */
+  /** A link is down or away, or an address went away: the kernel may have dropped routes without a word. */
   readonly onRoutesAtRisk: () => void;
 }
 
@@ -118,7 +118,7 @@ export class LinkTable {
     const renamed = before !== undefined && before.name !== link?.name;
     const oldUp = before !== undefined && this.isUp(before.name);
     const newUp = link !== undefined && this.isUp(link.name);
-    if (before?.up === true && link?.up !== true) this.#events.onRoutesAtRisk();
+    if (link?.up !== true) this.#events.onRoutesAtRisk();
     if (link === undefined) {
       this.#links.delete(index);
       for (const address of this.#addresses.values()) {

@@ -4,8 +4,8 @@ import { dumpAddresses } from './addresses.js';
 import { LinkTable, type OnAddress, type OnChange } from './link-table.js';
 import { NETLINK_ROUTE, NetlinkConnection } from './netlink.js';
 import { RECEIVE_BUFFER_BYTES } from './netlink-socket.js';
+import { dumpOwnRoutes } from './route-dump.js';
 import { RouteWatch } from './route-watch.js';
-import { dumpOwnRoutes } from './routes.js';
 import {
   AF_UNSPEC,
   decodeLink,
@@ -58,7 +58,7 @@ export async function watchLinks(
   };
   const table = new LinkTable({ onChange, onAddress, onRoutesAtRisk: () => routes.check() });
   const routes = new RouteWatch({
-    dump: () => dumpOwnRoutes(connection),
+    dump: dumpOwnRoutes,
     insist,
     nameOf: (index) => table.nameOf(index),
     onGone: onRouteGone,

@@ -137,18 +137,12 @@ export class NetlinkConnection {
 
   /**
    * NLM_F_DUMP. Rejects with NetlinkError when the kernel refuses, when the table changes at each of
-   * MAX_DUMP_ATTEMPTS (code EINTR), or when the answer stops coming (ETIMEDOUT). `keep` picks what is collected, for
-   * tables of which little is wanted; MAX_DUMP_MESSAGES counts that alone.
+   * MAX_DUMP_ATTEMPTS (code EINTR), or when the answer stops coming (ETIMEDOUT).
    */
-  dump(
-    type: number,
-    payload: Uint8Array,
-    flags = 0,
-    keep: (message: NetlinkMessage) => boolean = () => true,
-  ): Promise<readonly NetlinkMessage[]> {
+  dump(type: number, payload: Uint8Array, flags = 0): Promise<readonly NetlinkMessage[]> {
     return this.#inTurn(async () => {
       for (let attempt = 0; attempt < MAX_DUMP_ATTEMPTS; attempt++) {
-        const { messages, interrupted } = await this.#dumpOnce(type, flags, payload, keep);
+        const { messages, interrupted } = await this.#dumpOnce(type, flags, payload);
         if (!interrupted) {
           return messages;
         }
@@ -337,7 +331,6 @@ export class NetlinkConnection {
     type: number,
     flags: number,
     payload: Uint8Array,
-    keep: (message: NetlinkMessage) => boolean,
   ): Promise<{ messages: NetlinkMessage[]; interrupted: boolean }> {
     const sequence = this.#nextSequence();
     const messages: NetlinkMessage[] = [];
@@ -361,8 +354,7 @@ export class NetlinkConnection {
             new NetlinkError(EMSGSIZE, `more than ${MAX_DUMP_MESSAGES} messages in a dump`),
           );
         } else if (frame.type >= NLMSG_MIN_TYPE) {
-          const message = { type: frame.type, payload: frame.payload };
-          if (keep(message)) messages.push(message);
+          messages.push({ type: frame.type, payload: frame.payload });
         }
       },
       (error) => {

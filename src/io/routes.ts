@@ -2,18 +2,10 @@
 import type { VirtualRoute } from '../config/model.js';
 import type { Routes } from '../runtime/ports.js';
 import { interfaceIndexes, NoInterfaceError } from './addresses.js';
-import { NETLINK_ROUTE, NetlinkConnection, type NetlinkMessage } from './netlink.js';
+import { NETLINK_ROUTE, NetlinkConnection } from './netlink.js';
 import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from './netlink-message.js';
-import { AF_UNSPEC } from './rtnetlink-messages.js';
-import {
-  decodeOwnRoute,
-  type KernelRoute,
-  RTM_DELROUTE,
-  RTM_GETROUTE,
-  RTM_NEWROUTE,
-  routeDumpPayload,
-  routePayload,
-} from './rtnetlink-routes.js';
+import { dumpOwnRoutes } from './route-dump.js';
+import { type KernelRoute, RTM_DELROUTE, RTM_NEWROUTE, routePayload } from './rtnetlink-routes.js';
 
 /** Adding or removing some of the routes failed; the others are done. */
 export class RouteError extends Error {
@@ -93,7 +85,7 @@ async function add(connection: NetlinkConnection, routes: readonly VirtualRoute[
   };
   collect(known, await send(known, NLM_F_EXCL));
   if (existing.length > 0) {
-    const ours = await dumpOwnRoutes(connection);
+    const ours = await dumpOwnRoutes();
     const replaced: Resolved[] = [];
     for (const one of existing.splice(0)) {
       if (ours.some((route) => sameSlot(route, one.route))) replaced.push(one);
@@ -153,23 +145,4 @@ function sameSlot(ours: KernelRoute, wanted: VirtualRoute): boolean {
     ours.prefixLength === wanted.prefixLength &&
     ours.metric === metric
   );
-}
-
-/** RTM_GETROUTE dump of both families: the routes of the main table that bear our protocol number. */
-export async function dumpOwnRoutes(connection: NetlinkConnection): Promise<KernelRoute[]> {
-  const routes: KernelRoute[] = [];
-  const decode = (message: NetlinkMessage): KernelRoute | undefined =>
-    message.type === RTM_NEWROUTE ? decodeOwnRoute(message.payload) : undefined;
-  const payload = routeDumpPayload(AF_UNSPEC);
-  const messages = await connection.dump(
-    RTM_GETROUTE,
-    payload,
-    0,
-    (message) => decode(message) !== undefined,
-  );
-  for (const message of messages) {
-    const route = decode(message);
-    if (route !== undefined) routes.push(route);
-  }
-  return routes;
 }

@@ -87,7 +87,7 @@ export function routePayload(
   return new Uint8Array(Buffer.concat(parts));
 }
 
-/** Payload of an RTM_GETROUTE dump; kernels with NETLINK_GET_STRICT_CHK on would leave out what is not ours. */
+/** Payload of an RTM_GETROUTE dump of our routes, where NETLINK_GET_STRICT_CHK is on; of all routes where it is not. */
 export function routeDumpPayload(family: number): Uint8Array {
   const payload = new Uint8Array(RTMSG_BYTES);
   payload[0] = family;

@@ -3,6 +3,9 @@ import t from 'tap';
 import { acceptFilterRuleset, openAcceptFilter } from '../../src/io/accept-filter.js';
 import { ip, runInNamespace } from './namespace.js';
 
+/** Programs start slowly in the VM (test/vm/virtual-mac.test.ts). */
+t.setTimeout(300_000);
+
 const CLIENT = `accept-filter-${process.pid}`;
 
 function nft(...args: string[]): string {

@@ -108,6 +108,49 @@ await runInNamespace(import.meta.url, async () => {
     small.close();
   });
 
+  await t.test('IPv6: there when usable, told with a duplicate, held in canonical text', async (t) => {
+    log.length = 0;
+    ip('addr add fd00:0:0:0::7/64 dev v0 nodad');
+    await eventually('it is told', () => about('v0').includes('v0 +fd00::7'));
+    t.ok(monitor.holds('v0', 'fd00::7'));
+    t.notOk(monitor.holds('v1', 'fd00::7'));
+    ip('addr del fd00::7/64 dev v0');
+    await eventually('it is told gone', () => about('v0').includes('v0 -fd00::7'));
+    t.notOk(monitor.holds('v0', 'fd00::7'));
+    t.equal(monitor.index('v0'), Number(ip('-o link show dev v0').split(':')[0]));
+    t.equal(monitor.index('absent'), undefined);
+
+    // v0 and v1 are one segment: the second to come finds the first.
+    const dad: { address: string; interface: string; added: boolean; dadFailed: boolean }[] = [];
+    const watcher = await openLinkMonitor(
+      () => undefined,
+      (change) => dad.push(change),
+    );
+    ip('addr add fd00::8/64 dev v1 nodad');
+    ip('addr add fd00::8/64 dev v0');
+    const failed = { address: 'fd00::8', interface: 'v0', added: true, dadFailed: true };
+    const isFailed = (change: (typeof dad)[number]) => change.dadFailed && change.interface === 'v0';
+    await eventually('the duplicate is told', () => dad.some(isFailed));
+    t.same(
+      dad.filter((change) => change.interface === 'v0' && change.address === 'fd00::8'),
+      [failed],
+    );
+    t.notOk(watcher.holds('v0', 'fd00::8'), 'one that cannot be used is not held');
+    t.ok(watcher.holds('v1', 'fd00::8'));
+    watcher.close();
+
+    const late: typeof dad = [];
+    const latecomer = await openLinkMonitor(
+      () => undefined,
+      (change) => late.push(change),
+    );
+    t.same(late, [], 'not before the caller has the monitor');
+    await eventually('a duplicate of before is told', () => late.some(isFailed));
+    t.same(late, [failed]);
+    latecomer.close();
+    for (const name of ['v0', 'v1']) ip(`addr del fd00::8/64 dev ${name}`);
+  });
+
   await t.test('closed, it is silent', async (t) => {
     monitor.close();
     log.length = 0;
