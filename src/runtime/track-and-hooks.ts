@@ -15,6 +15,8 @@ export const HOOKS_AT_STOP_MS = 3000;
 /** The election does not wait longer for the first looks. */
 export const FIRST_LOOKS_MS = 2000;
 
+const CAUGHT_UP = 'seen late: the services process was not there, or busy';
+
 export interface TrackAndHooksPorts {
   readonly clock: Clock;
   readonly log: Log;
@@ -40,6 +42,8 @@ export class TrackAndHooks implements ServicesPart {
   #health: RealServerHealthOf = () => 'unknown';
   #events: Promise<EventStream | undefined> | undefined;
   #stream: EventStream | undefined;
+  #roles: Roles = {};
+  /** By instance, as told to hooks and listeners. */
   readonly #states = new Map<string, VrrpState>();
 
   constructor(ports: TrackAndHooksPorts, report: (verdict: TrackedVerdict) => void) {
@@ -52,6 +56,7 @@ export class TrackAndHooks implements ServicesPart {
     if (this.#running === undefined) {
       this.#running = this.#start(config);
       this.#events = this.#openEvents();
+      this.#catchUp();
       return this.#running.track.firstLooks(FIRST_LOOKS_MS);
     }
     this.#running.config = config;
@@ -61,7 +66,23 @@ export class TrackAndHooks implements ServicesPart {
   }
 
   roles(roles: Roles): void {
-    for (const [instance, { state }] of Object.entries(roles)) this.#states.set(instance, state);
+    this.#roles = roles;
+    for (const instance of this.#states.keys()) {
+      if (!Object.hasOwn(roles, instance)) this.#states.delete(instance);
+    }
+    this.#catchUp();
+  }
+
+  /**
+   * The election sends each event before the roles that follow from it. A role that no event told of became so while
+   * this process was not there, or did not read: the hooks hear of it now.
+   */
+  #catchUp(): void {
+    if (this.#running === undefined) return;
+    for (const [instance, { state: to }] of Object.entries(this.#roles)) {
+      const from = this.#states.get(instance) ?? 'initialize';
+      if (from !== to) this.event({ kind: 'role', instance, from, to, reason: CAUGHT_UP });
+    }
   }
 
   event(event: VrrpEvent): void {

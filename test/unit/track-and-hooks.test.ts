@@ -103,7 +103,6 @@ void t.test('verdicts go to the election and to the listeners', async (t) => {
 
 void t.test('changes of state go to the hooks and to the listeners', async (t) => {
   const { part, published, ran, snapshot } = world();
-  part.roles({ outside: { state: 'backup', settled: true } });
   void part.configure(directorConfig({ ...CONFIG, tracked: [] }));
   await settled();
   part.event({ kind: 'role', instance: 'outside', from: 'backup', to: 'master', reason: 'why' });
@@ -175,4 +174,26 @@ void t.test('the election waits for the first looks, for a while', async (t) => 
   await configured;
   t.same(slow.reported, []);
   await slow.part.configure(directorConfig());
+});
+
+void t.test('a process that was started again tells the hooks what it missed', async (t) => {
+  const { part, published, ran, finish } = world();
+  const states = () => ran.map(({ environment }) => environment?.['LVS_DIRECTOR_FROM']);
+  const roles = (state: 'initialize' | 'backup' | 'master') => ({ outside: { state, settled: true } });
+  part.roles(roles('master'));
+  t.same(ran, [], 'not before there are hooks');
+  await part.configure(directorConfig({ ...CONFIG, tracked: [] }));
+  t.same(states(), ['initialize']);
+  part.roles(roles('master'));
+  await settled();
+  finish();
+  part.event({ kind: 'role', instance: 'outside', from: 'master', to: 'backup', reason: 'why' });
+  part.roles(roles('backup'));
+  part.roles(roles('master'));
+  await settled();
+  t.same(states(), ['initialize', 'backup'], 'once for each');
+  t.match(published.at(-1), { from: 'backup', to: 'master', reason: /^seen late/ });
+  part.roles({});
+  part.roles(roles('initialize'));
+  t.match(published.at(-1), { to: 'master' }, 'an instance that left and came back begins anew');
 });
