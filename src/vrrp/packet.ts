@@ -80,6 +80,34 @@ export interface Envelope {
   readonly minTtl?: number | undefined;
 }
 
+/**
+ * Addresses between text and bytes, remembered: the same few pass with every message, and IPv6 text takes longer
+ * to read or write than all the rest of a message. Emptied when full, so that a flood of others costs no memory.
+ */
+const MAX_REMEMBERED = 4096;
+const bytesByText = new Map<string, Uint8Array>();
+const textByBytes = new Map<string | number, string>();
+
+function remember<Key, Value>(memory: Map<Key, Value>, key: Key, value: Value): Value {
+  if (memory.size >= MAX_REMEMBERED) memory.clear();
+  memory.set(key, value);
+  return value;
+}
+
+/** Not to be written to. */
+function bytesOf(address: string): Uint8Array {
+  return bytesByText.get(address) ?? remember(bytesByText, address, knownAddressBytes(address));
+}
+
+function textAt(message: Uint8Array, at: number, length: number): string {
+  let key: string | number = 0;
+  if (length === IPV4_BYTES) for (let i = at; i < at + length; i++) key = key * 256 + (message[i] ?? 0);
+  else key = String.fromCharCode(...message.subarray(at, at + length));
+  const known = textByBytes.get(key);
+  if (known !== undefined) return known;
+  return remember(textByBytes, key, addressText(message.subarray(at, at + length)) ?? '');
+}
+
 function discard(reason: DiscardReason): DecodeResult {
   return { ok: false, reason };
 }
@@ -99,8 +127,8 @@ function folded(sum: number): number {
 
 /** The pseudo-header's words, of IPv4 (RFC 793 section 3.1) as of IPv6 (RFC 8200 section 8.1): all else in them is zero. */
 function addPseudoHeader(source: string, destination: string, length: number, start: number): number {
-  const from = knownAddressBytes(source);
-  const to = knownAddressBytes(destination);
+  const from = bytesOf(source);
+  const to = bytesOf(destination);
   return addWords(from, from.length, addWords(to, to.length, start + length + IP_PROTOCOL_VRRP));
 }
 
@@ -130,7 +158,7 @@ export function encodeAdvertisement(advertisement: Advertisement, addressing: Ad
   writeInterval(message, version, advertisement.advertisementIntervalMs);
   let at = HEADER_BYTES;
   for (const address of addresses) {
-    const bytes = knownAddressBytes(address);
+    const bytes = bytesOf(address);
     if (bytes.length !== addressBytes) throw new RangeError(`${address} is no ${family} address`);
     message.set(bytes, at);
     at += addressBytes;
@@ -215,7 +243,7 @@ function checksumIsRight(
 function addressesOf(message: Uint8Array, addressBytes: number, count: number): string[] {
   const addresses: string[] = [];
   for (let i = 0, at = HEADER_BYTES; i < count; i++, at += addressBytes) {
-    addresses.push(addressText(message.subarray(at, at + addressBytes)) ?? '');
+    addresses.push(textAt(message, at, addressBytes));
   }
   return addresses;
 }

@@ -1,6 +1,6 @@
 /** Advertisements and broken bytes for property tests. */
 import fc from 'fast-check';
-import { addressText } from '../../src/ip-address.js';
+import { addressText, knownAddressBytes } from '../../src/ip-address.js';
 import { type Advertisement, type Envelope, encodeAdvertisement } from '../../src/vrrp/packet.js';
 
 const bytesOf = (length: number) => fc.uint8Array({ minLength: length, maxLength: length });
@@ -66,7 +66,13 @@ export function onesComplementSum(...parts: readonly Uint8Array[]): number {
   return sum % 0xffff;
 }
 
-/** What happens to bytes on bad days. `repair` makes the checksum over the bytes alone right again. */
+/** Its parts, each of an even length. */
+export function pseudoHeader({ source, destination }: Envelope, length: number): Uint8Array[] {
+  const tail = Uint8Array.of(length >>> 8, length & 255, 0, 112);
+  return [knownAddressBytes(source), knownAddressBytes(destination), tail];
+}
+
+/** What happens to bytes on bad days. `repair` makes the checksum right again, of one kind or the other. */
 const damage = fc.record({
   edits: fc.array(
     fc.oneof(
@@ -79,13 +85,12 @@ const damage = fc.record({
     ),
     { maxLength: 4 },
   ),
-  repair: fc.boolean(),
+  repair: fc.constantFrom('no' as const, 'message' as const, 'pseudo-header' as const),
 });
 
-function damaged(
-  message: Uint8Array,
-  { edits, repair }: typeof damage extends fc.Arbitrary<infer T> ? T : never,
-) {
+type Damage = typeof damage extends fc.Arbitrary<infer T> ? T : never;
+
+function damaged(message: Uint8Array, { edits, repair }: Damage, envelope: Envelope): Uint8Array {
   let bytes = message;
   for (const { kind, at, value } of edits) {
     const index = at % Math.max(1, bytes.length);
@@ -97,16 +102,17 @@ function damaged(
       else bytes[index] = kind === 'set' ? value : (bytes[index] ?? 0) ^ (1 << value);
     }
   }
-  return repair ? repaired(bytes) : bytes;
+  if (repair === 'no') return bytes;
+  return repair === 'message' ? repaired(bytes) : repaired(bytes, envelope);
 }
 
-/** With the checksum of the message alone, as RFC 9568 (IPv4) and RFC 3768 have it. */
-function repaired(bytes: Uint8Array): Uint8Array {
+/** With a right checksum over the message alone, or with the pseudo-header of an envelope. */
+function repaired(bytes: Uint8Array, envelope?: Envelope): Uint8Array {
   if (bytes.length < 8) return bytes;
   const whole = bytes.slice();
   whole[6] = 0;
   whole[7] = 0;
-  const value = 0xffff - onesComplementSum(whole);
+  const value = 0xffff - onesComplementSum(...(envelope ? pseudoHeader(envelope, whole.length) : []), whole);
   whole[6] = value >>> 8;
   whole[7] = value & 0xff;
   return whole;
@@ -114,13 +120,18 @@ function repaired(bytes: Uint8Array): Uint8Array {
 
 /** Random but for the head, a count that fits and the checksum: what is wrong with them lies deeper. */
 const nearlyRight = fc
-  .tuple(fc.uint8Array({ minLength: 24, maxLength: 64 }), fc.constantFrom(0x21, 0x31), fc.nat(2))
-  .map(([bytes, head, count]) => {
+  .tuple(
+    fc.uint8Array({ minLength: 24, maxLength: 64 }),
+    fc.constantFrom(0x21, 0x31),
+    fc.nat(2),
+    fc.constantFrom(undefined, ipv4Envelope),
+  )
+  .map(([bytes, head, count, pseudo]) => {
     const length = 8 + 4 * count + (head === 0x21 ? 8 : 0);
     const message = bytes.slice(0, length);
     message[0] = head;
     message[3] = count;
-    return { message: repaired(message), envelope: ipv4Envelope };
+    return { message: repaired(message, pseudo), envelope: ipv4Envelope };
   });
 
 /** Bytes with how they came: random ones, nearly right ones, and right messages that were damaged. */
@@ -137,7 +148,10 @@ export const wire: fc.Arbitrary<{ readonly message: Uint8Array; readonly envelop
     weight: 4,
     arbitrary: fc.tuple(advertisement, checksumKind, damage).map(([sent, checksum, how]) => {
       const envelope = envelopeOf(sent.family);
-      return { message: damaged(encodeAdvertisement(sent, { ...envelope, checksum }), how), envelope };
+      return {
+        message: damaged(encodeAdvertisement(sent, { ...envelope, checksum }), how, envelope),
+        envelope,
+      };
     }),
   },
 );

@@ -2,7 +2,6 @@
 import fc from 'fast-check';
 import t from 'tap';
 import { ipv4Payload } from '../../src/io/ipv4-header.js';
-import { knownAddressBytes } from '../../src/ip-address.js';
 import { gratuitousArp } from '../../src/vrrp/gratuitous-arp.js';
 import { unsolicitedNeighbourAdvertisement } from '../../src/vrrp/neighbour-advertisement.js';
 import {
@@ -11,7 +10,14 @@ import {
   type Envelope,
   encodeAdvertisement,
 } from '../../src/vrrp/packet.js';
-import { advertisement, checksumKind, envelopeOf, onesComplementSum, wire } from './vrrp-arbitraries.js';
+import {
+  advertisement,
+  checksumKind,
+  envelopeOf,
+  onesComplementSum,
+  pseudoHeader,
+  wire,
+} from './vrrp-arbitraries.js';
 
 /** A failure prints its seed and path: `fc.assert(property, { seed, path })` replays it. */
 const MANY = { numRuns: 20_000 };
@@ -24,22 +30,17 @@ function lengthOf({ version, family, addresses }: Advertisement): number {
 }
 
 /** RFC 9568 section 5.2 and RFC 3768 section 5.3 as one yes or no, without a glance at the codec. */
-function isGood(message: Uint8Array, { source, destination }: Envelope): boolean {
-  const ipv6 = source.includes(':');
+function isGood(message: Uint8Array, envelope: Envelope): boolean {
+  const ipv6 = envelope.source.includes(':');
   const [head, vrid, , count, high, low] = message;
   if (message.length < 8 || count === undefined || high === undefined || low === undefined) return false;
   const length = 8 + count * (ipv6 ? 16 : 4) + (head === 0x21 ? 8 : 0);
   if (message.length < length || vrid === 0) return false;
   const body = message.subarray(0, length);
-  const pseudo = [
-    knownAddressBytes(source),
-    knownAddressBytes(destination),
-    Uint8Array.of(length >>> 8, length & 255, 0, 112),
-  ];
   const alone = onesComplementSum(body) === 0;
   if (head === 0x21) return !ipv6 && alone && high === 0 && low > 0;
   if (head !== 0x31 || count === 0 || (high % 16) * 256 + low === 0) return false;
-  return (!ipv6 && alone) || onesComplementSum(...pseudo, body) === 0;
+  return (!ipv6 && alone) || onesComplementSum(...pseudoHeader(envelope, length), body) === 0;
 }
 
 /** Without what receivers ignore: reserved bits, authentication data, the kind of checksum, what lies behind. */
