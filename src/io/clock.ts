@@ -12,6 +12,11 @@ function nowMs(): number {
 export const monotonicClock: Clock = {
   nowMs,
   at(atMs: number, callback: () => void): () => void {
+    // A timer would take a millisecond.
+    if (atMs <= nowMs()) {
+      const immediate = setImmediate(callback);
+      return () => clearImmediate(immediate);
+    }
     let timer: NodeJS.Timeout | undefined;
     // Node counts from the start of the loop's turn in whole milliseconds, so a timer may be early.
     const wait = (): void => {

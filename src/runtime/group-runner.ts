@@ -6,6 +6,7 @@ import type {
   GroupEffect,
   GroupInput,
   GroupState,
+  InstanceState,
   Notice,
   VrrpState,
 } from '../vrrp/group-types.js';
@@ -34,6 +35,8 @@ export interface GroupRunnerPorts {
   onNotice(instance: string, notice: Notice): void;
   /** Called before a deadline acts: the last chance to see that this process stood still. */
   beforeDeadline(): void;
+  /** Undefined when the guardian knows of every address that may be added now, else when it will. */
+  guarded(): Promise<void> | undefined;
   /** How late a deadline was handled, in milliseconds. */
   onLate(lateMs: number): void;
 }
@@ -53,6 +56,8 @@ export class GroupRunner {
   readonly #ports: GroupRunnerPorts;
   readonly #counters = new Map<string, Map<CounterName, number>>();
   readonly #prepared = new Map<string, Prepared>();
+  /** Address changes under way or waiting, by instance. */
+  readonly #changing = new Map<string, number>();
   #state: GroupState;
   #deadlineMs = Number.POSITIVE_INFINITY;
   #cancelTimer: () => void = () => {};
@@ -86,6 +91,11 @@ export class GroupRunner {
     if (changed) this.#ports.onChange();
   }
 
+  /** Whether the kernel may have an address of this instance: the guardian must know it until it is gone. */
+  holds({ state, config }: InstanceState): boolean {
+    return state === 'master' || this.#changing.has(config.name);
+  }
+
   /** Leaves in good order; resolves when the kernel holds nothing of this group any more. */
   stop(): Promise<void> {
     if (this.#state.phase === 'stopped') return Promise.resolve();
@@ -109,7 +119,7 @@ export class GroupRunner {
         // The kernel drops the routes that hung on the address.
         await this.#ports.routes.add(config.routes);
       });
-      this.#announce(lost);
+      this.#announce(config.name, lost);
     }
   }
 
@@ -174,14 +184,18 @@ export class GroupRunner {
     switch (effect.type) {
       case 'send':
         if (!effect.afterAddresses) return this.#send(effect.instance, effect.priority);
-        this.#work = this.#work.then(() => this.#send(effect.instance, effect.priority));
+        this.#work = this.#work.then(() => {
+          // The role may have gone meanwhile, or a farewell been said.
+          if (this.#state.phase === 'running' && this.#isMaster(effect.instance))
+            this.#send(effect.instance, effect.priority);
+        });
         return;
       case 'add-addresses':
         return this.#add(effect.instance, effect.addresses, effect.routes);
       case 'remove-addresses':
         return this.#remove(effect.instance, effect.addresses, effect.routes);
       case 'announce':
-        return this.#announce(effect.addresses);
+        return this.#announce(effect.instance, effect.addresses);
       case 'role': {
         const { instance, from, to, reason } = effect;
         this.#ports.log.info({ event: 'role', instance, from, to, reason }, `${instance}: ${from} -> ${to}`);
@@ -202,6 +216,8 @@ export class GroupRunner {
 
   #add(instance: string, addresses: readonly VirtualAddress[], routes: readonly VirtualRoute[]): void {
     this.#change(instance, async () => {
+      const guarded = this.#ports.guarded();
+      if (guarded !== undefined) await guarded;
       await this.#ports.addresses.add(addresses);
       if (routes.length > 0) await this.#ports.routes.add(routes);
       this.#tell('added', instance);
@@ -252,17 +268,29 @@ export class GroupRunner {
     if (this.#pending >= MAX_PENDING_CHANGES)
       throw new Error('address changes pile up: the kernel does not answer');
     this.#pending += 1;
+    this.#changing.set(instance, (this.#changing.get(instance) ?? 0) + 1);
     this.#work = this.#work.then(change).catch((error: unknown) => {
       this.#ports.log.error({ instance, err: error }, `${instance}: the kernel refused an address change`);
       this.input({ type: 'address-failed', instance });
     });
     this.#work = this.#work.finally(() => {
       this.#pending -= 1;
+      const left = (this.#changing.get(instance) ?? 1) - 1;
+      if (left > 0) this.#changing.set(instance, left);
+      else this.#changing.delete(instance);
+      // What is gone needs no guardian any more.
+      if (left === 0 && !this.#isMaster(instance)) this.#ports.onChange();
     });
   }
 
-  #announce(addresses: readonly VirtualAddress[]): void {
+  #isMaster(instance: string): boolean {
+    return this.#state.instances.some(({ config, state }) => config.name === instance && state === 'master');
+  }
+
+  #announce(instance: string, addresses: readonly VirtualAddress[]): void {
     this.#work = this.#work.then(() => {
+      // Behind address work: neighbours must not be told of a master that is none any more.
+      if (!this.#isMaster(instance)) return;
       try {
         this.#ports.announcer.announce(addresses);
       } catch (error) {

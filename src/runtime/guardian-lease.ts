@@ -9,13 +9,16 @@ const RENEWALS_PER_LEASE = 4;
 export class GuardianLease {
   readonly #guardian: Guardian;
   readonly #clock: Clock;
+  readonly #onOverdue: (stoodMs: number) => void;
   #orders: GuardianOrders = NO_ORDERS;
   #armedAtMs = Number.POSITIVE_INFINITY;
   #cancelHeartbeat: () => void = () => {};
 
-  constructor(guardian: Guardian, clock: Clock) {
+  /** `onOverdue`: this process stood still past the lease; the orders are spent by then. */
+  constructor(guardian: Guardian, clock: Clock, onOverdue: (stoodMs: number) => void) {
     this.#guardian = guardian;
     this.#clock = clock;
+    this.#onOverdue = onOverdue;
   }
 
   /** Replaces the orders and renews the lease. */
@@ -25,13 +28,15 @@ export class GuardianLease {
   }
 
   /**
-   * Whether this process stood still past the lease: then the farewells are sent and the addresses gone, and to
-   * speak as master before that is known would take the role from the successor. In milliseconds, 0: no.
+   * Looks whether this process stood still past the lease: then the farewells are sent and the addresses gone, and
+   * to speak as master before that is known would take the role from the successor.
    */
-  overdueMs(): number {
+  check(): void {
     const { leaseMs } = this.#orders;
     const stoodMs = this.#clock.nowMs() - this.#armedAtMs;
-    return leaseMs > 0 && stoodMs >= leaseMs ? stoodMs : 0;
+    if (leaseMs === 0 || stoodMs < leaseMs) return;
+    this.spent();
+    this.#onOverdue(stoodMs);
   }
 
   /** The guardian acted: its orders are spent. */
@@ -54,8 +59,9 @@ export class GuardianLease {
     this.#armedAtMs = this.#clock.nowMs();
     const { leaseMs } = this.#orders;
     if (leaseMs === 0) return;
-    this.#cancelHeartbeat = this.#clock.at(this.#armedAtMs + leaseMs / RENEWALS_PER_LEASE, () =>
-      this.#heartbeat(),
-    );
+    this.#cancelHeartbeat = this.#clock.at(this.#armedAtMs + leaseMs / RENEWALS_PER_LEASE, () => {
+      this.check();
+      if (this.#orders.leaseMs > 0) this.#heartbeat();
+    });
   }
 }

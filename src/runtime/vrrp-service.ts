@@ -46,6 +46,9 @@ export interface VrrpServicePorts {
   onNotice(instance: string, notice: Notice): void;
 }
 
+/** Orders for so many are made in less time than a turn of the event loop may take. */
+const FEW_GROUPS = 16;
+
 interface Running {
   readonly plan: GroupPlan;
   readonly runner: GroupRunner;
@@ -69,7 +72,9 @@ export class VrrpService {
   readonly #maintained = new Set<string>();
   #groups: Running[] = [];
   #byInstance = new Map<string, GroupRunner>();
-  #cancelOrders: (() => void) | undefined;
+  /** While the guardian's orders are to be made anew. */
+  #armed: Promise<void> | undefined;
+  #cancelOrders: () => void = () => {};
   #filtering = false;
 
   constructor(ports: VrrpServicePorts) {
@@ -83,7 +88,7 @@ export class VrrpService {
       onSource: (instance, source) =>
         this.#byInstance.get(instance)?.input({ type: 'source', instance, source }),
     });
-    this.#lease = new GuardianLease(ports.guardian, clock);
+    this.#lease = new GuardianLease(ports.guardian, clock, (stoodMs) => this.#overdue(stoodMs));
     this.#interfaceTracks = new InterfaceTracks({
       clock,
       links,
@@ -145,7 +150,7 @@ export class VrrpService {
       return;
     }
     await Promise.all(this.#groups.map(({ runner }) => runner.stop()));
-    this.#cancelOrders?.();
+    this.#cancelOrders();
     this.#lease.disarm();
     this.#interfaceTracks.close();
     for (const { plan } of this.#groups) this.#forget(plan);
@@ -276,7 +281,8 @@ export class VrrpService {
       onChange: () => this.#changed(),
       onRole: (event) => this.#ports.onRole(event),
       onNotice: (instance, notice) => this.#notice(instance, notice),
-      beforeDeadline: () => this.#checkLease(),
+      beforeDeadline: () => this.#lease.check(),
+      guarded: () => this.#guarded(),
       onLate: (lateMs) => this.#lateness.record(lateMs),
     });
     this.#groups.push({ plan, runner });
@@ -327,9 +333,7 @@ export class VrrpService {
     this.#ports.onNotice(instance, notice);
   }
 
-  #checkLease(): void {
-    const stoodMs = this.#lease.overdueMs();
-    if (stoodMs === 0) return;
+  #overdue(stoodMs: number): void {
     this.#ports.log.error(
       { event: 'stalled', stoodMs },
       `this process stood still for ${Math.round(stoodMs)} ms`,
@@ -338,7 +342,7 @@ export class VrrpService {
   }
 
   #receive(channel: Channel, message: ReceivedVrrp): void {
-    this.#checkLease();
+    this.#lease.check();
     if (message.rejected !== undefined) return this.#discard(channel, message, message.rejected);
     const decoded = decodeAdvertisement(message.payload, message);
     if (!decoded.ok) return this.#discard(channel, message, decoded.reason);
@@ -359,21 +363,33 @@ export class VrrpService {
   }
 
   /**
-   * After a change of role or settings the services must know which roles there are, at once, and the guardian what
-   * to withdraw: its orders are made when the changes of this moment are over, for many groups change together.
+   * After a change of role or settings the services must know which roles there are, and the guardian what to
+   * withdraw: its orders are made when the changes of this moment are over, for many groups change together.
    */
   #changed(): void {
     const { clock } = this.#ports;
-    this.#cancelOrders ??= clock.at(clock.nowMs(), () => {
-      this.#cancelOrders = undefined;
-      this.#arm();
+    this.#armed ??= new Promise((resolve) => {
+      this.#cancelOrders = clock.at(clock.nowMs(), () => {
+        this.#arm();
+        resolve();
+      });
     });
     this.#ports.onRoles();
   }
 
+  /** Before an address comes the guardian must know of it; a few groups do not wait for others. */
+  #guarded(): Promise<void> | undefined {
+    if (this.#armed !== undefined && this.#groups.length <= FEW_GROUPS) {
+      this.#cancelOrders();
+      this.#arm();
+    }
+    return this.#armed;
+  }
+
   #arm(): void {
-    const masters = this.#instances().filter(({ state }) => state.state === 'master');
-    const orders = masters.map(({ state: { config, source } }) => ({
+    this.#armed = undefined;
+    const holding = this.#instances().filter(({ state, runner }) => runner.holds(state));
+    const orders = holding.map(({ state: { config, source } }) => ({
       config,
       source,
       packets: advertisementPackets(config, 0, {
