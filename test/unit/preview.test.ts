@@ -238,12 +238,14 @@ void t.test('VRRP: every other setting, by its name', async (t) => {
   ];
   for (const [change, ...expected] of cases) {
     const changed = vrrpInstance({ ...OUTSIDE, ...change });
-    const forth = texts({ ...PLAIN, instances: [changed] }, { instances: [running(OUTSIDE)] });
+    const config = { ...PLAIN, instances: [changed] };
+    const sysctls = requiredSysctls(config);
+    const forth = texts(config, { instances: [running(OUTSIDE)], sysctls });
     t.strictSame(
       forth,
       expected.map((text) => `vrrp outside: ${text}`),
     );
-    t.strictSame(texts({ ...PLAIN, instances: [changed] }, { instances: [running(changed)] }), []);
+    t.strictSame(texts(config, { instances: [running(changed)], sysctls }), []);
     const back = texts(PLAIN, { instances: [running(changed)] });
     t.equal(back.length, expected.length, `and back: ${back.join()}`);
   }
