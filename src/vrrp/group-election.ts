@@ -20,6 +20,8 @@ export const ROGUE_BACK_OFF_MIN_MS = 10_000;
 export const ROGUE_BACK_OFF_MAX_MS = 300_000;
 /** No rogue heard for so long: the next one finds a short back-off again. */
 export const ROGUE_QUIET_MS = 60_000;
+/** A master's silence that is no pause whatever the interval; the guardian's lease covers longer ones. */
+export const MIN_PAUSE_MS = 250;
 /** A second owner that this one beats is not told of again for so long. */
 const ROGUE_NOTICE_PAUSE_MS = 60_000;
 
@@ -77,7 +79,7 @@ export function heardAsMaster(
   }
   // Silent for longer than the others wait: who speaks now has rightly taken over.
   const silentMs = atMs - member.spokeAtMs;
-  if (config.preempt.mode === 'never' && !isOwner(member) && silentMs > 3 * config.advertisementIntervalMs) {
+  if (!preemptsAtOnce(member) && silentMs > 3 * config.advertisementIntervalMs) {
     return yieldTo(draft, index, heard, source, atMs, `${source} took over while this director was silent`);
   }
   // A losing advertisement is answered at once with one's own.
@@ -90,6 +92,11 @@ export function heardAsMaster(
   }
   draft.notice(member, { kind: 'still-master', source, priority: heard.priority });
   draft.count(member, 'still_master');
+}
+
+function preemptsAtOnce(member: InstanceState): boolean {
+  const { preempt } = member.config;
+  return isOwner(member) || (preempt.mode === 'always' && preempt.delayMs === 0);
 }
 
 function yieldTo(
@@ -177,6 +184,9 @@ function claim(draft: Draft): void {
 /**
  * A master that was silent for longer than its peers wait has a successor, whether that was heard or not: it
  * listens before it speaks. To be called before an input is taken.
+ *
+ * With short intervals a busy host is silent for so long now and then, without anybody to take over. What was said
+ * meanwhile lies in the socket's queue and is taken before a deadline: up to MIN_PAUSE_MS that is listening enough.
  */
 export function listenAfterPause(draft: Draft): void {
   const { members, now } = draft;
@@ -184,7 +194,7 @@ export function listenAfterPause(draft: Draft): void {
     const member = members[index];
     if (member === undefined || member.state !== 'master') return;
     const silentMs = now - member.spokeAtMs;
-    if (silentMs <= masterDownOf(member)) continue;
+    if (silentMs <= Math.max(masterDownOf(member), MIN_PAUSE_MS)) continue;
     draft.notice(member, { kind: 'paused', pausedMs: silentMs });
     draft.count(member, 'paused');
     return listenAll(draft, `this director was silent for ${Math.round(silentMs)} ms`);

@@ -311,6 +311,26 @@ await t.test('pauses of the process', async (t) => {
     ]);
     t.equal(bench.deadline, at + 3609.375);
   });
+  await t.test('10 ms intervals on a busy host: 250 ms without a word heard cost nothing', async (t) => {
+    const fast = { advertisementIntervalMs: 10 };
+    const bench = masterBench([instance('outside', fast)]);
+    t.match(bench.at(bench.now + 250, { type: 'deadline' }).at(-1), 'outside send 100');
+    t.match(bench.at(bench.now + 251, { type: 'deadline' }), ['outside paused']);
+  });
+  await t.test(
+    'but who was heard meanwhile has taken over, unless it may be preempted at once',
+    async (t) => {
+      for (const [preempt, role] of [
+        [{ mode: 'never' }, 'backup'],
+        [{ mode: 'always', delayMs: 5000 }, 'backup'],
+        [{ mode: 'always', delayMs: 0 }, 'master'],
+      ] as const) {
+        const bench = masterBench([instance('outside', { advertisementIntervalMs: 10, preempt })]);
+        bench.hear(bench.now + 200, 'outside', 50);
+        t.equal(bench.roles(), role);
+      }
+    },
+  );
   await t.test('whatever wakes it: not a word before it listened', async (t) => {
     const bench = masterBench([instance('outside', { priority: 200, ...preempting })]);
     const at = bench.now + 3610;
