@@ -21,6 +21,7 @@ import { type LogFormat, type LogLevel, openLog } from '../observe/logger.js';
 import { Director } from '../runtime/director.js';
 import { NoInstanceError, PersistError } from '../runtime/maintenance.js';
 import type { Log, Notifier } from '../runtime/ports.js';
+import { ServicesError } from '../runtime/services-supervisor.js';
 import type { MaintenanceAnswer, MaintenanceOrder } from '../runtime/status.js';
 import { OperationalError } from './command.js';
 import { type ConfigOptions, faultText, readConfig } from './load-config.js';
@@ -182,6 +183,11 @@ async function serve(daemon: Daemon, file: ConfigOptions, log: Log, signals: Dae
   log.info({ event: 'stopped' }, 'stopped');
 }
 
+/** A signal to all processes may end the services process while it still loads: then this is no failure. */
+function stoppedEarly(error: unknown, signals: DaemonSignals): boolean {
+  return error instanceof ServicesError && error.code === 'ERR_SERVICES_ENDED' && signals.stopping();
+}
+
 /** @throws OperationalError and others with a `code`, after everything was undone. */
 export async function runDaemon(config: DirectorConfig, options: DaemonOptions): Promise<number> {
   checkInterfaces(config);
@@ -191,6 +197,10 @@ export async function runDaemon(config: DirectorConfig, options: DaemonOptions):
   try {
     const daemon = await bringUp(config, options, opened.log);
     await serve(daemon, file, opened.log, signals);
+    return 0;
+  } catch (error) {
+    if (!stoppedEarly(error, signals)) throw error;
+    opened.log.info({ event: 'stopped' }, 'stopped during the start');
     return 0;
   } finally {
     opened.flush();

@@ -1,8 +1,9 @@
+import { rmSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { monotonicClock } from '../io/clock.js';
 import { openCommands } from '../io/command.js';
 import { openLoopDelay } from '../io/event-loop-delay.js';
-import { openEventSocket } from '../io/event-socket.js';
+import { eventSocketPath, openEventSocket } from '../io/event-socket.js';
 import { openIpvs } from '../io/ipvs.js';
 import { openProber } from '../io/probes.js';
 import { takeServicesPriority } from '../io/real-time.js';
@@ -73,6 +74,8 @@ export const command: Command = {
         },
         (message) => parent.send(message),
         () => {
+          // A process that was killed left its own.
+          rmSync(eventSocketPath(values['runtime-dir']), { force: true });
           opened.flush();
           parent.end(0);
           resolve(0);

@@ -6,6 +6,8 @@ const SAME_SIGNAL_MS = 500;
 export interface DaemonSignals {
   /** Name of the first SIGTERM or SIGINT. */
   readonly stop: Promise<string>;
+  /** Whether it has come. */
+  stopping(): boolean;
   /** A later SIGTERM or SIGINT that is a wish of its own. */
   onHurry(callback: () => void): void;
   /** SIGHUP; called at once when one has come before. */
@@ -36,6 +38,7 @@ export function takeSignals(nowMs: () => number): DaemonSignals {
   process.on('SIGHUP', () => reload());
   return {
     stop,
+    stopping: () => stoppedAtMs !== undefined,
     onHurry(callback) {
       hurry = callback;
     },

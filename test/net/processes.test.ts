@@ -1,8 +1,9 @@
 /** The VRRP process and the services process: each dies, hangs and is stopped while the other goes on. */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import t, { type Test } from 'tap';
 import {
   Bench,
+  childrenOf,
   complaints,
   directorYaml,
   FILE_LIMIT_MS,
@@ -131,6 +132,23 @@ test('a signal for all processes ends the director in order', async (t) => {
   t.strictSame(await leftovers(lb1), []);
   t.notOk(isAlive(services));
   t.strictSame(complaints(lb1), []);
+});
+
+test('a signal to all processes while they start', async (t) => {
+  const bench = await Bench.open(t);
+  const lb1 = await bench.launch('lb1', directorYaml());
+  const named = () => childrenOf(lb1.child.pid, 'node');
+  // The parent listens to signals before it opens the socket; its child may still load its program.
+  await settled('both are there', () => {
+    if (existsSync(`${lb1.runtimeDirectory}/director.sock`)) return named().length === 1;
+    return false;
+  });
+  const [services = 0] = named();
+  process.kill(services, 'SIGTERM');
+  lb1.child.kill('SIGTERM');
+  t.strictSame(await lb1.child.exited, { status: 0, signal: null });
+  t.strictSame(lb1.errors, []);
+  t.strictSame(readdirSync(lb1.runtimeDirectory), []);
 });
 
 test('the VRRP process alone has real-time priority', async (t) => {
