@@ -28,9 +28,12 @@ export interface Channel {
 interface OpenChannel extends Channel {
   readonly members: Map<number, string>;
   transport: VrrpTransport | undefined;
-  /** Of the interface when the transport was opened. */
-  index: number | undefined;
+  /** Of the devices when the transport was opened. */
+  indices: string;
 }
+
+/** Code of the error of an interface without an address to speak from. */
+const NO_ADDRESS = 'ERR_NO_INTERFACE_ADDRESS';
 
 function settingsOf(instance: VrrpInstance): VrrpChannel {
   const { interface: name, family, transport, virtualMacInterface } = instance;
@@ -52,10 +55,11 @@ export class Channels {
   }
 
   /**
-   * Lets an instance speak and listen; an earlier channel of the same instance is left.
-   * @throws what opening the socket throws
+   * Lets an instance speak and listen; an earlier channel of the same instance is left. Returns the address it
+   * speaks from; undefined: the interface has none yet, and `onSource` tells when it has.
+   * @throws what else opening the socket throws
    */
-  join(instance: VrrpInstance): VrrpTransport {
+  join(instance: VrrpInstance): string | undefined {
     this.leave(instance.name);
     const key = channelKey(instance);
     let channel = this.#channels.get(key);
@@ -64,15 +68,17 @@ export class Channels {
         settings: settingsOf(instance),
         members: new Map(),
         transport: undefined,
-        index: undefined,
+        indices: '',
       };
-      this.#open(channel);
+      this.#openOrWait(channel);
       this.#channels.set(key, channel);
+    } else if (channel.transport === undefined) {
+      this.#openOrWait(channel);
+      if (channel.transport !== undefined) this.#tellMembers(channel);
     }
-    const transport = channel.transport ?? this.#open(channel);
     channel.members.set(instance.virtualRouterId, instance.name);
     this.#byInstance.set(instance.name, channel);
-    return transport;
+    return channel.transport?.source;
   }
 
   /** Closes the socket behind the last one that leaves. */
@@ -106,16 +112,23 @@ export class Channels {
       before?.close();
       this.#reopen(channel);
       if (channel.transport === before) continue;
-      for (const instance of channel.members.values()) {
-        this.#ports.onSource(instance, this.transport(instance)?.source);
-      }
+      this.#tellMembers(channel);
     }
   }
 
-  #isStale({ settings, transport, index }: OpenChannel): boolean {
-    const { links } = this.#ports;
-    if (transport === undefined || links.index(settings.interface) !== index) return true;
-    return !links.holds(settings.interface, transport.source);
+  #tellMembers({ members, transport }: OpenChannel): void {
+    for (const instance of members.values()) this.#ports.onSource(instance, transport?.source);
+  }
+
+  #isStale({ settings, transport, indices }: OpenChannel): boolean {
+    if (transport === undefined || this.#indices(settings) !== indices) return true;
+    return !this.#ports.links.holds(settings.interface, transport.source);
+  }
+
+  /** Sockets stay bound to a device that is gone, though another may bear its name. */
+  #indices({ interface: name, virtualMacInterface }: VrrpChannel): string {
+    const devices = virtualMacInterface === undefined ? [name] : [name, virtualMacInterface];
+    return devices.map((device) => this.#ports.links.index(device) ?? 'none').join();
   }
 
   #reopen(channel: OpenChannel): void {
@@ -130,17 +143,27 @@ export class Channels {
     }
   }
 
-  #open(channel: OpenChannel): VrrpTransport {
-    const { openTransport, links, log } = this.#ports;
+  /** An address may be on its way: a link-local one comes with the link, and is tentative at first. */
+  #openOrWait(channel: OpenChannel): void {
+    try {
+      this.#open(channel);
+    } catch (error) {
+      if (!(error instanceof Error && 'code' in error && error.code === NO_ADDRESS)) throw error;
+      const { interface: name } = channel.settings;
+      this.#ports.log.warn({ interface: name, err: error }, `cannot speak on ${name} yet`);
+    }
+  }
+
+  #open(channel: OpenChannel): void {
+    const { openTransport, log } = this.#ports;
     const name = channel.settings.interface;
-    const index = links.index(name);
+    const indices = this.#indices(channel.settings);
     const transport = openTransport(
       channel.settings,
       (message) => this.#ports.onMessage(channel, message),
       (error) => log.warn({ interface: name, err: error }, 'VRRP socket error'),
     );
-    channel.index = index;
+    channel.indices = indices;
     channel.transport = transport;
-    return transport;
   }
 }

@@ -268,7 +268,7 @@ export class VrrpService {
     const { clock, addresses, routes, announcer, log } = this.#ports;
     const members = plan.instances.map((config) => ({
       config,
-      source: this.#channels.join(config).source,
+      source: this.#channels.join(config),
       linkUp: this.#allUp(interfacesOf(config)),
     }));
     const runner = new GroupRunner(createGroup(plan.name, members, clock.nowMs(), plan.track), {

@@ -1,0 +1,122 @@
+/** Sockets that come and go with interfaces and addresses. */
+import t from 'tap';
+import { Channels } from '../../src/runtime/channels.js';
+import type { LinkMonitor, VrrpTransport } from '../../src/runtime/ports.js';
+import { vrrpInstance } from './instances.js';
+
+class NoAddress extends Error {
+  readonly code = 'ERR_NO_INTERFACE_ADDRESS';
+}
+
+/** An interface that has an address or not, and sockets that are counted. */
+class World {
+  source: string | undefined;
+  readonly indices = new Map([
+    ['eth0', 7],
+    ['vrrp51', 8],
+  ]);
+  failure: Error = new NoAddress('no address yet');
+  readonly open = new Set<VrrpTransport>();
+  readonly told: [string, string | undefined][] = [];
+  readonly channels: Channels;
+
+  constructor(source: string | undefined) {
+    this.source = source;
+    const links: LinkMonitor = {
+      isUp: () => true,
+      index: (name) => this.indices.get(name),
+      holds: (_, address) => address === this.source,
+      close: () => {},
+    };
+    const silent = () => {};
+    this.channels = new Channels({
+      links,
+      log: { debug: silent, info: silent, warn: silent, error: silent },
+      openTransport: () => this.#open(),
+      onMessage: silent,
+      onSource: (instance, address) => this.told.push([instance, address]),
+    });
+  }
+
+  #open(): VrrpTransport {
+    if (this.source === undefined) throw this.failure;
+    const transport: VrrpTransport = {
+      source: this.source,
+      destinations: ['224.0.0.18'],
+      send: () => {},
+      drain: () => undefined,
+      close: () => this.open.delete(transport),
+    };
+    this.open.add(transport);
+    return transport;
+  }
+}
+
+const first = vrrpInstance();
+const second = vrrpInstance({ name: 'second', virtualRouterId: 52 });
+
+await t.test(
+  'without an address an instance joins all the same, and is told when there is one',
+  async (t) => {
+    const world = new World(undefined);
+    t.equal(world.channels.join(first), undefined);
+    t.equal(world.channels.join(second), undefined);
+    t.equal(world.channels.transport(first.name), undefined);
+    world.channels.refresh('eth0');
+    t.ok(world.told.every(([, address]) => address === undefined));
+    world.told.length = 0;
+    world.source = '192.0.2.11';
+    world.channels.refresh('eth0');
+    t.same(world.told, [
+      [first.name, '192.0.2.11'],
+      [second.name, '192.0.2.11'],
+    ]);
+    t.equal(world.open.size, 1, 'one socket for both');
+    t.equal(world.channels.transport(second.name)?.source, '192.0.2.11');
+  },
+);
+
+await t.test('a later instance brings the channel up for the earlier one', async (t) => {
+  const world = new World(undefined);
+  world.channels.join(first);
+  world.source = '192.0.2.11';
+  t.equal(world.channels.join(second), '192.0.2.11');
+  t.equal(world.channels.transport(first.name)?.source, '192.0.2.11');
+  t.same(world.told, [[first.name, '192.0.2.11']]);
+});
+
+await t.test('an address that goes and comes back', async (t) => {
+  const world = new World('192.0.2.11');
+  t.equal(world.channels.join(first), '192.0.2.11');
+  world.source = undefined;
+  world.channels.refresh('eth0');
+  t.same(world.told, [[first.name, undefined]]);
+  t.equal(world.open.size, 0);
+  world.source = '192.0.2.12';
+  world.channels.refresh('eth0');
+  t.same(world.told.at(-1), [first.name, '192.0.2.12']);
+  world.channels.leave(first.name);
+  t.equal(world.open.size, 0, 'the last one closes the socket');
+});
+
+await t.test('any other failure is one', async (t) => {
+  const world = new World(undefined);
+  world.failure = new Error('EPERM');
+  t.throws(() => world.channels.join(first), { message: 'EPERM' });
+});
+
+await t.test('a device that is made anew, the parent or the macvlan', async (t) => {
+  const world = new World('192.0.2.11');
+  world.channels.join({ ...first, virtualMacInterface: 'vrrp51' });
+  const before = world.channels.transport(first.name);
+  world.channels.refresh('eth0');
+  world.channels.refresh('vrrp51');
+  t.equal(world.channels.transport(first.name), before, 'nothing changed');
+  for (const name of ['vrrp51', 'eth0']) {
+    const stale = world.channels.transport(first.name);
+    world.indices.set(name, 20);
+    world.channels.refresh(name);
+    t.not(world.channels.transport(first.name), stale, name);
+    t.equal(world.open.size, 1);
+  }
+});
