@@ -17,3 +17,14 @@ export function printTable(heads: readonly string[], rows: readonly (readonly st
   console.log(`|${widths.map((width) => '-'.repeat(width + 2)).join('|')}|`);
   for (const row of rows) console.log(line(row));
 }
+
+/** The value below which `share` of a histogram lies, whose index is the value. */
+export function percentile(histogram: readonly number[], share: number): number {
+  const total = histogram.reduce((sum, count) => sum + count, 0);
+  let seen = 0;
+  for (const [value, count] of histogram.entries()) {
+    seen += count;
+    if (seen >= share * total) return value;
+  }
+  return histogram.length;
+}
