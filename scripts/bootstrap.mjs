@@ -36,6 +36,9 @@ const COMMANDS = {
     await prepare({ native: false });
     return passOn(process.execPath, [join(PROJECT, 'dist', 'test', 'sim', 'main.js'), ...args]);
   },
+  'bench-failover': (args) => bench('failover', args),
+  'bench-instances': (args) => bench('instances', args),
+  'bench-soak': (args) => bench('soak', args),
   async test(args) {
     await prepare();
     await prepareTap();
@@ -43,6 +46,18 @@ const COMMANDS = {
     return runSuite(args, await ensureJudges());
   },
 };
+
+/** Benches run in namespaces of this kernel, beside keepalived. */
+async function bench(name, args) {
+  await prepare();
+  if (!args.includes('--help')) {
+    if (process.geteuid() !== 0) throw new StepError('a bench needs root for its network namespaces');
+    await ensure(['iproute2', 'fping', 'procps']);
+    const judges = await ensureJudges();
+    process.env.PATH = [process.env.PATH ?? '', '/usr/sbin', '/sbin', judges].join(delimiter);
+  }
+  return passOn(process.execPath, [join(PROJECT, 'dist', 'test', 'bench', `${name}.js`), ...args]);
+}
 
 /** The tests boot the VM even where the host has ip_vs: it is what they test. */
 async function ensureLab({ always = false } = {}) {

@@ -38,6 +38,8 @@ export interface Running {
   /** What it wrote, last lines alone. */
   readonly output: string[];
   readonly runtimeDirectory: string;
+  /** Changes of role that ours has logged. */
+  readonly roles: { count: number };
 }
 
 const MAX_LINES = 2000;
@@ -125,10 +127,12 @@ export async function start(
           pidFile('vrrp'),
         ];
   const output: string[] = [];
+  const roles = { count: 0 };
   const take = (line: string): void => {
+    if (line.includes('"event":"role"')) roles.count += 1;
     output.push(line);
     if (output.length > MAX_LINES) output.shift();
   };
   const child = lab.start(host, argv, { onLine: take, onErrorLine: take });
-  return { host, contender, child, output, runtimeDirectory };
+  return { host, contender, child, output, runtimeDirectory, roles };
 }

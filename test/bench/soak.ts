@@ -1,0 +1,239 @@
+/**
+ * `npm run bench:soak`: a pair at 10 ms advertisements while both services processes are as busy as a configuration
+ * can make them: hundreds of tracked files, processes and scripts at the shortest interval. Counts what must not be:
+ * changes of role, and probes of a client that stayed without an answer.
+ */
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { DrillInterrupted } from '../../src/drill/errors.js';
+import { longestGap } from '../../src/drill/measure.js';
+import { sleep } from '../../src/drill/wait.js';
+import { Probe } from '../../src/drill/witnesses.js';
+import type { Running, Setup } from './contenders.js';
+import { BenchLab, interruption, VIP } from './lab.js';
+import { cpuSeconds, tree } from './processes.js';
+import type { GapSums } from './witness.js';
+
+const USAGE = `Usage: npm run bench:soak -- [OPTIONS]
+
+  --minutes N      length, 1 to 1440, default 30
+  --interval MS    advertisement interval in milliseconds, 10 to 1000, default 10
+  --scripts N      tracked scripts looked at every 50 ms, 0 to 500, default 20
+  --processes N    tracked processes, the same, default 40
+  --files N        tracked files, the same, default 300
+  --json           the results as JSON on standard output
+
+Exit status 1 when a role changed.
+`;
+
+const PROBE_INTERVAL_MS = 10;
+const SETTLE_MS = 5000;
+const MINUTE_MS = 60_000;
+const WITNESS_LIMIT_MS = 5000;
+const LOOK_EVERY = '50ms';
+
+interface Load {
+  readonly scripts: number;
+  readonly processes: number;
+  readonly files: number;
+}
+
+interface Minute {
+  readonly minute: number;
+  /** Virtual routers heard from another director than before, and roles in the directors' logs. */
+  readonly roleChanges: number;
+  readonly rolesLogged: number;
+  readonly probesSent: number;
+  readonly probesLost: number;
+  readonly longestGapMs: number;
+  /** Between two advertisements. */
+  readonly advertisementGapMs: number;
+  /** Percent of a core on the master: the VRRP process, and all others. */
+  readonly vrrpCpuPercent: number;
+  readonly servicesCpuPercent: number;
+}
+
+function loadYaml(
+  { scripts, processes, files }: Load,
+  file: string,
+): Pick<Setup, 'moreYaml' | 'instanceYaml'> {
+  const objects = [
+    ...Array.from({ length: scripts }, (_, i) => [`script${i}`, 'script: [/bin/true], fall: 255']),
+    ...Array.from({ length: processes }, (_, i) => [`process${i}`, 'process: node, fall: 255']),
+    ...Array.from({ length: files }, (_, i) => [`file${i}`, `file: ${file}, fall: 255`]),
+  ];
+  if (objects.length === 0) return {};
+  return {
+    // Weights that count only while an object is down, which none is.
+    instanceYaml: [`track: [${objects.map(([name]) => `{ name: ${name}, weight: -1 }`).join(', ')}]`],
+    moreYaml: [
+      '  track:',
+      ...objects.map(([name, kind]) => `    - { name: ${name}, ${kind}, interval: ${LOOK_EVERY} }`),
+    ],
+  };
+}
+
+function options() {
+  const { values } = parseArgs({
+    options: {
+      minutes: { type: 'string', default: '30' },
+      interval: { type: 'string', default: '10' },
+      scripts: { type: 'string', default: '20' },
+      processes: { type: 'string', default: '40' },
+      files: { type: 'string', default: '300' },
+      json: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  if (values.help) return undefined;
+  const within = (
+    name: 'minutes' | 'interval' | 'scripts' | 'processes' | 'files',
+    low: number,
+    high: number,
+  ) => {
+    const value = Number(values[name].replace(/ms$/, ''));
+    if (!Number.isInteger(value) || value < low || value > high) {
+      throw new RangeError(`--${name} ${values[name]} is not within ${low} to ${high}`);
+    }
+    return value;
+  };
+  return {
+    minutes: within('minutes', 1, 1440),
+    intervalMs: within('interval', 10, 1000),
+    load: {
+      scripts: within('scripts', 0, 500),
+      processes: within('processes', 0, 500),
+      files: within('files', 0, 500),
+    },
+    json: values.json,
+  };
+}
+
+/** Seconds used so far by the VRRP process itself and by all others of the director. */
+function used(running: Running): { vrrp: number; others: number } {
+  const [own = 0, ...others] = tree(running.child.pid);
+  // cpuSeconds counts children that ended as well: those of the services process are its scripts.
+  return { vrrp: cpuSeconds(own), others: others.reduce((sum, pid) => sum + cpuSeconds(pid), 0) };
+}
+
+class Soak {
+  readonly #bench: BenchLab;
+  readonly #pair: readonly [Running, Running];
+  readonly #answers: GapSums[] = [];
+  #witness: { write(text: string): void } = { write: () => {} };
+  #loggedBefore = 0;
+
+  constructor(bench: BenchLab, pair: readonly [Running, Running]) {
+    this.#bench = bench;
+    this.#pair = pair;
+  }
+
+  async begin(): Promise<void> {
+    this.#witness = await this.#bench.witness(['--sum'], (line) => this.#answers.push(JSON.parse(line)));
+    await sleep(SETTLE_MS, this.#bench.signal);
+    await this.#sums();
+    this.#loggedBefore = this.#pair.reduce((sum, { roles }) => sum + roles.count, 0);
+  }
+
+  async minute(minute: number, lengthMs: number): Promise<Minute> {
+    const { lab, folder, signal } = this.#bench;
+    const before = used(this.#pair[0]);
+    const fromMs = Date.now();
+    const probe = await Probe.start(lab, 'client', VIP, PROBE_INTERVAL_MS, join(folder, 'probe.txt'));
+    await sleep(lengthMs, signal);
+    const toMs = Date.now();
+    const { sent, received, answersMs } = await probe.stop();
+    const sums = await this.#sums();
+    const after = used(this.#pair[0]);
+    const logged = this.#pair.reduce((sum, { roles }) => sum + roles.count, 0);
+    const rolesLogged = logged - this.#loggedBefore;
+    this.#loggedBefore = logged;
+    const gap = longestGap(answersMs, { fromMs: answersMs[0] ?? fromMs, toMs: answersMs.at(-1) ?? toMs });
+    const percent = (seconds: number): number => (100_000 * seconds) / (toMs - fromMs);
+    return {
+      minute,
+      roleChanges: sums.sourceChanges,
+      rolesLogged,
+      probesSent: sent,
+      probesLost: sent - received,
+      longestGapMs: gap.toMs - gap.fromMs,
+      advertisementGapMs: sums.maxMs,
+      vrrpCpuPercent: percent(after.vrrp - before.vrrp),
+      servicesCpuPercent: percent(after.others - before.others),
+    };
+  }
+
+  async #sums(): Promise<GapSums> {
+    const before = this.#answers.length;
+    this.#witness.write('sum\n');
+    const end = performance.now() + WITNESS_LIMIT_MS;
+    for (;;) {
+      const answer = this.#answers[before];
+      if (answer !== undefined) return answer;
+      if (performance.now() > end) throw new Error('the witness does not answer');
+      await sleep(20, this.#bench.signal);
+    }
+  }
+}
+
+function tell(one: Minute, minutes: number): void {
+  process.stderr.write(
+    `[${one.minute}/${minutes}] role changes ${one.roleChanges} on the wire, ${one.rolesLogged} in the logs; ` +
+      `probes lost ${one.probesLost} of ${one.probesSent}, longest gap ${one.longestGapMs.toFixed(0)} ms; ` +
+      `advertisements at most ${one.advertisementGapMs.toFixed(1)} ms apart; ` +
+      `CPU ${one.vrrpCpuPercent.toFixed(0)} % VRRP, ${one.servicesCpuPercent.toFixed(0)} % services\n`,
+  );
+}
+
+async function main(): Promise<number> {
+  const chosen = options();
+  if (chosen === undefined) {
+    process.stdout.write(USAGE);
+    return 0;
+  }
+  const { minutes, intervalMs, load, json } = chosen;
+  const signal = interruption();
+  const results = await BenchLab.use(signal, async (bench) => {
+    const file = join(bench.folder, 'tracked');
+    await writeFile(file, '0\n');
+    const instances = [{ name: 'outside', virtualRouterId: 51, address: `${VIP}/16` }];
+    const soak = new Soak(
+      bench,
+      await bench.pair('ours', { intervalMs, instances, ...loadYaml(load, file) }),
+    );
+    await soak.begin();
+    const done: Minute[] = [];
+    for (let minute = 1; minute <= minutes; minute++) {
+      const one = await soak.minute(minute, MINUTE_MS);
+      done.push(one);
+      tell(one, minutes);
+    }
+    return done;
+  });
+  const sum = (of: (one: Minute) => number): number => results.reduce((total, one) => total + of(one), 0);
+  const changes = sum((one) => one.roleChanges + one.rolesLogged);
+  if (json) console.log(JSON.stringify(results, undefined, 2));
+  else {
+    console.log(
+      `${minutes} minutes at ${intervalMs} ms: ${changes} role changes, ` +
+        `${sum((one) => one.probesLost)} of ${sum((one) => one.probesSent)} probes lost, longest gap ` +
+        `${Math.max(...results.map((one) => one.longestGapMs)).toFixed(0)} ms, advertisements at most ` +
+        `${Math.max(...results.map((one) => one.advertisementGapMs)).toFixed(1)} ms apart`,
+    );
+  }
+  return changes === 0 ? 0 : 1;
+}
+
+try {
+  process.exitCode = await main();
+} catch (error) {
+  const words =
+    error instanceof DrillInterrupted
+      ? 'interrupted'
+      : error instanceof Error
+        ? error.message
+        : String(error);
+  process.stderr.write(`bench:soak: ${words}\n`);
+  process.exitCode = error instanceof DrillInterrupted ? 130 : error instanceof RangeError ? 2 : 1;
+}
