@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import t from 'tap';
 import { acceptFilterRuleset, openAcceptFilter } from '../../src/io/accept-filter.js';
-import { ip, runInNamespace } from './namespace.js';
+import { eventually, ip, runInNamespace } from './namespace.js';
 
 /** Programs start slowly in the VM (test/vm/virtual-mac.test.ts). */
 t.setTimeout(300_000);
@@ -52,6 +52,18 @@ await runInNamespace(import.meta.url, async () => {
     t.ok(answers('10.1.1.5'));
     t.ok(answers('fd01::5'));
   });
+
+  await t.test(
+    'a neighbour that asks the address itself, whether it is still there, is answered',
+    async (t) => {
+      for (const vip of vips) {
+        // Neighbour unreachability detection: solicitations to the address and not to a group (RFC 4861 section 7.3.3).
+        ip(`-n ${CLIENT} neigh replace ${vip} lladdr ${mac} dev c0 nud probe`);
+        await eventually(`${vip} is confirmed`, () => /REACHABLE|FAILED/.test(neighbour(vip)));
+        t.match(neighbour(vip), 'REACHABLE');
+      }
+    },
+  );
 
   await t.test('a new list takes the place of the old one', async (t) => {
     await filter.drop(['10.1.1.5']);
