@@ -1,0 +1,182 @@
+/** A VrrpService on a fake host: every port is a named fake that writes down what was asked of it, in order. */
+import type { DirectorConfig, VirtualAddress } from '../../src/config/model.js';
+import type {
+  GuardianOrders,
+  OpenVrrpTransport,
+  ReceivedVrrp,
+  VrrpChannel,
+  VrrpTransport,
+} from '../../src/runtime/ports.js';
+import { VrrpService } from '../../src/runtime/vrrp-service.js';
+import { decodeAdvertisement, encodeAdvertisement, VRRP_MULTICAST_IPV4 } from '../../src/vrrp/packet.js';
+import { HandClock, settled } from './hand-clock.js';
+
+export const OWN = '192.0.2.11';
+export const PEER = '192.0.2.12';
+
+class FakeTransport implements VrrpTransport {
+  readonly destinations = [VRRP_MULTICAST_IPV4];
+  readonly source: string;
+  readonly channel: VrrpChannel;
+  readonly deliver: (message: ReceivedVrrp) => void;
+  closed = false;
+  readonly #host: FakeHost;
+
+  constructor(host: FakeHost, channel: VrrpChannel, source: string, deliver: (m: ReceivedVrrp) => void) {
+    this.#host = host;
+    this.channel = channel;
+    this.source = source;
+    this.deliver = deliver;
+  }
+
+  send(payload: Uint8Array): void {
+    const decoded = decodeAdvertisement(payload, {
+      source: this.source,
+      destination: VRRP_MULTICAST_IPV4,
+      ttl: 255,
+    });
+    if (!decoded.ok) throw new Error(`the service sent nonsense: ${decoded.reason}`);
+    const { virtualRouterId, priority } = decoded.advertisement;
+    this.#host.said.push(`send ${virtualRouterId} priority ${priority}`);
+  }
+
+  drain(): undefined {}
+
+  close(): void {
+    this.closed = true;
+  }
+}
+
+export interface LogLine {
+  readonly level: string;
+  readonly event: unknown;
+  readonly message: string;
+}
+
+export class FakeHost {
+  readonly clock = new HandClock();
+  readonly said: string[] = [];
+  readonly log: LogLine[] = [];
+  readonly transports: FakeTransport[] = [];
+  readonly up = new Set(['eth0', 'eth1', 'eth2']);
+  readonly indexes = new Map([
+    ['eth0', 2],
+    ['eth1', 3],
+    ['eth2', 4],
+  ]);
+  readonly held = new Set([`eth0 ${OWN}`, 'eth1 10.0.0.11']);
+  orders: GuardianOrders | undefined;
+  /** Delays the kernel's answer to the next address changes. */
+  kernel: Promise<void> = Promise.resolve();
+  readonly service: VrrpService;
+
+  constructor() {
+    const write = (level: string) => (fields: object, message: string) => {
+      this.log.push({ level, event: 'event' in fields ? fields.event : undefined, message });
+    };
+    const texts = (addresses: readonly VirtualAddress[]) => addresses.map((one) => one.address).join(' ');
+    this.service = new VrrpService({
+      clock: this.clock,
+      openTransport: this.#open,
+      addresses: {
+        add: async (addresses) => {
+          await this.kernel;
+          this.said.push(`add ${texts(addresses)}`);
+        },
+        remove: async (addresses) => {
+          await this.kernel;
+          this.said.push(`remove ${texts(addresses)}`);
+        },
+        held: async () => [],
+      },
+      routes: {
+        add: async (routes) =>
+          void this.said.push(`add routes ${routes.map((r) => r.destination).join(' ')}`),
+        remove: async (routes) =>
+          void this.said.push(`remove routes ${routes.map((r) => r.destination).join(' ')}`),
+      },
+      virtualMacs: {
+        create: async ({ name, parent, mac }) =>
+          void this.said.push(`make ${name} over ${parent} with ${mac}`),
+        remove: async (name) => void this.said.push(`unmake ${name}`),
+      },
+      acceptFilter: { drop: async (addresses) => void this.said.push(`filter ${addresses.join(' ')}`) },
+      announcer: {
+        announce: (addresses) => void this.said.push(`announce ${texts(addresses)}`),
+        cancel: () => {},
+        close: () => {},
+      },
+      links: {
+        isUp: (name) => this.up.has(name),
+        index: (name) => this.indexes.get(name),
+        holds: (name, address) => this.held.has(`${name} ${address}`),
+        close: () => {},
+      },
+      guardian: {
+        arm: (orders) => {
+          // A renewal hands over the same orders.
+          if (orders === this.orders) return;
+          this.orders = orders;
+          const ids = orders.farewells.map(({ virtualRouterId }) => virtualRouterId);
+          this.said.push(`guard ${ids.join(' ')}`.trimEnd());
+        },
+        disarm: () => void this.said.push('disarm'),
+      },
+      log: { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') },
+      onRoles: () => {},
+      onRole: ({ instance, to }) => void this.said.push(`${instance} is ${to}`),
+      onNotice: (instance, { kind }) => void this.said.push(`${instance} notice ${kind}`),
+    });
+  }
+
+  async start(config: DirectorConfig): Promise<void> {
+    await this.service.start(config, []);
+    await settled();
+  }
+
+  /** What was said since the last call. */
+  heard(): string[] {
+    return this.said.splice(0);
+  }
+
+  /** A well-formed advertisement of the peer reaches an interface. */
+  advertise(
+    options: {
+      vrid?: number;
+      priority?: number;
+      addresses?: string[];
+      interface?: string;
+      ttl?: number;
+    } = {},
+  ): void {
+    const { vrid = 51, priority = 100, addresses = ['192.0.2.1'], ttl = 255 } = options;
+    const device = options.interface ?? 'eth0';
+    const payload = encodeAdvertisement(
+      {
+        version: 3,
+        family: 'ipv4',
+        virtualRouterId: vrid,
+        priority,
+        advertisementIntervalMs: 1000,
+        addresses,
+      },
+      { checksum: 'rfc5798', source: PEER, destination: VRRP_MULTICAST_IPV4 },
+    );
+    const open = this.transports.find((one) => !one.closed && one.channel.interface === device);
+    open?.deliver({
+      payload,
+      source: PEER,
+      destination: VRRP_MULTICAST_IPV4,
+      ttl,
+      receivedAtMs: this.clock.nowMs(),
+    });
+  }
+
+  readonly #open: OpenVrrpTransport = (channel, onMessage) => {
+    const source = channel.interface === 'eth0' ? OWN : '10.0.0.11';
+    if (!this.held.has(`${channel.interface} ${source}`)) throw new Error('no address');
+    const transport = new FakeTransport(this, channel, source, onMessage);
+    this.transports.push(transport);
+    return transport;
+  };
+}
