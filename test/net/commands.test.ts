@@ -4,9 +4,11 @@ import { randomUUID } from 'node:crypto';
 import {
   chmodSync,
   chownSync,
+  closeSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readdirSync,
   readFileSync,
   rmSync,
@@ -14,6 +16,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -100,6 +103,20 @@ void t.test('no shell, an empty environment, nothing on standard input', { skip 
   t.match(env, { output: /^PATH=[^\n]+\nLVS_DIRECTOR_STATE=master$/ });
   t.match(await sh(commands, 'cat; pwd'), { status: 0, output: '/' });
   t.match(await sh(commands, 'ps -o pgid= -p $$ | tr -d " "; echo $$'), { output: /^(\d+)\n\1$/ });
+});
+
+void t.test('no descriptor of this process is passed on', { skip }, async (t) => {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.teardown(() => server.close());
+  const file = openSync('/dev/null', 'r');
+  t.teardown(() => closeSync(file));
+  const listed = await sh(open(t), 'for fd in /proc/$$/fd/*; do readlink $fd; done');
+  const output = 'output' in listed ? listed.output.split('\n') : [];
+  t.equal(output[0], '/dev/null');
+  t.equal(output.lastIndexOf('/dev/null'), 0, 'not the open file');
+  const sockets = output.filter((target) => /^(socket|anon_inode):/.test(target));
+  t.equal(sockets.length, 2, 'its two outputs alone');
 });
 
 void t.test('status and signal are told apart', { skip }, async (t) => {
