@@ -101,6 +101,18 @@ export class Channels {
     return this.#byInstance.get(instance)?.transport;
   }
 
+  /**
+   * Whether another channel hears the same packets: a raw socket gets all of its interface, so what is nothing to
+   * one may be the other's.
+   */
+  isBesideAnother({ settings: { interface: name, family } }: Channel): boolean {
+    let found = 0;
+    for (const { settings } of this.#channels.values()) {
+      if (settings.interface === name && settings.family === family) found += 1;
+    }
+    return found > 1;
+  }
+
   /** An interface or its addresses changed: sockets of a device that was made anew, or of an address that went, are opened again. */
   refresh(interfaceName: string): void {
     for (const channel of this.#channels.values()) {

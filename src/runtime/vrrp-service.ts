@@ -46,6 +46,13 @@ export interface VrrpServicePorts {
   onNotice(instance: string, notice: Notice): void;
 }
 
+/** Reasons that only say that a packet is not for this channel. */
+const MEANT_FOR_ANOTHER: ReadonlySet<Discarded> = new Set([
+  'unknown-vrid',
+  'unknown-peer',
+  'bad-destination',
+]);
+
 /** Orders for so many are made in less time than a turn of the event loop may take. */
 const FEW_GROUPS = 16;
 
@@ -359,6 +366,7 @@ export class VrrpService {
   }
 
   #discard(channel: Channel, { source, ttl }: ReceivedVrrp, reason: Discarded): void {
+    if (MEANT_FOR_ANOTHER.has(reason) && this.#channels.isBesideAnother(channel)) return;
     this.#discards.discard(channel.settings.interface, reason, source, ttl);
   }
 

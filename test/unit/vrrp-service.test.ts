@@ -114,6 +114,19 @@ void t.test('a packet that is ignored is told once with what to do, then counted
   t.equal(host.log.filter(({ event }) => event === 'discarded').length, 2, 'and again after ten minutes');
 });
 
+void t.test('where another channel hears the same packets, what is not for one is no fault', async (t) => {
+  const host = new FakeHost();
+  const unicast = vrrpInstance({
+    name: 'unicast',
+    virtualRouterId: 60,
+    transport: { kind: 'unicast', local: '192.0.2.11', peers: [PEER], minTtl: 255 },
+  });
+  await host.start(directorConfig({ instances: [vrrpInstance(), unicast] }));
+  t.equal(host.transports.length, 2);
+  host.advertise({ vrid: 60 });
+  t.notOk(host.service.status()[0]?.counters['discarded_unknown_vrid']);
+});
+
 void t.test('another cluster is named, with a virtual router identifier that is free', async (t) => {
   const host = new FakeHost();
   await host.start(directorConfig({ instances: [vrrpInstance()] }));
