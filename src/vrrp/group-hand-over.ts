@@ -31,7 +31,8 @@ export function setMaintenance(draft: Draft, on: boolean): void {
     for (const member of draft.members) draft.count(member, 'hand_overs');
   }
   reconsiderPriorities(draft);
-  if (!on && group.phase === 'handing-over') goOn(draft);
+  // A successor that was heard keeps the role: to take it back is for the election.
+  if (!on && group.phase === 'handing-over' && !hasSuccessor(draft)) goOn(draft);
 }
 
 function sayFarewell(draft: Draft): void {
@@ -48,10 +49,19 @@ function sayFarewell(draft: Draft): void {
   draft.group.leaveAtMs = draft.now + holdMs;
 }
 
-/** An advertisement while the addresses are kept: the successor's. */
+function hasSuccessor({ members }: Draft): boolean {
+  return members.some(({ succeeded }) => succeeded);
+}
+
+/** An advertisement while the addresses are kept: the successor's, or its farewell. */
 export function heardSuccessor(draft: Draft, index: number, heard: Advertisement, source: string): void {
-  if (heard.priority === 0 || draft.members[index]?.succeeded !== false) return;
   const member = draft.edit(index);
+  if (heard.priority === 0) {
+    // It leaves in its turn, so nobody has taken over.
+    if (source === member.master) member.succeeded = false;
+    return;
+  }
+  if (member.succeeded) return;
   member.succeeded = true;
   member.master = source;
   member.activeAdverIntervalMs = heard.advertisementIntervalMs;
@@ -67,7 +77,7 @@ export function handOverEnds(draft: Draft): void {
   const [first] = members;
   if (first === undefined) return;
   const lateMs = draft.now - group.leaveAtMs;
-  if (!members.some(({ succeeded }) => succeeded)) {
+  if (!hasSuccessor(draft)) {
     if (lateMs > masterDownOf(first)) {
       draft.notice(first, { kind: 'paused', pausedMs: lateMs });
       return listenAll(draft, 'stood still while handing over');

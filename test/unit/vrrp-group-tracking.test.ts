@@ -187,6 +187,26 @@ await t.test('maintenance', async (t) => {
     bench.run(6000);
     t.same(bench.at(6000, off), ['outside send 100', 'inside send 100']);
   });
+  await t.test('off when the successor has spoken: the role is its own', async (t) => {
+    const bench = pair();
+    bench.at(4000, on);
+    bench.hear(4600, 'outside', 90);
+    bench.hear(4600, 'inside', 90);
+    t.same(bench.at(4610, off), []);
+    bench.run(4750);
+    t.equal(bench.roles(), 'backup backup');
+    t.equal(bench.member().priority, 100);
+  });
+  await t.test('a successor that leaves in its turn is none', async (t) => {
+    const bench = pair();
+    bench.at(4000, on);
+    for (const priority of [90, 0]) {
+      bench.hear(4600, 'outside', priority);
+      bench.hear(4600, 'inside', priority);
+    }
+    t.match(bench.run(4750), [/no-successor/, /send 1/]);
+    t.equal(bench.roles(), 'master master');
+  });
   await t.test('stop while handing over: leaves when the successor spoke', async (t) => {
     const bench = pair();
     bench.at(4000, on);
