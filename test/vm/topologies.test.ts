@@ -152,7 +152,7 @@ function judgeRunning(t: Test, { running, list, plan, spread }: TopologyReport, 
   t.same(more, [], 'one sync daemon of each kind');
   t.same(
     running.runtimeFiles,
-    ['director.sock', 'services.json', 'vrrp.json'],
+    ['director.sock', 'events.sock', 'services.json', 'vrrp.json'],
     'the runtime directory is in use',
   );
   t.same(spread, { servers: expected.spread, failed: 0 }, 'requests are spread as the scheduler says');
@@ -202,6 +202,14 @@ function judgeComeback(t: Test, comeback: Comeback, { before, running }: Topolog
   t.same(comeback.adopted.addresses.toSorted(), running.addresses.toSorted(), 'the addresses are back');
   t.same(comeback.adopted.sysctls, running.sysctls, 'and so are the sysctls');
 
+  const { crash } = comeback;
+  t.same(crash.states.map(entries), [state(1)], 'a crash of the services process never changes the table');
+  t.same(crash.changes, []);
+  t.same(crash.becameMaster, [1, 1], 'and costs no role');
+  t.same(crash.view.addresses, comeback.adopted.addresses, 'nor an address');
+  t.same(crash.view.sysctls, running.sysctls);
+  t.equal(crash.view.daemons, running.daemons, 'the sync daemons go on');
+
   const edit = 'ipvsadm -e -t 192.168.1.253:80 -r 10.10.10.3:80 -m -w 3';
   t.same(lines(comeback.reloadPlan), [edit, ''], 'the plan names the one change');
   t.same(comeback.reloadStates.map(entries), [state(1), state(3)], 'the reload makes this one change');
@@ -210,7 +218,7 @@ function judgeComeback(t: Test, comeback: Comeback, { before, running }: Topolog
   t.same(withoutInactive(reloaded.table), adopted(3), 'and all connections stay');
   t.equal(reloaded.plan, PLAN_NOTHING, 'nothing more to change');
 
-  for (const verified of [comeback.afterAdoption, comeback.afterReload]) {
+  for (const verified of [comeback.afterAdoption, crash.connections, comeback.afterReload]) {
     t.equal(verified.length, 6, 'two connections of each kind');
     t.same(
       verified.filter(({ survived }) => !survived),

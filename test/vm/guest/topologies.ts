@@ -28,6 +28,14 @@ export interface Comeback {
   /** Changes of the table by the director's own log, from its second start until it was ready. */
   readonly adoptionChanges: readonly string[];
   readonly afterAdoption: ClientResults['verify']['connections'];
+  /** The services process is killed; the VRRP process goes on. */
+  readonly crash: {
+    readonly states: readonly string[];
+    readonly changes: readonly string[];
+    readonly view: View;
+    readonly becameMaster: readonly (number | undefined)[];
+    readonly connections: ClientResults['verify']['connections'];
+  };
   /** `director plan` with the changed file, before SIGHUP. */
   readonly reloadPlan: string;
   readonly reloadStates: readonly string[];
@@ -53,6 +61,34 @@ const CONFIG = join(projectFolder(), 'config');
 
 const [outDir = '.'] = process.argv.slice(2);
 
+/** SIGKILL of the services process, until another one does its work. */
+async function servicesCrash(site: Site): Promise<Comeback['crash']> {
+  const first = site.changes.length;
+  const states = await site.statesDuring(async () => {
+    const pid = (await site.director.status())?.services.pid;
+    if (typeof pid !== 'number') throw new Error('there is no services process');
+    process.kill(pid, 'SIGKILL');
+    await waitFor(
+      'the services are back',
+      async () => {
+        const services = (await site.director.status())?.services;
+        const back = services?.restarts === 1 && services.state === 'running';
+        return back ? undefined : JSON.stringify(services);
+      },
+      SOON,
+    );
+    await site.ready();
+  });
+  const instances = (await site.director.status())?.instances ?? [];
+  return {
+    states,
+    changes: site.changes.slice(first),
+    view: await site.view(),
+    becameMaster: instances.map(({ counters }) => counters['became_master']),
+    connections: await site.verify(),
+  };
+}
+
 /** SIGKILL and a second start, then SIGHUP with another weight for 10.10.10.3. */
 async function comeback(site: Site): Promise<Comeback> {
   const { vip, port } = site.topology;
@@ -75,6 +111,7 @@ async function comeback(site: Site): Promise<Comeback> {
   const adopted = { ...(await site.view()), plan: await site.plan() };
   const adoptionChanges = site.changes.slice(beforeAdoption);
   const afterAdoption = await site.verify();
+  const crash = await servicesCrash(site);
 
   const text = readFileSync(site.configFile, 'utf8');
   writeFileSync(
@@ -111,6 +148,7 @@ async function comeback(site: Site): Promise<Comeback> {
     adoptionStates,
     adoptionChanges,
     afterAdoption,
+    crash,
     reloadPlan,
     reloadStates,
     reloadChanges,
