@@ -2,14 +2,12 @@
 import { createReadStream } from 'node:fs';
 import { hostname } from 'node:os';
 import type { ConfigFault, ConfigResult, DirectorConfig } from '../config/model.js';
-import { parseConfig } from '../config/parse.js';
-import { MAX_TEXT_LENGTH } from '../config/yaml.js';
 
 export const DEFAULT_CONFIG_FILE = '/etc/lvs-director/director.yaml';
 /** The configuration or the arguments are wrong. */
 export const EXIT_CONFIG = 2;
 /** A character takes up to four bytes of UTF-8. */
-const MAX_FILE_BYTES = 4 * MAX_TEXT_LENGTH;
+const MAX_CHARACTER_BYTES = 4;
 
 /** Options that most commands share, for `parseArgs` of `node:util`. */
 export const CONFIG_OPTIONS = {
@@ -35,9 +33,14 @@ export type LoadResult = ConfigResult | { readonly ok: false; readonly unreadabl
 
 /** Reads and checks the file; prints nothing, never rejects. */
 export async function readConfig(options: ConfigOptions): Promise<LoadResult> {
+  // Loaded only here: `run` starts its services process before it pays for this.
+  const [{ parseConfig }, { MAX_TEXT_LENGTH }] = await Promise.all([
+    import('../config/parse.js'),
+    import('../config/yaml.js'),
+  ]);
   let text: string;
   try {
-    text = await readText(options.config);
+    text = await readText(options.config, MAX_CHARACTER_BYTES * MAX_TEXT_LENGTH);
   } catch (error) {
     return { ok: false, unreadable: `cannot read the configuration ${options.config}: ${reason(error)}` };
   }
@@ -72,9 +75,9 @@ export function formatFault(file: string, { line, column, path, message }: Confi
 }
 
 /** UTF-8 text, read no further than the parser would look. */
-async function readText(file: string): Promise<string> {
+async function readText(file: string, maxBytes: number): Promise<string> {
   const chunks: Buffer[] = [];
-  for await (const chunk of createReadStream(file, { end: MAX_FILE_BYTES })) {
+  for await (const chunk of createReadStream(file, { end: maxBytes })) {
     if (chunk instanceof Buffer) chunks.push(chunk);
   }
   return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(chunks));

@@ -57,22 +57,16 @@ export const command: Command = {
   usage: USAGE,
   async run(argv) {
     const chosen = options(argv);
-    const config = await loadConfig(chosen.file);
-    if (config === undefined) return EXIT_CONFIG;
-    checkPrivileges();
     const { runtimeDirectory, format, level } = chosen;
+    // First: it loads its program while this process reads the configuration and loads its own.
     const services = launchServices({
       main: MAIN,
-      argv: [
-        'services',
-        `--runtime-dir=${runtimeDirectory}`,
-        `--director=${config.director}`,
-        `--log=${format}`,
-        `--log-level=${level}`,
-      ],
+      argv: ['services', `--runtime-dir=${runtimeDirectory}`, `--log=${format}`, `--log-level=${level}`],
     });
     try {
-      // Loaded while the services process loads its own program.
+      const config = await loadConfig(chosen.file);
+      if (config === undefined) return EXIT_CONFIG;
+      checkPrivileges();
       const { runDaemon } = await import('./daemon.js');
       return await runDaemon(config, { ...chosen, services });
     } finally {

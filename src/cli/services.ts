@@ -4,14 +4,13 @@ import { monotonicClock } from '../io/clock.js';
 import { openCommands } from '../io/command.js';
 import { openLoopDelay } from '../io/event-loop-delay.js';
 import { eventSocketPath, openEventSocket } from '../io/event-socket.js';
-import { openIpvs } from '../io/ipvs.js';
 import { openProber } from '../io/probes.js';
 import { takeServicesPriority } from '../io/real-time.js';
-import { openParentLink } from '../io/services-process.js';
+import { openParentLink, type ParentLink } from '../io/services-process.js';
 import { openStateFile, SERVICES_STATE } from '../io/state-file.js';
 import { openSysctls } from '../io/sysctls.js';
 import { openTrackProber } from '../io/track-probes.js';
-import { openLog } from '../observe/logger.js';
+import { type LogFormat, type LogLevel, openLog } from '../observe/logger.js';
 import type { Log } from '../runtime/ports.js';
 import { ServicesHost } from '../runtime/services-host.js';
 import { TrackAndHooks, type TrackAndHooksPorts } from '../runtime/track-and-hooks.js';
@@ -39,49 +38,56 @@ function trackAndHooksPorts(runtimeDirectory: string, log: Log): TrackAndHooksPo
   };
 }
 
+/** `director` names this director on every line of the log. */
+async function openHost(
+  options: { runtimeDirectory: string; format: LogFormat; level: LogLevel; director: string },
+  parent: ParentLink,
+): Promise<ServicesHost> {
+  const { runtimeDirectory, format, level, director } = options;
+  const opened = await openLog({ format, level, director, process: 'services' });
+  const { log } = opened;
+  takeServicesPriority(log);
+  return new ServicesHost(
+    {
+      clock: monotonicClock,
+      openIpvs: async () => (await import('../io/ipvs.js')).openIpvs(),
+      prober: openProber(),
+      sysctls: openSysctls(),
+      stateFile: openStateFile(SERVICES_STATE, runtimeDirectory, (path, reason) =>
+        log.warn({ err: reason }, `${path} is damaged: starting without it`),
+      ),
+      loopDelay: openLoopDelay(),
+      log,
+      parts: [(report) => new TrackAndHooks(trackAndHooksPorts(runtimeDirectory, log), report)],
+    },
+    (message) => parent.send(message),
+    () => {
+      // A process that was killed left its own.
+      rmSync(eventSocketPath(runtimeDirectory), { force: true });
+      opened.flush();
+      parent.end(0);
+    },
+  );
+}
+
 export const command: Command = {
   name: 'services',
   summary: 'the services process of a running director',
   usage: USAGE,
   async run(argv) {
-    const { values } = parseArgs({
-      args: [...argv],
-      options: { ...RUNTIME_OPTIONS, ...LOG_OPTIONS, director: { type: 'string', default: '' } },
-    });
+    const { values } = parseArgs({ args: [...argv], options: { ...RUNTIME_OPTIONS, ...LOG_OPTIONS } });
     if (process.send === undefined) throw new UsageError("'services' is started by 'director run' alone");
     // The parent decides when this ends, also when a signal goes to the whole control group.
     for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => {});
-    const opened = await openLog({
-      ...logOptions(values),
-      director: values.director,
-      process: 'services',
+    const options = { runtimeDirectory: values['runtime-dir'], ...logOptions(values) };
+    let host: Promise<ServicesHost> | undefined;
+    // Opened by the first message: this process is started while its parent still reads the configuration.
+    const parent = openParentLink((message) => {
+      const director = message.type === 'configure' ? message.config.director : '';
+      host ??= openHost({ ...options, director }, parent);
+      void host.then((opened) => opened.take(message));
     });
-    const { log } = opened;
-    takeServicesPriority(log);
-    return new Promise((resolve) => {
-      const host = new ServicesHost(
-        {
-          clock: monotonicClock,
-          openIpvs,
-          prober: openProber(),
-          sysctls: openSysctls(),
-          stateFile: openStateFile(SERVICES_STATE, values['runtime-dir'], (path, reason) =>
-            log.warn({ err: reason }, `${path} is damaged: starting without it`),
-          ),
-          loopDelay: openLoopDelay(),
-          log,
-          parts: [(report) => new TrackAndHooks(trackAndHooksPorts(values['runtime-dir'], log), report)],
-        },
-        (message) => parent.send(message),
-        () => {
-          // A process that was killed left its own.
-          rmSync(eventSocketPath(values['runtime-dir']), { force: true });
-          opened.flush();
-          parent.end(0);
-          resolve(0);
-        },
-      );
-      const parent = openParentLink((message) => host.take(message));
-    });
+    // The parent ends it, or its own end does.
+    return new Promise(() => {});
   },
 };
