@@ -19,9 +19,9 @@ const USAGE = `Usage: npm run bench:soak -- [OPTIONS]
 
   --minutes N      length, 1 to 1440, default 30
   --interval MS    advertisement interval in milliseconds, 10 to 1000, default 10
-  --scripts N      tracked scripts looked at every 50 ms, 0 to 500, default 20
-  --processes N    tracked processes, the same, default 40
-  --files N        tracked files, the same, default 300
+  --scripts N      tracked scripts looked at every 50 ms, 0 to 500, default 10
+  --processes N    tracked processes, the same, default 10
+  --files N        tracked files, the same, default 150
   --json           the results as JSON on standard output
 
 Exit status 1 when a role changed.
@@ -79,9 +79,9 @@ function options() {
     options: {
       minutes: { type: 'string', default: '30' },
       interval: { type: 'string', default: '10' },
-      scripts: { type: 'string', default: '20' },
-      processes: { type: 'string', default: '40' },
-      files: { type: 'string', default: '300' },
+      scripts: { type: 'string', default: '10' },
+      processes: { type: 'string', default: '10' },
+      files: { type: 'string', default: '150' },
       json: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
