@@ -1,7 +1,8 @@
 /** The VRRP process from start to end: opens what it needs, serves until a signal, reloads. */
+import { setFlagsFromString } from 'node:v8';
 import type { DirectorConfig } from '../config/model.js';
 import { openAcceptFilter } from '../io/accept-filter.js';
-import { openAddresses } from '../io/addresses.js';
+import { type HostAddresses, openAddresses } from '../io/addresses.js';
 import { openAnnouncer } from '../io/announcer.js';
 import { monotonicClock } from '../io/clock.js';
 import { ControlRequestError, openControlServer } from '../io/control-server.js';
@@ -21,6 +22,7 @@ import { type LogFormat, type LogLevel, openLog } from '../observe/logger.js';
 import { Director } from '../runtime/director.js';
 import { NoInstanceError, PersistError } from '../runtime/maintenance.js';
 import type { Log, Notifier } from '../runtime/ports.js';
+import { rehearseTakeover } from '../runtime/rehearsal.js';
 import { ServicesError } from '../runtime/services-supervisor.js';
 import type { MaintenanceAnswer, MaintenanceOrder } from '../runtime/status.js';
 import { OperationalError } from './command.js';
@@ -73,6 +75,14 @@ function namesIn(value: unknown): readonly string[] | undefined {
   return names.length === value.length ? names : undefined;
 }
 
+/** What a takeover would otherwise have to do first: it has milliseconds, and this may be weeks before it. */
+async function getReady(config: DirectorConfig, addresses: HostAddresses): Promise<void> {
+  // V8 forgets the compiled code of functions that were not called for a while: a backup's takeover, above all.
+  setFlagsFromString('--no-flush-bytecode');
+  await addresses.prepare(config.instances.flatMap((instance) => instance.addresses));
+  await rehearseTakeover(config.instances);
+}
+
 /** Opens what the daemon needs, in an order in which a failure leaves nothing behind. */
 async function bringUp(
   config: DirectorConfig,
@@ -105,6 +115,7 @@ async function bringUp(
     await control.close();
   };
   try {
+    await getReady(config, addresses);
     director = await Director.start(config, {
       clock: monotonicClock,
       openTransport: vrrpTransportOpener(() =>

@@ -53,6 +53,11 @@ export class NoInterfaceError extends Error {
 }
 
 export interface HostAddresses extends Addresses {
+  /**
+   * While there is time: what `add` would look up or set beside the addresses (`promote_secondaries`) is done.
+   * Never rejects; what fails fails again when it matters.
+   */
+  prepare(addresses: readonly VirtualAddress[]): Promise<void>;
   close(): void;
 }
 
@@ -77,6 +82,7 @@ export function openAddresses(): HostAddresses {
     add: (addresses) => inTurn(() => add(connection, secondaries, addresses)),
     remove: (addresses) => inTurn(() => remove(connection, secondaries, addresses)),
     held: (addresses) => inTurn(() => held(connection, addresses)),
+    prepare: (addresses) => inTurn(() => prepare(connection, secondaries, addresses)).catch(() => undefined),
     close: () => connection.close(),
   };
 }
@@ -133,6 +139,17 @@ async function add(
     if (error !== undefined) failures.push({ address, error });
   }
   if (failures.length > 0) throw new AddressError('add', failures);
+}
+
+async function prepare(
+  connection: NetlinkConnection,
+  secondaries: SecondaryAddresses,
+  addresses: readonly VirtualAddress[],
+): Promise<void> {
+  const { placed } = await place(connection, addresses);
+  await secondaries.guard(placed);
+  // Its code is compiled now and not at the takeover.
+  for (const one of placed) newRequest(one, false);
 }
 
 async function remove(
