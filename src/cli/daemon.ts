@@ -11,6 +11,7 @@ import { startGuardian } from '../io/guardian.js';
 import { openLinkMonitor } from '../io/links.js';
 import { openMaintenanceFile } from '../io/maintenance-file.js';
 import { takeRealTime } from '../io/real-time.js';
+import { rehearseEncoding } from '../io/rehearsal.js';
 import { interfaceFaults } from '../io/required-interfaces.js';
 import { openRoutes } from '../io/routes.js';
 import { openNotifier } from '../io/sd-notify.js';
@@ -21,7 +22,7 @@ import { vrrpTransportOpener } from '../io/vrrp-transport.js';
 import { type LogFormat, type LogLevel, openLog } from '../observe/logger.js';
 import { Director } from '../runtime/director.js';
 import { NoInstanceError, PersistError } from '../runtime/maintenance.js';
-import type { Log, Notifier } from '../runtime/ports.js';
+import type { Announcer, Log, Notifier } from '../runtime/ports.js';
 import { rehearseTakeover } from '../runtime/rehearsal.js';
 import { ServicesError } from '../runtime/services-supervisor.js';
 import type { MaintenanceAnswer, MaintenanceOrder } from '../runtime/status.js';
@@ -76,11 +77,19 @@ function namesIn(value: unknown): readonly string[] | undefined {
 }
 
 /** What a takeover would otherwise have to do first: it has milliseconds, and this may be weeks before it. */
-async function getReady(config: DirectorConfig, addresses: HostAddresses): Promise<void> {
+async function getReady(
+  { instances }: DirectorConfig,
+  addresses: HostAddresses,
+  announcer: Announcer,
+): Promise<void> {
   // V8 forgets the compiled code of functions that were not called for a while: a backup's takeover, above all.
   setFlagsFromString('--no-flush-bytecode');
-  await addresses.prepare(config.instances.flatMap((instance) => instance.addresses));
-  await rehearseTakeover(config.instances);
+  await addresses.prepare(instances.flatMap((instance) => instance.addresses));
+  const one = (['ipv4', 'ipv6'] as const).flatMap(
+    (family) => instances.find((each) => each.family === family) ?? [],
+  );
+  rehearseEncoding(one, announcer);
+  await rehearseTakeover(one);
 }
 
 /** Opens what the daemon needs, in an order in which a failure leaves nothing behind. */
@@ -115,7 +124,7 @@ async function bringUp(
     await control.close();
   };
   try {
-    await getReady(config, addresses);
+    await getReady(config, addresses, announcer);
     director = await Director.start(config, {
       clock: monotonicClock,
       openTransport: vrrpTransportOpener(() =>

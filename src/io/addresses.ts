@@ -3,6 +3,7 @@ import type { VirtualAddress } from '../config/model.js';
 import { familyOf } from '../ip-address.js';
 import type { Addresses } from '../runtime/ports.js';
 import { preferredSources } from './ipv6-sources.js';
+import { native } from './native.js';
 import { NETLINK_ROUTE, NetlinkConnection, type NetlinkRequest } from './netlink.js';
 import { NLM_F_CREATE, NLM_F_EXCL } from './netlink-message.js';
 import {
@@ -12,16 +13,12 @@ import {
   addressPayload,
   canonicalAddress,
   decodeAddress,
-  decodeLink,
   IFA_F_DADFAILED,
   IFA_F_TENTATIVE,
   type InterfaceAddress,
-  linkByNamePayload,
   RTM_DELADDR,
   RTM_GETADDR,
-  RTM_GETLINK,
   RTM_NEWADDR,
-  RTM_NEWLINK,
 } from './rtnetlink-messages.js';
 import { SecondaryAddresses } from './secondary-addresses.js';
 import { openSysctls } from './sysctls.js';
@@ -82,7 +79,7 @@ export function openAddresses(): HostAddresses {
     add: (addresses) => inTurn(() => add(connection, secondaries, addresses)),
     remove: (addresses) => inTurn(() => remove(connection, secondaries, addresses)),
     held: (addresses) => inTurn(() => held(connection, addresses)),
-    prepare: (addresses) => inTurn(() => prepare(connection, secondaries, addresses)).catch(() => undefined),
+    prepare: (addresses) => inTurn(() => prepare(secondaries, addresses)).catch(() => undefined),
     close: () => connection.close(),
   };
 }
@@ -94,12 +91,8 @@ interface Placed {
 }
 
 /** Those whose interface is there, and the rest. */
-async function place(
-  connection: NetlinkConnection,
-  addresses: readonly VirtualAddress[],
-): Promise<{ placed: Placed[]; homeless: VirtualAddress[] }> {
-  const names = addresses.map((address) => address.interface);
-  const indexes = names.length === 0 ? new Map<string, number>() : await interfaceIndexes(connection, names);
+function place(addresses: readonly VirtualAddress[]): { placed: Placed[]; homeless: VirtualAddress[] } {
+  const indexes = interfaceIndexes(addresses.map((address) => address.interface));
   const placed: Placed[] = [];
   const homeless: VirtualAddress[] = [];
   for (const address of addresses) {
@@ -115,7 +108,7 @@ async function add(
   secondaries: SecondaryAddresses,
   addresses: readonly VirtualAddress[],
 ): Promise<void> {
-  const { placed, homeless } = await place(connection, addresses);
+  const { placed, homeless } = place(addresses);
   const failures: Failure[] = homeless.map((address) => ({
     address,
     error: new NoInterfaceError(address.interface),
@@ -141,12 +134,8 @@ async function add(
   if (failures.length > 0) throw new AddressError('add', failures);
 }
 
-async function prepare(
-  connection: NetlinkConnection,
-  secondaries: SecondaryAddresses,
-  addresses: readonly VirtualAddress[],
-): Promise<void> {
-  const { placed } = await place(connection, addresses);
+async function prepare(secondaries: SecondaryAddresses, addresses: readonly VirtualAddress[]): Promise<void> {
+  const { placed } = place(addresses);
   await secondaries.guard(placed);
   // Its code is compiled now and not at the takeover.
   for (const one of placed) newRequest(one, false);
@@ -158,7 +147,7 @@ async function remove(
   addresses: readonly VirtualAddress[],
 ): Promise<void> {
   // An interface that is gone took its addresses along: nothing to remove.
-  const { placed } = await place(connection, addresses);
+  const { placed } = place(addresses);
   const failures: Failure[] = [];
   await secondaries.spare(placed, async () => {
     const results = await connection.transact(placed.map(deleteRequest));
@@ -204,7 +193,7 @@ async function held(
   addresses: readonly VirtualAddress[],
 ): Promise<VirtualAddress[]> {
   if (addresses.length === 0) return [];
-  const { placed } = await place(connection, addresses);
+  const { placed } = place(addresses);
   const present = new Set((await dumpAddresses(connection, AF_UNSPEC)).map(addressKey));
   return placed.filter((one) => present.has(placedKey(one))).map(({ address }) => address);
 }
@@ -226,25 +215,14 @@ export async function dumpAddresses(
 }
 
 /** Index of each interface that exists, asked afresh: a device that was made anew has another one. */
-export async function interfaceIndexes(
-  connection: NetlinkConnection,
-  names: readonly string[],
-): Promise<Map<string, number>> {
-  const distinct = [...new Set(names)];
-  const results = await connection.transact(
-    distinct.map((name) => ({ type: RTM_GETLINK, flags: 0, payload: linkByNamePayload(name) })),
-  );
+export function interfaceIndexes(names: readonly string[]): Map<string, number> {
   const indexes = new Map<string, number>();
-  for (const [position, name] of distinct.entries()) {
-    const result = results[position];
-    // ENODEV: no such device; ERANGE, EINVAL: no device can have that name.
-    if (result?.error !== undefined && !['ENODEV', 'ERANGE', 'EINVAL'].includes(result.error.code)) {
-      throw result.error;
-    }
-    const answer = result?.messages.find((message) => message.type === RTM_NEWLINK);
-    const link = answer === undefined ? undefined : decodeLink(answer.payload);
-    if (link !== undefined) {
-      indexes.set(name, link.index);
+  for (const name of new Set(names)) {
+    try {
+      indexes.set(name, native().interfaceInfo(name).index);
+    } catch (error) {
+      // There is no device of this name, or none can have it.
+      if (!(error instanceof Error && 'code' in error && error.code === 'ENODEV')) throw error;
     }
   }
   return indexes;

@@ -66,7 +66,7 @@ export function openRoutes(): HostRoutes {
  * route is added with NLM_F_EXCL, and replaces only one that bears our protocol number.
  */
 async function add(connection: NetlinkConnection, routes: readonly VirtualRoute[]): Promise<void> {
-  const { known, failures } = await resolve(connection, routes);
+  const { known, failures } = resolve(routes);
   const send = (batch: readonly Resolved[], flags: number) =>
     connection.transact(
       batch.map(({ route, index }) => ({
@@ -98,7 +98,7 @@ async function add(connection: NetlinkConnection, routes: readonly VirtualRoute[
 
 async function remove(connection: NetlinkConnection, routes: readonly VirtualRoute[]): Promise<void> {
   // An interface that is gone took its routes along.
-  const { known } = await resolve(connection, routes);
+  const { known } = resolve(routes);
   const results = await connection.transact(
     known.map(({ route, index }) => ({
       type: RTM_DELROUTE,
@@ -118,12 +118,11 @@ interface Resolved {
   readonly index: number;
 }
 
-async function resolve(
-  connection: NetlinkConnection,
-  routes: readonly VirtualRoute[],
-): Promise<{ known: Resolved[]; failures: { route: VirtualRoute; error: Error }[] }> {
-  const names = routes.map((route) => route.interface);
-  const indexes = routes.length === 0 ? new Map<string, number>() : await interfaceIndexes(connection, names);
+function resolve(routes: readonly VirtualRoute[]): {
+  known: Resolved[];
+  failures: { route: VirtualRoute; error: Error }[];
+} {
+  const indexes = interfaceIndexes(routes.map((route) => route.interface));
   const known: Resolved[] = [];
   const failures: { route: VirtualRoute; error: Error }[] = [];
   for (const route of routes) {

@@ -101,7 +101,7 @@ type Wanted = Parameters<VirtualMacs['create']>[0];
 
 async function create(connection: NetlinkConnection, sysctls: Sysctls, wanted: Wanted): Promise<void> {
   const { name, parent, family } = wanted;
-  const parentIndex = (await interfaceIndexes(connection, [parent])).get(parent);
+  const parentIndex = interfaceIndexes([parent]).get(parent);
   if (parentIndex === undefined) throw new NoInterfaceError(parent);
   const existing = await find(connection, name);
   if (existing !== undefined) refuseForeign(existing, wanted, parentIndex);
