@@ -3,6 +3,7 @@
  * vrrp-service.ts), its kernel's addresses, and its guardian (native/guardian.c).
  */
 import type { VirtualAddress, VrrpInstance } from '../../../src/config/model.js';
+import { compareAddresses } from '../../../src/ip-address.js';
 import type { GroupEffect, GroupInput, GroupState, InstanceState } from '../../../src/vrrp/group-types.js';
 import type { Advertisement } from '../../../src/vrrp/packet.js';
 import { handOverHoldMs } from '../../../src/vrrp/timers.js';
@@ -120,6 +121,16 @@ export class Director {
   /** By the number of the router: the higher the director's number, the higher its address. */
   source(router: number): string {
     return `192.0.${this.#scenario.routers[router]?.segment ?? 0}.${10 + this.number}`;
+  }
+
+  /** Above 0 when `source` is the greater address. */
+  compareSource(router: number, source: string): number {
+    return compareAddresses(source, this.source(router));
+  }
+
+  /** Packets in the receive queue. */
+  get unread(): number {
+    return this.#queue.length;
   }
 
   config(router: number): VrrpInstance {
@@ -382,9 +393,9 @@ export class Director {
   }
 
   #drain(): void {
-    const queue = this.#queue;
-    this.#queue = [];
-    for (const { packet, receivedAtMs } of queue) this.#receive(packet, receivedAtMs);
+    for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
+      this.#receive(next.packet, next.receivedAtMs);
+    }
   }
 
   #receive(packet: Packet, receivedAtMs: number): void {
@@ -392,7 +403,7 @@ export class Director {
     const group = this.groups[this.#groupOf[packet.router] ?? 0];
     if (group === undefined) return;
     const { advertisement, source } = packet;
-    this.#world.judge.hears(this, packet);
+    this.#world.judge.hears(this, packet, receivedAtMs);
     this.#input(group, {
       type: 'advertisement',
       instance: `r${packet.router}`,

@@ -26,6 +26,10 @@ interface Common {
   readonly startupDelayMs: number;
 }
 
+/** What may last over the quiet phases of several rounds. */
+const LASTING: ReadonlySet<FaultKind> = new Set(['crash', 'power', 'stop', 'link', 'track', 'maintenance']);
+const MAX_LASTING_ROUNDS = 4;
+
 /** What the faults of a round may be, and how often. */
 const FAULT_WEIGHTS: readonly [readonly [number, FaultKind], ...(readonly [number, FaultKind])[]] = [
   [3, 'loss'],
@@ -37,7 +41,7 @@ const FAULT_WEIGHTS: readonly [readonly [number, FaultKind], ...(readonly [numbe
   [2, 'power'],
   [2, 'stop'],
   [2, 'link'],
-  [0.5, 'refuse'],
+  [1, 'refuse'],
   [1, 'steal'],
   [1, 'reload'],
   [2, 'track'],
@@ -102,9 +106,9 @@ function drawInterval(random: Random): number {
     [2, 10 * random.whole(2, 9)],
     [6, 100],
     [4, 10 * random.whole(11, 99)],
-    [16, 1000],
-    [12, 1000 * random.whole(2, 5)],
-    [6, 10 * random.whole(500, 4000)],
+    [14, 1000],
+    [13, 1000 * random.whole(2, 5)],
+    [8, 10 * random.whole(500, 4000)],
   ]);
 }
 
@@ -244,7 +248,22 @@ function drawRounds(random: Random, scenario: Scenario, startSpreadMs: number): 
     rounds[rounds.length - 1] = { atMs: nowMs, untilMs, faults, planned, quietUntilMs };
     nowMs = quietUntilMs;
   }
-  return { ...scenario, rounds, durationMs: nowMs };
+  return { ...scenario, rounds: prolong(random, rounds), durationMs: nowMs };
+}
+
+/** Lets conditions last beyond their round: the cluster must settle with a director off, in fault or maintained. */
+function prolong(random: Random, rounds: readonly Round[]): Round[] {
+  const disturbed = new Set<number>();
+  const longer = rounds.map((round, number) => {
+    const faults = round.faults.map((fault) => {
+      if (!LASTING.has(fault.kind) || !random.chance(0.3)) return fault;
+      const until = random.whole(number + 1, number + MAX_LASTING_ROUNDS);
+      disturbed.add(until);
+      return { ...fault, untilMs: rounds[until]?.untilMs ?? Number.POSITIVE_INFINITY };
+    });
+    return { ...round, faults };
+  });
+  return longer.map((round, number) => ({ ...round, planned: round.planned && !disturbed.has(number) }));
 }
 
 function drawPlanned(random: Random, scenario: Scenario, atMs: number, lengthMs: number): Fault {

@@ -1,5 +1,5 @@
 /** The invariants. Each is one method with its reason; the lengths they allow are in bounds.ts. */
-import type { GroupInput, GroupState, GroupStep } from '../../../src/vrrp/group-types.js';
+import type { GroupInput, GroupState, GroupStep, InstanceState } from '../../../src/vrrp/group-types.js';
 import type { Director, GroupHost, Packet } from './director.js';
 import type { Fault, FaultKind, Round } from './scenario.js';
 import type { World } from './world.js';
@@ -23,6 +23,8 @@ export interface Violation {
   readonly words: string;
 }
 
+/** Of one master in one interval: every weaker one that speaks is answered, duplicates of its packets too. */
+const MAX_ADVERTISEMENTS = 100;
 /** Deadlines in a row at which no virtual time goes by. */
 const MAX_SPINS = 10;
 /** Steps of group deadlines a machine may take in the past: none is kept, only a repetition is a fault. */
@@ -44,6 +46,19 @@ interface Speech {
   readonly lastMs: number[];
   /** Its interval when it said that: a reload may change it before the next. */
   readonly intervalMs: number[];
+  /** Advertisements since the start of the window, by router. */
+  readonly sent: number[];
+  readonly windowMs: number[];
+}
+
+/** What a director has heard of a router's master, in its own clock. */
+interface Heard {
+  atMs: number;
+  intervalMs: number;
+  priority: number;
+  /** Since when only weaker masters were heard; NaN: the last was not weaker. */
+  weakerSinceMs: number;
+  farewellMs: number;
 }
 
 interface Spin {
@@ -51,11 +66,30 @@ interface Spin {
   count: number;
 }
 
+/** Of Active_Down_Interval, whatever the priority: silence that lets a backup take over. */
+const SILENT_INTERVALS = 3;
+/** The longest Active_Down_Interval, with the skew of the lowest priority. */
+const MASTER_DOWN_INTERVALS = 4;
+/** Floating point in milliseconds. */
+const ROUNDING_MS = 1e-3;
+
+function nothingHeard(): Heard {
+  return {
+    atMs: Number.NEGATIVE_INFINITY,
+    intervalMs: 0,
+    priority: 0,
+    weakerSinceMs: Number.NaN,
+    farewellMs: Number.NEGATIVE_INFINITY,
+  };
+}
+
 export class Judge {
   violation: Violation | undefined;
   readonly #world: World;
   readonly #routers: RouterView[];
   readonly #speech: Speech[];
+  /** By director, then by router. */
+  readonly #heard: Heard[][];
   readonly #spins = new Map<GroupHost, Spin>();
   #settled = false;
   #planned = false;
@@ -76,9 +110,12 @@ export class Judge {
       lastAnnouncedMs: 0,
       contradictedMs: directors.map(() => Number.NaN),
     }));
+    this.#heard = directors.map(() => routers.map(nothingHeard));
     this.#speech = directors.map(() => ({
       lastMs: routers.map(() => Number.NaN),
       intervalMs: routers.map(() => Number.NaN),
+      sent: routers.map(() => 0),
+      windowMs: routers.map(() => 0),
     }));
   }
 
@@ -100,6 +137,10 @@ export class Judge {
     } else if (fault.kind === 'crash') {
       this.#holdExcuseUntilMs = Math.max(this.#holdExcuseUntilMs, fault.atMs + bounds.holdMs);
     }
+  }
+
+  faultEnds(fault: Fault): void {
+    this.#kinds.add(fault.kind);
   }
 
   roundBegins(round: Round): void {
@@ -232,6 +273,9 @@ export class Judge {
         return this.#fail('I2', `${named} is master of r${router} ${when}`);
       }
       const [master] = masters;
+      if (master !== undefined && !candidates.includes(master)) {
+        this.#fail('I5', `d${master.number} is master of r${router} ${when} and must be in fault`);
+      }
       if (master === undefined) {
         if (view.holders !== 0)
           this.#fail('I5', `r${router} is held by ${this.#holders(router)} without a master`);
@@ -284,12 +328,72 @@ export class Judge {
     view.contradictedMs.fill(Number.NaN);
   }
 
-  hears(director: Director, packet: Packet): void {
+  hears(director: Director, packet: Packet, receivedAtMs: number): void {
+    this.#remember(director, packet, receivedAtMs);
     const view = this.#routers[packet.router];
     if (view === undefined || view.lastAnnouncer !== packet.from) return;
     if (packet.sentMs < view.lastAnnouncedMs || packet.advertisement.priority === 0) return;
     const known = view.contradictedMs[director.number] ?? Number.NaN;
     if (Number.isNaN(known)) view.contradictedMs[director.number] = this.#world.nowMs;
+  }
+
+  #remember(director: Director, { router, advertisement }: Packet, receivedAtMs: number): void {
+    const heard = this.#heard[director.number]?.[router];
+    if (heard === undefined) return;
+    if (advertisement.priority === 0) {
+      heard.farewellMs = receivedAtMs;
+      return;
+    }
+    const own = director.instance(router)?.priority ?? 0;
+    heard.atMs = receivedAtMs;
+    heard.intervalMs = advertisement.advertisementIntervalMs;
+    heard.priority = advertisement.priority;
+    if (advertisement.priority >= own) heard.weakerSinceMs = Number.NaN;
+    else if (Number.isNaN(heard.weakerSinceMs)) heard.weakerSinceMs = receivedAtMs;
+  }
+
+  /** I6: nobody takes the role from a master that it hears, unless it may preempt it by now. */
+  #checkTakeover(director: Director, group: GroupHost, nowMs: number): void {
+    const members = group.state.instances;
+    const heardOf = ({ config }: InstanceState) =>
+      this.#heard[director.number]?.[Number(config.name.slice(1))] ?? nothingHeard();
+    const down = Math.max(
+      ...members.map((one) => MASTER_DOWN_INTERVALS * one.config.advertisementIntervalMs),
+    );
+    // A group is left as a whole: a farewell on one instance is one on all.
+    if (members.some((one) => nowMs - heardOf(one).farewellMs <= down)) return;
+    for (const one of members) {
+      const heard = heardOf(one);
+      const { preempt } = one.config;
+      if (nowMs - heard.atMs >= SILENT_INTERVALS * heard.intervalMs - ROUNDING_MS) continue;
+      if (one.priority === 255) continue;
+      const weakerMs = nowMs - heard.weakerSinceMs;
+      if (preempt.mode === 'always' && weakerMs >= preempt.delayMs - ROUNDING_MS) continue;
+      const age = (nowMs - heard.atMs).toFixed(1);
+      this.#fail(
+        'I6',
+        `d${director.number} takes ${one.config.name} from a master of priority ${heard.priority} heard ${age} ms ago`,
+      );
+    }
+  }
+
+  /** I6: what lies unread in the receive queue may be the master's. */
+  #checkUnread(director: Director): void {
+    if (director.unread > 0) {
+      this.#fail('I6', `d${director.number} goes master with ${director.unread} packets unread`);
+    }
+  }
+
+  /** I2: of two masters the stronger one stays (RFC 9568 section 6.4.3), unless it was silent too long. */
+  #checkYield(director: Director, before: GroupState, input: GroupInput): void {
+    if (input.type !== 'advertisement') return;
+    const was = before.instances.find((one) => one.config.name === input.instance);
+    if (was?.state !== 'master' || before.phase !== 'running') return;
+    const router = Number(input.instance.slice(1));
+    const order = input.advertisement.priority - was.priority || director.compareSource(router, input.source);
+    const spokenMs = input.receivedAtMs - was.spokeAtMs;
+    if (order > 0 || spokenMs > SILENT_INTERVALS * was.config.advertisementIntervalMs) return;
+    this.#fail('I2', `master d${director.number} yields ${input.instance} to the weaker ${input.source}`);
   }
 
   // ---- I5 by processes ----
@@ -355,6 +459,23 @@ export class Judge {
     }
     intervalMs[router] = interval;
     lastMs[router] = this.#world.nowMs;
+    this.#checkStorm(director, router, interval);
+  }
+
+  /** I8: answers that are answered at once would fill the segment. */
+  #checkStorm(director: Director, router: number, intervalMs: number): void {
+    const speech = this.#speech[director.number];
+    if (speech === undefined) return;
+    const sinceMs = speech.windowMs[router] ?? 0;
+    if (this.#world.nowMs - sinceMs > intervalMs) {
+      speech.windowMs[router] = this.#world.nowMs;
+      speech.sent[router] = 0;
+    }
+    const sent = (speech.sent[router] ?? 0) + 1;
+    speech.sent[router] = sent;
+    if (sent > MAX_ADVERTISEMENTS) {
+      this.#fail('I8', `d${director.number} advertises r${router} ${sent} times in one interval`);
+    }
   }
 
   #forgetSpeech(director: Director): void {
@@ -396,6 +517,10 @@ export class Judge {
     for (const effect of result.effects) {
       if (effect.type === 'role') {
         const router = Number(effect.instance.slice(1));
+        if (effect.to === 'master') {
+          this.#checkTakeover(director, group, nowMs);
+          this.#checkUnread(director);
+        } else if (effect.from === 'master') this.#checkYield(director, before, input);
         this.#roleChanged(director, router, effect.from, effect.to);
       }
       if ('instance' in effect && !instances.some((one) => one.config.name === effect.instance)) {
@@ -403,6 +528,7 @@ export class Judge {
       }
       if (effect.type === 'send') this.#checkSend(director, before, result, effect.instance, effect.priority);
     }
+    if (input.type === 'advertisement') this.#checkAnswer(director, before, input, result);
     if (input.type === 'configure') this.#forgetSpeech(director);
     const idle = instances.every((one) => one.state === 'fault');
     if (phase === 'running' && !idle && !Number.isFinite(result.deadlineMs)) {
@@ -411,6 +537,24 @@ export class Judge {
     if (Number.isNaN(result.deadlineMs))
       this.#fail('I9', `g${group.number} of d${director.number}: deadline NaN`);
     if (input.type === 'deadline') this.#checkSpin(director, group, result.deadlineMs, nowMs);
+  }
+
+  /** I8: RFC 9568 section 6.4.3, a losing advertisement is answered at once. */
+  #checkAnswer(
+    director: Director,
+    before: GroupState,
+    input: GroupInput & { type: 'advertisement' },
+    result: GroupStep,
+  ): void {
+    const isMaster = (one: InstanceState) => one.config.name === input.instance && one.state === 'master';
+    const was = before.instances.find(isMaster);
+    if (was === undefined || before.phase !== 'running' || !result.state.instances.some(isMaster)) return;
+    const { priority } = input.advertisement;
+    const router = Number(input.instance.slice(1));
+    if (priority > was.priority) return;
+    if (priority === was.priority && director.compareSource(router, input.source) > 0) return;
+    if (result.effects.some((effect) => effect.type === 'send' && effect.instance === input.instance)) return;
+    this.#fail('I8', `master d${director.number} does not answer ${priority} from ${input.source}`);
   }
 
   #checkSend(

@@ -245,6 +245,7 @@ export class World {
 
   #end(fault: Fault): void {
     if (this.tracing) this.#print(`${this.#stamp()} fault  ends: ${JSON.stringify(fault)}`);
+    this.judge.faultEnds(fault);
     const remove = (list: number[] | undefined, value: number) => list?.splice(list.indexOf(value), 1);
     const director = 'director' in fault ? this.directors[fault.director] : undefined;
     switch (fault.kind) {

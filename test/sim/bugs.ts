@@ -1,0 +1,304 @@
+/** Deliberate bugs, each a wrapper around the product's machine or a switch of the modelled shell: none touches src. */
+import type {
+  GroupEffect,
+  GroupInput,
+  GroupState,
+  GroupStep,
+  InstanceState,
+} from '../../src/vrrp/group-types.js';
+import type { Invariant } from './simulator/judge.js';
+import { type Machine, PRODUCT } from './simulator/machine.js';
+
+export interface Bug {
+  readonly name: string;
+  readonly machine: Machine;
+  /** Which invariants may be the first to see it. */
+  readonly breaks: readonly Invariant[];
+}
+
+type Rewire = (state: GroupState, input: GroupInput, nowMs: number) => GroupStep;
+const { step } = PRODUCT;
+
+function withStep(name: string, breaks: readonly Invariant[], rewired: Rewire): Bug {
+  return { name, breaks, machine: { ...PRODUCT, step: rewired } };
+}
+
+const NOTHING: readonly GroupEffect[] = [];
+
+/** Nothing happens; the deadline that was due stays due. */
+function ignored(state: GroupState, nowMs: number): GroupStep {
+  // A step that concerns nobody tells the deadline.
+  const { deadlineMs } = step(state, { type: 'source', instance: 'nobody', source: undefined }, nowMs);
+  return { state, effects: NOTHING, deadlineMs };
+}
+
+/** The step with other instances; its deadline follows their timers. */
+function withInstances(
+  result: GroupStep,
+  change: (instance: InstanceState, index: number) => InstanceState,
+): GroupStep {
+  const instances = result.state.instances.map(change);
+  const state = { ...result.state, instances };
+  const timers = instances.flatMap((one) => [
+    one.timerMs,
+    one.announceAtMs[0] ?? Number.POSITIVE_INFINITY,
+    one.refreshAtMs,
+  ]);
+  const { leaveAtMs, retryAtMs, startAtMs, claimAtMs } = state;
+  const deadlineMs = Math.min(leaveAtMs, retryAtMs, startAtMs, claimAtMs, ...timers);
+  return { state, effects: result.effects, deadlineMs };
+}
+
+function withoutEffects(result: GroupStep, unwanted: (effect: GroupEffect) => boolean): GroupStep {
+  return { ...result, effects: result.effects.filter((effect) => !unwanted(effect)) };
+}
+
+function heardBy(state: GroupState, input: GroupInput): InstanceState | undefined {
+  if (input.type !== 'advertisement') return undefined;
+  return state.instances.find((one) => one.config.name === input.instance);
+}
+
+function goes(result: GroupStep, from: string, to: string): boolean {
+  return result.effects.some((effect) => effect.type === 'role' && effect.from === from && effect.to === to);
+}
+
+const timersHalved = withStep('Master_Down_Timer is half as long', ['I6', 'I2'], (state, input, nowMs) =>
+  withInstances(step(state, input, nowMs), (one, index) => {
+    const before = state.instances[index];
+    if (one.state !== 'backup' || one.timerMs === before?.timerMs || one.timerMs === Number.POSITIVE_INFINITY)
+      return one;
+    return { ...one, timerMs: nowMs + (one.timerMs - nowMs) / 2 };
+  }),
+);
+
+const timerNotRestarted = withStep(
+  'an advertisement does not restart Master_Down_Timer',
+  ['I6', 'I2'],
+  (state, input, nowMs) => {
+    const result = step(state, input, nowMs);
+    if (heardBy(state, input)?.state !== 'backup') return result;
+    return withInstances(result, (one, index) => ({
+      ...one,
+      timerMs: Math.min(one.timerMs, state.instances[index]?.timerMs ?? one.timerMs),
+    }));
+  },
+);
+
+const farewellIgnored = withStep('a farewell (priority 0) is ignored', ['I7'], (state, input, nowMs) =>
+  input.type === 'advertisement' && input.advertisement.priority === 0
+    ? ignored(state, nowMs)
+    : step(state, input, nowMs),
+);
+
+const noFarewell = withStep('a master that leaves says no farewell', ['I7', 'I8'], (state, input, nowMs) =>
+  withoutEffects(step(state, input, nowMs), (effect) => effect.type === 'send' && effect.priority === 0),
+);
+
+const tieInverted = withStep(
+  'of equal priorities the lower address wins',
+  ['I2', 'I1'],
+  (state, input, nowMs) => {
+    const own = heardBy(state, input);
+    if (input.type !== 'advertisement' || own?.state !== 'master') return step(state, input, nowMs);
+    if (input.advertisement.priority !== own.priority) return step(state, input, nowMs);
+    const lower = Number(input.source.split('.')[3]) < Number(own.source.split('.')[3]);
+    return step(state, { ...input, source: lower ? '255.255.255.254' : '0.0.0.1' }, nowMs);
+  },
+);
+
+const tieNeverYields = withStep('of equal priorities neither yields', ['I1', 'I8'], (state, input, nowMs) => {
+  const own = heardBy(state, input);
+  if (input.type !== 'advertisement' || own?.state !== 'master') return step(state, input, nowMs);
+  if (input.advertisement.priority !== own.priority) return step(state, input, nowMs);
+  return step(state, { ...input, source: '0.0.0.1' }, nowMs);
+});
+
+const losingNotAnswered = withStep(
+  'a losing advertisement is not answered',
+  ['I8', 'I1'],
+  (state, input, nowMs) => {
+    const result = step(state, input, nowMs);
+    const own = heardBy(state, input);
+    if (own?.state !== 'master' || goes(result, 'master', 'backup') || result.effects.length === 0)
+      return result;
+    return withInstances(
+      withoutEffects(result, (effect) => effect.type === 'send'),
+      (one, index) => ({ ...one, timerMs: state.instances[index]?.timerMs ?? one.timerMs }),
+    );
+  },
+);
+
+const memberNotReleased = withStep(
+  'a group yields only the instance that was beaten',
+  ['I4'],
+  (state, input, nowMs) => {
+    const result = step(state, input, nowMs);
+    if (input.type !== 'advertisement' || !goes(result, 'master', 'backup')) return result;
+    const stays = (name: string) => name !== input.instance;
+    const rest = withoutEffects(result, (effect) => 'instance' in effect && stays(effect.instance));
+    return withInstances(rest, (one, index) => {
+      const before = state.instances[index];
+      return stays(one.config.name) && before !== undefined ? before : one;
+    });
+  },
+);
+
+const addressesNotReleased = withStep(
+  'the second instance of a group keeps its addresses',
+  ['I5', 'I1'],
+  (state, input, nowMs) => {
+    const second = state.instances[1]?.config.name;
+    return withoutEffects(
+      step(state, input, nowMs),
+      (effect) => effect.type === 'remove-addresses' && effect.instance === second,
+    );
+  },
+);
+
+const noAnnouncementAfterSplit = withStep(
+  'no announcement after a split has healed',
+  ['I3'],
+  (state, input, nowMs) => {
+    const result = step(state, input, nowMs);
+    if (heardBy(state, input)?.state !== 'master') return result;
+    return withInstances(result, (one, index) => ({
+      ...one,
+      announceAtMs: state.instances[index]?.announceAtMs ?? [],
+    }));
+  },
+);
+
+const delayIgnored = withStep('the preemption delay is ignored', ['I6'], (state, input, nowMs) => {
+  if (input.type !== 'advertisement') return step(state, input, nowMs);
+  const instances = state.instances.map((one) =>
+    one.lowerMasterSinceMs === undefined && input.advertisement.priority < one.priority
+      ? { ...one, lowerMasterSinceMs: Number.NEGATIVE_INFINITY }
+      : one,
+  );
+  return step({ ...state, instances }, input, nowMs);
+});
+
+/** As if the configuration said otherwise. */
+function withPreempt(state: GroupState, mode: 'never' | 'always'): GroupState {
+  const preempt = mode === 'never' ? ({ mode } as const) : ({ mode, delayMs: 0 } as const);
+  const instances = state.instances.map((one) => ({ ...one, config: { ...one.config, preempt } }));
+  return { ...state, instances };
+}
+
+/** The settings a step began with, so that only its decision was wrong. */
+function withSettings(result: GroupStep, state: GroupState): GroupStep {
+  const instances = result.state.instances.map((one, index) => ({
+    ...one,
+    config: state.instances[index]?.config ?? one.config,
+  }));
+  return { ...result, state: { ...result.state, instances } };
+}
+
+const preemptsAlways = withStep('preempt: never is ignored', ['I6'], (state, input, nowMs) =>
+  input.type === 'advertisement'
+    ? withSettings(step(withPreempt(state, 'always'), input, nowMs), state)
+    : step(state, input, nowMs),
+);
+
+const preemptsNever = withStep('preempt: always is ignored', ['I2'], (state, input, nowMs) =>
+  input.type === 'advertisement'
+    ? withSettings(step(withPreempt(state, 'never'), input, nowMs), state)
+    : step(state, input, nowMs),
+);
+
+const keepsInFault = withStep('addresses are kept in fault', ['I5', 'I1'], (state, input, nowMs) => {
+  const result = step(state, input, nowMs);
+  if (!goes(result, 'master', 'fault')) return result;
+  return withoutEffects(result, (effect) => effect.type === 'remove-addresses');
+});
+
+const faultIgnored = withStep(
+  'a link that went down is no fault',
+  ['I5', 'I2', 'I8'],
+  (state, input, nowMs) =>
+    input.type === 'link' && !input.up ? ignored(state, nowMs) : step(state, input, nowMs),
+);
+
+const ownInterval = withStep(
+  'a backup waits by its own interval, not the master’s',
+  ['I6', 'I2'],
+  (state, input, nowMs) => {
+    const own = heardBy(state, input);
+    if (input.type !== 'advertisement' || own === undefined) return step(state, input, nowMs);
+    const { advertisementIntervalMs } = own.config;
+    return step(
+      state,
+      { ...input, advertisement: { ...input.advertisement, advertisementIntervalMs } },
+      nowMs,
+    );
+  },
+);
+
+const refusalIgnored = withStep('a refused address is ignored', ['I2'], (state, input, nowMs) =>
+  input.type === 'address-failed' ? ignored(state, nowMs) : step(state, input, nowMs),
+);
+
+const maintenanceIgnored = withStep('the maintenance switch is ignored', ['I2'], (state, input, nowMs) =>
+  input.type === 'maintenance' ? ignored(state, nowMs) : step(state, input, nowMs),
+);
+
+const spins = withStep('a repeated announcement stays due', ['I9'], (state, input, nowMs) => {
+  const result = step(state, input, nowMs);
+  if (input.type !== 'deadline' || !result.effects.some((effect) => effect.type === 'announce'))
+    return result;
+  return withInstances(result, (one, index) => {
+    const announceAtMs = state.instances[index]?.announceAtMs ?? [];
+    return one.state === 'master' && announceAtMs.length > 0 ? { ...one, announceAtMs } : one;
+  });
+});
+
+const deadlineLost = withStep('no deadline after a reload', ['I9'], (state, input, nowMs) => {
+  const result = step(state, input, nowMs);
+  return input.type === 'configure' ? { ...result, deadlineMs: Number.POSITIVE_INFINITY } : result;
+});
+
+const backupSpeaks = withStep('a backup answers a weaker master', ['I8'], (state, input, nowMs) => {
+  const result = step(state, input, nowMs);
+  const own = heardBy(state, input);
+  if (input.type !== 'advertisement' || own?.state !== 'backup') return result;
+  const { priority } = input.advertisement;
+  if (priority === 0 || priority >= own.priority) return result;
+  const send = {
+    type: 'send',
+    instance: own.config.name,
+    priority: own.priority,
+    afterAddresses: false,
+  } as const;
+  return { ...result, effects: [...result.effects, send] };
+});
+
+function shell(name: string, breaks: readonly Invariant[], change: Partial<Machine>): Bug {
+  return { name, breaks, machine: { ...PRODUCT, ...change } };
+}
+
+export const BUGS: readonly Bug[] = [
+  timersHalved,
+  timerNotRestarted,
+  farewellIgnored,
+  noFarewell,
+  tieInverted,
+  tieNeverYields,
+  losingNotAnswered,
+  memberNotReleased,
+  addressesNotReleased,
+  noAnnouncementAfterSplit,
+  delayIgnored,
+  preemptsAlways,
+  preemptsNever,
+  keepsInFault,
+  faultIgnored,
+  ownInterval,
+  refusalIgnored,
+  maintenanceIgnored,
+  spins,
+  deadlineLost,
+  backupSpeaks,
+  shell('a deadline acts before the receive queue is read', ['I6'], { drainsFirst: false }),
+  shell('the lease is ignored', ['I5', 'I1'], { leases: false }),
+  shell('what waits for address work is not dropped with the role', ['I8', 'I3'], { dropsStaleWork: false }),
+];
