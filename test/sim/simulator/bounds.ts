@@ -87,8 +87,10 @@ export class Bounds {
     let bound = this.masterDownMs + this.overlapMs;
     const starts = kinds.has('crash') || kinds.has('power') || kinds.has('stop');
     if (starts) bound += this.#startupDelayMs * this.stretch + VERDICT_MS;
-    // An advertisement up to an interval old resets the timer last; then the delay, then three intervals plus skew.
-    if (this.#preemptDelayMs > 0) bound += (this.#preemptDelayMs + this.intervalMs) * this.stretch;
+    // The delay begins with the weaker one's first advertisement, which may itself have to be elected first; then an
+    // advertisement up to an interval old resets the timer last.
+    if (this.#preemptDelayMs > 0)
+      bound += (this.#preemptDelayMs + this.intervalMs) * this.stretch + this.masterDownMs;
     // Who leaves keeps its role, and its group's addresses, for the hold.
     if (starts || kinds.has('pause') || kinds.has('maintenance')) bound += this.holdMs;
     if (kinds.has('pause')) bound += this.leaseMs;

@@ -37,6 +37,8 @@ interface RouterView {
   gapSinceMs: number;
   lastAnnouncer: number;
   lastAnnouncedMs: number;
+  /** A farewell was said: until then its sender may keep the addresses. */
+  handOverUntilMs: number;
   /** By director: when it heard an advertisement that was sent after the last announcement of another; else NaN. */
   readonly contradictedMs: number[];
 }
@@ -108,6 +110,7 @@ export class Judge {
       gapSinceMs: 0,
       lastAnnouncer: -1,
       lastAnnouncedMs: 0,
+      handOverUntilMs: Number.NEGATIVE_INFINITY,
       contradictedMs: directors.map(() => Number.NaN),
     }));
     this.#heard = directors.map(() => routers.map(nothingHeard));
@@ -150,7 +153,14 @@ export class Judge {
     this.#kinds.clear();
     // The first round is the start of all.
     if (this.#round === 1) this.#kinds.add('stop');
-    this.#planned = round.planned;
+    this.#planned = round.planned && this.#hasSuccessors(round);
+  }
+
+  /** I7 asks for a director that can take over what is handed over. */
+  #hasSuccessors({ faults }: Round): boolean {
+    const leaves = (d: Director) =>
+      faults.some((fault) => 'director' in fault && fault.director === d.number);
+    return this.#routers.every((_, router) => this.#candidates(router).some((d) => !leaves(d)));
   }
 
   roundEnds(round: Round): void {
@@ -385,13 +395,13 @@ export class Judge {
   }
 
   /** I2: of two masters the stronger one stays (RFC 9568 section 6.4.3), unless it was silent too long. */
-  #checkYield(director: Director, before: GroupState, input: GroupInput): void {
+  #checkYield(director: Director, before: GroupState, input: GroupInput, nowMs: number): void {
     if (input.type !== 'advertisement') return;
     const was = before.instances.find((one) => one.config.name === input.instance);
     if (was?.state !== 'master' || before.phase !== 'running') return;
     const router = Number(input.instance.slice(1));
     const order = input.advertisement.priority - was.priority || director.compareSource(router, input.source);
-    const spokenMs = input.receivedAtMs - was.spokeAtMs;
+    const spokenMs = nowMs - was.spokeAtMs;
     if (order > 0 || spokenMs > SILENT_INTERVALS * was.config.advertisementIntervalMs) return;
     this.#fail('I2', `master d${director.number} yields ${input.instance} to the weaker ${input.source}`);
   }
@@ -446,6 +456,7 @@ export class Judge {
       // After a farewell a master is silent until its successor spoke.
       const speech = this.#speech[director.number];
       if (speech !== undefined) speech.lastMs[router] = Number.NaN;
+      this.#farewell(router);
       return;
     }
     if (instance?.state !== 'master') {
@@ -476,6 +487,17 @@ export class Judge {
     if (sent > MAX_ADVERTISEMENTS) {
       this.#fail('I8', `d${director.number} advertises r${router} ${sent} times in one interval`);
     }
+  }
+
+  /** I1: make before break twice. Two that hand over at once each keep the addresses for their hold. */
+  #farewell(router: number): void {
+    const view = this.#routers[router];
+    if (view === undefined) return;
+    const untilMs = this.#world.nowMs + this.#world.bounds.holdMs;
+    if (this.#world.nowMs < view.handOverUntilMs) {
+      this.#holdExcuseUntilMs = Math.max(this.#holdExcuseUntilMs, untilMs);
+    }
+    view.handOverUntilMs = untilMs + this.#world.bounds.overlapMs;
   }
 
   #forgetSpeech(director: Director): void {
@@ -520,7 +542,7 @@ export class Judge {
         if (effect.to === 'master') {
           this.#checkTakeover(director, group, nowMs);
           this.#checkUnread(director);
-        } else if (effect.from === 'master') this.#checkYield(director, before, input);
+        } else if (effect.from === 'master') this.#checkYield(director, before, input, nowMs);
         this.#roleChanged(director, router, effect.from, effect.to);
       }
       if ('instance' in effect && !instances.some((one) => one.config.name === effect.instance)) {
@@ -576,6 +598,9 @@ export class Judge {
     const speech = this.#speech[director.number];
     if (speech !== undefined) speech.lastMs[router] = to === 'master' ? this.#world.nowMs : Number.NaN;
     if (from === 'master') this.#watchRelease(director, router);
+    // In fault nobody listens: RFC 9568 section 6.4.1 starts from scratch.
+    const heard = this.#heard[director.number];
+    if (heard !== undefined && (from === 'fault' || from === 'initialize')) heard[router] = nothingHeard();
   }
 
   #checkSpin(director: Director, group: GroupHost, deadlineMs: number, nowMs: number): void {

@@ -1,0 +1,3 @@
+import { passHours } from './hours.js';
+
+await passHours(2);
