@@ -369,7 +369,6 @@ export class Director {
     if (this.process === 'paused') this.#missed.stolen = true;
     if (this.process !== 'running') return;
     for (const group of this.groups) {
-      if (group.state.phase !== 'running') continue;
       for (const { config, state } of group.state.instances) {
         const router = Number(config.name.slice(1));
         const lost = this.maskOf(router, config.addresses) & ~(this.held[router] ?? 0);

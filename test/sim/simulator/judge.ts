@@ -473,6 +473,11 @@ export class Judge {
     this.#checkStorm(director, router, interval);
   }
 
+  /** I9. */
+  storm(events: number): void {
+    this.#fail('I9', `${events} events are under way`);
+  }
+
   /** I8: answers that are answered at once would fill the segment. */
   #checkStorm(director: Director, router: number, intervalMs: number): void {
     const speech = this.#speech[director.number];

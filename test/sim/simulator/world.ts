@@ -21,6 +21,8 @@ type WorldEvent =
   | { readonly type: 'work'; readonly director: Director; readonly life: number; readonly group: GroupHost }
   | { readonly type: 'call'; readonly run: () => void };
 
+/** Events to come: packets under way and timers of five directors stay far below. */
+const MAX_EVENTS = 100_000;
 /** Streams of random numbers of one episode. */
 const WORLD_STREAM = 0x5eed;
 
@@ -77,6 +79,7 @@ export class World {
     const endMs = this.scenario.durationMs;
     while (queue.nextMs <= endMs && this.judge.violation === undefined) {
       this.nowMs = queue.nextMs;
+      if (queue.size > MAX_EVENTS) this.judge.storm(queue.size);
       const event = queue.pop();
       if (event === undefined) break;
       switch (event.type) {
