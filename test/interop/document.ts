@@ -58,6 +58,7 @@ prove an order of magnitude and no more; [BENCHMARKS.md](BENCHMARKS.md) has what
 in which one side finds fault with the other's packets.
 
 ${ordered.map(section).join('\n')}
-FRR works on a macvlan device with the virtual MAC address and therefore runs inside the VM, where everything takes longer.
+FRR works on a macvlan device with the virtual MAC address; on a kernel without macvlan its part runs inside the VM, where
+everything takes longer.
 `;
 }

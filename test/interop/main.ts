@@ -1,5 +1,6 @@
 /**
- * Runs the pairs and writes docs/INTEROP.md. Started by `npm run interop`; FRR's part starts itself again in the VM.
+ * Runs the pairs and writes docs/INTEROP.md. Started by `npm run interop`; where this kernel has no macvlan, FRR's part
+ * starts itself again in the VM.
  *
  * Usage: main.js [--peer keepalived|frr] [--case TEXT] [--here] [--output FILE]
  */
@@ -13,7 +14,7 @@ import { projectFolder, startVm } from '../../src/drill/vm/session.js';
 import { Bench } from '../net/daemon-helpers.js';
 import { CASES, caseName, type InteropCase, PEERS, type PeerName } from './cases.js';
 import { documentText, type PeerResults } from './document.js';
-import { startFrr } from './peer-frr.js';
+import { hasMacvlan, startFrr } from './peer-frr.js';
 import { startKeepalived } from './peer-keepalived.js';
 import { type CaseResult, runCase } from './run-case.js';
 
@@ -69,16 +70,13 @@ async function runHere(peer: PeerName): Promise<PeerResults> {
   return { peer, version: versionOf(peer), kernel: release(), results: ordered };
 }
 
-/** FRR looks its groups up by name, and writes where a package would have made it folders. */
-const PREPARE_GUEST = 'echo "frrvty:x:1992:root" >>/etc/group && exec "$@"';
-
 async function runInVm(peer: PeerName): Promise<PeerResults> {
   const outDir = mkdtempSync(join(tmpdir(), 'interop-'));
   const vm = await startVm({ outDir, memoryMiB: 3072, onProgress: say });
   try {
     const file = join(outDir, 'results.json');
     const inner = [fileURLToPath(import.meta.url), '--here', '--peer', peer, '--case', values.case];
-    const command = ['sh', '-c', PREPARE_GUEST, 'sh', process.execPath, ...inner];
+    const command = [process.execPath, ...inner];
     const result = await vm.run([...command, '--output', join(vm.outDir, 'results.json')], {
       timeoutMs: VM_LIMIT_MS,
       onOutput: (line) => say(`VM: ${line}`),
@@ -94,7 +92,8 @@ async function runInVm(peer: PeerName): Promise<PeerResults> {
 const wanted = PEERS.filter((peer) => values.peer === undefined || values.peer === peer);
 const all: PeerResults[] = [];
 for (const peer of wanted) {
-  all.push(peer === 'frr' && !values.here ? await runInVm(peer) : await runHere(peer));
+  const here = values.here || peer !== 'frr' || hasMacvlan();
+  all.push(here ? await runHere(peer) : await runInVm(peer));
 }
 if (values.here && values.output !== undefined) {
   writeFileSync(values.output, JSON.stringify(all[0]));

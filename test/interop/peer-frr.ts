@@ -1,4 +1,6 @@
 /** FRR's vrrpd with its zebra. It works on a macvlan device with the virtual MAC address, which somebody else makes. */
+import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Child, stopChild } from '../../src/drill/process.js';
 import { type Bench, settled } from '../net/daemon-helpers.js';
@@ -6,7 +8,16 @@ import type { InteropCase } from './cases.js';
 import { faultsIn, type StartPeer, VIRTUAL_ADDRESSES, VRID } from './peer.js';
 
 const DEVICE = 'vrrp51';
+/** FRR looks its group up by name; no host file is changed for that. */
+const VTY_GROUP = 'frrvty:x:1992:root\n';
+const WITH_GROUP_FILE = 'mount --bind "$0" /etc/group && exec "$@"';
 let starts = 0;
+
+/** Whether this kernel has the devices that FRR needs. */
+export function hasMacvlan(): boolean {
+  const script = 'ip link add v0 type veth peer name v1 && ip link add m0 link v0 type macvlan mode private';
+  return spawnSync('unshare', ['--net', 'sh', '-c', script]).status === 0;
+}
 
 function configuration({ version, family, intervalMs }: InteropCase): string {
   const keyword = family === 'ipv4' ? 'ip' : 'ipv6';
@@ -47,20 +58,13 @@ export const startFrr: StartPeer = async (bench, which) => {
   await bench.lab.run('lb2', ['mkdir', '-p', folder]);
   const zebraFile = await bench.file(`zebra-${starts}.conf`, 'log stdout\n');
   const vrrpFile = await bench.file(`vrrpd-${starts}.conf`, configuration(which));
-  const start = (program: string, file: string): Child =>
-    bench.lab.start(
-      'lb2',
-      // prettier-ignore: one option a word
-      [program, '-u', 'root', '-g', 'root', '-f', file, '-i', join(folder, `${program}.pid`)].concat([
-        '-z',
-        join(folder, 'zserv.api'),
-        '--vty_socket',
-        folder,
-        '-P',
-        '0',
-      ]),
-      { onLine: take, onErrorLine: take },
-    );
+  const groupFile = await bench.file(`group-${starts}`, `${readFileSync('/etc/group', 'utf8')}${VTY_GROUP}`);
+  const start = (program: string, file: string): Child => {
+    const sockets = ['-z', join(folder, 'zserv.api'), '--vty_socket', folder, '-P', '0'];
+    const argv = ['-u', 'root', '-g', 'root', '-f', file, '-i', join(folder, `${program}.pid`), ...sockets];
+    const command = ['unshare', '--mount', 'sh', '-c', WITH_GROUP_FILE, groupFile, program, ...argv];
+    return bench.lab.start('lb2', command, { onLine: take, onErrorLine: take });
+  };
   const zebra = start('zebra', zebraFile);
   await settled(
     () => `zebra listens: ${output.join('\n')}`,
@@ -84,7 +88,7 @@ export const startFrr: StartPeer = async (bench, which) => {
     complaints: () =>
       faultsIn(
         output,
-        /Received VRRP Advertisement|chown|MPLS|Refusing to start|No such|vty|no interface|disregarding|error and is/i,
+        /Received VRRP Advertisement|Failed to find address to bind|chown|MPLS|Refusing to start|No such|vty|no interface|disregarding|error and is/i,
       ),
     stop: async () => {
       await stopChild(vrrpd);
