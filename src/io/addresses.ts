@@ -16,8 +16,10 @@ import {
   IFA_F_DADFAILED,
   IFA_F_TENTATIVE,
   type InterfaceAddress,
+  linkByNamePayload,
   RTM_DELADDR,
   RTM_GETADDR,
+  RTM_GETLINK,
   RTM_NEWADDR,
 } from './rtnetlink-messages.js';
 import { SecondaryAddresses } from './secondary-addresses.js';
@@ -79,7 +81,7 @@ export function openAddresses(): HostAddresses {
     add: (addresses) => inTurn(() => add(connection, secondaries, addresses)),
     remove: (addresses) => inTurn(() => remove(connection, secondaries, addresses)),
     held: (addresses) => inTurn(() => held(connection, addresses)),
-    prepare: (addresses) => inTurn(() => prepare(secondaries, addresses)).catch(() => undefined),
+    prepare: (addresses) => inTurn(() => prepare(connection, secondaries, addresses)).catch(() => undefined),
     close: () => connection.close(),
   };
 }
@@ -134,11 +136,21 @@ async function add(
   if (failures.length > 0) throw new AddressError('add', failures);
 }
 
-async function prepare(secondaries: SecondaryAddresses, addresses: readonly VirtualAddress[]): Promise<void> {
+/** After a few rounds the interpreter has seen what it needs to be fast. */
+const REHEARSALS = 5;
+
+async function prepare(
+  connection: NetlinkConnection,
+  secondaries: SecondaryAddresses,
+  addresses: readonly VirtualAddress[],
+): Promise<void> {
   const { placed } = place(addresses);
   await secondaries.guard(placed);
   // Its code is compiled now and not at the takeover.
   for (const one of placed) newRequest(one, false);
+  for (let round = 0; round < REHEARSALS; round++) {
+    await connection.transact([{ type: RTM_GETLINK, flags: 0, payload: linkByNamePayload('lo') }]);
+  }
 }
 
 async function remove(
