@@ -99,6 +99,7 @@ async function bringUp(
   log: Log,
 ): Promise<Daemon> {
   let director: Director | undefined;
+  const instances = () => (director?.config ?? config).instances;
   // First: it also keeps a second daemon out.
   const control = await openControlServer(runtimeDirectory, {
     get: { '/status': () => director?.status() ?? {} },
@@ -107,7 +108,11 @@ async function bringUp(
   const addresses = openAddresses();
   const routes = openRoutes();
   const virtualMacs = openVirtualMacs();
-  const announcer = openAnnouncer((error) => log.warn({ err: error }, 'gratuitous ARP could not be sent'));
+  const announcer = openAnnouncer((error) => log.warn({ err: error }, 'gratuitous ARP could not be sent'), {
+    // Devices over one parent share its wire, and its pace.
+    segmentOf: (name) =>
+      instances().find((instance) => instance.virtualMacInterface === name)?.interface ?? name,
+  });
   const guardian = startGuardian({
     onActed: () => director?.withdrawn(),
     onError: (error) => log.error({ err: error }, 'the guardian is in trouble'),
@@ -128,7 +133,7 @@ async function bringUp(
     director = await Director.start(config, {
       clock: monotonicClock,
       openTransport: vrrpTransportOpener(() =>
-        (director?.config ?? config).instances.flatMap((one) => one.addresses.map((a) => a.address)),
+        instances().flatMap((one) => one.addresses.map(({ address }) => address)),
       ),
       openLinkMonitor,
       addresses,

@@ -143,9 +143,8 @@ export class GroupRunner {
 
   /** Instances whose addresses and routes ought to be in the kernel. */
   #held(): VrrpInstance[] {
-    const { phase, instances } = this.#state;
-    if (phase !== 'running') return [];
-    return instances.filter(({ state }) => state === 'master').map(({ config }) => config);
+    // A master that hands over holds them, too: it may have to go on when nobody takes over.
+    return this.#state.instances.filter(({ state }) => state === 'master').map(({ config }) => config);
   }
 
   #rearm(deadlineMs: number): void {
