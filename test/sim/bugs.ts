@@ -160,7 +160,7 @@ const noAnnouncementAfterSplit = withStep(
   ['I3'],
   (state, input, nowMs) => {
     const result = step(state, input, nowMs);
-    if (heardBy(state, input)?.state !== 'master') return result;
+    if (heardBy(state, input)?.state !== 'master' || goes(result, 'master', 'backup')) return result;
     return withInstances(result, (one, index) => ({
       ...one,
       announceAtMs: state.instances[index]?.announceAtMs ?? [],
@@ -214,7 +214,7 @@ const keepsInFault = withStep('addresses are kept in fault', ['I5', 'I1'], (stat
 
 const faultIgnored = withStep(
   'a link that went down is no fault',
-  ['I5', 'I2', 'I8'],
+  ['I1', 'I2', 'I5', 'I8'],
   (state, input, nowMs) =>
     input.type === 'link' && !input.up ? ignored(state, nowMs) : step(state, input, nowMs),
 );
