@@ -128,6 +128,11 @@ export class Director {
     return compareAddresses(source, this.source(router));
   }
 
+  /** Address work of its group stands in line. */
+  isWorking(router: number): boolean {
+    return (this.groups[this.#groupOf[router] ?? 0]?.work.length ?? 0) > 0;
+  }
+
   /** Packets in the receive queue. */
   get unread(): number {
     return this.#queue.length;

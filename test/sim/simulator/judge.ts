@@ -442,6 +442,11 @@ export class Judge {
       if (director.life !== life || director.process !== 'running' || director.isMaster(router)) return;
       const fromMs = Math.max(since, director.awakeSinceMs) + this.#world.bounds.releaseMs;
       if (fromMs > this.#world.nowMs) return this.#world.at(fromMs, check);
+      // Roles may change faster than the kernel works: what stands in line is on its way.
+      if (director.isWorking(router)) {
+        this.#world.at(this.#world.nowMs + this.#world.bounds.releaseMs, check);
+        return;
+      }
       if (director.held[router] !== 0)
         this.#fail('I5', `d${director.number} is no master of r${router} and holds it`);
     };
