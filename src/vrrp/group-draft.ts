@@ -199,6 +199,15 @@ export class Draft {
   }
 }
 
+/**
+ * When Master_Down_Timer fires that was last restarted at `fromMs`. What is older than the timer is long says nothing
+ * of now: this process stood still and newer packets may have found no room in the receive queue, so it listens first.
+ */
+export function masterDownAt(draft: Draft, member: InstanceState, fromMs: number): number {
+  const downMs = masterDownOf(member);
+  return fromMs + downMs > draft.now ? fromMs + downMs : draft.now + downMs;
+}
+
 /** By the interval of the master last heard (RFC 9568 section 6.1); VRRPv2 goes by its own. */
 export function masterDownOf({ config, priority, activeAdverIntervalMs }: InstanceState): number {
   return config.version === 2

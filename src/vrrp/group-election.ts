@@ -1,7 +1,7 @@
 /** Who is master: advertisements heard and deadlines reached (RFC 9568 sections 6.4.2 and 6.4.3). */
 import { compareAddresses } from '../ip-address.js';
 import type { Draft, Member } from './group-draft.js';
-import { masterDownOf } from './group-draft.js';
+import { masterDownAt, masterDownOf } from './group-draft.js';
 import {
   goMasterWhenAllWant,
   heardFarewell,
@@ -46,7 +46,7 @@ export function heardAsBackup(
     member.lowerMasterSinceMs = undefined;
   }
   member.activeAdverIntervalMs = heard.advertisementIntervalMs;
-  member.timerMs = atMs + masterDownOf(member);
+  member.timerMs = masterDownAt(draft, member, atMs);
   member.wantsMaster = false;
 }
 

@@ -1,6 +1,6 @@
 /** The states of a group and the ways between them (RFC 9568 section 6.4). */
 import type { Draft, Member } from './group-draft.js';
-import { masterDownOf, skewOf } from './group-draft.js';
+import { masterDownAt, skewOf } from './group-draft.js';
 import { effectivePriority, faultsOf, isOwner, networkFaults, weightOf } from './group-tracking.js';
 
 /** From Initialize or fault, when nothing stands in the way (RFC 9568 section 6.4.1). */
@@ -28,7 +28,7 @@ export function listen(
 ): void {
   release(draft, member);
   member.activeAdverIntervalMs = intervalMs;
-  member.timerMs = fromMs + masterDownOf(member);
+  member.timerMs = masterDownAt(draft, member, fromMs);
   member.wantsMaster = false;
   member.lowerMasterSinceMs = undefined;
   draft.role(member, 'backup', reason);

@@ -426,3 +426,31 @@ await t.test('routes move with the addresses', async (t) => {
     { addresses: [], routes: [route('10.0.0.0', '192.168.1.2')] },
   );
 });
+
+await t.test(
+  'a backup that stood still listens, however old the packets in its receive buffer are',
+  async (t) => {
+    const bench = new Bench([instance('outside')]);
+    bench.at(0, { type: 'start' });
+    bench.hear(1000, 'outside', 150);
+    // The buffer had no room for what came later.
+    const receivedAtMs = 2000;
+    const now = 9000;
+    bench.at(now, {
+      type: 'advertisement',
+      instance: 'outside',
+      advertisement: {
+        version: 3,
+        family: 'ipv4',
+        virtualRouterId: 51,
+        priority: 150,
+        advertisementIntervalMs: 1000,
+        addresses: ['192.168.1.253'],
+      },
+      source: STRONGER,
+      receivedAtMs,
+    });
+    t.same(bench.at(now, { type: 'deadline' }), []);
+    t.equal(bench.deadline, now + 3609.375);
+  },
+);

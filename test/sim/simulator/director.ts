@@ -77,7 +77,7 @@ export class Director {
   stopping = false;
   /** Last time the process came to life or woke, in the world's time. */
   awakeSinceMs = 0;
-  pausedSinceMs = 0;
+  pausedSinceMs = Number.POSITIVE_INFINITY;
   guardians: Guardian[] = [];
   /** Last renewal of the guardian's lease, in the director's clock. */
   #armedAtMs = Number.POSITIVE_INFINITY;
@@ -175,6 +175,7 @@ export class Director {
     this.life += 1;
     this.process = 'running';
     this.awakeSinceMs = this.#world.nowMs;
+    this.pausedSinceMs = Number.POSITIVE_INFINITY;
     this.variant = this.#world.variant;
     this.#world.trace(this.number, 'starts');
     for (let router = 0; router < this.held.length; router += 1) this.setHeld(router, 0);

@@ -362,6 +362,21 @@ export class Judge {
     else if (Number.isNaN(heard.weakerSinceMs)) heard.weakerSinceMs = receivedAtMs;
   }
 
+  /** I6: who stood still for longer than Master_Down_Interval listens before it speaks. */
+  #checkListened(director: Director, group: GroupHost): void {
+    const { pausedSinceMs, awakeSinceMs } = director;
+    const downs = group.state.instances.map(({ config, priority }) => {
+      const heardMs = this.#heard[director.number]?.[Number(config.name.slice(1))]?.intervalMs ?? 0;
+      return (SILENT_INTERVALS + (256 - priority) / 256) * Math.max(config.advertisementIntervalMs, heardMs);
+    });
+    const stoodMs = awakeSinceMs - pausedSinceMs;
+    // An address owner waits for nobody. A timer may be late by once its length: a busy host is no frozen one.
+    if (group.state.instances.some((one) => one.priority === 255)) return;
+    if (pausedSinceMs >= awakeSinceMs || stoodMs * director.plan.clockRate <= 2 * Math.max(...downs)) return;
+    if (this.#world.nowMs > awakeSinceMs) return;
+    this.#fail('I6', `d${director.number} goes master in the moment it wakes after ${stoodMs.toFixed(0)} ms`);
+  }
+
   /** I6: nobody takes the role from a master that it hears, unless it may preempt it by now. */
   #checkTakeover(director: Director, group: GroupHost, nowMs: number): void {
     const members = group.state.instances;
@@ -552,6 +567,7 @@ export class Judge {
         if (effect.to === 'master') {
           this.#checkTakeover(director, group, nowMs);
           this.#checkUnread(director);
+          this.#checkListened(director, group);
         } else if (effect.from === 'master') this.#checkYield(director, before, input, nowMs);
         this.#roleChanged(director, router, effect.from, effect.to);
       }
