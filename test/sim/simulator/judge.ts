@@ -374,6 +374,11 @@ export class Judge {
     if (group.state.instances.some((one) => one.priority === 255)) return;
     if (pausedSinceMs >= awakeSinceMs || stoodMs * director.plan.clockRate <= 2 * Math.max(...downs)) return;
     if (this.#world.nowMs > awakeSinceMs) return;
+    // What it found in its receive buffer may be young enough to go by.
+    const now = director.localMs(this.#world.nowMs);
+    const received = this.#heard[director.number] ?? [];
+    const newestMs = Math.max(...received.map(({ atMs, farewellMs }) => Math.max(atMs, farewellMs)));
+    if (now - newestMs <= 2 * Math.max(...downs)) return;
     this.#fail('I6', `d${director.number} goes master in the moment it wakes after ${stoodMs.toFixed(0)} ms`);
   }
 
