@@ -387,9 +387,11 @@ export class Judge {
     const members = group.state.instances;
     const heardOf = ({ config }: InstanceState) =>
       this.#heard[director.number]?.[Number(config.name.slice(1))] ?? nothingHeard();
-    const down = Math.max(
-      ...members.map((one) => MASTER_DOWN_INTERVALS * one.config.advertisementIntervalMs),
-    );
+    const down =
+      MASTER_DOWN_INTERVALS *
+      Math.max(
+        ...members.map((one) => Math.max(one.config.advertisementIntervalMs, heardOf(one).intervalMs)),
+      );
     // A group is left as a whole: a farewell on one instance is one on all.
     if (members.some((one) => nowMs - heardOf(one).farewellMs <= down)) return;
     for (const one of members) {
