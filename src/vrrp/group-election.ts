@@ -132,6 +132,8 @@ function isContested(draft: Draft, index: number, atMs: number): boolean {
   if (contest === undefined || atMs - contest.heardMs > masterDownOf(member)) {
     member.contest = { sinceMs: atMs, heardMs: atMs };
     draft.advertise(draft.edit(deciding));
+    // If it is gone before it is heard again, this director stays, and neighbours may hold the other's MAC address.
+    for (const one of draft.all()) draft.announceLater(one);
     return true;
   }
   member.contest = { sinceMs: contest.sinceMs, heardMs: atMs };

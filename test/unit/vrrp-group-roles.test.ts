@@ -274,6 +274,13 @@ await t.test('sync groups that each win one instance', async (t) => {
       t.equal(bench.roles(), 'backup backup', 'the other does not hear us where we win');
     },
   );
+  await t.test('the other is gone before it is heard again: announced again', async (t) => {
+    const bench = masterBench([instance('outside'), instance('inside')], { source: '10.10.10.12' });
+    bench.run(30_000);
+    bench.hear(30_010, 'inside', 100, inside);
+    const announced = bench.run(30_010 + 100).filter((line) => line.endsWith('announce'));
+    t.same(announced, ['30110 outside announce', '30110 inside announce']);
+  });
   await t.test('an old contest is forgotten', async (t) => {
     const bench = masterBench([instance('outside'), instance('inside')], { source: '10.10.10.12' });
     bench.hear(4000, 'inside', 100, inside);

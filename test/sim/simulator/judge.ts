@@ -423,7 +423,8 @@ export class Judge {
     if (was?.state !== 'master' || before.phase !== 'running') return;
     const router = Number(input.instance.slice(1));
     const order = input.advertisement.priority - was.priority || director.compareSource(router, input.source);
-    const spokenMs = nowMs - was.spokeAtMs;
+    // A group that stood still yields as a whole.
+    const spokenMs = nowMs - Math.min(...before.instances.map((one) => one.spokeAtMs));
     if (order > 0 || spokenMs > SILENT_INTERVALS * was.config.advertisementIntervalMs) return;
     this.#fail('I2', `master d${director.number} yields ${input.instance} to the weaker ${input.source}`);
   }
