@@ -32,6 +32,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -263,36 +264,26 @@ static napi_value abandon(napi_env env, struct sock *sock, int error, const char
 	return throw_errno(env, error, what);
 }
 
-/* open(family, type, protocol, onReadable) -> handle */
-static napi_value sock_open(napi_env env, napi_callback_info info)
+/* The handle of a descriptor that `fd` tells, negative for the errno of `what`; it is closed when this fails. */
+static napi_value wrap(napi_env env, int fd, const char *what, napi_value callback)
 {
-	napi_value argv[MAX_ARGUMENTS], name, result;
-	int32_t family, type, protocol;
-	napi_valuetype callback_type;
+	napi_value name, result;
 	uv_loop_t *loop;
 	struct sock *sock;
 	int status;
 
-	if (!arguments(env, info, 4, argv) || !get_int(env, argv[0], &family) || !get_int(env, argv[1], &type) ||
-	    !get_int(env, argv[2], &protocol))
-		return NULL;
-	TRY(napi_typeof(env, argv[3], &callback_type));
-	if (callback_type != napi_function)
-		return throw_type(env, "a function is expected");
-	TRY(napi_get_uv_event_loop(env, &loop));
-
-	sock = calloc(1, sizeof(*sock));
-	if (sock == NULL)
+	if (fd < 0)
+		return throw_errno(env, -fd, what);
+	if (napi_get_uv_event_loop(env, &loop) != napi_ok || (sock = calloc(1, sizeof(*sock))) == NULL) {
+		close(fd);
 		return throw_errno(env, ENOMEM, "calloc");
+	}
 	sock->env = env;
-	sock->fd = -1;
+	sock->fd = fd;
 	sock->poll = calloc(1, uv_handle_size(UV_POLL));
 	if (sock->poll == NULL)
 		return abandon(env, sock, ENOMEM, "calloc");
 	sock->empty_at_ms = clock_ms(CLOCK_MONOTONIC);
-	sock->fd = socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol);
-	if (sock->fd < 0)
-		return abandon(env, sock, errno, "socket");
 	status = uv_poll_init(loop, sock->poll, sock->fd);
 	if (status < 0)
 		return abandon(env, sock, -status, "uv_poll_init");
@@ -303,13 +294,71 @@ static napi_value sock_open(napi_env env, napi_callback_info info)
 		close_sock(sock);
 		return NULL;
 	}
-	/* From here on the external owns the socket: a failure leaves it to the garbage collector. */
+	/* From here on the external owns the descriptor: a failure leaves it to the garbage collector. */
 	TRY(napi_type_tag_object(env, result, &SOCK_TAG));
 	TRY(napi_create_string_utf8(env, "lvs-director:socket", NAPI_AUTO_LENGTH, &name));
 	TRY(napi_async_init(env, NULL, name, &sock->async));
-	TRY(napi_create_reference(env, argv[3], 1, &sock->callback));
+	TRY(napi_create_reference(env, callback, 1, &sock->callback));
 	TRY(napi_add_async_cleanup_hook(env, on_env_cleanup, sock, &sock->hook));
 	return result;
+}
+
+static bool is_function(napi_env env, napi_value value)
+{
+	napi_valuetype type;
+	if (napi_typeof(env, value, &type) == napi_ok && type == napi_function)
+		return true;
+	throw_type(env, "a function is expected");
+	return false;
+}
+
+/* open(family, type, protocol, onReadable) -> handle */
+static napi_value sock_open(napi_env env, napi_callback_info info)
+{
+	napi_value argv[MAX_ARGUMENTS];
+	int32_t family, type, protocol;
+	int fd;
+
+	if (!arguments(env, info, 4, argv) || !get_int(env, argv[0], &family) || !get_int(env, argv[1], &type) ||
+	    !get_int(env, argv[2], &protocol) || !is_function(env, argv[3]))
+		return NULL;
+	fd = socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol);
+	return wrap(env, fd < 0 ? -errno : fd, "socket", argv[3]);
+}
+
+/*
+ * openTimer(onDue) -> handle, for close(), watch(), keepAlive() and setTimer(). timerfd_create(2): libuv's own
+ * timers count in whole milliseconds.
+ */
+static napi_value timer_open(napi_env env, napi_callback_info info)
+{
+	napi_value argv[MAX_ARGUMENTS];
+	int fd;
+
+	if (!arguments(env, info, 1, argv) || !is_function(env, argv[0]))
+		return NULL;
+	fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	return wrap(env, fd < 0 ? -errno : fd, "timerfd_create", argv[0]);
+}
+
+/* setTimer(handle, atMs): CLOCK_MONOTONIC; 0 stops it. What was due before is forgotten. */
+static napi_value timer_set(napi_env env, napi_callback_info info)
+{
+	napi_value argv[MAX_ARGUMENTS];
+	struct itimerspec spec = {0};
+	struct sock *sock;
+	double at_ms;
+
+	if (!arguments(env, info, 2, argv) || (sock = get_sock(env, argv[0], true)) == NULL)
+		return NULL;
+	TRY(napi_get_value_double(env, argv[1], &at_ms));
+	if (!(at_ms >= 0 && at_ms < 9e15))
+		return throw_errno(env, EINVAL, "timerfd_settime");
+	spec.it_value.tv_sec = (time_t)(at_ms / 1e3);
+	spec.it_value.tv_nsec = (long)((at_ms - (double)spec.it_value.tv_sec * 1e3) * 1e6);
+	if (timerfd_settime(sock->fd, TFD_TIMER_ABSTIME, &spec, NULL) < 0)
+		return throw_errno(env, errno, "timerfd_settime");
+	return NULL;
 }
 
 /* close(handle): a second time does nothing */
@@ -853,6 +902,8 @@ NAPI_MODULE_INIT()
 		napi_callback function;
 	} functions[] = {
 		{"open", sock_open},
+		{"openTimer", timer_open},
+		{"setTimer", timer_set},
 		{"close", sock_close},
 		{"watch", sock_watch},
 		{"keepAlive", sock_keep_alive},

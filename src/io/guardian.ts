@@ -57,6 +57,7 @@ interface Running {
 class NativeGuardian implements GuardianProcess {
   readonly #options: GuardianOptions;
   #running: Running | undefined;
+  readonly #prepared = new WeakMap<GuardianOrders, Buffer>();
   #lastOrders: GuardianOrders | undefined;
   #disarmed = false;
   #spawnedAtMs: number[] = [];
@@ -81,10 +82,15 @@ class NativeGuardian implements GuardianProcess {
       this.#write(running, RENEWAL);
       return;
     }
-    const bytes = encodeOrders(orders, indexLookup());
+    // Orders that are repeated are made anew: an interface may have another index by now.
+    const bytes = running?.orders === orders ? undefined : this.#prepared.get(orders);
     this.#lastOrders = orders;
     if (running === undefined) this.#spawn();
-    else this.#order(running, orders, bytes);
+    else this.#order(running, orders, bytes ?? encodeOrders(orders, indexLookup()));
+  }
+
+  prepare(orders: GuardianOrders): void {
+    this.#prepared.set(orders, encodeOrders(orders, indexLookup()));
   }
 
   disarm(): void {

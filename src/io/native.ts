@@ -40,6 +40,10 @@ export interface InterfaceInfo {
 /** The exports of native/addon.c. Calls throw an Error with `code`, `errno` and `syscall`. */
 export interface NativeAddon {
   open(family: number, type: number, protocol: number, onReadable: () => void): SocketHandle;
+  /** timerfd_create(2); taken by `close`, `watch`, `keepAlive` and `setTimer`. */
+  openTimer(onDue: () => void): SocketHandle;
+  /** CLOCK_MONOTONIC milliseconds with a fraction; 0 stops it. */
+  setTimer(timer: SocketHandle, atMs: number): void;
   close(socket: SocketHandle): void;
   watch(socket: SocketHandle, on: boolean): void;
   keepAlive(socket: SocketHandle, on: boolean): void;

@@ -56,6 +56,7 @@ export class GroupRunner {
   readonly #ports: GroupRunnerPorts;
   readonly #counters = new Map<string, Map<CounterName, number>>();
   readonly #prepared = new Map<string, Prepared>();
+  readonly #untold: (() => void)[] = [];
   /** Address changes under way or waiting, by instance. */
   readonly #changing = new Map<string, number>();
   #state: GroupState;
@@ -197,11 +198,14 @@ export class GroupRunner {
         return this.#announce(effect.instance, effect.addresses);
       case 'role': {
         const { instance, from, to, reason } = effect;
-        this.#ports.log.info({ event: 'role', instance, from, to, reason }, `${instance}: ${from} -> ${to}`);
-        return this.#ports.onRole({ instance, from, to, reason });
+        return this.#soon(() => {
+          const text = `${instance}: ${from} -> ${to}`;
+          this.#ports.log.info({ event: 'role', instance, from, to, reason }, text);
+          this.#ports.onRole({ instance, from, to, reason });
+        });
       }
       case 'notice':
-        return this.#ports.onNotice(effect.instance, effect.notice);
+        return this.#soon(() => this.#ports.onNotice(effect.instance, effect.notice));
       case 'count': {
         const counters = this.#counters.get(effect.instance) ?? new Map<CounterName, number>();
         counters.set(effect.counter, (counters.get(effect.counter) ?? 0) + 1);
@@ -233,7 +237,18 @@ export class GroupRunner {
   }
 
   #tell(action: 'added' | 'removed', instance: string): void {
-    this.#ports.log.info({ event: 'addresses', action, instance }, `${instance}: addresses ${action}`);
+    this.#soon(() =>
+      this.#ports.log.info({ event: 'addresses', action, instance }, `${instance}: addresses ${action}`),
+    );
+  }
+
+  /** People and the services hear of it when the network has: words take as long as an address does. */
+  #soon(tell: () => void): void {
+    if (this.#untold.push(tell) > 1) return;
+    const { clock } = this.#ports;
+    clock.at(clock.nowMs(), () => {
+      for (const words of this.#untold.splice(0)) words();
+    });
   }
 
   #send(instance: string, priority: number): void {

@@ -168,6 +168,8 @@ export interface Sysctls {
 export interface Guardian {
   /** What to do when the daemon is gone. Replaces what was set before. */
   arm(orders: GuardianOrders): void;
+  /** Orders that may be armed later, made ready while there is time. */
+  prepare(orders: GuardianOrders): void;
   /** The daemon leaves in good order: the guardian ends without acting. */
   disarm(): void;
 }

@@ -7,9 +7,8 @@ import type { InstanceState, Notice, TrackState, VrrpState } from '../vrrp/group
 import { decodeAdvertisement } from '../vrrp/packet.js';
 import { type Channel, Channels, channelKey } from './channels.js';
 import { type Discarded, Discards } from './discards.js';
-import { advertisementPackets, GroupRunner, type RoleEvent } from './group-runner.js';
-import { GuardianLease, NO_ORDERS } from './guardian-lease.js';
-import { guardianOrders } from './guardian-orders.js';
+import { GroupRunner, type RoleEvent } from './group-runner.js';
+import { type GuardedInstance, GuardianKeeper } from './guardian-keeper.js';
 import { InterfaceTracks } from './interface-tracks.js';
 import { Lateness, type LatenessSummary } from './lateness.js';
 import { HeardIdentifiers, logNotice } from './notices.js';
@@ -53,9 +52,6 @@ const MEANT_FOR_ANOTHER: ReadonlySet<Discarded> = new Set([
   'bad-destination',
 ]);
 
-/** Orders for so many are made in less time than a turn of the event loop may take. */
-const FEW_GROUPS = 16;
-
 interface Running {
   readonly plan: GroupPlan;
   readonly runner: GroupRunner;
@@ -69,7 +65,7 @@ interface Verdict {
 export class VrrpService {
   readonly #ports: VrrpServicePorts;
   readonly #channels: Channels;
-  readonly #lease: GuardianLease;
+  readonly #guardian: GuardianKeeper;
   readonly #interfaceTracks: InterfaceTracks;
   readonly #virtualMacs: VirtualMacKeeper;
   readonly #heard: HeardIdentifiers;
@@ -79,9 +75,6 @@ export class VrrpService {
   readonly #maintained = new Set<string>();
   #groups: Running[] = [];
   #byInstance = new Map<string, GroupRunner>();
-  /** While the guardian's orders are to be made anew. */
-  #armed: Promise<void> | undefined;
-  #cancelOrders: () => void = () => {};
   #filtering = false;
 
   constructor(ports: VrrpServicePorts) {
@@ -92,10 +85,20 @@ export class VrrpService {
       links,
       log,
       onMessage: (channel, message) => this.#receive(channel, message),
-      onSource: (instance, source) =>
-        this.#byInstance.get(instance)?.input({ type: 'source', instance, source }),
+      onSource: (instance, source) => {
+        this.#guardian.forgetPrepared();
+        this.#byInstance.get(instance)?.input({ type: 'source', instance, source });
+      },
     });
-    this.#lease = new GuardianLease(ports.guardian, clock, (stoodMs) => this.#overdue(stoodMs));
+    this.#guardian = new GuardianKeeper({
+      clock,
+      log,
+      guardian: ports.guardian,
+      instances: () => this.#guarded(),
+      onWithdrawn: () => {
+        for (const { runner } of this.#groups) runner.input({ type: 'withdrawn' });
+      },
+    });
     this.#interfaceTracks = new InterfaceTracks({
       clock,
       links,
@@ -139,6 +142,7 @@ export class VrrpService {
     await Promise.all(leaving.map((running) => running.runner.stop()));
     for (const { plan } of leaving) this.#forget(plan);
     this.#groups = kept;
+    this.#guardian.forgetPrepared();
     await this.#prepare(config);
     for (const { plan, runner } of kept) {
       runner.input({ type: 'configure', instances: plan.instances, track: plan.track });
@@ -157,8 +161,7 @@ export class VrrpService {
       return;
     }
     await Promise.all(this.#groups.map(({ runner }) => runner.stop()));
-    this.#cancelOrders();
-    this.#lease.disarm();
+    this.#guardian.disarm();
     this.#interfaceTracks.close();
     for (const { plan } of this.#groups) this.#forget(plan);
     this.#groups = [];
@@ -169,6 +172,7 @@ export class VrrpService {
   linkChanged(interfaceName: string, up: boolean): void {
     if (up) this.#virtualMacs.parentIsBack(interfaceName);
     this.#channels.refresh(interfaceName);
+    this.#guardian.forgetPrepared();
     for (const { state, runner } of this.#instances()) {
       const concerned = interfacesOf(state.config);
       if (!concerned.includes(interfaceName)) continue;
@@ -183,6 +187,7 @@ export class VrrpService {
       for (const { runner } of this.#groups) runner.restoreAddress(change.address, change.interface);
     }
     this.#channels.refresh(change.interface);
+    this.#guardian.forgetPrepared();
     this.#interfaceTracks.changed(change.interface);
   }
 
@@ -211,10 +216,9 @@ export class VrrpService {
     }
   }
 
-  /** The guardian acted while this process was frozen. */
+  /** The guardian says that it acted while this process was frozen. */
   withdrawn(): void {
-    this.#lease.spent();
-    for (const { runner } of this.#groups) runner.input({ type: 'withdrawn' });
+    this.#guardian.acted();
   }
 
   role(instance: string): VrrpState | undefined {
@@ -253,6 +257,16 @@ export class VrrpService {
     return this.#groups.flatMap(({ runner }) => runner.state.instances.map((state) => ({ state, runner })));
   }
 
+  #guarded(): readonly GuardedInstance[] {
+    return this.#instances().map(({ state, runner }) => ({
+      config: state.config,
+      source: state.source,
+      destinations: this.#channels.transport(state.config.name)?.destinations ?? [],
+      group: runner,
+      holds: runner.holds(state),
+    }));
+  }
+
   #allUp(interfaces: readonly string[]): boolean {
     return interfaces.every((name) => this.#ports.links.isUp(name));
   }
@@ -288,8 +302,8 @@ export class VrrpService {
       onChange: () => this.#changed(),
       onRole: (event) => this.#ports.onRole(event),
       onNotice: (instance, notice) => this.#notice(instance, notice),
-      beforeDeadline: () => this.#lease.check(),
-      guarded: () => this.#guarded(),
+      beforeDeadline: () => this.#guardian.check(),
+      guarded: () => this.#guardian.guarded(),
       onLate: (lateMs) => this.#lateness.record(lateMs),
     });
     this.#groups.push({ plan, runner });
@@ -340,16 +354,8 @@ export class VrrpService {
     this.#ports.onNotice(instance, notice);
   }
 
-  #overdue(stoodMs: number): void {
-    this.#ports.log.error(
-      { event: 'stalled', stoodMs },
-      `this process stood still for ${Math.round(stoodMs)} ms`,
-    );
-    this.withdrawn();
-  }
-
   #receive(channel: Channel, message: ReceivedVrrp): void {
-    this.#lease.check();
+    this.#guardian.check();
     if (message.rejected !== undefined) return this.#discard(channel, message, message.rejected);
     const decoded = decodeAdvertisement(message.payload, message);
     if (!decoded.ok) return this.#discard(channel, message, decoded.reason);
@@ -370,42 +376,10 @@ export class VrrpService {
     this.#discards.discard(channel.settings.interface, reason, source, ttl);
   }
 
-  /**
-   * After a change of role or settings the services must know which roles there are, and the guardian what to
-   * withdraw: its orders are made when the changes of this moment are over, for many groups change together.
-   */
+  /** After a change of role or settings the services must know which roles there are, and the guardian what to withdraw. */
   #changed(): void {
-    const { clock } = this.#ports;
-    this.#armed ??= new Promise((resolve) => {
-      this.#cancelOrders = clock.at(clock.nowMs(), () => {
-        this.#arm();
-        resolve();
-      });
-    });
+    this.#guardian.changed();
     this.#ports.onRoles();
-  }
-
-  /** Before an address comes the guardian must know of it; a few groups do not wait for others. */
-  #guarded(): Promise<void> | undefined {
-    if (this.#armed !== undefined && this.#groups.length <= FEW_GROUPS) {
-      this.#cancelOrders();
-      this.#arm();
-    }
-    return this.#armed;
-  }
-
-  #arm(): void {
-    this.#armed = undefined;
-    const holding = this.#instances().filter(({ state, runner }) => runner.holds(state));
-    const orders = holding.map(({ state: { config, source } }) => ({
-      config,
-      source,
-      packets: advertisementPackets(config, 0, {
-        source,
-        destinations: this.#channels.transport(config.name)?.destinations ?? [],
-      }),
-    }));
-    this.#lease.arm(orders.length === 0 ? NO_ORDERS : guardianOrders(orders));
   }
 }
 

@@ -1,5 +1,8 @@
+import { spawnSync } from 'node:child_process';
 import t from 'tap';
 import { monotonicClock } from '../../src/io/clock.js';
+
+const CLOCK = new URL('../../src/io/clock.js', import.meta.url).href;
 
 void t.test('never early, once, and not at all when cancelled', async (t) => {
   const begin = monotonicClock.nowMs();
@@ -34,4 +37,41 @@ void t.test('a time beyond the reach of setTimeout waits', async (t) => {
   await new Promise((resolve) => setTimeout(resolve, 10));
   cancel();
   t.equal(called, 0);
+});
+
+void t.test('many deadlines, in their order, with others cancelled in between', async (t) => {
+  const begin = monotonicClock.nowMs();
+  const done: number[] = [];
+  const cancels: (() => void)[] = [];
+  const wanted: number[] = [];
+  for (let i = 0; i < 500; i++) {
+    const after = ((i * 7919) % 500) / 20 + 1;
+    const cancel = monotonicClock.at(begin + after, () => done.push(after));
+    if (i % 3 === 0) cancels.push(cancel);
+    else wanted.push(after);
+  }
+  for (const cancel of cancels) cancel();
+  for (const cancel of cancels) cancel();
+  await new Promise<void>((resolve) => monotonicClock.at(begin + 30, resolve));
+  t.strictSame(
+    done,
+    wanted.toSorted((a, b) => a - b),
+  );
+});
+
+void t.test('one that throws does not stop the others; none that waits lets the process end', async (t) => {
+  const script = `
+    const { monotonicClock: clock } = await import(${JSON.stringify(CLOCK)});
+    process.on('uncaughtException', (error) => console.log(error.message));
+    const now = clock.nowMs();
+    clock.at(now + 5, () => { throw new Error('first'); });
+    clock.at(now + 6, () => console.log('second'));
+    clock.at(now + 1e6, () => console.log('never'))();
+  `;
+  const options = { encoding: 'utf8', timeout: 20_000 } as const;
+  const started = performance.now();
+  const { stdout, status } = spawnSync(process.execPath, ['--input-type=module', '-e', script], options);
+  t.equal(stdout, 'first\nsecond\n');
+  t.equal(status, 0);
+  t.ok(performance.now() - started < 20_000);
 });

@@ -120,6 +120,7 @@ export class FakeHost {
           const ids = orders.farewells.map(({ virtualRouterId }) => virtualRouterId);
           this.said.push(`guard ${ids.join(' ')}`.trimEnd());
         },
+        prepare: () => {},
         disarm: () => void this.said.push('disarm'),
       },
       log: { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') },
