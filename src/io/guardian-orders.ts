@@ -1,8 +1,8 @@
 /** The frames that native/guardian.c reads; their layout stands in its head comment. */
 import { familyOf, addressBytes as parseAddress } from '../ip-address.js';
 import type { GuardianFarewell, GuardianOrders } from '../runtime/ports.js';
-import { deleteRouteMessage } from './route-messages.js';
 import { deleteAddressMessage } from './rtnetlink-messages.js';
+import { deleteRouteMessage } from './rtnetlink-routes.js';
 
 const FRAME_ORDERS = 1;
 const FRAME_DISARM = 2;

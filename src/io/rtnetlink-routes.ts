@@ -1,7 +1,14 @@
 /** rtnetlink messages for routes (include/uapi/linux/rtnetlink.h). Bytes in, values out. */
 import type { VirtualRoute } from '../config/model.js';
 import { addressText, knownAddressBytes } from '../ip-address.js';
-import { decodeAttributes, encodeAttribute, HOST_LITTLE_ENDIAN } from './netlink-message.js';
+import {
+  decodeAttributes,
+  encodeAttribute,
+  encodeMessage,
+  HOST_LITTLE_ENDIAN,
+  NLM_F_ACK,
+  NLM_F_REQUEST,
+} from './netlink-message.js';
 import { AF_INET, AF_INET6, uint32 } from './rtnetlink-messages.js';
 
 export const RTM_NEWROUTE = 24;
@@ -85,6 +92,12 @@ export function routePayload(
     parts.push(encodeAttribute(RTA_PREFSRC, ofFamily(route.source)));
   }
   return new Uint8Array(Buffer.concat(parts));
+}
+
+/** A whole RTM_DELROUTE request, ready for `send` on a NETLINK_ROUTE socket: for the guardian. */
+export function deleteRouteMessage(route: VirtualRoute, interfaceIndex: number, sequence = 1): Uint8Array {
+  const payload = routePayload('delete', route, interfaceIndex);
+  return encodeMessage(RTM_DELROUTE, NLM_F_REQUEST | NLM_F_ACK, sequence, payload);
 }
 
 /** Payload of an RTM_GETROUTE dump of our routes, where NETLINK_GET_STRICT_CHK is on; of all routes where it is not. */

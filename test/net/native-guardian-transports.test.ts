@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { encodeOrders } from '../../src/io/guardian-orders.js';
 import { native, nativeFile } from '../../src/io/native.js';
+import { ROUTE_PROTOCOL } from '../../src/io/rtnetlink-routes.js';
 import type { GuardianFarewell } from '../../src/runtime/ports.js';
 import { eventually, ip, runInNamespace } from './namespace.js';
 import type { PeerCommand, PeerReport } from './native-guardian-peer.js';
@@ -373,6 +374,7 @@ async function main(): Promise<void> {
       { ...base, destination: '0.0.0.0', prefixLength: 0, via: '10.9.0.2', metric: 7 },
       link,
       { ...link, destination: '10.78.0.0', source: VIP },
+      { ...link, destination: '10.79.0.0' },
       { ...base, destination: 'fd77::', prefixLength: 32, via: 'fd09::2' },
       { ...base, destination: '::', prefixLength: 0, via: 'fd09::2', metric: 9 },
     ];
@@ -384,11 +386,13 @@ async function main(): Promise<void> {
       '-6 route add fd77::/32 via fd09::2 dev va',
       '-6 route add default via fd09::2 dev va metric 9',
     ]) {
-      ip(words);
+      ip(`${words} proto ${ROUTE_PROTOCOL}`);
     }
+    ip('route add 10.79.0.0/16 dev va');
     (await armed.taken()).daemonDies();
-    t.match(await armed.acted(), /6 of 6 addresses and routes removed within \d+ ms$/m);
+    t.match(await armed.acted(), /6 of 7 addresses and routes removed within \d+ ms$/m);
     t.notMatch(ip('route show'), /default|10\.7[78]/);
+    t.match(ip('route show'), /10\.79\.0\.0/, 'a like route of someone else stays');
     t.notMatch(ip('-6 route show'), /default|fd77/);
     t.match(ip('route show'), /10\.9\.0\.0\/24/, 'others stay');
   });
