@@ -67,18 +67,29 @@ export function logNotice(
         `${name}: ${notice.source} advertises other addresses than this director (${notice.addresses.join(', ')} instead of ${config.advertised.join(', ')}): the two files differ`,
       );
       return;
-    case 'interval-mismatch':
+    case 'interval-mismatch': {
+      const { version, advertisementIntervalMs } = config;
+      const so =
+        version === 2
+          ? 'VRRPv2 needs the same interval on all routers, so it is ignored'
+          : "the master's interval counts, and the two files differ";
       log.warn(
         fields,
-        `${name}: ${notice.source} advertises every ${notice.intervalMs} ms, this director every ${config.advertisementIntervalMs} ms: VRRPv2 needs the same interval on all routers, so it is ignored`,
+        `${name}: ${notice.source} advertises every ${notice.intervalMs} ms, this director every ${advertisementIntervalMs} ms: ${so}`,
       );
       return;
-    case 'rogue-owner':
+    }
+    case 'rogue-owner': {
+      const so =
+        notice.backOffMs === 0
+          ? 'this one stays master'
+          : `giving way for ${Math.round(notice.backOffMs / 1000)} s`;
       log.error(
         fields,
-        `${name}: ${notice.source} claims to own the addresses (priority 255), and so does this director: giving way for ${Math.round(notice.backOffMs)} ms; only one may have priority 255`,
+        `${name}: ${notice.source} claims to own the addresses (priority 255), and so does this director: ${so}; only one may have priority 255`,
       );
       return;
+    }
     case 'no-successor':
       log.warn(fields, `${name}: nobody took over: this director goes on as master`);
       return;
