@@ -2,6 +2,7 @@
 import { execFile } from 'node:child_process';
 import { familyOf } from '../ip-address.js';
 import type { AcceptFilter } from '../runtime/ports.js';
+import { workInTurn } from './in-turn.js';
 import { canonicalAddress } from './rtnetlink-messages.js';
 
 /** The table that is ours alone: `nft list table inet lvs_director` shows it. */
@@ -68,17 +69,16 @@ ${set('ipv6', 'ipv6_addr', 'inet6')}
  * without nft there never was one. `program` is for tests.
  */
 export function openAcceptFilter(program = 'nft'): AcceptFilter {
-  let tail: Promise<unknown> = Promise.resolve();
+  const inTurn = workInTurn();
   return {
-    drop: (addresses) => {
-      const turn = tail
-        .then(() => runNft(program, acceptFilterRuleset(addresses)))
-        .catch((error: unknown) => {
+    drop: (addresses) =>
+      inTurn(async () => {
+        try {
+          await runNft(program, acceptFilterRuleset(addresses));
+        } catch (error) {
           if (addresses.length > 0 || !(error instanceof NoNftError)) throw error;
-        });
-      tail = turn.catch(() => undefined);
-      return turn;
-    },
+        }
+      }),
   };
 }
 

@@ -2,6 +2,7 @@
 import type { VirtualAddress } from '../config/model.js';
 import { familyOf } from '../ip-address.js';
 import type { Addresses } from '../runtime/ports.js';
+import { workInTurn } from './in-turn.js';
 import { preferredSources } from './ipv6-sources.js';
 import { native } from './native.js';
 import { NETLINK_ROUTE, NetlinkConnection, type NetlinkRequest } from './netlink.js';
@@ -70,13 +71,8 @@ export interface HostAddresses extends Addresses {
 export function openAddresses(): HostAddresses {
   const connection = NetlinkConnection.openImmediate(NETLINK_ROUTE);
   const secondaries = new SecondaryAddresses(connection, openSysctls());
-  let tail: Promise<unknown> = Promise.resolve();
   /** Each takes several steps: one that is called later must not come between. */
-  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
-    const turn = tail.then(work);
-    tail = turn.catch(() => undefined);
-    return turn;
-  };
+  const inTurn = workInTurn();
   return {
     add: (addresses) => inTurn(() => add(connection, secondaries, addresses)),
     remove: (addresses) => inTurn(() => remove(connection, secondaries, addresses)),

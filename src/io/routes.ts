@@ -2,6 +2,7 @@
 import type { VirtualRoute } from '../config/model.js';
 import type { Routes } from '../runtime/ports.js';
 import { interfaceIndexes, NoInterfaceError } from './addresses.js';
+import { workInTurn } from './in-turn.js';
 import { NETLINK_ROUTE, NetlinkConnection } from './netlink.js';
 import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from './netlink-message.js';
 import { dumpOwnRoutes } from './route-dump.js';
@@ -47,13 +48,8 @@ export function routeText(route: VirtualRoute): string {
 /** Opens one rtnetlink connection. Throws with the kernel's code when it refuses. */
 export function openRoutes(): HostRoutes {
   const connection = NetlinkConnection.openImmediate(NETLINK_ROUTE);
-  let tail: Promise<unknown> = Promise.resolve();
   /** Each takes several steps: one that is called later must not come between. */
-  const inTurn = (work: () => Promise<void>): Promise<void> => {
-    const turn = tail.then(work);
-    tail = turn.catch(() => undefined);
-    return turn;
-  };
+  const inTurn = workInTurn();
   return {
     add: (routes) => inTurn(() => add(connection, routes)),
     remove: (routes) => inTurn(() => remove(connection, routes)),

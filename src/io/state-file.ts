@@ -6,6 +6,7 @@ import type { VirtualAddress } from '../config/model.js';
 import { addressBytes } from '../ip-address.js';
 import type { SyncDaemon } from '../ipvs/model.js';
 import type { ServicesLeftovers, StateFile, VrrpLeftovers } from '../runtime/ports.js';
+import { workInTurn } from './in-turn.js';
 
 export const RUNTIME_DIRECTORY = '/run/lvs-director';
 const VERSION = 1;
@@ -51,12 +52,7 @@ export function openStateFile<State extends object>(
   onDamaged: (path: string, reason: Error) => void = () => undefined,
 ): StateFile<State> {
   const path = join(directory, kind.fileName);
-  let tail: Promise<unknown> = Promise.resolve();
-  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
-    const turn = tail.then(work);
-    tail = turn.catch(() => undefined);
-    return turn;
-  };
+  const inTurn = workInTurn();
   return {
     load: () => inTurn(() => load(kind, path, onDamaged)),
     save: (state) => inTurn(() => save(directory, path, state)),

@@ -2,6 +2,7 @@
 import type { AddressFamily } from '../config/model.js';
 import type { Sysctls, VirtualMacs } from '../runtime/ports.js';
 import { interfaceIndexes, NoInterfaceError } from './addresses.js';
+import { workInTurn } from './in-turn.js';
 import { NETLINK_ROUTE, NetlinkConnection, type NetlinkError, type NetlinkRequest } from './netlink.js';
 import { NLM_F_CREATE, NLM_F_EXCL } from './netlink-message.js';
 import {
@@ -84,12 +85,7 @@ function deviceSysctls(name: string, family: AddressFamily): [key: string, value
 /** Opens one rtnetlink connection. Calls run one after the other. Throws with the kernel's code when it refuses. */
 export function openVirtualMacs(sysctls: Sysctls = openSysctls()): HostVirtualMacs {
   const connection = NetlinkConnection.openImmediate(NETLINK_ROUTE);
-  let tail: Promise<unknown> = Promise.resolve();
-  const inTurn = (work: () => Promise<void>): Promise<void> => {
-    const turn = tail.then(work);
-    tail = turn.catch(() => undefined);
-    return turn;
-  };
+  const inTurn = workInTurn();
   return {
     create: (device) => inTurn(() => create(connection, sysctls, device)),
     remove: (name) => inTurn(() => remove(connection, name)),
