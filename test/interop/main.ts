@@ -2,7 +2,7 @@
  * Runs the pairs and writes docs/INTEROP.md. Started by `npm run interop`; where this kernel has no macvlan, FRR's part
  * starts itself again in the VM.
  *
- * Usage: main.js [--peer keepalived|frr] [--case TEXT] [--here] [--output FILE]
+ * Usage: main.js [--peer keepalived|frr] [--case TEXT] [--not TEXT] [--here] [--json] [--output FILE]
  */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -28,7 +28,9 @@ const { values } = parseArgs({
   options: {
     peer: { type: 'string' },
     case: { type: 'string', default: '' },
+    not: { type: 'string' },
     here: { type: 'boolean', default: false },
+    json: { type: 'boolean', default: false },
     output: { type: 'string' },
   },
 });
@@ -57,7 +59,9 @@ async function runOne(which: InteropCase): Promise<CaseResult> {
 
 /** In this kernel's namespaces. */
 async function runHere(peer: PeerName): Promise<PeerResults> {
-  const cases = CASES.filter((one) => one.peer === peer && caseName(one).includes(values.case));
+  const wanted = (name: string) =>
+    name.includes(values.case) && (values.not === undefined || !name.includes(values.not));
+  const cases = CASES.filter((one) => one.peer === peer && wanted(caseName(one)));
   const results = new Map<InteropCase, CaseResult>();
   const queue = [...cases];
   const worker = async () => {
@@ -76,6 +80,7 @@ async function runInVm(peer: PeerName): Promise<PeerResults> {
   try {
     const file = join(outDir, 'results.json');
     const inner = [fileURLToPath(import.meta.url), '--here', '--peer', peer, '--case', values.case];
+    if (values.not !== undefined) inner.push('--not', values.not);
     const command = [process.execPath, ...inner];
     const result = await vm.run([...command, '--output', join(vm.outDir, 'results.json')], {
       timeoutMs: VM_LIMIT_MS,
@@ -98,9 +103,10 @@ for (const peer of wanted) {
 if (values.here && values.output !== undefined) {
   writeFileSync(values.output, JSON.stringify(all[0]));
 } else {
-  const complete = values.peer === undefined && values.case === '';
+  const complete = values.peer === undefined && values.case === '' && values.not === undefined;
   const output = values.output ?? (complete ? join(projectFolder(), 'docs', 'INTEROP.md') : undefined);
-  if (output === undefined) process.stdout.write(documentText(all));
+  if (values.json) process.stdout.write(JSON.stringify(all));
+  else if (output === undefined) process.stdout.write(documentText(all));
   else writeFileSync(output, documentText(all));
   const failed = all.flatMap(({ results }) => results).filter(({ failure }) => failure !== undefined);
   process.exitCode = failed.length === 0 ? 0 : 1;
