@@ -21,7 +21,7 @@ export interface HookCall {
   /** The state now; for `still-master` the same as `from`. */
   readonly to: VrrpState;
   readonly reason: string;
-  /** When the election reported it, in milliseconds since 1970. */
+  /** When the services process heard of it, in milliseconds since 1970. */
   readonly atEpochMs: number;
   /** Events before this one for which no hook was run, because the hooks were too slow. */
   readonly skipped: number;
