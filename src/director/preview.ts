@@ -92,9 +92,13 @@ function sysctlChanges(wanted: ReadonlyMap<string, string>, present: Present): C
       change(key, spaced(to) ?? to, (from) => `is ${from}; its value from before the director`),
     ),
     ...[...wanted].flatMap(([key, to]) =>
-      change(key, to, (from) => (from === undefined ? 'IPVS not loaded' : `is ${from}`)),
+      change(key, to, (from) => (from === undefined ? missing(key) : `is ${from}`)),
     ),
   ];
+}
+
+function missing(key: string): string {
+  return key.startsWith('net.ipv4.vs.') ? 'IPVS not loaded' : 'not there';
 }
 
 function ipvsChanges(config: DirectorConfig, present: Present): Change[] {

@@ -1,6 +1,9 @@
 /** What a configuration asks of the kernel besides addresses and the IPVS table. Pure. */
 import type { DirectorConfig } from '../config/model.js';
+import { familyOf } from '../ip-address.js';
 import type { SyncDaemon } from '../ipvs/model.js';
+
+const PROMOTE_SECONDARIES = 'promote_secondaries';
 
 /**
  * When the kernel tells the peer of a connection (ip_vs_sync_conn_needed). By packet count, as `3 50` does by
@@ -44,10 +47,33 @@ export function requiredSysctls(config: DirectorConfig): ReadonlyMap<string, str
     wanted.set(`net.ipv4.conf.${keyOfInterface(parent)}.arp_ignore`, '1');
     wanted.set(`net.ipv4.conf.${keyOfInterface(parent)}.arp_announce`, '2');
   }
+  for (const name of ipv4AddressInterfaces(config)) {
+    // Or a virtual address that goes would take the host's own of the same subnet along (SecondaryAddresses).
+    wanted.set(`net.ipv4.conf.${keyOfInterface(name)}.${PROMOTE_SECONDARIES}`, '1');
+  }
   if (config.connectionSync !== undefined) {
     for (const [key, value] of SYNC_BY_TIME) wanted.set(key, value);
   }
   return wanted;
+}
+
+/** Without virtual MAC devices: they come later, and go with their addresses. */
+function ipv4AddressInterfaces({ instances }: DirectorConfig): ReadonlySet<string> {
+  const devices = new Set(instances.map(({ virtualMacInterface }) => virtualMacInterface));
+  return new Set(
+    instances
+      .flatMap(({ addresses }) => addresses)
+      .filter(({ address, interface: name }) => familyOf(address) === 'inet' && !devices.has(name))
+      .map(({ interface: name }) => name),
+  );
+}
+
+/**
+ * Whether the director can do without: plain VRRP runs in containers, where /proc/sys cannot be written. Removals of
+ * addresses see to their neighbours themselves then.
+ */
+export function dispensableSysctl(key: string): boolean {
+  return key.endsWith(`.${PROMOTE_SECONDARIES}`);
 }
 
 /**

@@ -13,6 +13,8 @@ import {
 } from './rtnetlink-messages.js';
 import { interfaceSysctl } from './sysctls.js';
 
+const KEY = 'promote_secondaries';
+
 interface Placed {
   readonly address: VirtualAddress;
   readonly index: number;
@@ -21,54 +23,57 @@ interface Placed {
 /**
  * The first address of a subnet on an interface is its primary one, later ones are secondary; when the primary is
  * removed, the kernel removes the secondaries with it, unless `promote_secondaries` is 1 (__inet_del_ifa). A virtual
- * address that came before the host's own would take that along. So the sysctl is set on each interface that gets a
- * virtual address, and stays: the guardian removes addresses with nobody to look after the others. (It is what
- * systemd sets on every interface, and keepalived on those of its addresses.) Where /proc/sys cannot be written, as
+ * address that came before the host's own would take that along, and the guardian removes addresses with nobody to
+ * look after the others. So it is one of the sysctls that the configuration needs (`requiredSysctls`): set before the
+ * election, put back after it. What is left to see to here: virtual MAC devices, devices that were made anew, a value
+ * that somebody turned back, and removals without the services process around. Where /proc/sys cannot be written, as
  * in most containers, other addresses that vanish are put back as they were, by this process alone.
  */
 export class SecondaryAddresses {
   readonly #connection: NetlinkConnection;
   readonly #sysctls: Sysctls;
-  /** Interface index by name, for those that promote: one that was made anew has its default again. */
-  readonly #promoting = new Map<string, number>();
 
   constructor(connection: NetlinkConnection, sysctls: Sysctls) {
     this.#connection = connection;
     this.#sysctls = sysctls;
   }
 
-  /** Sets the sysctl where it is wanted. Whether all interfaces promote now; never rejects. */
-  async guard(placed: readonly Placed[]): Promise<boolean> {
-    const interfaces = new Map<string, number>();
-    for (const { address, index } of placed) {
-      if (familyOf(address.address) === 'inet') interfaces.set(address.interface, index);
-    }
-    const done = await Promise.all([...interfaces].map(([name, index]) => this.#promote(name, index)));
-    return done.every(Boolean);
+  /** Sets the sysctl where it is 0. Never rejects. */
+  async guard(placed: readonly Placed[]): Promise<void> {
+    await Promise.all(interfacesOf(placed).map((name) => this.#promote(name)));
   }
 
-  async #promote(name: string, index: number): Promise<boolean> {
-    if (this.#promoting.get(name) === index) return true;
-    const own = interfaceSysctl('ipv4', name, 'promote_secondaries');
+  /** `kept`: it was on already; `refused`: it is off and stays off. */
+  async #promote(name: string): Promise<'kept' | 'changed' | 'refused'> {
+    const own = interfaceSysctl('ipv4', name, KEY);
     try {
       // One of the two is enough (IN_DEV_ORCONF).
-      for (const key of ['net.ipv4.conf.all.promote_secondaries', own]) {
-        if ((await this.#sysctls.read(key)) === '1') {
-          this.#promoting.set(name, index);
-          return true;
-        }
+      for (const key of [own, interfaceSysctl('ipv4', 'all', KEY)]) {
+        if ((await this.#sysctls.read(key)) === '1') return 'kept';
       }
       await this.#sysctls.write(own, '1');
+      return 'changed';
     } catch {
-      return false;
+      return 'refused';
     }
-    this.#promoting.set(name, index);
-    return true;
   }
 
-  /** Runs `removal` of `placed` so that all other addresses are there afterwards. */
+  /** Runs `removal` of `placed` so that all other addresses are there afterwards, and the sysctl is what it was. */
   async spare(placed: readonly Placed[], removal: () => Promise<void>): Promise<void> {
-    if (await this.guard(placed)) return removal();
+    const interfaces = interfacesOf(placed);
+    const states = await Promise.all(interfaces.map((name) => this.#promote(name)));
+    try {
+      await (states.includes('refused') ? this.#putBackAfter(placed, removal) : removal());
+    } finally {
+      const changed = interfaces.filter((_, position) => states[position] === 'changed');
+      for (const name of changed) {
+        // The device may have gone meanwhile.
+        await this.#sysctls.write(interfaceSysctl('ipv4', name, KEY), '0').catch(() => undefined);
+      }
+    }
+  }
+
+  async #putBackAfter(placed: readonly Placed[], removal: () => Promise<void>): Promise<void> {
     const before = await this.#dump();
     await removal();
     const after = new Set((await this.#dump()).flatMap((message) => keyOf(message) ?? []));
@@ -88,6 +93,14 @@ export class SecondaryAddresses {
   async #dump(): Promise<readonly NetlinkMessage[]> {
     return this.#connection.dump(RTM_GETADDR, addressDumpPayload(AF_INET));
   }
+}
+
+/** Those with IPv4 addresses, each once. */
+function interfacesOf(placed: readonly Placed[]): string[] {
+  const names = placed.flatMap(({ address }) =>
+    familyOf(address.address) === 'inet' ? [address.interface] : [],
+  );
+  return [...new Set(names)];
 }
 
 function keyOf(message: NetlinkMessage): string | undefined {

@@ -1,6 +1,6 @@
 /** What the services process does: sysctls, the IPVS table, sync daemons, health checks. Its parent runs the election. */
 import type { DirectorConfig, RealServer } from '../config/model.js';
-import { requiredSysctls } from '../director/requirements.js';
+import { dispensableSysctl, requiredSysctls } from '../director/requirements.js';
 import type { VrrpEvent } from '../hooks/hooks.js';
 import type { RealServerHealth } from '../track/quorum.js';
 import { cleanUp } from './clean-up.js';
@@ -56,6 +56,7 @@ export class Services {
       sysctls: ports.sysctls,
       log: ports.log,
       save: (sysctls) => this.#save({ sysctls }),
+      dispensable: dispensableSysctl,
     });
     this.#parts = ports.parts.map((open) => open(report));
   }

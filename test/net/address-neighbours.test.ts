@@ -110,6 +110,7 @@ await runInNamespace(import.meta.url, async () => {
     await other.remove([va('10.7.0.7', 24, name)]);
     other.close();
     t.same(texts(name), ['10.7.0.5/24']);
+    t.equal(promotes(name), '0', 'and the sysctl is what it was');
   });
 
   await t.test('a device that was made anew is seen to again', async (t) => {

@@ -55,13 +55,19 @@ function running(config: VrrpInstance, state = 'master'): RunningInstance {
   };
 }
 
+/** As systemd sets it on every interface. */
+const PROMOTING: ReadonlyMap<string, string> = new Map([
+  ['net.ipv4.conf.eth0.promote_secondaries', '1'],
+  ['net.ipv4.conf.eth1.promote_secondaries', '1'],
+]);
+
 /** A kernel with nothing of ours, and no daemon. */
 const NOTHING: Present = {
   services: [],
   owned: new Set(),
   daemons: [],
   ownDaemons: [],
-  sysctls: new Map(),
+  sysctls: PROMOTING,
   sysctlsBefore: new Map(),
   instances: undefined,
   syncGroups: [],
@@ -89,10 +95,12 @@ void t.test('a first start', async (t) => {
     ['net.ipv4.ip_forward', '0'],
     ['net.ipv4.conf.all.send_redirects', '0'],
     ['net.ipv4.conf.eth0.send_redirects', '1'],
+    ['net.ipv4.conf.eth0.promote_secondaries', '0'],
   ]);
   t.strictSame(texts(WITH_WEB, { sysctls }), [
     "sysctl -w net.ipv4.ip_forward='1' (is 0)",
     "sysctl -w net.ipv4.conf.eth0.send_redirects='0' (is 1)",
+    "sysctl -w net.ipv4.conf.eth0.promote_secondaries='1' (is 0)",
     'ipvsadm -A -t 192.0.2.51:80 -s rr',
     'ipvsadm -a -t 192.0.2.51:80 -r 10.0.0.2:80 -m -w 1',
     'ipvsadm -a -t 192.0.2.51:80 -r 10.0.0.3:8000 -m -w 2',
@@ -146,10 +154,21 @@ void t.test('sysctls: lists by value, a kernel without IPVS, and those no longer
   t.strictSame(texts(config, { instances, daemons, sysctls }), []);
   t.strictSame(
     texts(config, { instances, daemons }),
-    [...wanted].map(([key, value]) => `sysctl -w ${key}='${value}' (IPVS not loaded)`),
+    [...wanted]
+      .filter(([key]) => !PROMOTING.has(key))
+      .map(([key, value]) => `sysctl -w ${key}='${value}' (IPVS not loaded)`),
+  );
+  t.strictSame(
+    texts(PLAIN, { instances, sysctls: new Map() }),
+    ["sysctl -w net.ipv4.conf.eth0.promote_secondaries='1' (not there)"],
+    'an interface that is not there has none',
   );
   const sysctlsBefore = new Map([['net.ipv4.vs.sync_threshold', '3\t50']]);
-  const before = { instances, sysctls: new Map([['net.ipv4.vs.sync_threshold', '2\t9']]), sysctlsBefore };
+  const before = {
+    instances,
+    sysctls: new Map([...PROMOTING, ['net.ipv4.vs.sync_threshold', '2\t9']]),
+    sysctlsBefore,
+  };
   t.strictSame(texts(PLAIN, before), [
     "sysctl -w net.ipv4.vs.sync_threshold='3 50' (is 2 9; its value from before the director)",
   ]);

@@ -1,6 +1,6 @@
 import t from 'tap';
 import type { ConnectionSync, DirectorConfig, Forwarding } from '../../src/config/model.js';
-import { requiredSyncDaemons, requiredSysctls } from '../../src/director/requirements.js';
+import { dispensableSysctl, requiredSyncDaemons, requiredSysctls } from '../../src/director/requirements.js';
 import { directorConfig, vrrpInstance } from './instances.js';
 
 function config(
@@ -33,29 +33,50 @@ function config(
   });
 }
 
+const PROMOTING: [string, string][] = [['net.ipv4.conf.eth0.promote_secondaries', '1']];
+
 function sysctls(...args: Parameters<typeof config>): [string, string][] {
   return [...requiredSysctls(config(...args))];
 }
+
+const VIP = { address: '192.0.2.9', prefixLength: 24 };
+const VIP6 = { address: '2001:db8::9', prefixLength: 64 };
 
 void t.test('under a virtual MAC address the parent leaves ARP to the device on top of it', async (t) => {
   const instance = (name: string, changes: Parameters<typeof vrrpInstance>[0]) =>
     vrrpInstance({ name, interface: name, virtualMacInterface: `vrrp.${name}`, ...changes });
   const instances = [
-    instance('eth0.100', {}),
-    instance('eth1', { family: 'ipv6' }),
-    instance('eth2', { virtualMacInterface: undefined }),
+    instance('eth0.100', { addresses: [{ ...VIP, interface: 'vrrp.eth0.100' }] }),
+    instance('eth1', { family: 'ipv6', addresses: [{ ...VIP6, interface: 'vrrp.eth1' }] }),
+    instance('eth2', { virtualMacInterface: undefined, addresses: [{ ...VIP, interface: 'eth2' }] }),
   ];
   t.same(
     [...requiredSysctls(directorConfig({ instances }))],
     [
       ['net.ipv4.conf.eth0/100.arp_ignore', '1'],
       ['net.ipv4.conf.eth0/100.arp_announce', '2'],
+      ['net.ipv4.conf.eth2.promote_secondaries', '1'],
     ],
+    'the device on top comes later',
   );
 });
 
-void t.test('plain VRRP asks for nothing', async (t) => {
-  t.strictSame(sysctls([]), []);
+void t.test('plain VRRP asks for nothing but that other IPv4 addresses survive', async (t) => {
+  t.strictSame(sysctls([], undefined, ['eth0', 'eth0.100', 'eth0']), [
+    ['net.ipv4.conf.eth0.promote_secondaries', '1'],
+    ['net.ipv4.conf.eth0/100.promote_secondaries', '1'],
+  ]);
+  const addresses = [
+    { ...VIP6, interface: 'eth1' },
+    { ...VIP, interface: 'eth2' },
+  ];
+  t.strictSame(
+    [...requiredSysctls(directorConfig({ instances: [vrrpInstance({ addresses })] }))],
+    [['net.ipv4.conf.eth2.promote_secondaries', '1']],
+    'where the addresses are, which need not be where VRRP is spoken',
+  );
+  t.ok(dispensableSysctl('net.ipv4.conf.eth0.promote_secondaries'), 'it can do without');
+  t.notOk(dispensableSysctl('net.ipv4.ip_forward'));
   t.strictSame(requiredSyncDaemons(config([])), []);
 });
 
@@ -64,10 +85,11 @@ void t.test('nat routes and sends no redirects, dr sends no redirects, tun needs
     ['net.ipv4.conf.all.send_redirects', '0'],
     ['net.ipv4.conf.eth0.send_redirects', '0'],
   ];
-  t.strictSame(sysctls(['nat']), [['net.ipv4.ip_forward', '1'], ...redirects]);
-  t.strictSame(sysctls(['dr']), redirects);
-  t.strictSame(sysctls(['tun']), []);
-  t.strictSame(sysctls(['tun', 'nat']), [['net.ipv4.ip_forward', '1'], ...redirects]);
+  const forward = ['net.ipv4.ip_forward', '1'];
+  t.strictSame(sysctls(['nat']), [forward, ...redirects, ...PROMOTING]);
+  t.strictSame(sysctls(['dr']), [...redirects, ...PROMOTING]);
+  t.strictSame(sysctls(['tun']), PROMOTING);
+  t.strictSame(sysctls(['tun', 'nat']), [forward, ...redirects, ...PROMOTING]);
 });
 
 void t.test('each interface once, a VLAN in the words of sysctl(8)', async (t) => {
@@ -76,6 +98,8 @@ void t.test('each interface once, a VLAN in the words of sysctl(8)', async (t) =
     'net.ipv4.conf.all.send_redirects',
     'net.ipv4.conf.eth0.send_redirects',
     'net.ipv4.conf.eth0/100.send_redirects',
+    'net.ipv4.conf.eth0.promote_secondaries',
+    'net.ipv4.conf.eth0/100.promote_secondaries',
   ]);
 });
 
@@ -91,6 +115,7 @@ void t.test('an interface that only carries an address counts, too', async (t) =
 void t.test('connection sync: both daemons, and connections are told by time', async (t) => {
   const sync = { interface: 'eth1', id: 51 };
   t.strictSame(sysctls([], sync), [
+    ...PROMOTING,
     ['net.ipv4.vs.sync_version', '1'],
     ['net.ipv4.vs.sync_refresh_period', '10'],
     ['net.ipv4.vs.sync_retries', '3'],

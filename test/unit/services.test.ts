@@ -31,6 +31,8 @@ interface Kernel {
   /** All that was done, as ipvsadm would. */
   readonly ops: string[];
   readonly sysctls: Map<string, string>;
+  /** Whether /proc/sys cannot be written. */
+  sealed: boolean;
 }
 
 function kernelWith(services: readonly VirtualServer[]): Kernel {
@@ -47,6 +49,7 @@ function kernelWith(services: readonly VirtualServer[]): Kernel {
     daemons: [],
     ops: [],
     sysctls: new Map(),
+    sealed: false,
   };
 }
 
@@ -101,7 +104,10 @@ function host(kernel: Kernel, left: Partial<ServicesLeftovers>, openIpvs?: () =>
       prober: { probe: async () => ({ ok: true }) },
       sysctls: {
         read: async (key) => kernel.sysctls.get(key) ?? '1',
-        write: async (key, value) => void kernel.sysctls.set(key, value),
+        write: async (key, value) => {
+          if (kernel.sealed) throw new Error('EROFS');
+          kernel.sysctls.set(key, value);
+        },
       },
       stateFile,
       loopDelay: { read: () => ({ max_ms: 0, p99_ms: 0 }), close: () => {} },
@@ -216,4 +222,51 @@ void t.test('a step of the stop that fails does not stop the others, and stays k
   t.ok(isStopped());
   t.equal(kernel.sysctls.get('net.ipv4.ip_forward'), '0', 'the sysctls are put back all the same');
   t.same(stateFile.state?.ownedServices, [KEY], 'the next start knows what is left');
+});
+
+const PROMOTE = 'net.ipv4.conf.eth0.promote_secondaries';
+const PLAIN = directorConfig({
+  instances: [
+    vrrpInstance({ addresses: [{ address: '192.0.2.9', prefixLength: 24, interface: 'eth0' }] }),
+    vrrpInstance({ name: 'inside', interface: 'eth1', virtualMacInterface: 'vrrp4-7' }),
+  ],
+});
+
+void t.test('sysctls of plain VRRP are set before the election and put back at the end', async (t) => {
+  const kernel = kernelWith([]);
+  const before = [
+    [PROMOTE, '0'],
+    ['net.ipv4.conf.eth1.arp_ignore', '0'],
+    ['net.ipv4.conf.eth1.arp_announce', '0'],
+  ] as const;
+  for (const [key, value] of before) kernel.sysctls.set(key, value);
+  const { say, answers, stateFile } = host(kernel, {});
+  await say({ type: 'configure', serial: 1, config: PLAIN, roles: {} });
+  t.same(answers, [{ type: 'ready', serial: 1 }]);
+  t.same(
+    before.map(([key]) => kernel.sysctls.get(key)),
+    ['1', '1', '2'],
+  );
+  t.same(stateFile.state?.sysctls, Object.fromEntries(before), 'what was there survives a crash');
+  await say({ type: 'stop' });
+  t.same([...kernel.sysctls], before);
+});
+
+void t.test('where /proc/sys cannot be written, plain VRRP goes on and a balancer does not', async (t) => {
+  const kernel = kernelWith([]);
+  kernel.sysctls.set(PROMOTE, '0');
+  kernel.sealed = true;
+  const config = { ...PLAIN, instances: PLAIN.instances.slice(0, 1) };
+  const plain = host(kernel, {});
+  await plain.say({ type: 'configure', serial: 1, config, roles: {} });
+  t.same(plain.answers, [{ type: 'ready', serial: 1 }]);
+  t.same(plain.stateFile.state?.sysctls, {}, 'nothing to put back');
+
+  kernel.sysctls.set('net.ipv4.ip_forward', '0');
+  const balancer = host(kernel, {});
+  await balancer.say({ type: 'configure', serial: 1, config: CONFIG, roles: {} });
+  t.same(
+    balancer.answers.map(({ type }) => type),
+    ['failed'],
+  );
 });

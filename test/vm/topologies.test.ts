@@ -30,7 +30,14 @@ const SYNC = {
   'net.ipv4.vs.sync_retries': '3',
   'net.ipv4.vs.sync_threshold': '2 0',
 };
-const ROUTER = { ...NO_REDIRECTS, 'net.ipv4.conf.eth1.send_redirects': '0', 'net.ipv4.ip_forward': '1' };
+const PROMOTING = { 'net.ipv4.conf.eth0.promote_secondaries': '1' };
+const ROUTER = {
+  ...NO_REDIRECTS,
+  ...PROMOTING,
+  'net.ipv4.conf.eth1.send_redirects': '0',
+  'net.ipv4.conf.eth1.promote_secondaries': '1',
+  'net.ipv4.ip_forward': '1',
+};
 
 interface Expected {
   readonly table: readonly string[];
@@ -96,7 +103,7 @@ const EXPECTED: Readonly<Record<keyof TopologiesReport, Expected>> = {
       '',
     ],
     addresses: ['lo 127.0.0.1/8', 'eth0 192.168.79.11/24', 'eth0 192.168.79.180/32'],
-    sysctls: { ...NO_REDIRECTS, ...SYNC },
+    sysctls: { ...NO_REDIRECTS, ...PROMOTING, ...SYNC },
     spread: { rs1: 15, rs2: 15 },
     syncInterface: 'eth0',
   },
@@ -111,7 +118,7 @@ const EXPECTED: Readonly<Record<keyof TopologiesReport, Expected>> = {
       '',
     ],
     addresses: ['lo 127.0.0.1/8', 'eth0 192.168.79.11/24', 'eth0 192.168.79.180/32'],
-    sysctls: SYNC,
+    sysctls: { ...PROMOTING, ...SYNC },
     spread: { rs1: 15, rs2: 15 },
     syncInterface: 'eth0',
   },
@@ -166,6 +173,7 @@ function judgeAfter(t: Test, { before, after, exit, comeback }: TopologyReport):
       'net.ipv4.ip_forward': '0',
       'net.ipv4.conf.all.send_redirects': '1',
       'net.ipv4.conf.eth0.send_redirects': '1',
+      'net.ipv4.conf.eth0.promote_secondaries': '0',
       'net.ipv4.vs.sync_refresh_period': '0',
       'net.ipv4.vs.sync_retries': '0',
       'net.ipv4.vs.sync_threshold': '3 50',
