@@ -2,6 +2,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { isAbsolute } from 'node:path';
 import type { CommandOutcome, CommandRequest, Commands } from '../runtime/ports.js';
+import { monotonicClock } from './clock.js';
+import { StartGate } from './start-gate.js';
 import { untrustedPart } from './trusted-path.js';
 import { findUser, UNPRIVILEGED_USER, type User } from './users.js';
 
@@ -29,7 +31,8 @@ type Ending = 'timed-out' | 'cancelled';
 
 class HostCommands implements Commands {
   readonly #running = new Set<Running>();
-  /** Requests that are being checked, and those that run. */
+  readonly #gate = new StartGate(monotonicClock);
+  /** Requests that are being checked or wait for their turn, and those that run. */
   #count = 0;
   #closed = false;
   readonly #stops = new Set<AbortController>();
@@ -76,11 +79,7 @@ class HostCommands implements Commands {
       const user = await checkedUser(request);
       if (typeof user === 'string') return { type: 'refused', reason: user };
       if (stop.signal.aborted) return { type: 'cancelled' };
-      const key = JSON.stringify([request.command, request.user]);
-      if ([...this.#running].some((other) => other.key === key && other.ended)) {
-        return { type: 'refused', reason: 'its last run could not be killed and is still there' };
-      }
-      return await this.#start(request, user, key, stop.signal);
+      return await this.#gate.pass(() => this.#start(request, user, stop.signal));
     } catch (error) {
       return { type: 'refused', reason: error instanceof Error ? error.message : String(error) };
     } finally {
@@ -92,9 +91,14 @@ class HostCommands implements Commands {
   #start(
     request: CommandRequest,
     user: User | undefined,
-    key: string,
     signal: AbortSignal,
-  ): Promise<CommandOutcome> {
+  ): CommandOutcome | Promise<CommandOutcome> {
+    // It may have waited for its turn.
+    if (signal.aborted) return { type: 'cancelled' };
+    const key = JSON.stringify([request.command, request.user]);
+    if ([...this.#running].some((other) => other.key === key && other.ended)) {
+      return { type: 'refused', reason: 'its last run could not be killed and is still there' };
+    }
     const [file = '', ...args] = request.command;
     const child = spawn(file, args, {
       cwd: '/',

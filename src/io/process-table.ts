@@ -1,9 +1,13 @@
 /** Finds running processes by name in /proc. */
-import { open, readdir, readFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
+import { open, readdir } from 'node:fs/promises';
 import { basename } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 
 /** Processes that one search looks at. */
 const MAX_PROCESSES = 65_536;
+/** Processes whose state a search reads in one turn of the event loop; each takes some 20 µs. */
+export const MAX_STATES_A_TURN = 64;
 /** Names whose process is remembered. */
 const MAX_REMEMBERED = 1024;
 /** TASK_COMM_LEN of the kernel, less the terminating zero. */
@@ -11,11 +15,14 @@ const MAX_COMM_BYTES = 15;
 /** Of a command line, for its first argument (PATH_MAX). */
 const MAX_ARGV0_BYTES = 4096;
 
-/** `undefined`: the process ended meanwhile. */
-async function comm(proc: string, pid: string): Promise<string | undefined> {
+/**
+ * `undefined`: the process ended meanwhile. Read at once, unlike the command line: the kernel makes it up from memory
+ * without waiting for the process, and libuv's threads would cost many times that.
+ */
+function comm(proc: string, pid: string): string | undefined {
   try {
     // proc_pid_stat(5): pid (comm) state ...; comm itself may hold blanks and brackets.
-    const stat = await readFile(`${proc}/${pid}/stat`, 'latin1');
+    const stat = readFileSync(`${proc}/${pid}/stat`, 'latin1');
     const end = stat.lastIndexOf(')');
     const state = stat.charAt(end + 2);
     // A zombie or a dead process runs no more, and keeps its name.
@@ -46,6 +53,7 @@ function isOneOf(names: ReadonlySet<string>, found: string): boolean {
 
 export class ProcessTable {
   readonly #proc: string;
+  readonly #nextTurn: () => Promise<unknown>;
   /** Ids of the processes found last, by name. */
   readonly #remembered = new Map<string, string>();
   /** Names that the next search looks for. */
@@ -53,9 +61,13 @@ export class ProcessTable {
   #next: Promise<ReadonlyMap<string, string>> | undefined;
   #last: Promise<unknown> = Promise.resolve();
 
-  /** @param proc where procfs is */
-  constructor(proc = '/proc') {
+  /**
+   * @param proc where procfs is
+   * @param nextTurn resolves in the next turn of the event loop
+   */
+  constructor(proc = '/proc', nextTurn: () => Promise<unknown> = () => setImmediate()) {
     this.#proc = proc;
+    this.#nextTurn = nextTurn;
   }
 
   /**
@@ -65,6 +77,8 @@ export class ProcessTable {
    * @throws when /proc cannot be read
    */
   async has(name: string): Promise<boolean> {
+    // Or looks that are due at once, and again when the last of them is done, would leave no turn to anything else.
+    await this.#nextTurn();
     const last = this.#remembered.get(name);
     if (last !== undefined && (await this.#is(last, name))) return true;
     this.#remembered.delete(name);
@@ -89,7 +103,7 @@ export class ProcessTable {
   }
 
   async #is(pid: string, name: string): Promise<boolean> {
-    const found = await comm(this.#proc, pid);
+    const found = comm(this.#proc, pid);
     if (found === undefined) return false;
     return isOneOf(new Set([name]), found) || (await this.#baseName(pid)) === name;
   }
@@ -111,9 +125,10 @@ export class ProcessTable {
       found.set(name, pid);
     };
     const alive: string[] = [];
-    for (const pid of all) {
+    for (const [position, pid] of all.entries()) {
       if (names.size === 0) return found;
-      const name = await comm(this.#proc, pid);
+      if (position > 0 && position % MAX_STATES_A_TURN === 0) await this.#nextTurn();
+      const name = comm(this.#proc, pid);
       if (name === undefined) continue;
       alive.push(pid);
       if (isOneOf(names, name)) take(name, pid);

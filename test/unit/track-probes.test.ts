@@ -5,7 +5,7 @@ import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { ProcessTable } from '../../src/io/process-table.js';
+import { MAX_STATES_A_TURN, ProcessTable } from '../../src/io/process-table.js';
 import { openTrackProber } from '../../src/io/track-probes.js';
 import type { CommandOutcome, Commands } from '../../src/runtime/ports.js';
 import type { LookKind } from '../../src/track/track.js';
@@ -131,4 +131,25 @@ void t.test('a zombie, a comm cut short and odd names', async (t) => {
   put(12, 'another', 'S', 'another\0');
   t.equal(await table.has('fifteen-letters'), false, 'the id belongs to another program now');
   await t.rejects(new ProcessTable(join(proc, 'none')).has('x'), { code: 'ENOENT' });
+});
+
+void t.test('many objects share one search, which never holds the event loop for long', async (t) => {
+  const proc = folder(t);
+  const processes = 5 * MAX_STATES_A_TURN;
+  for (let pid = 1; pid <= processes; pid += 1) {
+    mkdirSync(join(proc, String(pid)));
+    writeFileSync(join(proc, String(pid), 'stat'), `${pid} (p${pid}) S 1 1`);
+    writeFileSync(join(proc, String(pid), 'cmdline'), `p${pid}\0`);
+  }
+  let turns = 0;
+  const table = new ProcessTable(proc, async () => {
+    turns += 1;
+  });
+  const names = Array.from({ length: 300 }, (_, i) => `none${i}`);
+  const found = await Promise.all([...names, `p${processes}`].map((name) => table.has(name)));
+  t.same(
+    found,
+    [...names, 'p'].map((name) => name === 'p'),
+  );
+  t.equal(turns, 301 + 4, 'a turn for each look, and one search of five turns for all of them');
 });
