@@ -18,15 +18,20 @@ ip -n client addr add 10.1.1.99/24 dev eth0; ip -n client link set eth0 up
 ip -n real addr add 10.2.2.2/24 dev eth0; ip -n real link set eth0 up; ip -n real route add default via 10.2.2.1
 echo 1 >/proc/sys/net/ipv4/ip_forward
 ipvsadm -A -t 10.1.1.7:80 -s rr; ipvsadm -a -t 10.1.1.7:80 -r 10.2.2.2:80 -m
-ip netns exec real node -e 'require("net").createServer((c) => c.end("balanced\n")).listen(80, "10.2.2.2", () => require("fs").writeFileSync("/tmp/listens", ""))' &
+ip netns exec real node -e 'require("net").createServer((c) => c.end("balanced\\n")).listen(80, "10.2.2.2", () => require("fs").writeFileSync("/tmp/listens", ""))' &
 server=$!
-while [ ! -e /tmp/listens ]; do sleep 0.1; done
+trap 'kill $server' EXIT
+waited=0
+while [ ! -e /tmp/listens ]; do
+  waited=$((waited + 1))
+  [ $waited -lt 300 ] || { echo 'the real server does not listen within 30 s' >&2; exit 1; }
+  sleep 0.1
+done
 node --input-type=module -e "import { openAcceptFilter } from '$0'; await openAcceptFilter().drop(['10.1.1.7'])"
-ip netns exec client node -e 'require("net").connect(80, "10.1.1.7").on("error", console.log).pipe(process.stdout)'
+timeout 30 ip netns exec client node -e 'require("net").connect(80, "10.1.1.7").on("error", console.log).pipe(process.stdout)'
 ip netns exec client ping -n -c1 -W2 10.1.1.7 >/dev/null && echo 'ping answered' || echo 'ping dropped'
 nft delete table inet lvs_director
-ip netns exec client ping -n -c1 -W5 10.1.1.7 >/dev/null && echo 'ping answered' || echo 'ping dropped'
-kill $server`;
+ip netns exec client ping -n -c1 -W5 10.1.1.7 >/dev/null && echo 'ping answered' || echo 'ping dropped'`;
 
 void t.test('tests of test/net, in the VM', { skip: noVm() }, async (t) => {
   const outDir = mkdtempSync(join(tmpdir(), 'virtual-mac-test-'));
