@@ -365,9 +365,10 @@ export class Judge {
   /** I6: who stood still for longer than Master_Down_Interval listens before it speaks. */
   #checkListened(director: Director, group: GroupHost): void {
     const { pausedSinceMs, awakeSinceMs } = director;
-    const downs = group.state.instances.map(({ config, priority }) => {
+    // By the longest skew: the priority may have changed since the timer was set.
+    const downs = group.state.instances.map(({ config }) => {
       const heardMs = this.#heard[director.number]?.[Number(config.name.slice(1))]?.intervalMs ?? 0;
-      return (SILENT_INTERVALS + (256 - priority) / 256) * Math.max(config.advertisementIntervalMs, heardMs);
+      return MASTER_DOWN_INTERVALS * Math.max(config.advertisementIntervalMs, heardMs);
     });
     const stoodMs = awakeSinceMs - pausedSinceMs;
     // An address owner waits for nobody. A timer may be late by once its length: a busy host is no frozen one.
