@@ -1,8 +1,7 @@
 import { once } from 'node:events';
 import { parseArgs } from 'node:util';
-import { NoDirectorError } from '../io/control-client.js';
 import { openEventStream } from '../io/event-client.js';
-import { type Command, OperationalError } from './command.js';
+import type { Command } from './command.js';
 import { RUNTIME_OPTIONS, RUNTIME_OPTIONS_USAGE } from './runtime-dir.js';
 
 const USAGE = `Usage: director events [OPTIONS]
@@ -22,23 +21,16 @@ export const command: Command = {
       args: [...argv],
       options: { ...RUNTIME_OPTIONS, json: { type: 'boolean', default: true } },
     });
-    try {
-      const stream = await openEventStream(values['runtime-dir']);
-      // Whoever reads these lines may leave first, as `head` does.
-      let left = false;
-      process.stdout.once('error', () => {
-        left = true;
-        stream.destroy();
-      });
-      stream.on('error', () => stream.destroy());
-      stream.pipe(process.stdout, { end: false });
-      await once(stream, 'close');
-      return left ? 0 : 1;
-    } catch (error) {
-      if (error instanceof NoDirectorError) {
-        throw new OperationalError(error.code, error.message, { cause: error });
-      }
-      throw error;
-    }
+    const stream = await openEventStream(values['runtime-dir']);
+    // Whoever reads these lines may leave first, as `head` does.
+    let left = false;
+    process.stdout.once('error', () => {
+      left = true;
+      stream.destroy();
+    });
+    stream.on('error', () => stream.destroy());
+    stream.pipe(process.stdout, { end: false });
+    await once(stream, 'close');
+    return left ? 0 : 1;
   },
 };

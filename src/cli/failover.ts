@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { parseDuration } from '../config/duration.js';
-import { fetchStatus, NoDirectorError, orderMaintenance, RefusedError } from '../io/control-client.js';
+import { fetchStatus, orderMaintenance } from '../io/control-client.js';
 import type { InstanceStatus } from '../runtime/status.js';
-import { type Command, OperationalError, UsageError } from './command.js';
+import { type Command, UsageError } from './command.js';
 import { RUNTIME_OPTIONS, RUNTIME_OPTIONS_USAGE } from './runtime-dir.js';
 
 const USAGE = `Usage: director failover [OPTIONS]
@@ -14,7 +14,8 @@ successor and says who it is. Exit status 1: nobody took over, this director goe
   --instance NAME     this instance and its sync group; may be repeated (default all)
   --end               maintenance is over; whether the role comes back is a matter of 'preempt'
   --persist           also across a restart of the director and a reboot
-  --timeout DURATION  how long to wait for the successor (default 5s, or two advertisement intervals)
+  --timeout DURATION  how long to wait for the successor (default 5s, or two
+                      advertisement intervals where that is longer)
   --json              the answer as JSON
 ${RUNTIME_OPTIONS_USAGE}`;
 
@@ -105,13 +106,5 @@ export const command: Command = {
   name: 'failover',
   summary: 'hand over to the peer, and stay behind it until told otherwise',
   usage: USAGE,
-  async run(argv) {
-    try {
-      return await run(argv);
-    } catch (error) {
-      if (error instanceof NoDirectorError || error instanceof RefusedError)
-        throw new OperationalError(error.code, error.message, { cause: error });
-      throw error;
-    }
-  },
+  run,
 };

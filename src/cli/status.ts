@@ -1,12 +1,13 @@
 import { parseArgs } from 'node:util';
-import { fetchStatus, NoDirectorError } from '../io/control-client.js';
+import { fetchStatus } from '../io/control-client.js';
 import type { DirectorStatus } from '../runtime/status.js';
-import { type Command, OperationalError } from './command.js';
+import type { Command } from './command.js';
 import { RUNTIME_OPTIONS, RUNTIME_OPTIONS_USAGE } from './runtime-dir.js';
 
 const USAGE = `Usage: director status [OPTIONS]
 
-Shows what the running director does: roles, addresses, real servers and their health.
+Shows what the running director does: roles, addresses, why an instance cannot serve, real servers and their health.
+docs/STATUS.md has the fields of the JSON.
 
 ${RUNTIME_OPTIONS_USAGE}  --json              the answer as JSON
 `;
@@ -38,13 +39,19 @@ export function formatStatus(status: DirectorStatus): string {
       i.name,
       `${i.state}${i.maintenance === 'off' ? '' : ' (maintenance)'}`,
       duration(i.since_s),
-      String(i.priority),
+      i.effective_priority === i.priority
+        ? String(i.priority)
+        : `${i.priority} (now ${i.effective_priority})`,
       String(i.virtual_router_id),
       i.interface,
       i.master ?? '-',
       i.addresses.join(' '),
     ]);
     parts.push(table([head, ...rows]));
+    const faults = status.instances.flatMap(({ name, faults }) =>
+      faults.length === 0 ? [] : [`  ${name} cannot serve: ${faults.join('; ')}`],
+    );
+    if (faults.length > 0) parts.push(faults.join('\n'));
   }
   if (status.virtual_servers.length > 0) {
     const rows = status.virtual_servers.flatMap((server) => [
@@ -89,14 +96,8 @@ export const command: Command = {
       args: [...argv],
       options: { ...RUNTIME_OPTIONS, json: { type: 'boolean', default: false } },
     });
-    try {
-      const status = await fetchStatus(values['runtime-dir']);
-      process.stdout.write(values.json ? `${JSON.stringify(status, null, 2)}\n` : formatStatus(status));
-      return 0;
-    } catch (error) {
-      if (error instanceof NoDirectorError)
-        throw new OperationalError(error.code, error.message, { cause: error });
-      throw error;
-    }
+    const status = await fetchStatus(values['runtime-dir']);
+    process.stdout.write(values.json ? `${JSON.stringify(status, null, 2)}\n` : formatStatus(status));
+    return 0;
   },
 };
