@@ -1,6 +1,7 @@
 /** Looks at tracked scripts, processes and files. */
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
+import { setImmediate } from 'node:timers/promises';
 import type { CommandOutcome, Commands, TrackProber } from '../runtime/ports.js';
 import type { LookKind, LookOutcome } from '../track/track.js';
 import { ProcessTable } from './process-table.js';
@@ -18,6 +19,8 @@ const MAX_REASON_CHARACTERS = 200;
 export function openTrackProber(commands: Commands, table: ProcessTable = new ProcessTable()): TrackProber {
   // One that hangs in the kernel holds one of libuv's few threads: the next look must not hold another.
   const hanging = new Set<string>();
+  // Objects that look at the same thing at the same time share the look.
+  const shared = new Map<string, Promise<LookOutcome>>();
   const limited = async (key: string, look: Promise<LookOutcome>): Promise<LookOutcome> => {
     let timer: NodeJS.Timeout | undefined;
     hanging.add(key);
@@ -32,9 +35,17 @@ export function openTrackProber(commands: Commands, table: ProcessTable = new Pr
   return {
     async look(kind: LookKind, cancel: AbortSignal): Promise<LookOutcome> {
       if (kind.type === 'script') return scriptOutcome(await commands.run(kind, cancel), kind.timeoutMs);
+      // Or looks that are answered at once, and due again when the last of them is done, would leave no turn of the
+      // event loop to anything else.
+      await setImmediate();
       const key = JSON.stringify(kind);
+      const underWay = shared.get(key);
+      if (underWay !== undefined) return underWay;
       if (hanging.has(key)) return unusable('an earlier look has not come back');
-      return limited(key, kind.type === 'file' ? lookAtFile(kind.path) : lookForProcess(table, kind.process));
+      const look = kind.type === 'file' ? lookAtFile(kind.path) : lookForProcess(table, kind.process);
+      const outcome = limited(key, look).finally(() => shared.delete(key));
+      shared.set(key, outcome);
+      return outcome;
     },
   };
 }

@@ -235,17 +235,18 @@ function startDue(state: TrackMachine, nowMs: number, effects: TrackEffect[]): n
   let scripts = [...state.underWay.values()].filter((look) => look.script).length;
   let others = state.underWay.size - scripts;
   let deadlineMs = Infinity;
-  for (const object of [...state.objects.values()].sort((a, b) => a.dueMs - b.dueMs)) {
-    const { config, look, settled, limits } = object;
-    deadlineMs = Math.min(deadlineMs, settlesAtMs(settled, limits));
+  const due: Tracked[] = [];
+  for (const object of state.objects.values()) {
+    deadlineMs = Math.min(deadlineMs, settlesAtMs(object.settled, object.limits));
+    if (object.dueMs <= nowMs) due.push(object);
+    else deadlineMs = Math.min(deadlineMs, object.dueMs);
+  }
+  for (const object of due.sort((a, b) => a.dueMs - b.dueMs)) {
+    const { config, look } = object;
     // A look that still runs ends with an outcome, and that starts the next.
     if (look === undefined || busy.has(config.name)) continue;
     const script = look.type === 'script';
     if (script ? scripts >= MAX_SCRIPTS_AT_ONCE : others >= MAX_OTHER_LOOKS_AT_ONCE) continue;
-    if (object.dueMs > nowMs) {
-      deadlineMs = Math.min(deadlineMs, object.dueMs);
-      continue;
-    }
     if (script) scripts += 1;
     else others += 1;
     const id = state.nextLook;
