@@ -77,8 +77,6 @@ export class ProcessTable {
    * @throws when /proc cannot be read
    */
   async has(name: string): Promise<boolean> {
-    // Or looks that are due at once, and again when the last of them is done, would leave no turn to anything else.
-    await this.#nextTurn();
     const last = this.#remembered.get(name);
     if (last !== undefined && (await this.#is(last, name))) return true;
     this.#remembered.delete(name);
