@@ -54,8 +54,8 @@ export class NoInterfaceError extends Error {
 
 export interface HostAddresses extends Addresses {
   /**
-   * While there is time: what `add` would look up or set beside the addresses (`promote_secondaries`) is done.
-   * Never rejects; what fails fails again when it matters.
+   * While there is time: what `add` does first is rehearsed. Changes nothing, for this is before the services process
+   * remembers what was there. Never rejects; what fails fails again when it matters.
    */
   prepare(addresses: readonly VirtualAddress[]): Promise<void>;
   close(): void;
@@ -141,7 +141,7 @@ async function prepare(
   addresses: readonly VirtualAddress[],
 ): Promise<void> {
   const { placed } = place(addresses);
-  await secondaries.guard(placed);
+  await secondaries.rehearse(placed);
   // Its code is compiled now and not at the takeover.
   for (const one of placed) newRequest(one, false);
   for (let round = 0; round < REHEARSALS; round++) {

@@ -43,15 +43,24 @@ export class SecondaryAddresses {
     await Promise.all(interfacesOf(placed).map((name) => this.#promote(name)));
   }
 
+  /** What `guard` reads; it sets nothing. */
+  async rehearse(placed: readonly Placed[]): Promise<void> {
+    await Promise.all(interfacesOf(placed).map((name) => this.#promotes(name)));
+  }
+
+  /** One of the two is enough (IN_DEV_ORCONF). */
+  async #promotes(name: string): Promise<boolean> {
+    for (const interfaceName of [name, 'all']) {
+      if ((await this.#sysctls.read(interfaceSysctl('ipv4', interfaceName, KEY))) === '1') return true;
+    }
+    return false;
+  }
+
   /** `kept`: it was on already; `refused`: it is off and stays off. */
   async #promote(name: string): Promise<'kept' | 'changed' | 'refused'> {
-    const own = interfaceSysctl('ipv4', name, KEY);
     try {
-      // One of the two is enough (IN_DEV_ORCONF).
-      for (const key of [own, interfaceSysctl('ipv4', 'all', KEY)]) {
-        if ((await this.#sysctls.read(key)) === '1') return 'kept';
-      }
-      await this.#sysctls.write(own, '1');
+      if (await this.#promotes(name)) return 'kept';
+      await this.#sysctls.write(interfaceSysctl('ipv4', name, KEY), '1');
       return 'changed';
     } catch {
       return 'refused';

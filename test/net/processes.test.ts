@@ -97,6 +97,23 @@ test('a stop while the services process is down, and one while it hangs', async 
   t.strictSame(await leftovers(again), []);
 });
 
+test('sysctls of plain VRRP are there before the first address, and are put back after a crash too', async (t) => {
+  const bench = await Bench.open(t);
+  const sysctls = () => bench.lab.run('lb1', ['sysctl', 'net.ipv4']);
+  const promoting = () => bench.lab.run('lb1', ['sysctl', '-n', 'net.ipv4.conf.eth0.promote_secondaries']);
+  await bench.lab.run('lb1', ['sysctl', '-qw', 'net.ipv4.conf.eth0.promote_secondaries=0']);
+  const before = await sysctls();
+  const lb1 = await bench.start('lb1', directorYaml());
+  t.equal((await promoting()).trim(), '1');
+  await inState(lb1, 'master');
+  lb1.child.kill('SIGKILL');
+  await bench.heldBy(undefined);
+  const next = await bench.start('lb1', directorYaml());
+  await inState(next, 'master');
+  t.strictSame(await stop(next), { status: 0, signal: null });
+  t.equal(await sysctls(), before);
+});
+
 test('the services process ends within a second of its parent', async (t) => {
   const bench = await Bench.open(t);
   const lb1 = await bench.start('lb1', directorYaml());
