@@ -14,7 +14,7 @@ import { Probe } from '../../src/drill/witnesses.js';
 import { CONTENDERS, type Contender, PRIORITIES, type Running, type Setup } from './contenders.js';
 import { BenchLab, interruption, monotonicMs, VIP } from './lab.js';
 import { tree } from './processes.js';
-import { median, printTable } from './table.js';
+import { mean, printTable } from './table.js';
 import type { Heard } from './witness.js';
 
 const FAULTS = ['planned', 'crash', 'power'] as const;
@@ -198,9 +198,9 @@ function report({ intervals, faults, contenders }: Options, results: readonly Re
       const cells = contenders.flatMap((contender) => {
         const gaps = of(contender).map(({ gapMs }) => gapMs);
         const both = of(contender).some(({ holders }) => holders.length !== 1);
-        return [median(gaps).toFixed(1), Math.max(...gaps).toFixed(1), both ? 'not one' : 'one'];
+        return [mean(gaps).toFixed(1), Math.max(...gaps).toFixed(1), both ? 'not one' : 'one'];
       });
-      const [ours, theirs] = CONTENDERS.map((contender) => median(of(contender).map(({ gapMs }) => gapMs)));
+      const [ours, theirs] = CONTENDERS.map((contender) => mean(of(contender).map(({ gapMs }) => gapMs)));
       const ratio = ours === undefined || theirs === undefined ? Number.NaN : ours / theirs;
       return [fault, `${intervalMs} ms`, ...cells, Number.isNaN(ratio) ? '' : ratio.toFixed(2)];
     }),
@@ -208,7 +208,7 @@ function report({ intervals, faults, contenders }: Options, results: readonly Re
   const heads = contenders.flatMap((name) => [`${name} ms`, 'worst', 'holders']);
   printTable(['fault', 'interval', ...heads, 'ours/theirs'], rows);
   console.log(
-    '\nLongest time without an answer to a probe each 2 ms: median and worst of all runs; ratio of the medians.',
+    '\nLongest time without an answer to a probe each 2 ms: mean and worst of all runs; ratio of the means.',
   );
   console.log("'holders': whether one host alone held the address afterwards.");
 }
