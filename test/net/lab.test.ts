@@ -10,6 +10,7 @@ import { DrillError } from '../../src/drill/errors.js';
 import { Lab } from '../../src/drill/lab.js';
 import { startRealServer } from '../../src/drill/server-control.js';
 import { TOPOLOGIES, type TopologyName } from '../../src/drill/topology.js';
+import { isAlive } from './daemon-helpers.js';
 
 const skip = process.getuid?.() === 0 ? false : 'network namespaces need root';
 /** What every kernel can build; tun needs tunl0 and is proven in the VM (test/vm). */
@@ -174,7 +175,8 @@ await t.test('nothing is left when the drill is killed', { skip }, async (t) => 
   drill.kill('SIGKILL');
   await once(drill, 'exit');
   const deadline = Date.now() + 3000;
-  const alive = (): number[] => pids.filter((pid) => existsSync(`/proc/${pid}`));
+  // A zombie that nobody has reaped yet runs no more.
+  const alive = (): number[] => pids.filter(isAlive);
   while (alive().length > 0 && Date.now() < deadline) {
     await new Promise((resolve) => setTimeout(resolve, 20));
   }

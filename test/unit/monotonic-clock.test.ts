@@ -45,14 +45,15 @@ void t.test('many deadlines, in their order, with others cancelled in between', 
   const cancels: (() => void)[] = [];
   const wanted: number[] = [];
   for (let i = 0; i < 500; i++) {
-    const after = ((i * 7919) % 500) / 20 + 1;
+    // Far enough ahead that none is due before all are set.
+    const after = ((i * 7919) % 500) / 20 + 500;
     const cancel = monotonicClock.at(begin + after, () => done.push(after));
     if (i % 3 === 0) cancels.push(cancel);
     else wanted.push(after);
   }
   for (const cancel of cancels) cancel();
   for (const cancel of cancels) cancel();
-  await new Promise<void>((resolve) => monotonicClock.at(begin + 30, resolve));
+  await new Promise<void>((resolve) => monotonicClock.at(begin + 530, resolve));
   t.strictSame(
     done,
     wanted.toSorted((a, b) => a - b),
@@ -64,8 +65,8 @@ void t.test('one that throws does not stop the others; none that waits lets the 
     const { monotonicClock: clock } = await import(${JSON.stringify(CLOCK)});
     process.on('uncaughtException', (error) => console.log(error.message));
     const now = clock.nowMs();
-    clock.at(now + 5, () => { throw new Error('first'); });
-    clock.at(now + 6, () => console.log('second'));
+    clock.at(now + 500, () => { throw new Error('first'); });
+    clock.at(now + 510, () => console.log('second'));
     clock.at(now + 1e6, () => console.log('never'))();
   `;
   const options = { encoding: 'utf8', timeout: 20_000 } as const;
