@@ -45,6 +45,12 @@ export function cpuSeconds(pid: number): number {
   return (utime + stime + cutime + cstime) / TICKS_PER_SECOND;
 }
 
+/** Time that a hypervisor took from this machine's processors so far (steal of proc_stat(5)), in milliseconds of one. */
+export function stolenMs(): number {
+  const [, , , , , , , , steal = '0'] = (read('/proc/stat').split('\n')[0] ?? '').split(/\s+/);
+  return (1000 * Number(steal)) / TICKS_PER_SECOND;
+}
+
 /** VmRSS in KiB. */
 export function residentKiB(pid: number): number {
   return Number(/^VmRSS:\s+(\d+)/m.exec(read(`/proc/${pid}/status`))?.[1] ?? 0);
