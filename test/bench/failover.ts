@@ -6,7 +6,7 @@
  */
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { DrillError, DrillInterrupted } from '../../src/drill/errors.js';
+import { DrillError } from '../../src/drill/errors.js';
 import { longestGap } from '../../src/drill/measure.js';
 import { stopChild } from '../../src/drill/process.js';
 import { sleep } from '../../src/drill/wait.js';
@@ -14,6 +14,7 @@ import { Probe } from '../../src/drill/witnesses.js';
 import { CONTENDERS, type Contender, PRIORITIES, type Running, type Setup } from './contenders.js';
 import { BenchLab, interruption, monotonicMs, VIP } from './lab.js';
 import { tree } from './processes.js';
+import { runBench } from './run-bench.js';
 import { mean, printTable } from './table.js';
 import type { Heard } from './witness.js';
 
@@ -244,15 +245,4 @@ async function main(): Promise<number> {
   return 0;
 }
 
-try {
-  process.exitCode = await main();
-} catch (error) {
-  const words =
-    error instanceof DrillInterrupted
-      ? 'interrupted'
-      : error instanceof Error
-        ? error.message
-        : String(error);
-  process.stderr.write(`bench:failover: ${words}\n`);
-  process.exitCode = error instanceof DrillInterrupted ? 130 : error instanceof RangeError ? 2 : 1;
-}
+await runBench('bench:failover', main);

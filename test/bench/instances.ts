@@ -3,11 +3,11 @@
  * all processes of each director, and on the wire how late the advertisements of each virtual router are.
  */
 import { parseArgs } from 'node:util';
-import { DrillInterrupted } from '../../src/drill/errors.js';
 import { sleep } from '../../src/drill/wait.js';
 import { CONTENDERS, type Contender, type Instance, type Running } from './contenders.js';
 import { BenchLab, interruption } from './lab.js';
 import { cpuSeconds, nameOf, residentKiB, tree } from './processes.js';
+import { runBench } from './run-bench.js';
 import { percentile, printTable } from './table.js';
 import type { GapSums } from './witness.js';
 
@@ -215,15 +215,4 @@ async function main(): Promise<number> {
   return 0;
 }
 
-try {
-  process.exitCode = await main();
-} catch (error) {
-  const words =
-    error instanceof DrillInterrupted
-      ? 'interrupted'
-      : error instanceof Error
-        ? error.message
-        : String(error);
-  process.stderr.write(`bench:instances: ${words}\n`);
-  process.exitCode = error instanceof DrillInterrupted ? 130 : error instanceof RangeError ? 2 : 1;
-}
+await runBench('bench:instances', main);

@@ -6,13 +6,13 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { DrillInterrupted } from '../../src/drill/errors.js';
 import { longestGap } from '../../src/drill/measure.js';
 import { sleep } from '../../src/drill/wait.js';
 import { Probe } from '../../src/drill/witnesses.js';
 import type { Running, Setup } from './contenders.js';
 import { BenchLab, interruption, VIP } from './lab.js';
 import { cpuSeconds, stolenMs, tree } from './processes.js';
+import { runBench } from './run-bench.js';
 import type { GapSums } from './witness.js';
 
 const USAGE = `Usage: npm run bench:soak -- [OPTIONS]
@@ -229,15 +229,4 @@ async function main(): Promise<number> {
   return changes === 0 ? 0 : 1;
 }
 
-try {
-  process.exitCode = await main();
-} catch (error) {
-  const words =
-    error instanceof DrillInterrupted
-      ? 'interrupted'
-      : error instanceof Error
-        ? error.message
-        : String(error);
-  process.stderr.write(`bench:soak: ${words}\n`);
-  process.exitCode = error instanceof DrillInterrupted ? 130 : error instanceof RangeError ? 2 : 1;
-}
+await runBench('bench:soak', main);
