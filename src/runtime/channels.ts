@@ -21,12 +21,15 @@ export interface ChannelsPorts {
 /** A transport with the instances on it. */
 export interface Channel {
   readonly settings: VrrpChannel;
-  /** Names of instances by virtual router identifier, which is unique on a channel. */
-  readonly members: ReadonlyMap<number, string>;
+  /** Instances by virtual router identifier, which is unique on a channel. */
+  readonly members: ReadonlyMap<number, Member>;
 }
 
+/** What does not change while an instance is on its channel. */
+export type Member = Pick<VrrpInstance, 'name' | 'version'>;
+
 interface OpenChannel extends Channel {
-  readonly members: Map<number, string>;
+  readonly members: Map<number, Member>;
   transport: VrrpTransport | undefined;
   /** Of the devices when the transport was opened. */
   indices: string;
@@ -76,8 +79,9 @@ export class Channels {
       this.#openOrWait(channel);
       if (channel.transport !== undefined) this.#tellMembers(channel);
     }
-    channel.members.set(instance.virtualRouterId, instance.name);
-    this.#byInstance.set(instance.name, channel);
+    const { name, version } = instance;
+    channel.members.set(instance.virtualRouterId, { name, version });
+    this.#byInstance.set(name, channel);
     return channel.transport?.source;
   }
 
@@ -86,7 +90,7 @@ export class Channels {
     const channel = this.#byInstance.get(instance);
     if (channel === undefined) return;
     this.#byInstance.delete(instance);
-    for (const [id, name] of channel.members) {
+    for (const [id, { name }] of channel.members) {
       if (name === instance) channel.members.delete(id);
     }
     if (channel.members.size > 0) return;
@@ -129,7 +133,7 @@ export class Channels {
   }
 
   #tellMembers({ members, transport }: OpenChannel): void {
-    for (const instance of members.values()) this.#ports.onSource(instance, transport?.source);
+    for (const { name } of members.values()) this.#ports.onSource(name, transport?.source);
   }
 
   #isStale({ settings, transport, indices }: OpenChannel): boolean {

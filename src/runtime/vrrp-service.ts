@@ -361,14 +361,12 @@ export class VrrpService {
     if (!decoded.ok) return this.#discard(channel, message, decoded.reason);
     const { advertisement } = decoded;
     this.#heard.heard(channel.settings.interface, advertisement.virtualRouterId);
-    const instance = channel.members.get(advertisement.virtualRouterId);
-    const runner = instance === undefined ? undefined : this.#byInstance.get(instance);
-    if (instance === undefined || runner === undefined)
-      return this.#discard(channel, message, 'unknown-vrid');
-    const { config } = runner.state.instances.find((state) => state.config.name === instance) ?? {};
-    if (config?.version !== advertisement.version) return this.#discard(channel, message, 'bad-version');
+    const member = channel.members.get(advertisement.virtualRouterId);
+    const runner = member === undefined ? undefined : this.#byInstance.get(member.name);
+    if (member === undefined || runner === undefined) return this.#discard(channel, message, 'unknown-vrid');
+    if (member.version !== advertisement.version) return this.#discard(channel, message, 'bad-version');
     const { source, receivedAtMs } = message;
-    runner.input({ type: 'advertisement', instance, advertisement, source, receivedAtMs });
+    runner.input({ type: 'advertisement', instance: member.name, advertisement, source, receivedAtMs });
   }
 
   #discard(channel: Channel, { source, ttl }: ReceivedVrrp, reason: Discarded): void {

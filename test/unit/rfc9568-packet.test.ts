@@ -206,7 +206,7 @@ function receiver(virtualRouterId: number): string | undefined {
     links,
     log: new Lines(),
     onMessage: (channel) => {
-      found = channel.members.get(virtualRouterId);
+      found = channel.members.get(virtualRouterId)?.name;
     },
     onSource: () => {},
   });

@@ -1,5 +1,5 @@
 import t from 'tap';
-import type { Clock, Log, ServicesProcess } from '../../src/runtime/ports.js';
+import type { Log, ServicesProcess } from '../../src/runtime/ports.js';
 import type { FromServices, Roles, ToServices } from '../../src/runtime/services-messages.js';
 import {
   CONFIGURE_LIMIT_MS,
@@ -16,47 +16,11 @@ import {
   STATUS_LIMIT_MS,
   STOP_LIMIT_MS,
 } from '../../src/runtime/services-supervisor.js';
+import { HandClock } from './hand-clock.js';
 import { directorConfig } from './instances.js';
 
 const CONFIG = directorConfig();
 const STATUS = { virtual_servers: [], sync_daemons: [], event_loop: { max_ms: 1, p99_ms: 1 } } as const;
-
-/** Goes on only when told. */
-class HandClock implements Clock {
-  #nowMs = 0;
-  readonly #waiting = new Map<() => void, number>();
-
-  nowMs(): number {
-    return this.#nowMs;
-  }
-
-  at(atMs: number, callback: () => void): () => void {
-    const entry = () => callback();
-    this.#waiting.set(entry, atMs);
-    return () => this.#waiting.delete(entry);
-  }
-
-  /** Runs everything that is due until then, in order, with what follows from it. */
-  async pass(ms: number): Promise<void> {
-    const endMs = this.#nowMs + ms;
-    for (;;) {
-      const [first] = [...this.#waiting].toSorted(([, a], [, b]) => a - b);
-      if (first === undefined || first[1] > endMs) break;
-      this.#waiting.delete(first[0]);
-      this.#nowMs = Math.max(this.#nowMs, first[1]);
-      first[0]();
-      await turn();
-    }
-    this.#nowMs = endMs;
-    await turn();
-  }
-}
-
-function turn(): Promise<void> {
-  return new Promise((resolve) => {
-    setImmediate(resolve);
-  });
-}
 
 type Handlers = { onMessage(message: FromServices): void; onExit(how: string): void };
 
@@ -154,7 +118,7 @@ void t.test('the start waits for the first ready', async (t) => {
     ready = true;
   });
   t.match(last().received, [{ type: 'configure', config: CONFIG, roles: {} }]);
-  await clock.pass(30_000);
+  await clock.advance(30_000);
   t.notOk(ready, 'thousands of services may take their time while it answers pings');
   last().ready();
   await started;
@@ -178,15 +142,15 @@ void t.test('a start that fails says why', async (t) => {
     code: 'ERR_SERVICES_ENDED',
     message: /ended during the start \(exit status 1\)/,
   });
-  await ended.clock.pass(LAST_RESTART_MS);
+  await ended.clock.advance(LAST_RESTART_MS);
   t.equal(ended.processes.length, 1, 'and nothing is started behind it');
 
   const hung = bench({ hangs: true });
   const third = hung.supervisor.start(CONFIG);
   const rejected = t.rejects(third, { code: 'ERR_SERVICES_ENDED' });
-  await hung.clock.pass((STARTING_HUNG_AFTER_PINGS - 1) * PING_INTERVAL_MS);
+  await hung.clock.advance((STARTING_HUNG_AFTER_PINGS - 1) * PING_INTERVAL_MS);
   t.equal(hung.last().killed, 0, 'it may still load its program');
-  await hung.clock.pass(2 * PING_INTERVAL_MS);
+  await hung.clock.advance(2 * PING_INTERVAL_MS);
   t.equal(hung.last().killed, 1);
   await rejected;
 });
@@ -199,18 +163,18 @@ void t.test('an end that nobody asked for: started again, later each time', asyn
   for (let round = 1; round <= 7; round += 1) {
     last().end('SIGSEGV');
     t.same(await supervisor.status(), { state: 'restarting', pid: null, restarts: round, status: undefined });
-    await clock.pass(waitMs - 1);
+    await clock.advance(waitMs - 1);
     t.equal(processes.length, round, `not before ${waitMs} ms`);
-    await clock.pass(1);
+    await clock.advance(1);
     t.equal(processes.length, round + 1);
     t.match(last().received[0], { type: 'configure', roles: { outside: { state: 'master' } } }, 'all anew');
     last().ready();
     waitMs = Math.min(2 * waitMs, LAST_RESTART_MS);
   }
   t.equal(waitMs, LAST_RESTART_MS);
-  await clock.pass(LONG_LIFE_MS);
+  await clock.advance(LONG_LIFE_MS);
   last().end('SIGSEGV');
-  await clock.pass(FIRST_RESTART_MS);
+  await clock.advance(FIRST_RESTART_MS);
   t.equal(processes.length, 9, 'a long life makes it a first time');
   t.match(lines.at(-1), /ended \(SIGSEGV\): .* starts in 1000 ms/);
 });
@@ -219,30 +183,30 @@ void t.test('one that comes back and cannot begin counts as ended', async (t) =>
   const { processes, clock, last, run, lines } = bench();
   await run();
   last().end('SIGKILL');
-  await clock.pass(FIRST_RESTART_MS);
+  await clock.advance(FIRST_RESTART_MS);
   last().say({ type: 'failed', serial: 2, code: 'ERR_NO_IPVS', message: 'the kernel has no IPVS' });
   t.equal(last().killed, 1);
   t.ok(lines.some((line) => line.includes('the kernel has no IPVS')));
-  await clock.pass(2 * FIRST_RESTART_MS);
+  await clock.advance(2 * FIRST_RESTART_MS);
   t.equal(processes.length, 3);
 });
 
 void t.test('hung: killed after so many pings without an answer', async (t) => {
   const { clock, last, run, processes } = bench();
   await run();
-  await clock.pass(3 * PING_INTERVAL_MS);
+  await clock.advance(3 * PING_INTERVAL_MS);
   const first = last();
   first.hangs = true;
   const pings = first.received.filter(({ type }) => type === 'ping').length;
-  await clock.pass(HUNG_AFTER_PINGS * PING_INTERVAL_MS);
+  await clock.advance(HUNG_AFTER_PINGS * PING_INTERVAL_MS);
   t.equal(first.killed, 0);
   t.equal(first.received.filter(({ type }) => type === 'ping').length, pings + 1, 'one ping under way');
   first.say({ type: 'pong' });
-  await clock.pass(HUNG_AFTER_PINGS * PING_INTERVAL_MS);
+  await clock.advance(HUNG_AFTER_PINGS * PING_INTERVAL_MS);
   t.equal(first.killed, 0, 'an answer counts, however late');
-  await clock.pass(2 * PING_INTERVAL_MS);
+  await clock.advance(2 * PING_INTERVAL_MS);
   t.equal(first.killed, 1);
-  await clock.pass(FIRST_RESTART_MS);
+  await clock.advance(FIRST_RESTART_MS);
   t.equal(processes.length, 2);
 });
 
@@ -259,7 +223,7 @@ void t.test('a reload: done, refused, or left for the next process', async (t) =
 
   const endless = supervisor.configure(other);
   const rejected = t.rejects(endless, { code: 'ERR_SERVICES_TIMEOUT' });
-  await clock.pass(CONFIGURE_LIMIT_MS);
+  await clock.advance(CONFIGURE_LIMIT_MS);
   await rejected;
 
   const dies = supervisor.configure(other);
@@ -267,7 +231,7 @@ void t.test('a reload: done, refused, or left for the next process', async (t) =
   await dies;
   await supervisor.configure(CONFIG);
   t.ok(lines.some((line) => line.includes('it gets the new configuration when it is back')));
-  await clock.pass(FIRST_RESTART_MS);
+  await clock.advance(FIRST_RESTART_MS);
   t.match(last().received[0], { type: 'configure', config: { director: CONFIG.director } });
 });
 
@@ -278,7 +242,7 @@ void t.test('roles and events: what changed, and no more than the process reads'
   supervisor.rolesChanged();
   supervisor.rolesChanged();
   setRoles({ outside: { state: 'backup', settled: true } });
-  await clock.pass(PING_INTERVAL_MS);
+  await clock.advance(PING_INTERVAL_MS);
   t.same(last().types(), ['configure', 'roles', 'roles'], 'also what nobody told of');
   const event = { kind: 'role', instance: 'outside', from: 'backup', to: 'master', reason: '' } as const;
   supervisor.event(event);
@@ -293,7 +257,7 @@ void t.test('roles and events: what changed, and no more than the process reads'
   t.equal(last().received.length, before, 'nothing more for one that does not read');
   t.equal(lines.filter((line) => line.includes('miss events')).length, 1, 'told once');
   last().backlog = 0;
-  await clock.pass(PING_INTERVAL_MS);
+  await clock.advance(PING_INTERVAL_MS);
   t.match(
     last().received.at(-1),
     { type: 'roles', roles: { outside: { state: 'master' } } },
@@ -307,7 +271,7 @@ void t.test('verdicts go on to the election; those of an ended process do not', 
   last().say({ type: 'tracked', verdict: { object: 'gateway', state: 'down' } });
   t.same(tracked, [{ object: 'gateway', state: 'down' }]);
   last().end('SIGKILL');
-  await clock.pass(FIRST_RESTART_MS);
+  await clock.advance(FIRST_RESTART_MS);
   processes[0]?.say({ type: 'tracked', verdict: { object: 'gateway', state: 'up' } });
   t.equal(tracked.length, 1);
 });
@@ -325,7 +289,7 @@ void t.test('status: one question for all who ask, and the last answer when none
   last().say({ type: 'status', status: STATUS });
   for (const view of await Promise.all(both)) t.match(view, { state: 'running', pid: 100, status: STATUS });
   const late = supervisor.status();
-  await clock.pass(STATUS_LIMIT_MS);
+  await clock.advance(STATUS_LIMIT_MS);
   t.match(await late, { state: 'running', status: STATUS });
 });
 
@@ -347,13 +311,13 @@ void t.test('the stop: cleared away, by another process when the first cannot', 
   down.last().say({ type: 'stopped' });
   down.last().end('exit status 0');
   await second;
-  await down.clock.pass(LAST_RESTART_MS);
+  await down.clock.advance(LAST_RESTART_MS);
   t.equal(down.processes.length, 2, 'none is started any more');
 
   const stuck = bench();
   await stuck.run();
   const third = stuck.supervisor.stop();
-  await stuck.clock.pass(MAX_STOP_ATTEMPTS * STOP_LIMIT_MS);
+  await stuck.clock.advance(MAX_STOP_ATTEMPTS * STOP_LIMIT_MS);
   await third;
   t.equal(stuck.processes.length, MAX_STOP_ATTEMPTS);
   t.same(

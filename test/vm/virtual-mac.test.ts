@@ -33,6 +33,12 @@ ip netns exec client ping -n -c1 -W2 10.1.1.7 >/dev/null && echo 'ping answered'
 nft delete table inet lvs_director
 ip netns exec client ping -n -c1 -W5 10.1.1.7 >/dev/null && echo 'ping answered' || echo 'ping dropped'`;
 
+/** What failed, for the name of the assertion: a report shows no more of a test than that. */
+function failures(tap: string): string {
+  const failed = tap.split('\n').filter((line) => /^\s*not ok /.test(line));
+  return failed.map((line) => line.trim()).join('; ') || 'nothing failed';
+}
+
 void t.test('tests of test/net, in the VM', { skip: noVm() }, async (t) => {
   const outDir = mkdtempSync(join(tmpdir(), 'virtual-mac-test-'));
   const vm = await startVm({ outDir, onProgress: (line) => t.comment(line) });
@@ -50,7 +56,7 @@ void t.test('tests of test/net, in the VM', { skip: noVm() }, async (t) => {
       // tap keeps notes where it is started, and the project is read-only there.
       const command = ['node', join(projectFolder(), 'dist', 'test', 'net', `${name}.test.js`)];
       const { status, stdout } = await vm.run(command, { timeoutMs: RUN_MS, cwd: '/tmp' });
-      t.equal(status, 0);
+      t.equal(status, 0, failures(stdout));
       t.notMatch(stdout, /# SKIP|^1\.\.0/m, 'nothing is left out');
       if (status !== 0) t.comment(stdout);
     });
