@@ -152,7 +152,8 @@ await runInNamespace(import.meta.url, async () => {
       // The control: a device as ip(8) makes it.
       host.ip('link add control link eth0 address 00:00:5e:00:02:99 type macvlan mode private');
       host.ip('link set control up');
-      t.match(host.ip('-d link show vrrp4.51'), /state UP[^]*link\/ether 00:00:5e:00:01:33[^]*mode private/);
+      // Set up, and so by its flags; the operational state follows up to a second later (linkwatch).
+      t.match(host.ip('-d link show vrrp4.51'), /,UP[,>][^]*link\/ether 00:00:5e:00:01:33[^]*mode private/);
     }
     const reports = () => from('00:00:5e:00:02:99').filter((line) => line.includes('multicast listener'));
     await eventually('the control reports its groups, and once more', () => reports().length >= 4, LIMIT_MS);
