@@ -57,9 +57,16 @@ export function hostSysctls(host: Host): string[] {
   return Object.entries(host.sysctls ?? {}).map(([key, value]) => `${key}=${value}`);
 }
 
-/** Lines that pull or plug all cables of a host, for the switches' namespace. */
+/**
+ * Lines that pull or plug all cables of a host, for the switches' namespace. No carrier falls before every switch has
+ * let go: who sees one cable go could say farewell over the next, which a host without power does not.
+ */
 export function cableBatch(host: Host, state: 'up' | 'down'): string[] {
-  return host.cables.map((cable) => `link set ${switchPort(host, cable)} ${state}`);
+  const set = (end: (cable: Cable) => string): string[] =>
+    host.cables.map((cable) => `link set ${switchPort(host, cable)} ${end(cable)}`);
+  return state === 'up'
+    ? set((cable) => `master ${cable.network} up`)
+    : [...set(() => 'nomaster'), ...set(() => 'down')];
 }
 
 /** Whether a host of this topology needs the ipip tunnel interface. */

@@ -69,7 +69,16 @@ await t.test(
 
 await t.test('power is all cables at once', async (t) => {
   const director = hostOf('nat', 'lb1');
-  t.same(cableBatch(director ?? t.fail(), 'down'), ['link set lb1-outside down', 'link set lb1-inside down']);
+  t.same(cableBatch(director ?? t.fail(), 'down'), [
+    'link set lb1-outside nomaster',
+    'link set lb1-inside nomaster',
+    'link set lb1-outside down',
+    'link set lb1-inside down',
+  ]);
+  t.same(cableBatch(director ?? t.fail(), 'up'), [
+    'link set lb1-outside master outside up',
+    'link set lb1-inside master inside up',
+  ]);
 });
 
 await t.test('an interface name the kernel could not take is refused', async (t) => {
