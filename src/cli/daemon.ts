@@ -117,8 +117,7 @@ async function bringUp(
     onActed: () => director?.withdrawn(),
     onError: (error) => log.error({ err: error }, 'the guardian is in trouble'),
   });
-  // Before the election, and when the threads that read files are there: whatever is made later is not concerned.
-  const endRealTime = realTime ? takeRealTime(log) : () => {};
+  let endRealTime = () => {};
   const close = async () => {
     endRealTime();
     guardian.disarm();
@@ -151,6 +150,10 @@ async function bringUp(
         log.warn({ err: reason }, `${path} is damaged: starting without it`),
       ),
       log,
+      // All threads are there by now: those that are made later are not concerned.
+      beforeElection: () => {
+        if (realTime) endRealTime = takeRealTime(log);
+      },
       started: new Date().toISOString(),
     });
     return { director, close };

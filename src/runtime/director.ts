@@ -40,6 +40,8 @@ export interface DirectorPorts {
   readonly maintenanceFile: MaintenanceFile;
   readonly loopDelay: LoopDelay;
   readonly log: Log;
+  /** From here on time counts. What comes before is long, and may wait for others. */
+  beforeElection(): void;
   /** Wall-clock time of the start, ISO 8601. */
   readonly started: string;
 }
@@ -106,6 +108,7 @@ export class Director {
     await this.#services.start(this.#config);
     await this.#save(this.#addresses());
     this.#vrrp.maintenance(await this.#maintenance.load(), true);
+    this.#ports.beforeElection();
     await this.#vrrp.start(this.#config, leftovers.addresses);
   }
 
