@@ -98,6 +98,8 @@ export class Judge {
   /** Until then two masters have an excuse in the segment. */
   #segmentFaultUntilMs = 0;
   #holdExcuseUntilMs = 0;
+  /** When the pauses of a director end, those that are over included. */
+  readonly #pausedUntilMs = new Map<number, number>();
   #round = 0;
   readonly #kinds = new Set<FaultKind>();
 
@@ -135,11 +137,19 @@ export class Judge {
       const lateMs = fault.kind === 'delay' ? fault.extraMs : 0;
       this.#segmentFaultUntilMs = Math.max(this.#segmentFaultUntilMs, fault.untilMs + lateMs);
     } else if (fault.kind === 'pause') {
-      const until = Math.min(fault.untilMs, fault.atMs + bounds.leaseMs);
-      this.#holdExcuseUntilMs = Math.max(this.#holdExcuseUntilMs, until + bounds.holdMs);
+      const before = this.#pausedUntilMs.get(fault.director) ?? 0;
+      this.#pausedUntilMs.set(fault.director, Math.max(before, fault.untilMs));
+      this.#excusePause(fault.director);
     } else if (fault.kind === 'crash') {
       this.#holdExcuseUntilMs = Math.max(this.#holdExcuseUntilMs, fault.atMs + bounds.holdMs);
     }
+  }
+
+  /** From now on: a director that is started meanwhile stands still only then. */
+  #excusePause(director: number): void {
+    const { bounds, nowMs } = this.#world;
+    const until = Math.min(this.#pausedUntilMs.get(director) ?? nowMs, nowMs + bounds.leaseMs);
+    this.#holdExcuseUntilMs = Math.max(this.#holdExcuseUntilMs, until + bounds.holdMs);
   }
 
   faultEnds(fault: Fault): void {
@@ -448,6 +458,7 @@ export class Judge {
   /** A process that hangs is withdrawn by its guardian: lease, then hold. */
   paused(director: Director): void {
     this.#forgetSpeech(director);
+    this.#excusePause(director.number);
     const { life, pausedSinceMs } = director;
     const { bounds } = this.#world;
     this.#world.at(pausedSinceMs + bounds.leaseMs + bounds.holdMs + bounds.reactionMs, () => {
