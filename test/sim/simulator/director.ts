@@ -555,7 +555,16 @@ export class Director {
     if (work?.type === 'add' && this.refusals > 0) {
       this.#input(group, { type: 'address-failed', instance: `r${work.router}` });
     }
-    if (this.life === life && !group.working) this.#nextWork(group);
+    if (this.life !== life) return;
+    // What is gone needs no guardian any more.
+    if (work !== undefined && !this.#mayHold(group, work.router)) this.#changed();
+    if (!group.working) this.#nextWork(group);
+  }
+
+  /** Whether the kernel may have an address of it (GroupRunner.holds). */
+  #mayHold(group: GroupHost, router: number): boolean {
+    const changes = (work: Work) => work.router === router && (work.type === 'add' || work.type === 'remove');
+    return this.isMaster(router) || group.work.some(changes);
   }
 
   #applyInKernel({ type, router, mask }: Work): void {
@@ -572,19 +581,21 @@ export class Director {
 
   // ---- the guardian ----
 
-  /** The guardian's orders follow the roles (VrrpService.#changed). */
+  /** The guardian's orders follow what the kernel may hold (GuardianKeeper). */
   #changed(): void {
-    const masters = this.groups.flatMap((group) => group.state.instances.filter((i) => i.state === 'master'));
+    const guarded = this.groups.flatMap((group) =>
+      group.state.instances.filter(({ config }) => this.#mayHold(group, Number(config.name.slice(1)))),
+    );
     const local = this.localMs(this.#world.nowMs);
-    if (masters.length === 0) {
+    if (guarded.length === 0) {
       this.#orders = undefined;
       this.#armedAtMs = local;
       return;
     }
-    const intervals = masters.map(({ config }) => config.advertisementIntervalMs);
+    const intervals = guarded.map(({ config }) => config.advertisementIntervalMs);
     this.#orders = {
-      farewells: masters.map(({ config }) => Number(config.name.slice(1))),
-      masks: masters.map(({ config }) => this.maskOf(Number(config.name.slice(1)), config.addresses)),
+      farewells: guarded.map(({ config }) => Number(config.name.slice(1))),
+      masks: guarded.map(({ config }) => this.maskOf(Number(config.name.slice(1)), config.addresses)),
       holdMs: Math.max(...intervals.map(handOverHoldMs)),
       leaseMs: Math.max(MIN_LEASE_MS, 3 * Math.min(...intervals)),
     };
