@@ -33,6 +33,7 @@ function copyInstance(one: InstanceState): Member {
     activeAdverIntervalMs: one.activeAdverIntervalMs,
     timerMs: one.timerMs,
     wantsMaster: one.wantsMaster,
+    listensAgain: one.listensAgain,
     spokeAtMs: one.spokeAtMs,
     heardAtMs: one.heardAtMs,
     deafUntilMs: one.deafUntilMs,

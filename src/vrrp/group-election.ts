@@ -39,6 +39,7 @@ export function heardAsBackup(
   if (atMs < member.deafUntilMs && source === member.master) return;
   member.master = source;
   member.heardAtMs = atMs;
+  member.listensAgain = false;
   if (heard.priority === OWNER_PRIORITY && isOwner(member)) draft.group.rogueHeardMs = draft.now;
   if (heard.priority < member.priority) {
     if (mayPreempt(member, atMs)) return;
@@ -223,16 +224,21 @@ export function deadline(draft: Draft): void {
   if (ranOut) goMasterWhenAllWant(draft, 'no advertisement from a master');
 }
 
-/** Master_Down_Timer fired. Much too late means that this process stood still: it listens for a while first. */
+/**
+ * Master_Down_Timer fired. More than an interval too late means that this process stood still, and with it perhaps the
+ * whole host: then what the master said meanwhile is not even in the socket's queue, so it listens first. A process that
+ * is merely slow does so once, or it would never take over.
+ */
 function masterDown(draft: Draft, index: number): boolean {
   const member = draft.edit(index);
   const lateMs = draft.now - member.timerMs;
   const waitMs = masterDownOf(member);
-  if (lateMs <= waitMs) {
+  if (lateMs <= (member.listensAgain ? waitMs : member.activeAdverIntervalMs)) {
     wantMaster(member);
     return true;
   }
   member.timerMs = draft.now + waitMs;
+  member.listensAgain = true;
   draft.notice(member, { kind: 'paused', pausedMs: lateMs });
   draft.count(member, 'paused');
   return false;

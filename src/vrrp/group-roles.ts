@@ -30,6 +30,7 @@ export function listen(
   member.activeAdverIntervalMs = intervalMs;
   member.timerMs = masterDownAt(draft, member, fromMs);
   member.wantsMaster = false;
+  member.listensAgain = false;
   member.lowerMasterSinceMs = undefined;
   draft.role(member, 'backup', reason);
 }

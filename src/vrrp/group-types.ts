@@ -22,6 +22,8 @@ export interface InstanceState {
   readonly timerMs: number;
   /** Master_Down_Timer ran out; the group goes master when all its instances say so. */
   readonly wantsMaster: boolean;
+  /** Master_Down_Timer fired late and runs once more; nothing was heard since. */
+  readonly listensAgain: boolean;
   /** When a master last advertised. */
   readonly spokeAtMs: number;
   /** When an advertisement of somebody else was last received. */

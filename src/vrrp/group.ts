@@ -56,6 +56,7 @@ function createInstance({ config, source, linkUp }: GroupMember, nowMs: number):
     activeAdverIntervalMs: config.advertisementIntervalMs,
     timerMs: Number.POSITIVE_INFINITY,
     wantsMaster: false,
+    listensAgain: false,
     spokeAtMs: Number.NEGATIVE_INFINITY,
     heardAtMs: Number.NEGATIVE_INFINITY,
     deafUntilMs: Number.NEGATIVE_INFINITY,

@@ -291,20 +291,39 @@ await t.test('sync groups that each win one instance', async (t) => {
 
 await t.test('pauses of the process', async (t) => {
   await t.test('a backup whose timer fires too late listens once more', async (t) => {
+    for (const lateMs of [1001, 3610]) {
+      const bench = new Bench([instance('outside')]);
+      bench.at(0, { type: 'start' });
+      t.same(bench.at(3609.375 + lateMs, { type: 'deadline' }), ['outside paused']);
+      t.equal(bench.deadline, 3609.375 + lateMs + 3609.375);
+      t.match(bench.run(bench.deadline), [/add-addresses/]);
+    }
+  });
+  await t.test('what it hears then is the master that it stood still for', async (t) => {
     const bench = new Bench([instance('outside')]);
     bench.at(0, { type: 'start' });
-    t.same(bench.at(3609.375 + 3610, { type: 'deadline' }), ['outside paused']);
-    t.equal(bench.deadline, 3609.375 + 3610 + 3609.375);
-    t.match(bench.run(bench.deadline), [/add-addresses/]);
+    bench.at(3609.375 + 1500, { type: 'deadline' });
+    bench.hear(5200, 'outside', 100);
+    t.equal(bench.deadline, 5200 + 3609.375);
+    t.equal(bench.roles(), 'backup');
+    t.same(bench.at(bench.deadline + 1500, { type: 'deadline' }), ['outside paused'], 'and the next is new');
   });
-  await t.test('a little late is no pause', async (t) => {
+  await t.test('late by no more than an interval is no pause', async (t) => {
     const bench = new Bench([instance('outside', { advertisementIntervalMs: 10 })]);
     bench.at(0, { type: 'start' });
-    bench.at(bench.deadline + 20, { type: 'deadline' });
+    bench.at(bench.deadline + 10, { type: 'deadline' });
     t.equal(bench.roles(), 'master');
     bench.at(bench.deadline + 20, { type: 'deadline' });
     t.equal(bench.roles(), 'master');
     t.same(bench.notices, []);
+  });
+  await t.test('a host that is always late takes over all the same, a paused one does not', async (t) => {
+    const bench = new Bench([instance('outside', { advertisementIntervalMs: 10 })]);
+    bench.at(0, { type: 'start' });
+    t.same(bench.at(bench.deadline + 20, { type: 'deadline' }), ['outside paused']);
+    t.same(bench.at(bench.deadline + 37, { type: 'deadline' }), ['outside paused']);
+    bench.at(bench.deadline + 36, { type: 'deadline' });
+    t.equal(bench.roles(), 'master');
   });
   await t.test('a master that was silent for longer than its peers wait gives up and listens', async (t) => {
     const bench = masterBench([instance('outside'), instance('inside')]);
