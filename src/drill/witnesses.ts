@@ -27,7 +27,7 @@ async function isInstalled(program: string): Promise<boolean> {
  * What the command of a witness begins with, which must not wait for what it measures: the directors' real-time
  * priority (10) is above that of everybody else, on processors that the hosts of a lab share and real ones do not.
  */
-async function firstOfAll(lab: Lab, host: string): Promise<string[]> {
+export async function firstOfAll(lab: Lab, host: string): Promise<string[]> {
   const realTime = ['chrt', '--rr', '20'];
   try {
     await lab.run(host, [...realTime, 'true']);

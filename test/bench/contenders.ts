@@ -38,8 +38,8 @@ export interface Running {
   /** What it wrote, last lines alone. */
   readonly output: string[];
   readonly runtimeDirectory: string;
-  /** Changes of role that ours has logged. */
-  readonly roles: { count: number };
+  /** Log lines of ours that tell a change of role, all of them. */
+  readonly roles: string[];
 }
 
 const MAX_LINES = 2000;
@@ -127,9 +127,9 @@ export async function start(
           pidFile('vrrp'),
         ];
   const output: string[] = [];
-  const roles = { count: 0 };
+  const roles: string[] = [];
   const take = (line: string): void => {
-    if (line.includes('"event":"role"')) roles.count += 1;
+    if (line.includes('"event":"role"')) roles.push(line);
     output.push(line);
     if (output.length > MAX_LINES) output.shift();
   };

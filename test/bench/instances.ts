@@ -162,7 +162,7 @@ function once(
       latenessP99Ms: Math.max(0, percentile(gaps.histogram, 0.99) - intervalMs),
       latenessMaxMs: gaps.maxMs - intervalMs,
       missed: gaps.histogram.reduce((n, gap, ms) => n + (ms >= intervalMs + MISSED_MS ? gap : 0), 0),
-      roleChanges: gaps.sourceChanges,
+      roleChanges: gaps.sourceChanges.length,
     };
   });
 }

@@ -7,10 +7,11 @@ import { Lab } from '../../src/drill/lab.js';
 import type { Child } from '../../src/drill/process.js';
 import type { Topology } from '../../src/drill/topology.js';
 import { sleep, waitFor } from '../../src/drill/wait.js';
+import { firstOfAll } from '../../src/drill/witnesses.js';
 import { fetchStatus } from '../../src/io/control-client.js';
 import type { DirectorStatus } from '../../src/runtime/status.js';
 import { type Contender, HOSTS, type HostName, type Running, type Setup, start } from './contenders.js';
-import { nameOf, tree } from './processes.js';
+import { nameOf, processors, tree } from './processes.js';
 
 export const VIP = '192.168.7.253';
 const READY_LIMIT_MS = 60_000;
@@ -82,17 +83,35 @@ export class BenchLab {
   }
 
   /** Starts test/bench/witness.ts with the client. */
-  async witness(args: readonly string[], onLine: (line: string) => void): Promise<Child> {
-    const file = fileURLToPath(new URL('witness.js', import.meta.url));
+  witness(args: readonly string[], onLine: (line: string) => void): Promise<Child> {
+    return this.#witness(['nice', '-n', '-20'], 'witness.js', args, onLine);
+  }
+
+  /** Starts test/bench/processor-witness.ts on each processor that this process may use. */
+  async processorWitnesses(onLine: (line: string) => void): Promise<void> {
+    const first = await firstOfAll(this.lab, 'client');
+    for (const processor of processors()) {
+      const bound = [...first, 'taskset', '--cpu-list', String(processor)];
+      await this.#witness(bound, 'processor-witness.js', [String(processor)], onLine);
+    }
+  }
+
+  async #witness(
+    before: readonly string[],
+    name: string,
+    args: readonly string[],
+    onLine: (line: string) => void,
+  ): Promise<Child> {
+    const file = fileURLToPath(new URL(name, import.meta.url));
     let ready = false;
-    const child = this.lab.start('client', ['nice', '-n', '-20', process.execPath, file, ...args], {
+    const child = this.lab.start('client', [...before, process.execPath, file, ...args], {
       onLine: (line) => {
         if (ready) onLine(line);
         ready = true;
       },
       onErrorLine: (line) => process.stderr.write(`${line}\n`),
     });
-    await waitFor('the witness listens', () => (ready ? undefined : 'not yet'), {
+    await waitFor(`${name} has begun`, () => (ready ? undefined : 'not yet'), {
       timeoutMs: READY_LIMIT_MS,
       everyMs: LOOK_EVERY_MS,
       signal: this.signal,
@@ -145,9 +164,4 @@ export function interruption(): AbortSignal {
     process.on(name, () => controller.abort());
   }
   return controller.signal;
-}
-
-/** CLOCK_MONOTONIC in milliseconds, as the witness's times. */
-export function monotonicMs(): number {
-  return Number(process.hrtime.bigint()) / 1e6;
 }

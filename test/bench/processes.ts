@@ -51,6 +51,15 @@ export function stolenMs(): number {
   return (1000 * Number(steal)) / TICKS_PER_SECOND;
 }
 
+/** Numbers of the processors that this process may run on, ascending. */
+export function processors(): number[] {
+  const list = /^Cpus_allowed_list:\s+(\S+)/m.exec(read('/proc/self/status'))?.[1] ?? '';
+  return list.split(',').flatMap((range) => {
+    const [from = Number.NaN, to = from] = range.split('-').map(Number);
+    return Number.isNaN(from) ? [] : Array.from({ length: to - from + 1 }, (_, i) => from + i);
+  });
+}
+
 /** VmRSS in KiB. */
 export function residentKiB(pid: number): number {
   return Number(/^VmRSS:\s+(\d+)/m.exec(read(`/proc/${pid}/status`))?.[1] ?? 0);

@@ -9,10 +9,13 @@ import { parseArgs } from 'node:util';
 import { longestGap } from '../../src/drill/measure.js';
 import { sleep } from '../../src/drill/wait.js';
 import { Probe } from '../../src/drill/witnesses.js';
-import type { Running, Setup } from './contenders.js';
+import { fetchStatus } from '../../src/io/control-client.js';
+import { masterDownIntervalMs } from '../../src/vrrp/timers.js';
+import { PRIORITIES, type Running, type Setup } from './contenders.js';
 import { BenchLab, interruption, VIP } from './lab.js';
 import { cpuSeconds, stolenMs, tree } from './processes.js';
 import { runBench } from './run-bench.js';
+import { causeOf, type SourceChange, type Standstill } from './standstills.js';
 import type { GapSums } from './witness.js';
 
 const USAGE = `Usage: npm run bench:soak -- [OPTIONS]
@@ -24,7 +27,7 @@ const USAGE = `Usage: npm run bench:soak -- [OPTIONS]
   --files N        tracked files, the same, default 480
   --json           the results as JSON on standard output
 
-Exit status 1 when a role changed.
+Exit status 1 when a role changed and no processor of this machine stood still for so long.
 `;
 
 const PROBE_INTERVAL_MS = 10;
@@ -41,9 +44,10 @@ interface Load {
 
 interface Minute {
   readonly minute: number;
-  /** Virtual routers heard from another director than before, and roles in the directors' logs. */
-  readonly roleChanges: number;
-  readonly rolesLogged: number;
+  /** Virtual routers heard from another director than before, each with what accounts for it. */
+  readonly roleChanges: readonly RoleChange[];
+  /** Lines of the directors' logs. */
+  readonly rolesLogged: readonly string[];
   readonly probesSent: number;
   readonly probesLost: number;
   readonly longestGapMs: number;
@@ -54,6 +58,13 @@ interface Minute {
   readonly servicesCpuPercent: number;
   /** What nobody in this machine can help: its processors were not there for so long. */
   readonly stolenMs: number;
+  /** Processors of this machine ran nobody: the longest time, and how often for longer than an interval. */
+  readonly longestStandstillMs: number;
+  readonly standstills: number;
+}
+
+interface RoleChange extends SourceChange {
+  readonly cause: Standstill | undefined;
 }
 
 function loadYaml(
@@ -122,20 +133,24 @@ function used(running: Running): { vrrp: number; others: number } {
 class Soak {
   readonly #bench: BenchLab;
   readonly #pair: readonly [Running, Running];
+  readonly #intervalMs: number;
   readonly #answers: GapSums[] = [];
   #witness: { write(text: string): void } = { write: () => {} };
-  #loggedBefore = 0;
+  #standstills: Standstill[] = [];
 
-  constructor(bench: BenchLab, pair: readonly [Running, Running]) {
+  constructor(bench: BenchLab, pair: readonly [Running, Running], intervalMs: number) {
     this.#bench = bench;
     this.#pair = pair;
+    this.#intervalMs = intervalMs;
   }
 
   async begin(): Promise<void> {
+    await this.#bench.processorWitnesses((line) => this.#standstills.push(JSON.parse(line)));
     this.#witness = await this.#bench.witness(['--sum'], (line) => this.#answers.push(JSON.parse(line)));
     await sleep(SETTLE_MS, this.#bench.signal);
     await this.#sums();
-    this.#loggedBefore = this.#pair.reduce((sum, { roles }) => sum + roles.count, 0);
+    this.#standstills = [];
+    for (const { roles } of this.#pair) roles.length = 0;
   }
 
   async minute(minute: number, lengthMs: number): Promise<Minute> {
@@ -149,14 +164,21 @@ class Soak {
     const { sent, received, answersMs } = await probe.stop();
     const sums = await this.#sums();
     const after = used(this.#pair[0]);
-    const logged = this.#pair.reduce((sum, { roles }) => sum + roles.count, 0);
-    const rolesLogged = logged - this.#loggedBefore;
-    this.#loggedBefore = logged;
+    const rolesLogged = this.#pair.flatMap(({ host, roles }) =>
+      roles.splice(0).map((line) => `${host}: ${line}`),
+    );
+    const standstills = this.#standstills.splice(0);
     const gap = longestGap(answersMs, { fromMs: answersMs[0] ?? fromMs, toMs: answersMs.at(-1) ?? toMs });
     const percent = (seconds: number): number => (100_000 * seconds) / (toMs - fromMs);
     return {
       minute,
-      roleChanges: sums.sourceChanges,
+      roleChanges: sums.sourceChanges.map((change) => ({
+        ...change,
+        cause: causeOf(change, standstills, {
+          intervalMs: this.#intervalMs,
+          masterDownMs: masterDownIntervalMs(PRIORITIES.lb2, this.#intervalMs),
+        }),
+      })),
       rolesLogged,
       probesSent: sent,
       probesLost: sent - received,
@@ -165,6 +187,8 @@ class Soak {
       vrrpCpuPercent: percent(after.vrrp - before.vrrp),
       servicesCpuPercent: percent(after.others - before.others),
       stolenMs: stolenMs() - stolenBefore,
+      longestStandstillMs: Math.max(0, ...standstills.map(({ fromMs, toMs }) => toMs - fromMs)),
+      standstills: standstills.filter(({ fromMs, toMs }) => toMs - fromMs > this.#intervalMs).length,
     };
   }
 
@@ -183,11 +207,35 @@ class Soak {
 
 function tell(one: Minute, minutes: number): void {
   process.stderr.write(
-    `[${one.minute}/${minutes}] role changes ${one.roleChanges} on the wire, ${one.rolesLogged} in the logs; ` +
+    `[${one.minute}/${minutes}] role changes ${one.roleChanges.length} on the wire, ${one.rolesLogged.length} in the logs; ` +
       `probes lost ${one.probesLost} of ${one.probesSent}, longest gap ${one.longestGapMs.toFixed(0)} ms; ` +
       `advertisements at most ${one.advertisementGapMs.toFixed(1)} ms apart; ` +
-      `CPU ${one.vrrpCpuPercent.toFixed(0)} % VRRP, ${one.servicesCpuPercent.toFixed(0)} % services, stolen ${one.stolenMs} ms\n`,
+      `CPU ${one.vrrpCpuPercent.toFixed(0)} % VRRP, ${one.servicesCpuPercent.toFixed(0)} % services; ` +
+      `stolen ${one.stolenMs} ms, processors stood still for at most ${one.longestStandstillMs.toFixed(0)} ms\n`,
   );
+}
+
+/** All that is known of a minute in which a role changed. */
+async function tellChanges(one: Minute, pair: readonly [Running, Running]): Promise<void> {
+  const words = one.roleChanges.map(({ fromMs, toMs, source, cause }) => {
+    const why =
+      cause === undefined
+        ? 'no processor stood still for so long'
+        : `processor ${cause.processor} stood still for ${(cause.toMs - cause.fromMs).toFixed(1)} ms ` +
+          `from ${(cause.fromMs - fromMs).toFixed(1)} ms after the old one's last`;
+    return `${source} speaks ${(toMs - fromMs).toFixed(1)} ms after the other: ${why}`;
+  });
+  for (const { host, runtimeDirectory } of pair) {
+    const { instances, deadline_lateness } = await fetchStatus(runtimeDirectory);
+    words.push(`${host}: ${JSON.stringify({ deadline_lateness, counters: instances[0]?.counters })}`);
+  }
+  for (const line of [...words, ...one.rolesLogged]) process.stderr.write(`  ${line}\n`);
+}
+
+/** Changes that nothing on this machine accounts for; of roles in the logs, those of a minute without any on the wire. */
+function falseFailovers({ roleChanges, rolesLogged }: Minute): number {
+  if (roleChanges.length === 0) return rolesLogged.length;
+  return roleChanges.filter(({ cause }) => cause === undefined).length;
 }
 
 async function main(): Promise<number> {
@@ -202,31 +250,31 @@ async function main(): Promise<number> {
     const file = join(bench.folder, 'tracked');
     await writeFile(file, '0\n');
     const instances = [{ name: 'outside', virtualRouterId: 51, address: `${VIP}/16` }];
-    const soak = new Soak(
-      bench,
-      await bench.pair('ours', { intervalMs, instances, ...loadYaml(load, file) }),
-    );
+    const pair = await bench.pair('ours', { intervalMs, instances, ...loadYaml(load, file) });
+    const soak = new Soak(bench, pair, intervalMs);
     await soak.begin();
     const done: Minute[] = [];
     for (let minute = 1; minute <= minutes; minute++) {
       const one = await soak.minute(minute, MINUTE_MS);
       done.push(one);
       tell(one, minutes);
+      if (one.roleChanges.length + one.rolesLogged.length > 0) await tellChanges(one, pair);
     }
     return done;
   });
   const sum = (of: (one: Minute) => number): number => results.reduce((total, one) => total + of(one), 0);
-  const changes = sum((one) => one.roleChanges + one.rolesLogged);
+  const wrong = sum(falseFailovers);
   if (json) console.log(JSON.stringify(results, undefined, 2));
   else {
     console.log(
-      `${minutes} minutes at ${intervalMs} ms: ${changes} role changes, ` +
+      `${minutes} minutes at ${intervalMs} ms: ${sum((one) => one.roleChanges.length)} role changes, ${wrong} without ` +
+        `a processor that stood still; ` +
         `${sum((one) => one.probesLost)} of ${sum((one) => one.probesSent)} probes lost, longest gap ` +
         `${Math.max(...results.map((one) => one.longestGapMs)).toFixed(0)} ms, advertisements at most ` +
         `${Math.max(...results.map((one) => one.advertisementGapMs)).toFixed(1)} ms apart`,
     );
   }
-  return changes === 0 ? 0 : 1;
+  return wrong === 0 ? 0 : 1;
 }
 
 await runBench('bench:soak', main);

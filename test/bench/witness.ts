@@ -5,6 +5,7 @@
 import { createInterface } from 'node:readline';
 import { RawSocket } from '../../src/io/raw-socket.js';
 import { SOL_SOCKET } from '../../src/io/socket-constants.js';
+import type { SourceChange } from './standstills.js';
 
 /** One advertisement on the wire. */
 export interface Heard {
@@ -22,8 +23,7 @@ export interface GapSums {
   readonly maxMs: number;
   /** Gaps by whole milliseconds: the last entry is all above. */
   readonly histogram: readonly number[];
-  /** A virtual router was heard from another source than before. */
-  readonly sourceChanges: number;
+  readonly sourceChanges: readonly SourceChange[];
 }
 
 const VRRP_PROTOCOL = 112;
@@ -38,7 +38,7 @@ const summing = process.argv.includes('--sum');
 const last = new Map<number, Heard>();
 let packets = 0;
 let maxMs = 0;
-let sourceChanges = 0;
+let sourceChanges: SourceChange[] = [];
 let histogram = new Uint32Array(HISTOGRAM_MS + 1);
 
 function add(heard: Heard): void {
@@ -46,7 +46,8 @@ function add(heard: Heard): void {
   const before = last.get(heard.virtualRouterId);
   last.set(heard.virtualRouterId, heard);
   if (before === undefined) return;
-  if (before.source !== heard.source) sourceChanges += 1;
+  if (before.source !== heard.source)
+    sourceChanges.push({ fromMs: before.atMs, toMs: heard.atMs, source: heard.source });
   const gapMs = heard.atMs - before.atMs;
   maxMs = Math.max(maxMs, gapMs);
   const bin = Math.min(HISTOGRAM_MS, Math.floor(gapMs));
@@ -62,8 +63,8 @@ function answer(): void {
     sourceChanges,
   };
   process.stdout.write(`${JSON.stringify(sums)}\n`);
-  last.clear();
-  packets = maxMs = sourceChanges = 0;
+  packets = maxMs = 0;
+  sourceChanges = [];
   histogram = new Uint32Array(HISTOGRAM_MS + 1);
 }
 
