@@ -14,6 +14,7 @@ import { Probe } from '../../src/drill/witnesses.js';
 import { monotonicMs } from './clock.js';
 import { CONTENDERS, type Contender, PRIORITIES, type Running, type Setup } from './contenders.js';
 import { BenchLab, interruption, VIP } from './lab.js';
+import { contendersOf, numberWithin } from './options.js';
 import { tree } from './processes.js';
 import { runBench } from './run-bench.js';
 import { mean, printTable } from './table.js';
@@ -33,7 +34,6 @@ const USAGE = `Usage: npm run bench:failover -- [OPTIONS]
 
 const PROBE_INTERVAL_MS = 2;
 const SETTLE_MS = 700;
-const MAX_REPEATS = 50;
 const BEFORE_MS = 500;
 const AFTER_MS = 1500;
 const LB2 = '192.168.7.12';
@@ -86,17 +86,11 @@ function options(): Options | undefined {
     if (fault === undefined) throw new RangeError(`'${text}' is none of ${FAULTS.join(', ')}`);
     return fault;
   });
-  const contenders = CONTENDERS.filter((name) => values.only === undefined || values.only === name);
-  const repeats = Number(values.repeats);
-  if (contenders.length === 0) throw new RangeError(`'${values.only}' is none of ${CONTENDERS.join(', ')}`);
-  if (!Number.isInteger(repeats) || repeats < 1 || repeats > MAX_REPEATS) {
-    throw new RangeError(`--repeats ${values.repeats} is not within 1 to ${MAX_REPEATS}`);
-  }
   return {
     intervals: values.intervals.split(',').map(duration),
     faults,
-    repeats,
-    contenders,
+    repeats: numberWithin(values.repeats, 1, 50, 'repeats'),
+    contenders: contendersOf(values.only),
     json: values.json,
   };
 }

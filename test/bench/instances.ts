@@ -4,12 +4,13 @@
  */
 import { parseArgs } from 'node:util';
 import { sleep } from '../../src/drill/wait.js';
-import { CONTENDERS, type Contender, type Instance, type Running } from './contenders.js';
+import { type Contender, type Instance, type Running } from './contenders.js';
 import { BenchLab, interruption } from './lab.js';
+import { contendersOf, numberWithin } from './options.js';
 import { cpuSeconds, nameOf, residentKiB, tree } from './processes.js';
 import { runBench } from './run-bench.js';
+import { SummingWitness } from './summing-witness.js';
 import { percentile, printTable } from './table.js';
-import type { GapSums } from './witness.js';
 
 const USAGE = `Usage: npm run bench:instances -- [OPTIONS]
 
@@ -24,7 +25,6 @@ const USAGE = `Usage: npm run bench:instances -- [OPTIONS]
 const MISSED_MS = 20;
 /** Start-up is no part of what is measured. */
 const SETTLE_MS = 3000;
-const ANSWER_LIMIT_MS = 5000;
 
 interface Cost {
   readonly host: string;
@@ -53,14 +53,6 @@ interface Result {
   readonly roleChanges: number;
 }
 
-function numberWithin(text: string, low: number, high: number, name: string): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < low || value > high) {
-    throw new RangeError(`--${name} ${text} is not within ${low} to ${high}`);
-  }
-  return value;
-}
-
 function options() {
   const { values } = parseArgs({
     options: {
@@ -73,13 +65,11 @@ function options() {
     },
   });
   if (values.help) return undefined;
-  const contenders = CONTENDERS.filter((name) => values.only === undefined || values.only === name);
-  if (contenders.length === 0) throw new RangeError(`'${values.only}' is none of ${CONTENDERS.join(', ')}`);
   return {
     count: numberWithin(values.count, 1, 255, 'count'),
-    intervalMs: numberWithin(values.interval.replace(/ms$/, ''), 10, 1000, 'interval'),
+    intervalMs: numberWithin(values.interval, 10, 1000, 'interval'),
     seconds: numberWithin(values.seconds, 5, 3600, 'seconds'),
-    contenders,
+    contenders: contendersOf(values.only),
     json: values.json,
   };
 }
@@ -119,23 +109,6 @@ function costOf(running: Running, before: Sample, after: Sample, seconds: number
   };
 }
 
-/** The witness's next answer. */
-async function ask(
-  witness: { write(text: string): void },
-  answers: GapSums[],
-  signal: AbortSignal,
-): Promise<GapSums> {
-  const before = answers.length;
-  witness.write('sum\n');
-  const end = performance.now() + ANSWER_LIMIT_MS;
-  for (;;) {
-    const answer = answers[before];
-    if (answer !== undefined) return answer;
-    if (performance.now() > end) throw new Error('the witness does not answer');
-    await sleep(20, signal);
-  }
-}
-
 function once(
   contender: Contender,
   { count, intervalMs, seconds }: { count: number; intervalMs: number; seconds: number },
@@ -143,15 +116,14 @@ function once(
 ): Promise<Result> {
   return BenchLab.use(signal, async (bench) => {
     const pair = await bench.pair(contender, { intervalMs, instances: instances(count) });
-    const answers: GapSums[] = [];
-    const witness = await bench.witness(['--sum'], (line) => answers.push(JSON.parse(line)));
+    const witness = await SummingWitness.start(bench);
     await sleep(SETTLE_MS, signal);
     const before = pair.map(sampleOf);
-    await ask(witness, answers, signal);
+    await witness.sums();
     const start = performance.now();
     await sleep(seconds * 1000, signal);
     const took = (performance.now() - start) / 1000;
-    const gaps = await ask(witness, answers, signal);
+    const gaps = await witness.sums();
     const costs = pair.map((one, i) => costOf(one, before[i] ?? new Map(), sampleOf(one), took));
     return {
       contender,

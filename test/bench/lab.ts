@@ -84,19 +84,34 @@ export class BenchLab {
 
   /** Starts test/bench/witness.ts with the client. */
   witness(args: readonly string[], onLine: (line: string) => void): Promise<Child> {
-    return this.#witness(['nice', '-n', '-20'], 'witness.js', args, onLine);
+    return this.#helper(['nice', '-n', '-20'], 'witness.js', args, onLine);
   }
 
   /** Starts test/bench/processor-witness.ts on each processor that this process may use. */
   async processorWitnesses(onLine: (line: string) => void): Promise<void> {
-    const first = await firstOfAll(this.lab, 'client');
-    for (const processor of processors()) {
-      const bound = [...first, 'taskset', '--cpu-list', String(processor)];
-      await this.#witness(bound, 'processor-witness.js', [String(processor)], onLine);
-    }
+    await this.#onProcessors(await firstOfAll(this.lab, 'client'), 'processor-witness.js', onLine);
   }
 
-  async #witness(
+  /** Starts test/bench/processor-hog.ts on each processor, before everybody else there. Needs CAP_SYS_NICE. */
+  processorHogs(onLine: (line: string) => void): Promise<Child[]> {
+    return this.#onProcessors(['chrt', '--fifo', '99'], 'processor-hog.js', onLine);
+  }
+
+  async #onProcessors(
+    before: readonly string[],
+    name: string,
+    onLine: (line: string) => void,
+  ): Promise<Child[]> {
+    const children: Child[] = [];
+    for (const processor of processors()) {
+      const bound = [...before, 'taskset', '--cpu-list', String(processor)];
+      children.push(await this.#helper(bound, name, [String(processor)], onLine));
+    }
+    return children;
+  }
+
+  /** Starts a script of this folder with the client; it prints a first line when it has begun. */
+  async #helper(
     before: readonly string[],
     name: string,
     args: readonly string[],

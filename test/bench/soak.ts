@@ -13,10 +13,11 @@ import { fetchStatus } from '../../src/io/control-client.js';
 import { masterDownIntervalMs } from '../../src/vrrp/timers.js';
 import { PRIORITIES, type Running, type Setup } from './contenders.js';
 import { BenchLab, interruption, VIP } from './lab.js';
+import { numberWithin } from './options.js';
 import { cpuSeconds, stolenMs, tree } from './processes.js';
 import { runBench } from './run-bench.js';
 import { causeOf, type SourceChange, type Standstill } from './standstills.js';
-import type { GapSums } from './witness.js';
+import { SummingWitness } from './summing-witness.js';
 
 const USAGE = `Usage: npm run bench:soak -- [OPTIONS]
 
@@ -33,7 +34,6 @@ Exit status 1 when a role changed and no processor of this machine stood still f
 const PROBE_INTERVAL_MS = 10;
 const SETTLE_MS = 5000;
 const MINUTE_MS = 60_000;
-const WITNESS_LIMIT_MS = 5000;
 const LOOK_EVERY = '50ms';
 
 interface Load {
@@ -100,24 +100,13 @@ function options() {
     },
   });
   if (values.help) return undefined;
-  const within = (
-    name: 'minutes' | 'interval' | 'scripts' | 'processes' | 'files',
-    low: number,
-    high: number,
-  ) => {
-    const value = Number(values[name].replace(/ms$/, ''));
-    if (!Number.isInteger(value) || value < low || value > high) {
-      throw new RangeError(`--${name} ${values[name]} is not within ${low} to ${high}`);
-    }
-    return value;
-  };
   return {
-    minutes: within('minutes', 1, 1440),
-    intervalMs: within('interval', 10, 1000),
+    minutes: numberWithin(values.minutes, 1, 1440, 'minutes'),
+    intervalMs: numberWithin(values.interval, 10, 1000, 'interval'),
     load: {
-      scripts: within('scripts', 0, 500),
-      processes: within('processes', 0, 500),
-      files: within('files', 0, 500),
+      scripts: numberWithin(values.scripts, 0, 500, 'scripts'),
+      processes: numberWithin(values.processes, 0, 500, 'processes'),
+      files: numberWithin(values.files, 0, 500, 'files'),
     },
     json: values.json,
   };
@@ -134,23 +123,29 @@ class Soak {
   readonly #bench: BenchLab;
   readonly #pair: readonly [Running, Running];
   readonly #intervalMs: number;
-  readonly #answers: GapSums[] = [];
-  #witness: { write(text: string): void } = { write: () => {} };
+  readonly #witness: SummingWitness;
   #standstills: Standstill[] = [];
 
-  constructor(bench: BenchLab, pair: readonly [Running, Running], intervalMs: number) {
+  private constructor(
+    bench: BenchLab,
+    pair: readonly [Running, Running],
+    intervalMs: number,
+    witness: SummingWitness,
+  ) {
     this.#bench = bench;
     this.#pair = pair;
     this.#intervalMs = intervalMs;
+    this.#witness = witness;
   }
 
-  async begin(): Promise<void> {
-    await this.#bench.processorWitnesses((line) => this.#standstills.push(JSON.parse(line)));
-    this.#witness = await this.#bench.witness(['--sum'], (line) => this.#answers.push(JSON.parse(line)));
-    await sleep(SETTLE_MS, this.#bench.signal);
-    await this.#sums();
-    this.#standstills = [];
-    for (const { roles } of this.#pair) roles.length = 0;
+  static async begin(bench: BenchLab, pair: readonly [Running, Running], intervalMs: number): Promise<Soak> {
+    const soak = new Soak(bench, pair, intervalMs, await SummingWitness.start(bench));
+    await bench.processorWitnesses((line) => soak.#standstills.push(JSON.parse(line)));
+    await sleep(SETTLE_MS, bench.signal);
+    await soak.#witness.sums();
+    soak.#standstills = [];
+    for (const { roles } of pair) roles.length = 0;
+    return soak;
   }
 
   async minute(minute: number, lengthMs: number): Promise<Minute> {
@@ -162,7 +157,7 @@ class Soak {
     await sleep(lengthMs, signal);
     const toMs = Date.now();
     const { sent, received, answersMs } = await probe.stop();
-    const sums = await this.#sums();
+    const sums = await this.#witness.sums();
     const after = used(this.#pair[0]);
     const rolesLogged = this.#pair.flatMap(({ host, roles }) =>
       roles.splice(0).map((line) => `${host}: ${line}`),
@@ -190,18 +185,6 @@ class Soak {
       longestStandstillMs: Math.max(0, ...standstills.map(({ fromMs, toMs }) => toMs - fromMs)),
       standstills: standstills.filter(({ fromMs, toMs }) => toMs - fromMs > this.#intervalMs).length,
     };
-  }
-
-  async #sums(): Promise<GapSums> {
-    const before = this.#answers.length;
-    this.#witness.write('sum\n');
-    const end = performance.now() + WITNESS_LIMIT_MS;
-    for (;;) {
-      const answer = this.#answers[before];
-      if (answer !== undefined) return answer;
-      if (performance.now() > end) throw new Error('the witness does not answer');
-      await sleep(20, this.#bench.signal);
-    }
   }
 }
 
@@ -251,8 +234,7 @@ async function main(): Promise<number> {
     await writeFile(file, '0\n');
     const instances = [{ name: 'outside', virtualRouterId: 51, address: `${VIP}/16` }];
     const pair = await bench.pair('ours', { intervalMs, instances, ...loadYaml(load, file) });
-    const soak = new Soak(bench, pair, intervalMs);
-    await soak.begin();
+    const soak = await Soak.begin(bench, pair, intervalMs);
     const done: Minute[] = [];
     for (let minute = 1; minute <= minutes; minute++) {
       const one = await soak.minute(minute, MINUTE_MS);
