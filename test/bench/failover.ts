@@ -13,10 +13,10 @@ import { sleep } from '../../src/drill/wait.js';
 import { Probe } from '../../src/drill/witnesses.js';
 import { monotonicMs } from './clock.js';
 import { CONTENDERS, type Contender, PRIORITIES, type Running, type Setup } from './contenders.js';
-import { BenchLab, interruption, VIP } from './lab.js';
+import { BenchLab, OUTSIDE, VIP } from './lab.js';
 import { contendersOf, numberWithin } from './options.js';
 import { tree } from './processes.js';
-import { runBench } from './run-bench.js';
+import { COMMON_OPTIONS, runBench } from './run-bench.js';
 import { mean, printTable } from './table.js';
 import type { Heard } from './witness.js';
 
@@ -76,8 +76,7 @@ function options(): Options | undefined {
       faults: { type: 'string', default: FAULTS.join(',') },
       repeats: { type: 'string', default: '3' },
       only: { type: 'string' },
-      json: { type: 'boolean', default: false },
-      help: { type: 'boolean', default: false },
+      ...COMMON_OPTIONS,
     },
   });
   if (values.help) return undefined;
@@ -209,18 +208,12 @@ function report({ intervals, faults, contenders }: Options, results: readonly Re
   console.log("'holders': whether one host alone held the address afterwards.");
 }
 
-async function main(): Promise<number> {
-  const chosen = options();
-  if (chosen === undefined) {
-    process.stdout.write(USAGE);
-    return 0;
-  }
-  const signal = interruption();
+async function run(chosen: Options, signal: AbortSignal): Promise<number> {
   const results: Result[] = [];
   const { intervals, faults, repeats, contenders } = chosen;
   const total = intervals.length * faults.length * repeats * contenders.length;
   for (const intervalMs of intervals) {
-    const setup = { intervalMs, instances: [{ name: 'outside', virtualRouterId: 51, address: `${VIP}/16` }] };
+    const setup = { intervalMs, instances: [OUTSIDE] };
     for (const fault of faults) {
       for (let repeat = 0; repeat < repeats; repeat++) {
         for (const contender of contenders) {
@@ -240,4 +233,4 @@ async function main(): Promise<number> {
   return 0;
 }
 
-await runBench('bench:failover', main);
+await runBench({ name: 'bench:failover', usage: USAGE, options, run });

@@ -4,11 +4,11 @@
  */
 import { parseArgs } from 'node:util';
 import { sleep } from '../../src/drill/wait.js';
-import { type Contender, type Instance, type Running } from './contenders.js';
-import { BenchLab, interruption } from './lab.js';
+import type { Contender, Instance, Running } from './contenders.js';
+import { BenchLab } from './lab.js';
 import { contendersOf, numberWithin } from './options.js';
 import { cpuSeconds, nameOf, residentKiB, tree } from './processes.js';
-import { runBench } from './run-bench.js';
+import { COMMON_OPTIONS, runBench } from './run-bench.js';
 import { SummingWitness } from './summing-witness.js';
 import { percentile, printTable } from './table.js';
 
@@ -53,6 +53,8 @@ interface Result {
   readonly roleChanges: number;
 }
 
+type Chosen = NonNullable<ReturnType<typeof options>>;
+
 function options() {
   const { values } = parseArgs({
     options: {
@@ -60,8 +62,7 @@ function options() {
       interval: { type: 'string', default: '100' },
       seconds: { type: 'string', default: '60' },
       only: { type: 'string' },
-      json: { type: 'boolean', default: false },
-      help: { type: 'boolean', default: false },
+      ...COMMON_OPTIONS,
     },
   });
   if (values.help) return undefined;
@@ -168,13 +169,7 @@ function report(results: readonly Result[]): void {
   }
 }
 
-async function main(): Promise<number> {
-  const chosen = options();
-  if (chosen === undefined) {
-    process.stdout.write(USAGE);
-    return 0;
-  }
-  const signal = interruption();
+async function run(chosen: Chosen, signal: AbortSignal): Promise<number> {
   const results: Result[] = [];
   for (const contender of chosen.contenders) {
     process.stderr.write(
@@ -187,4 +182,4 @@ async function main(): Promise<number> {
   return 0;
 }
 
-await runBench('bench:instances', main);
+await runBench({ name: 'bench:instances', usage: USAGE, options, run });

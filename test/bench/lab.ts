@@ -10,10 +10,20 @@ import { sleep, waitFor } from '../../src/drill/wait.js';
 import { firstOfAll } from '../../src/drill/witnesses.js';
 import { fetchStatus } from '../../src/io/control-client.js';
 import type { DirectorStatus } from '../../src/runtime/status.js';
-import { type Contender, HOSTS, type HostName, type Running, type Setup, start } from './contenders.js';
+import {
+  type Contender,
+  HOSTS,
+  type HostName,
+  type Instance,
+  type Running,
+  type Setup,
+  start,
+} from './contenders.js';
 import { nameOf, processors, tree } from './processes.js';
 
 export const VIP = '192.168.7.253';
+/** Where one instance is enough. */
+export const OUTSIDE: Instance = { name: 'outside', virtualRouterId: 51, address: `${VIP}/16` };
 const READY_LIMIT_MS = 60_000;
 const LOOK_EVERY_MS = 50;
 const GUARDIAN_LIMIT_MS = 5000;
@@ -93,8 +103,8 @@ export class BenchLab {
   }
 
   /** Starts test/bench/processor-hog.ts on each processor, before everybody else there. Needs CAP_SYS_NICE. */
-  processorHogs(onLine: (line: string) => void): Promise<Child[]> {
-    return this.#onProcessors(['chrt', '--fifo', '99'], 'processor-hog.js', onLine);
+  processorHogs(): Promise<Child[]> {
+    return this.#onProcessors(['chrt', '--fifo', '99'], 'processor-hog.js', () => {});
   }
 
   async #onProcessors(
@@ -170,13 +180,4 @@ async function isBackup(running: Running, { instances }: Setup): Promise<boolean
   // Until the daemon has its parts together, its answer is empty.
   const status: Partial<DirectorStatus> = await fetchStatus(running.runtimeDirectory).catch(() => ({}));
   return status.instances?.every(({ state, master }) => state === 'backup' && master !== null) ?? false;
-}
-
-/** An AbortSignal for Ctrl-C and SIGTERM. */
-export function interruption(): AbortSignal {
-  const controller = new AbortController();
-  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    process.on(name, () => controller.abort());
-  }
-  return controller.signal;
 }

@@ -1,6 +1,6 @@
 /**
  * Takes its processor away from everybody else, as a hypervisor does: started at the highest real-time priority, it is
- * busy for a while again and again, as a line on stdin tells (`Hogging`). Prints a line at the end of it.
+ * busy for a while again and again, as a line on stdin tells (`Hogging`).
  */
 import { createInterface } from 'node:readline';
 import { monotonicMs } from './clock.js';
@@ -23,7 +23,6 @@ function hog({ fromMs, lengthMs, everyMs, times }: Hogging): void {
     const untilMs = fromMs + lengthMs;
     while (monotonicMs() < untilMs);
     if (times > 1) hog({ fromMs: fromMs + everyMs, lengthMs, everyMs, times: times - 1 });
-    else process.stdout.write('{"done":true}\n');
   }, fromMs - monotonicMs());
 }
 

@@ -12,10 +12,10 @@ import { Probe } from '../../src/drill/witnesses.js';
 import { fetchStatus } from '../../src/io/control-client.js';
 import { masterDownIntervalMs } from '../../src/vrrp/timers.js';
 import { PRIORITIES, type Running, type Setup } from './contenders.js';
-import { BenchLab, interruption, VIP } from './lab.js';
+import { BenchLab, OUTSIDE, VIP } from './lab.js';
 import { numberWithin } from './options.js';
 import { cpuSeconds, stolenMs, tree } from './processes.js';
-import { runBench } from './run-bench.js';
+import { COMMON_OPTIONS, runBench } from './run-bench.js';
 import { causeOf, type SourceChange, type Standstill } from './standstills.js';
 import { SummingWitness } from './summing-witness.js';
 
@@ -87,6 +87,8 @@ function loadYaml(
   };
 }
 
+type Chosen = NonNullable<ReturnType<typeof options>>;
+
 function options() {
   const { values } = parseArgs({
     options: {
@@ -95,8 +97,7 @@ function options() {
       scripts: { type: 'string', default: '10' },
       processes: { type: 'string', default: '10' },
       files: { type: 'string', default: '480' },
-      json: { type: 'boolean', default: false },
-      help: { type: 'boolean', default: false },
+      ...COMMON_OPTIONS,
     },
   });
   if (values.help) return undefined;
@@ -221,19 +222,11 @@ function falseFailovers({ roleChanges, rolesLogged }: Minute): number {
   return roleChanges.filter(({ cause }) => cause === undefined).length;
 }
 
-async function main(): Promise<number> {
-  const chosen = options();
-  if (chosen === undefined) {
-    process.stdout.write(USAGE);
-    return 0;
-  }
-  const { minutes, intervalMs, load, json } = chosen;
-  const signal = interruption();
+async function run({ minutes, intervalMs, load, json }: Chosen, signal: AbortSignal): Promise<number> {
   const results = await BenchLab.use(signal, async (bench) => {
     const file = join(bench.folder, 'tracked');
     await writeFile(file, '0\n');
-    const instances = [{ name: 'outside', virtualRouterId: 51, address: `${VIP}/16` }];
-    const pair = await bench.pair('ours', { intervalMs, instances, ...loadYaml(load, file) });
+    const pair = await bench.pair('ours', { intervalMs, instances: [OUTSIDE], ...loadYaml(load, file) });
     const soak = await Soak.begin(bench, pair, intervalMs);
     const done: Minute[] = [];
     for (let minute = 1; minute <= minutes; minute++) {
@@ -259,4 +252,4 @@ async function main(): Promise<number> {
   return wrong === 0 ? 0 : 1;
 }
 
-await runBench('bench:soak', main);
+await runBench({ name: 'bench:soak', usage: USAGE, options, run });

@@ -7,10 +7,10 @@ import { parseArgs } from 'node:util';
 import { sleep } from '../../src/drill/wait.js';
 import { monotonicMs } from './clock.js';
 import type { Contender } from './contenders.js';
-import { BenchLab, interruption, VIP } from './lab.js';
+import { BenchLab, OUTSIDE } from './lab.js';
 import { contendersOf, numberWithin } from './options.js';
 import type { Hogging } from './processor-hog.js';
-import { runBench } from './run-bench.js';
+import { COMMON_OPTIONS, runBench } from './run-bench.js';
 import { SummingWitness } from './summing-witness.js';
 import { printTable } from './table.js';
 
@@ -56,8 +56,7 @@ function options(): Chosen | undefined {
       times: { type: 'string', default: '60' },
       interval: { type: 'string', default: '10' },
       only: { type: 'string' },
-      json: { type: 'boolean', default: false },
-      help: { type: 'boolean', default: false },
+      ...COMMON_OPTIONS,
     },
   });
   if (values.help) return undefined;
@@ -76,12 +75,9 @@ function measure(
   signal: AbortSignal,
 ): Promise<Result[]> {
   return BenchLab.use(signal, async (bench) => {
-    await bench.pair(contender, {
-      intervalMs,
-      instances: [{ name: 'outside', virtualRouterId: 51, address: `${VIP}/16` }],
-    });
+    await bench.pair(contender, { intervalMs, instances: [OUTSIDE] });
     const witness = await SummingWitness.start(bench);
-    const hogs = await bench.processorHogs(() => {});
+    const hogs = await bench.processorHogs();
     const everyMs = Math.max(EVERY_MS, CALM_INTERVALS * intervalMs + EVERY_MS / 2);
     const results: Result[] = [];
     for (const lengthMs of lengths) {
@@ -103,13 +99,7 @@ function measure(
   });
 }
 
-async function main(): Promise<number> {
-  const chosen = options();
-  if (chosen === undefined) {
-    process.stdout.write(USAGE);
-    return 0;
-  }
-  const signal = interruption();
+async function run(chosen: Chosen, signal: AbortSignal): Promise<number> {
   const results: Result[] = [];
   for (const contender of chosen.contenders) results.push(...(await measure(contender, chosen, signal)));
   if (chosen.json) console.log(JSON.stringify(results, undefined, 2));
@@ -127,4 +117,4 @@ async function main(): Promise<number> {
   return 0;
 }
 
-await runBench('bench:standstill', main);
+await runBench({ name: 'bench:standstill', usage: USAGE, options, run });
