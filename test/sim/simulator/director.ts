@@ -10,7 +10,7 @@ import { handOverHoldMs } from '../../../src/vrrp/timers.js';
 import { MIN_LEASE_MS, VERDICT_MS } from './bounds.js';
 import { Guardian, type Orders } from './guardian.js';
 import type { Machine } from './machine.js';
-import type { DirectorPlan, Scenario } from './scenario.js';
+import { type DirectorPlan, routerOf, type Scenario } from './scenario.js';
 import type { World } from './world.js';
 
 export interface Packet {
@@ -365,7 +365,7 @@ export class Director {
     if (this.process !== 'running' || this.stopping) return;
     this.variant = variant;
     for (const group of this.groups) {
-      const instances = group.state.instances.map(({ config }) => this.config(Number(config.name.slice(1))));
+      const instances = group.state.instances.map(({ config }) => this.config(routerOf(config)));
       this.#input(group, { type: 'configure', instances, track: this.#scenario.track });
     }
   }
@@ -376,7 +376,7 @@ export class Director {
     if (this.process !== 'running') return;
     for (const group of this.groups) {
       for (const { config, state } of group.state.instances) {
-        const router = Number(config.name.slice(1));
+        const router = routerOf(config);
         const lost = this.maskOf(router, config.addresses) & ~(this.held[router] ?? 0);
         if (state !== 'master' || lost === 0) continue;
         this.#queueWork(group, { type: 'add', router, mask: lost, priority: 0 });
@@ -584,7 +584,7 @@ export class Director {
   /** The guardian's orders follow what the kernel may hold (GuardianKeeper). */
   #changed(): void {
     const guarded = this.groups.flatMap((group) =>
-      group.state.instances.filter(({ config }) => this.#mayHold(group, Number(config.name.slice(1)))),
+      group.state.instances.filter(({ config }) => this.#mayHold(group, routerOf(config))),
     );
     const local = this.localMs(this.#world.nowMs);
     if (guarded.length === 0) {
@@ -594,8 +594,8 @@ export class Director {
     }
     const intervals = guarded.map(({ config }) => config.advertisementIntervalMs);
     this.#orders = {
-      farewells: guarded.map(({ config }) => Number(config.name.slice(1))),
-      masks: guarded.map(({ config }) => this.maskOf(Number(config.name.slice(1)), config.addresses)),
+      farewells: guarded.map(({ config }) => routerOf(config)),
+      masks: guarded.map(({ config }) => this.maskOf(routerOf(config), config.addresses)),
       holdMs: Math.max(...intervals.map(handOverHoldMs)),
       leaseMs: Math.max(MIN_LEASE_MS, 3 * Math.min(...intervals)),
     };

@@ -1,7 +1,7 @@
 /** The invariants. Each is one method with its reason; the lengths they allow are in bounds.ts. */
 import type { GroupInput, GroupState, GroupStep, InstanceState } from '../../../src/vrrp/group-types.js';
 import type { Director, GroupHost, Packet } from './director.js';
-import type { Fault, FaultKind, Round } from './scenario.js';
+import { type Fault, type FaultKind, type Round, routerOf } from './scenario.js';
 import type { World } from './world.js';
 
 export const INVARIANTS = {
@@ -377,7 +377,7 @@ export class Judge {
     const { pausedSinceMs, awakeSinceMs } = director;
     // By the longest skew: the priority may have changed since the timer was set.
     const downs = group.state.instances.map(({ config }) => {
-      const heardMs = this.#heard[director.number]?.[Number(config.name.slice(1))]?.intervalMs ?? 0;
+      const heardMs = this.#heard[director.number]?.[routerOf(config)]?.intervalMs ?? 0;
       return MASTER_DOWN_INTERVALS * Math.max(config.advertisementIntervalMs, heardMs);
     });
     const stoodMs = awakeSinceMs - pausedSinceMs;
@@ -397,7 +397,7 @@ export class Judge {
   #checkTakeover(director: Director, group: GroupHost, nowMs: number): void {
     const members = group.state.instances;
     const heardOf = ({ config }: InstanceState) =>
-      this.#heard[director.number]?.[Number(config.name.slice(1))] ?? nothingHeard();
+      this.#heard[director.number]?.[routerOf(config)] ?? nothingHeard();
     const down =
       MASTER_DOWN_INTERVALS *
       Math.max(

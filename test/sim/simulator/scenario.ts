@@ -100,3 +100,8 @@ export interface Scenario {
   readonly rounds: readonly Round[];
   readonly durationMs: number;
 }
+
+/** The number in a virtual router's name. */
+export function routerOf({ name }: Pick<Router, 'name'>): number {
+  return Number(name.slice(1));
+}
