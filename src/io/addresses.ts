@@ -73,9 +73,10 @@ export function openAddresses(): HostAddresses {
   const secondaries = new SecondaryAddresses(connection, openSysctls());
   /** Each takes several steps: one that is called later must not come between. */
   const inTurn = workInTurn();
+  const homes: Homes = new Map();
   return {
-    add: (addresses) => inTurn(() => add(connection, secondaries, addresses)),
-    remove: (addresses) => inTurn(() => remove(connection, secondaries, addresses)),
+    add: (addresses) => inTurn(() => add(connection, secondaries, addresses, homes)),
+    remove: (addresses) => inTurn(() => remove(connection, secondaries, addresses, homes)),
     held: (addresses) => inTurn(() => held(connection, addresses)),
     prepare: (addresses) => inTurn(() => prepare(connection, secondaries, addresses)).catch(() => undefined),
     close: () => connection.close(),
@@ -86,6 +87,16 @@ type Failure = { readonly address: VirtualAddress; readonly error: Error };
 interface Placed {
   readonly address: VirtualAddress;
   readonly index: number;
+}
+
+/**
+ * The device of each address that was added, by index: a device that is renamed takes its addresses along, and they
+ * are to be removed where they are.
+ */
+type Homes = Map<string, number>;
+
+function homeKey({ address, prefixLength, interface: name }: VirtualAddress): string {
+  return `${address}/${prefixLength} ${name}`;
 }
 
 /** Those whose interface is there, and the rest. */
@@ -105,8 +116,10 @@ async function add(
   connection: NetlinkConnection,
   secondaries: SecondaryAddresses,
   addresses: readonly VirtualAddress[],
+  homes: Homes,
 ): Promise<void> {
   const { placed, homeless } = place(addresses);
+  await leaveFormerHomes(connection, placed, homes);
   const failures: Failure[] = homeless.map((address) => ({
     address,
     error: new NoInterfaceError(address.interface),
@@ -132,6 +145,23 @@ async function add(
   if (failures.length > 0) throw new AddressError('add', failures);
 }
 
+/** Where the name belongs to another device than when the address was added, that must not keep it. */
+async function leaveFormerHomes(
+  connection: NetlinkConnection,
+  placed: readonly Placed[],
+  homes: Homes,
+): Promise<void> {
+  const former: Placed[] = [];
+  for (const { address, index } of placed) {
+    const key = homeKey(address);
+    const home = homes.get(key);
+    if (home !== undefined && home !== index) former.push({ address, index: home });
+    homes.set(key, index);
+  }
+  // What is gone with its device is gone.
+  if (former.length > 0) await connection.transact(former.map(deleteRequest));
+}
+
 /** After a few rounds the interpreter has seen what it needs to be fast. */
 const REHEARSALS = 5;
 
@@ -153,9 +183,16 @@ async function remove(
   connection: NetlinkConnection,
   secondaries: SecondaryAddresses,
   addresses: readonly VirtualAddress[],
+  homes: Homes,
 ): Promise<void> {
   // An interface that is gone took its addresses along: nothing to remove.
   const { placed } = place(addresses);
+  for (const address of addresses) {
+    const index = homes.get(homeKey(address));
+    homes.delete(homeKey(address));
+    if (index === undefined || placed.some((one) => one.address === address && one.index === index)) continue;
+    placed.push({ address, index });
+  }
   const failures: Failure[] = [];
   await secondaries.spare(placed, async () => {
     const results = await connection.transact(placed.map(deleteRequest));

@@ -18,13 +18,20 @@ import {
 export type OnChange = Parameters<OpenLinkMonitor>[0];
 export type OnAddress = Parameters<OpenLinkMonitor>[1];
 
+export type OnHardwareAddress = NonNullable<Parameters<OpenLinkMonitor>[3]>;
+
 export interface LinkTableEvents {
   readonly onChange: OnChange;
   readonly onAddress: OnAddress;
+  readonly onHardwareAddress: OnHardwareAddress;
   /** A link is down or away, or an address went away: the kernel may have dropped routes without a word. */
   readonly onRoutesAtRisk: () => void;
 }
 
+/**
+ * The kernel knows a device by its index, everybody else by its name. So changes are told by name: a name may go from
+ * one device to another (renamed, swapped, made anew), and then its addresses are others too.
+ */
 export class LinkTable {
   readonly #links = new Map<number, LinkInfo>();
   readonly #addresses = new Map<string, InterfaceAddress>();
@@ -41,7 +48,8 @@ export class LinkTable {
   /** Reports the addresses whose duplicate is known. */
   tellDuplicates(): void {
     for (const address of this.#addresses.values()) {
-      if (isDuplicate(address)) this.#reportAddress(address, true);
+      const name = this.nameOf(address.interfaceIndex);
+      if (isDuplicate(address) && name !== undefined) this.#reportAddress(address, true, name);
     }
   }
 
@@ -61,90 +69,91 @@ export class LinkTable {
   holds(interfaceName: string, address: string): boolean {
     const index = this.index(interfaceName);
     if (index === undefined) return false;
-    for (const one of this.#addresses.values()) {
-      if (one.interfaceIndex === index && one.address === address && !isDuplicate(one)) return true;
-    }
-    return false;
+    return this.#addressesOf(index).some((one) => one.address === address && !isDuplicate(one));
   }
 
   #named(interfaceName: string): LinkInfo | undefined {
-    for (const link of this.#links.values()) {
-      if (link.name === interfaceName) {
-        return link;
-      }
-    }
+    for (const link of this.#links.values()) if (link.name === interfaceName) return link;
     return undefined;
+  }
+
+  #addressesOf(index: number | undefined): readonly InterfaceAddress[] {
+    return [...this.#addresses.values()].filter((one) => one.interfaceIndex === index);
   }
 
   take(message: NetlinkMessage): void {
     this.events += 1;
     if (message.type === RTM_NEWLINK || message.type === RTM_DELLINK) {
       const link = decodeLink(message.payload);
-      if (link !== undefined) {
-        this.#setLink(link.index, message.type === RTM_NEWLINK ? link : undefined);
-      }
+      if (link === undefined) return;
+      const changes = new Map([[link.index, message.type === RTM_NEWLINK ? link : undefined]]);
+      this.#setLinks(changes);
     } else if (message.type === RTM_NEWADDR || message.type === RTM_DELADDR) {
       const address = decodeAddress(message.payload);
-      if (address !== undefined) {
-        this.#setAddress(address, message.type === RTM_NEWADDR);
-      }
+      if (address !== undefined) this.#setAddress(address, message.type === RTM_NEWADDR);
     }
   }
 
   /** Takes a dump for the truth and reports what differs. Links first: an address is told by its link's name. */
   replace(links: readonly LinkInfo[], addresses: readonly InterfaceAddress[]): void {
-    const presentAddresses = new Set(addresses.map(addressKey));
+    const present = new Set(addresses.map(addressKey));
     for (const address of this.#addresses.values()) {
-      if (!presentAddresses.has(addressKey(address))) {
-        this.#setAddress(address, false);
-      }
+      if (!present.has(addressKey(address))) this.#setAddress(address, false);
     }
-    const presentLinks = new Set(links.map((link) => link.index));
-    for (const index of this.#links.keys()) {
-      if (!presentLinks.has(index)) {
-        this.#setLink(index, undefined);
-      }
-    }
-    for (const link of links) {
-      this.#setLink(link.index, link);
-    }
-    for (const address of addresses) {
-      this.#setAddress(address, true);
-    }
+    const changes = new Map<number, LinkInfo | undefined>();
+    for (const index of this.#links.keys()) changes.set(index, undefined);
+    for (const link of links) changes.set(link.index, link);
+    this.#setLinks(changes);
+    for (const address of addresses) this.#setAddress(address, true);
+    this.#events.onRoutesAtRisk();
   }
 
-  #setLink(index: number, link: LinkInfo | undefined): void {
-    const before = this.#links.get(index);
-    const renamed = before !== undefined && before.name !== link?.name;
-    const oldUp = before !== undefined && this.isUp(before.name);
-    const newUp = link !== undefined && this.isUp(link.name);
-    if (link?.up !== true) this.#events.onRoutesAtRisk();
-    if (link === undefined) {
-      this.#links.delete(index);
-      for (const address of this.#addresses.values()) {
-        if (address.interfaceIndex === index) {
-          this.#setAddress(address, false, before?.name);
-        }
+  /** Changes links together, so that two that swap names are seen as they are in the end. */
+  #setLinks(changes: ReadonlyMap<number, LinkInfo | undefined>): void {
+    const names = new Set<string>();
+    for (const [index, link] of changes) {
+      const before = this.#links.get(index);
+      if (before !== undefined) names.add(before.name);
+      if (link !== undefined) names.add(link.name);
+    }
+    const before = new Map([...names].map((name) => [name, this.#named(name)]));
+    const addressesBefore = new Map(
+      [...names].map((name) => [name, this.#addressesOf(before.get(name)?.index)]),
+    );
+    for (const [index, link] of changes) {
+      if (link?.up !== true) this.#events.onRoutesAtRisk();
+      if (link !== undefined) this.#links.set(index, link);
+      else {
+        this.#links.delete(index);
+        for (const address of this.#addressesOf(index)) this.#addresses.delete(addressKey(address));
       }
-    } else {
-      this.#links.set(index, link);
     }
-    if (renamed && oldUp && !this.isUp(before.name)) {
-      this.#reportLink(before.name, false);
+    for (const name of names) this.#compare(name, before.get(name), addressesBefore.get(name) ?? []);
+  }
+
+  #compare(name: string, before: LinkInfo | undefined, addressesBefore: readonly InterfaceAddress[]): void {
+    const now = this.#named(name);
+    const moved = before?.index !== now?.index;
+    if (moved) {
+      this.#events.onRoutesAtRisk();
+      const still = this.#addressesOf(now?.index);
+      const without = (list: readonly InterfaceAddress[], others: readonly InterfaceAddress[]) =>
+        list.filter((one) => !others.some(({ address }) => address === one.address));
+      for (const address of without(addressesBefore, still)) this.#reportAddress(address, false, name);
+      for (const address of without(still, addressesBefore)) this.#reportAddress(address, true, name);
     }
-    if (link !== undefined && this.isUp(link.name) !== newUp) {
-      this.#reportLink(link.name, !newUp);
-    }
+    if (moved || before?.up !== now?.up) this.#reportLink(name, now?.up ?? false);
+    const remade =
+      before !== undefined && now !== undefined && before.hardwareAddress !== now.hardwareAddress;
+    if (remade && !this.quiet) this.#events.onHardwareAddress(name);
   }
 
   #reportLink(interfaceName: string, up: boolean): void {
-    if (!this.quiet) {
-      this.#events.onChange(interfaceName, up);
-    }
+    if (!this.quiet) this.#events.onChange(interfaceName, up);
   }
 
   /** An IPv6 address is there when it can be used: the kernel tells of it when it is no longer tentative. */
-  #setAddress(address: InterfaceAddress, added: boolean, linkName?: string): void {
+  #setAddress(address: InterfaceAddress, added: boolean): void {
     const key = addressKey(address);
     const before = this.#addresses.get(key);
     if (added) {
@@ -154,15 +163,15 @@ export class LinkTable {
       this.#addresses.delete(key);
       if (before !== undefined) this.#events.onRoutesAtRisk();
     }
+    const name = this.nameOf(address.interfaceIndex);
     const same = before === undefined ? !added : added && isDuplicate(before) === isDuplicate(address);
-    if (!same) this.#reportAddress(address, added, linkName);
+    if (!same && name !== undefined) this.#reportAddress(address, added, name);
   }
 
-  #reportAddress(address: InterfaceAddress, added: boolean, linkName?: string): void {
-    const name = linkName ?? this.nameOf(address.interfaceIndex);
-    if (this.quiet || name === undefined) return;
+  #reportAddress(address: InterfaceAddress, added: boolean, interfaceName: string): void {
+    if (this.quiet) return;
     const dadFailed = added && isDuplicate(address);
-    this.#events.onAddress({ address: address.address, interface: name, added, dadFailed });
+    this.#events.onAddress({ address: address.address, interface: interfaceName, added, dadFailed });
   }
 }
 

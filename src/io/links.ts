@@ -1,7 +1,7 @@
 /** Watches links, addresses and our routes by rtnetlink events. */
 import type { LinkMonitor, OpenLinkMonitor } from '../runtime/ports.js';
 import { dumpAddresses } from './addresses.js';
-import { LinkTable, type OnAddress, type OnChange } from './link-table.js';
+import { LinkTable, type OnAddress, type OnChange, type OnHardwareAddress } from './link-table.js';
 import { NETLINK_ROUTE, NetlinkConnection } from './netlink.js';
 import { RECEIVE_BUFFER_BYTES } from './netlink-socket.js';
 import { dumpOwnRoutes } from './route-dump.js';
@@ -32,8 +32,8 @@ type OnRouteGone = NonNullable<Parameters<OpenLinkMonitor>[2]>;
  * Of the addresses that are there at the start, those whose duplicate was found are reported, a turn of the event
  * loop after the promise resolved. Of routes, only those that bear ROUTE_PROTOCOL are told.
  */
-export const openLinkMonitor: OpenLinkMonitor = (onChange, onAddress, onRouteGone) =>
-  watchLinks(onChange, onAddress, onRouteGone);
+export const openLinkMonitor: OpenLinkMonitor = (onChange, onAddress, onRouteGone, onHardwareAddress) =>
+  watchLinks(onChange, onAddress, onRouteGone, RECEIVE_BUFFER_BYTES, onHardwareAddress);
 
 /** As `openLinkMonitor`, with the event sockets' receive buffer in bytes. */
 export async function watchLinks(
@@ -41,6 +41,7 @@ export async function watchLinks(
   onAddress: OnAddress,
   onRouteGone: OnRouteGone = () => {},
   receiveBufferBytes = RECEIVE_BUFFER_BYTES,
+  onHardwareAddress: OnHardwareAddress = () => {},
 ): Promise<LinkMonitor> {
   const connection = NetlinkConnection.open(NETLINK_ROUTE);
   let closed = false;
@@ -56,7 +57,12 @@ export async function watchLinks(
       retries.add(retry);
     });
   };
-  const table = new LinkTable({ onChange, onAddress, onRoutesAtRisk: () => routes.check() });
+  const table = new LinkTable({
+    onChange,
+    onAddress,
+    onHardwareAddress,
+    onRoutesAtRisk: () => routes.check(),
+  });
   const routes = new RouteWatch({
     dump: dumpOwnRoutes,
     insist,

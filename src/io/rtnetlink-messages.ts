@@ -49,6 +49,7 @@ const IFA_LOCAL = 2;
 const IFA_BROADCAST = 4;
 const IFA_CACHEINFO = 6;
 const IFA_FLAGS = 8;
+const IFLA_ADDRESS = 1;
 const IFLA_IFNAME = 3;
 const RT_SCOPE_UNIVERSE = 0;
 /** INFINITY_LIFE_TIME of net/addrconf.h, in seconds. */
@@ -73,6 +74,8 @@ export interface LinkInfo {
   readonly name: string;
   /** IFF_UP, IFF_RUNNING (operational state) and IFF_LOWER_UP (carrier, which falls before the state does). */
   readonly up: boolean;
+  /** IFLA_ADDRESS as hexadecimal digits; empty where a device has none. */
+  readonly hardwareAddress: string;
 }
 
 /** Canonical text of an address. Throws RangeError. */
@@ -189,13 +192,19 @@ export function decodeAddress(payload: Uint8Array): InterfaceAddress | undefined
   };
 }
 
-/** Payload of RTM_NEWLINK or RTM_DELLINK; undefined when it is not understood. */
+/**
+ * Payload of RTM_NEWLINK or RTM_DELLINK; undefined when it is not understood, or not about the device itself: with
+ * ifi_family AF_BRIDGE the same messages tell of a bridge's ports, and RTM_DELLINK is a port that left its bridge
+ * (br_ifinfo_notify).
+ */
 export function decodeLink(payload: Uint8Array): LinkInfo | undefined {
   if (payload.length < IFINFOMSG_BYTES) {
     return undefined;
   }
   const header = new DataView(payload.buffer, payload.byteOffset, IFINFOMSG_BYTES);
-  const name = attributeText(decodeAttributes(payload.subarray(IFINFOMSG_BYTES)).get(IFLA_IFNAME));
+  if (header.getUint8(0) !== AF_UNSPEC) return undefined;
+  const attributes = decodeAttributes(payload.subarray(IFINFOMSG_BYTES));
+  const name = attributeText(attributes.get(IFLA_IFNAME));
   if (name === undefined) {
     return undefined;
   }
@@ -204,5 +213,6 @@ export function decodeLink(payload: Uint8Array): LinkInfo | undefined {
     index: header.getInt32(4, HOST_LITTLE_ENDIAN),
     name,
     up: (flags & LINK_UP) === LINK_UP,
+    hardwareAddress: Buffer.from(attributes.get(IFLA_ADDRESS) ?? []).toString('hex'),
   };
 }

@@ -121,11 +121,14 @@ export interface LinkMonitor {
   close(): void;
 }
 export type OpenLinkMonitor = (
+  /** The link came or went, or the name belongs to another device than before (or to none). */
   onChange: (interfaceName: string, up: boolean) => void,
   /** An address of the host went away or came, whoever did it; `dadFailed`: another host has it (IFA_F_DADFAILED). */
   onAddress: (change: { address: string; interface: string; added: boolean; dadFailed: boolean }) => void,
   /** A route of the main table went away, whoever did it. */
   onRouteGone?: (route: { destination: string; prefixLength: number; interface: string }) => void,
+  /** The device has another MAC address (IFLA_ADDRESS) than before, or another device has its name. */
+  onHardwareAddress?: (interfaceName: string) => void,
 ) => Promise<LinkMonitor>;
 
 /** Result of one op: undefined when done, else the kernel's words. */

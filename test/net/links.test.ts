@@ -70,9 +70,16 @@ await runInNamespace(import.meta.url, async () => {
     await eventually('e0 is gone', () => !monitor.isUp('e0'));
     t.equal(about('d0').at(-1), 'd0 down');
     t.equal(about('e0').filter((line) => line === 'e0 up').length, 1);
-    t.equal(about('e0').filter((line) => line === 'e0 down').length, 1);
-    // Whether it loses the address when it is set down or when it is deleted, it is told once.
-    t.equal(log.filter((line) => line.endsWith(' -10.4.4.4')).length, 1);
+    t.same(
+      about('e0').filter((line) => /up|down/.test(line)),
+      ['e0 down', 'e0 up', 'e0 down', 'e0 down'],
+      'there while down, up, down and gone',
+    );
+    t.same(
+      log.filter((line) => line.endsWith('10.4.4.4')),
+      ['d0 +10.4.4.4', 'd0 -10.4.4.4', 'e0 +10.4.4.4', 'e0 -10.4.4.4'],
+      'it goes with its device',
+    );
   });
 
   await t.test('lost events: it dumps again and reports the difference', async (t) => {
@@ -150,6 +157,143 @@ await runInNamespace(import.meta.url, async () => {
     latecomer.close();
     for (const name of ['v0', 'v1']) ip(`addr del fd00::8/64 dev ${name}`);
   });
+
+  await t.test(
+    'a port that joins and leaves a bridge stays what it is, and the bridge has its carrier',
+    async (t) => {
+      ip('link add p0 type veth peer name p1');
+      for (const command of [
+        'addr add 10.6.6.6/24 dev p0',
+        'link set p1 up',
+        'link set p0 up',
+        'link add b0 type bridge',
+      ]) {
+        ip(command);
+      }
+      ip('link set b0 up');
+      await eventually('p0 is up', () => monitor.isUp('p0') && monitor.holds('p0', '10.6.6.6'));
+      log.length = 0;
+      for (let round = 0; round < 3; round++) {
+        ip('link set p0 master b0');
+        await eventually('the bridge is up', () => monitor.isUp('b0'));
+        ip('link set p0 nomaster');
+        await eventually('the bridge is down', () => !monitor.isUp('b0'));
+      }
+      t.ok(monitor.isUp('p0'));
+      t.ok(monitor.holds('p0', '10.6.6.6'));
+      t.same(about('p0'), [], 'nothing happened to the port');
+      ip('link set p0 master b0');
+      await eventually('the bridge is up again', () => monitor.isUp('b0'));
+      ip('link set p1 down');
+      await eventually('it goes down with its last port', () => !monitor.isUp('b0') && !monitor.isUp('p0'));
+      ip('link del p0');
+      ip('link del b0');
+      await eventually('gone', () => monitor.index('p0') === undefined && monitor.index('b0') === undefined);
+    },
+  );
+
+  await t.test('two devices swap their names, and the addresses go with the devices', async (t) => {
+    for (const [name, peer, address] of [
+      ['s0', 's0p', '10.8.0.1'],
+      ['s1', 's1p', '10.8.1.1'],
+    ]) {
+      ip(`link add ${name} type veth peer name ${peer}`);
+      ip(`addr add ${address}/24 dev ${name}`);
+      ip(`link set ${peer} up`);
+      ip(`link set ${name} up`);
+    }
+    await eventually('both are up', () => monitor.isUp('s0') && monitor.isUp('s1'));
+    const [first, second] = [monitor.index('s0'), monitor.index('s1')];
+    const swap = ['s0 name sx', 's1 name s0', 'sx name s1'];
+    const swapNow = () => {
+      const batch = ['link set s0 down', 'link set s1 down', ...swap.map((one) => `link set ${one}`)];
+      execFileSync('ip', ['-batch', '-'], {
+        input: [...batch, 'link set s0 up', 'link set s1 up'].join('\n'),
+      });
+    };
+    log.length = 0;
+    swapNow();
+    await eventually('the names are swapped', () => monitor.index('s0') === second && monitor.isUp('s0'));
+    await eventually('the other one too', () => monitor.index('s1') === first && monitor.isUp('s1'));
+    t.ok(monitor.holds('s0', '10.8.1.1') && monitor.holds('s1', '10.8.0.1'));
+    t.notOk(monitor.holds('s0', '10.8.0.1') || monitor.holds('s1', '10.8.1.1'));
+    const told = (line: string) => log.filter((one) => one === line).length;
+    t.equal(told('s0 -10.8.0.1') - told('s0 +10.8.0.1'), 1);
+    t.equal(told('s0 +10.8.1.1') - told('s0 -10.8.1.1'), 1);
+    t.equal(told('s1 +10.8.0.1') - told('s1 -10.8.0.1'), 1);
+
+    const differences: string[] = [];
+    const hardware: string[] = [];
+    const small = await watchLinks(
+      (name, up) => differences.push(`${name} ${up ? 'up' : 'down'}`),
+      (change) => differences.push(`${change.interface} ${change.added ? '+' : '-'}${change.address}`),
+      undefined,
+      1,
+      (name) => hardware.push(name),
+    );
+    const noise = Array.from({ length: 100 }, (_, i) => `addr add 10.9.${i}.1/32 dev lo`);
+    const undo = noise.map((line) => line.replace(' add', ' del'));
+    const batch = [...noise, 'link set s0 down', 'link set s1 down', ...swap.map((one) => `link set ${one}`)];
+    const input = [...batch, 'link set s0 up', 'link set s1 up', ...undo].join('\n');
+    execFileSync('ip', ['-batch', '-'], { input });
+    await eventually(
+      'a swap within lost events',
+      () => small.index('s0') === first && small.isUp('s0') && small.isUp('s1'),
+    );
+    const net = (name: string, address: string) =>
+      differences.filter((line) => line === `${name} +${address}`).length -
+      differences.filter((line) => line === `${name} -${address}`).length;
+    t.same(
+      [net('s0', '10.8.0.1'), net('s0', '10.8.1.1'), net('s1', '10.8.0.1'), net('s1', '10.8.1.1')],
+      [1, -1, -1, 1],
+    );
+    t.ok(hardware.includes('s0') && hardware.includes('s1'), 'the names have other MAC addresses');
+    small.close();
+    ip('link del s0');
+    ip('link del s1');
+  });
+
+  await t.test('a MAC address that changes, and one that changed within lost events', async (t) => {
+    const hardware: string[] = [];
+    const watcher = await openLinkMonitor(
+      () => undefined,
+      () => undefined,
+      undefined,
+      (name) => hardware.push(name),
+    );
+    ip('link set v0 address 02:00:00:00:00:77');
+    await eventually('it is told', () => hardware.length > 0);
+    t.same(hardware, ['v0']);
+    ip('link set v0 address 02:00:00:00:00:77');
+    ip('link set v0 txqueuelen 500');
+    ip('link set v1 address 02:00:00:00:00:78');
+    await eventually('the next one', () => hardware.includes('v1'));
+    t.same(hardware, ['v0', 'v1'], 'once each');
+    watcher.close();
+  });
+
+  await t.test(
+    'made anew between two looks: index, addresses and MAC address are those of the new device',
+    async (t) => {
+      ip('link add r0 type veth peer name r1');
+      ip('addr add 10.7.7.1/24 dev r0');
+      ip('link set r1 up');
+      ip('link set r0 up');
+      await eventually('r0 is up', () => monitor.isUp('r0'));
+      const before = monitor.index('r0');
+      log.length = 0;
+      const again = ['link del r0', 'link add r0 type veth peer name r1', 'link set r1 up', 'link set r0 up'];
+      execFileSync('ip', ['-batch', '-'], { input: [...again, 'addr add 10.7.7.2/24 dev r0'].join('\n') });
+      await eventually(
+        'it is another one',
+        () => monitor.index('r0') !== before && monitor.holds('r0', '10.7.7.2'),
+      );
+      t.ok(monitor.isUp('r0'));
+      t.notOk(monitor.holds('r0', '10.7.7.1'));
+      t.ok(about('r0').includes('r0 -10.7.7.1'));
+      ip('link del r0');
+    },
+  );
 
   await t.test('closed, it is silent', async (t) => {
     monitor.close();
