@@ -12,7 +12,6 @@ import { openLinkMonitor } from '../io/links.js';
 import { openMaintenanceFile } from '../io/maintenance-file.js';
 import { takeRealTime } from '../io/real-time.js';
 import { rehearseEncoding } from '../io/rehearsal.js';
-import { interfaceFaults } from '../io/required-interfaces.js';
 import { openRoutes } from '../io/routes.js';
 import { openNotifier } from '../io/sd-notify.js';
 import type { ServicesStarter } from '../io/services-process.js';
@@ -26,7 +25,6 @@ import type { Announcer, Log, Notifier } from '../runtime/ports.js';
 import { rehearseTakeover } from '../runtime/rehearsal.js';
 import { ServicesError } from '../runtime/services-supervisor.js';
 import type { MaintenanceAnswer, MaintenanceOrder } from '../runtime/status.js';
-import { OperationalError } from './command.js';
 import { type ConfigOptions, faultText, readConfig } from './load-config.js';
 import { type DaemonSignals, takeSignals } from './signals.js';
 
@@ -38,12 +36,6 @@ export interface DaemonOptions {
   readonly format: LogFormat;
   readonly level: LogLevel;
   readonly services: ServicesStarter;
-}
-
-/** Before anything is opened: what is missing is told for all instances at once. */
-function checkInterfaces(config: DirectorConfig): void {
-  const faults = interfaceFaults(config.instances);
-  if (faults.length > 0) throw new OperationalError('ERR_INTERFACE', faults.join('; '));
 }
 
 /** Everything that is open while the daemon runs. */
@@ -167,10 +159,8 @@ async function bringUp(
 async function reload(director: Director, file: ConfigOptions, log: Log, notifier: Notifier): Promise<void> {
   notifier.notify(`RELOADING=1\nMONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`);
   const result = await readConfig(file);
-  const faults = result.ok
-    ? interfaceFaults(result.config.instances)
-    : faultText(file.config, result).trimEnd().split('\n');
-  if (!result.ok || faults.length > 0) {
+  if (!result.ok) {
+    const faults = faultText(file.config, result).trimEnd().split('\n');
     log.error({ event: 'reload', faults }, `${faults.join('; ')}: the director goes on with what it had`);
   } else {
     try {
@@ -218,7 +208,6 @@ function stoppedEarly(error: unknown, signals: DaemonSignals): boolean {
 
 /** @throws OperationalError and others with a `code`, after everything was undone. */
 export async function runDaemon(config: DirectorConfig, options: DaemonOptions): Promise<number> {
-  checkInterfaces(config);
   const { level, format, file } = options;
   const opened = await openLog({ format, level, director: config.director });
   const signals = takeSignals(() => monotonicClock.nowMs());

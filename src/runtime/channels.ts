@@ -1,6 +1,7 @@
 /** The sockets of all instances: who shares one, whom a message is for, and what happens when an interface changes. */
 import type { VrrpInstance } from '../config/model.js';
 import type {
+  Clock,
   LinkMonitor,
   Log,
   OpenVrrpTransport,
@@ -10,12 +11,13 @@ import type {
 } from './ports.js';
 
 export interface ChannelsPorts {
+  readonly clock: Clock;
   readonly openTransport: OpenVrrpTransport;
   readonly links: LinkMonitor;
   readonly log: Log;
   onMessage(channel: Channel, message: ReceivedVrrp): void;
-  /** An instance speaks from another address now; undefined: it cannot speak. */
-  onSource(instance: string, source: string | undefined): void;
+  /** An instance speaks from another address now; undefined: it cannot speak, and `fault` says why. */
+  onSource(instance: string, source: string | undefined, fault: string | undefined): void;
 }
 
 /** A transport with the instances on it. */
@@ -31,16 +33,24 @@ export type Member = Pick<VrrpInstance, 'name' | 'version'>;
 interface OpenChannel extends Channel {
   readonly members: Map<number, Member>;
   transport: VrrpTransport | undefined;
+  /** Why there is none, as a sentence's end. */
+  fault: string | undefined;
   /** Of the devices when the transport was opened. */
   indices: string;
+  cancelRetry: () => void;
 }
 
-/** Code of the error of an interface without an address to speak from. */
-const NO_ADDRESS = 'ERR_NO_INTERFACE_ADDRESS';
+/** No event tells when what the kernel refused would go (a port that is taken, no descriptors): tried again after so long. */
+const RETRY_MS = 5000;
 
 function settingsOf(instance: VrrpInstance): VrrpChannel {
   const { interface: name, family, transport, virtualMacInterface } = instance;
   return { interface: name, family, transport, virtualMacInterface };
+}
+
+/** Why what hangs on an interface cannot be, as a sentence's end. */
+export function missingText(interfaceName: string): string {
+  return `interface ${interfaceName} is missing`;
 }
 
 /** Instances whose channels read alike share a socket. */
@@ -59,8 +69,7 @@ export class Channels {
 
   /**
    * Lets an instance speak and listen; an earlier channel of the same instance is left. Returns the address it
-   * speaks from; undefined: the interface has none yet, and `onSource` tells when it has.
-   * @throws what else opening the socket throws
+   * speaks from; undefined: it cannot, `faultOf` says why, and `onSource` tells when it can.
    */
   join(instance: VrrpInstance): string | undefined {
     this.leave(instance.name);
@@ -71,12 +80,14 @@ export class Channels {
         settings: settingsOf(instance),
         members: new Map(),
         transport: undefined,
+        fault: undefined,
         indices: '',
+        cancelRetry: () => {},
       };
-      this.#openOrWait(channel);
+      this.#open(channel);
       this.#channels.set(key, channel);
     } else if (channel.transport === undefined) {
-      this.#openOrWait(channel);
+      this.#open(channel);
       if (channel.transport !== undefined) this.#tellMembers(channel);
     }
     const { name, version } = instance;
@@ -94,6 +105,7 @@ export class Channels {
       if (name === instance) channel.members.delete(id);
     }
     if (channel.members.size > 0) return;
+    channel.cancelRetry();
     channel.transport?.close();
     for (const [key, other] of this.#channels) {
       if (other === channel) this.#channels.delete(key);
@@ -103,6 +115,11 @@ export class Channels {
   /** Undefined while the instance cannot speak. */
   transport(instance: string): VrrpTransport | undefined {
     return this.#byInstance.get(instance)?.transport;
+  }
+
+  /** Why an instance cannot speak, as a sentence's end. */
+  faultOf(instance: string): string | undefined {
+    return this.#byInstance.get(instance)?.fault;
   }
 
   /**
@@ -122,18 +139,25 @@ export class Channels {
     for (const channel of this.#channels.values()) {
       const { interface: name, virtualMacInterface } = channel.settings;
       if (name !== interfaceName && virtualMacInterface !== interfaceName) continue;
-      if (!this.#isStale(channel)) continue;
-      const before = channel.transport;
-      channel.transport = undefined;
-      before?.close();
-      this.#reopen(channel);
-      if (channel.transport === before) continue;
-      this.#tellMembers(channel);
+      if (this.#isStale(channel)) this.#reopen(channel);
     }
   }
 
-  #tellMembers({ members, transport }: OpenChannel): void {
-    for (const { name } of members.values()) this.#ports.onSource(name, transport?.source);
+  #reopen(channel: OpenChannel): void {
+    const { transport: before, fault } = channel;
+    channel.transport = undefined;
+    before?.close();
+    this.#open(channel);
+    if (channel.transport === before && channel.fault === fault) return;
+    if (channel.transport !== undefined) {
+      const { interface: name } = channel.settings;
+      this.#ports.log.info({ event: 'channel', interface: name }, `speaking on ${name} again`);
+    }
+    this.#tellMembers(channel);
+  }
+
+  #tellMembers({ members, transport, fault }: OpenChannel): void {
+    for (const { name } of members.values()) this.#ports.onSource(name, transport?.source, fault);
   }
 
   #isStale({ settings, transport, indices }: OpenChannel): boolean {
@@ -142,35 +166,38 @@ export class Channels {
   }
 
   /** Sockets stay bound to a device that is gone, though another may bear its name. */
-  #indices({ interface: name, virtualMacInterface }: VrrpChannel): string {
-    const devices = virtualMacInterface === undefined ? [name] : [name, virtualMacInterface];
-    return devices.map((device) => this.#ports.links.index(device) ?? 'none').join();
+  #indices(settings: VrrpChannel): string {
+    return devicesOf(settings)
+      .map((device) => this.#ports.links.index(device) ?? 'none')
+      .join();
   }
 
-  #reopen(channel: OpenChannel): void {
-    const name = channel.settings.interface;
-    // Without the device there is nothing to try, and nothing new to tell.
-    if (this.#ports.links.index(name) === undefined) return;
-    try {
-      this.#open(channel);
-      this.#ports.log.info({ event: 'channel', interface: name }, `speaking on ${name} again`);
-    } catch (error) {
-      this.#ports.log.warn({ interface: name, err: error }, `cannot speak on ${name}`);
-    }
-  }
-
-  /** An address may be on its way: a link-local one comes with the link, and is tentative at first. */
-  #openOrWait(channel: OpenChannel): void {
-    try {
-      this.#open(channel);
-    } catch (error) {
-      if (!(error instanceof Error && 'code' in error && error.code === NO_ADDRESS)) throw error;
-      const { interface: name } = channel.settings;
-      this.#ports.log.warn({ interface: name, err: error }, `cannot speak on ${name} yet`);
-    }
-  }
-
+  /** A device that is missing and an address that is on its way announce themselves by an event; anything else is tried again. */
   #open(channel: OpenChannel): void {
+    const { clock, links } = this.#ports;
+    channel.cancelRetry();
+    const missing = devicesOf(channel.settings).find((device) => links.index(device) === undefined);
+    if (missing !== undefined) return this.#cannot(channel, missingText(missing));
+    try {
+      this.#openTransport(channel);
+      channel.fault = undefined;
+    } catch (error) {
+      // Anything without a code is a broken invariant.
+      if (!(error instanceof Error && 'code' in error)) throw error;
+      this.#cannot(channel, error.message);
+      channel.cancelRetry = clock.at(clock.nowMs() + RETRY_MS, () => this.#reopen(channel));
+    }
+  }
+
+  /** Told once for each reason. */
+  #cannot(channel: OpenChannel, fault: string): void {
+    if (channel.fault === fault) return;
+    channel.fault = fault;
+    const { interface: name } = channel.settings;
+    this.#ports.log.warn({ event: 'channel', interface: name }, `cannot speak on ${name}: ${fault}`);
+  }
+
+  #openTransport(channel: OpenChannel): void {
     const { openTransport, log } = this.#ports;
     const name = channel.settings.interface;
     const indices = this.#indices(channel.settings);
@@ -182,4 +209,8 @@ export class Channels {
     channel.indices = indices;
     channel.transport = transport;
   }
+}
+
+function devicesOf({ interface: name, virtualMacInterface }: VrrpChannel): readonly string[] {
+  return virtualMacInterface === undefined ? [name] : [name, virtualMacInterface];
 }

@@ -91,6 +91,7 @@ export class Director {
       (name, up) => events.taker?.linkChanged(name, up),
       (change) => events.taker?.addressChanged(change),
       (route) => events.taker?.routeGone(route),
+      (name) => events.taker?.hardwareAddressChanged(name),
     );
     const director = new Director(config, ports, links);
     events.taker = director;
@@ -181,12 +182,22 @@ export class Director {
   }
 
   linkChanged(name: string, up: boolean): void {
-    this.#ports.log.info({ event: 'link', interface: name, up }, `link of ${name} is ${up ? 'up' : 'down'}`);
+    // A host may make and remove devices by the thousand that are nothing to us.
+    if (this.#vrrp.concerns(name)) {
+      this.#ports.log.info(
+        { event: 'link', interface: name, up },
+        `link of ${name} is ${up ? 'up' : 'down'}`,
+      );
+    }
     this.#vrrp.linkChanged(name, up);
   }
 
   addressChanged(change: Parameters<VrrpService['addressChanged']>[0]): void {
     this.#vrrp.addressChanged(change);
+  }
+
+  hardwareAddressChanged(name: string): void {
+    this.#vrrp.hardwareAddressChanged(name);
   }
 
   routeGone(route: Parameters<VrrpService['routeGone']>[0]): void {

@@ -24,6 +24,13 @@ const WORDS: Readonly<Record<Discarded, string | undefined>> = {
   'unknown-vrid': undefined,
 };
 
+/** Reasons that only say that a packet is not for this channel. */
+export const MEANT_FOR_ANOTHER: ReadonlySet<Discarded> = new Set([
+  'unknown-vrid',
+  'unknown-peer',
+  'bad-destination',
+]);
+
 export class Discards {
   readonly #clock: Clock;
   readonly #log: Log;

@@ -121,7 +121,10 @@ export class GuardianKeeper {
     this.#prepared.clear();
     this.#cancelPreparation();
     this.#cancelPreparation = clock.at(clock.nowMs() + PREPARATION_MS, () => {
-      const all = this.#ports.instances();
+      // One that cannot speak does not become master.
+      const all = this.#ports
+        .instances()
+        .filter(({ holds, destinations }) => holds || destinations.length > 0);
       const groups = new Set(all.map(({ group }) => group));
       if (groups.size > FEW_GROUPS) return;
       for (const group of [undefined, ...groups]) {

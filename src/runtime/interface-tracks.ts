@@ -46,6 +46,10 @@ export class InterfaceTracks {
     }
   }
 
+  has(interfaceName: string): boolean {
+    return this.#tracked.some((tracked) => tracked.interface === interfaceName);
+  }
+
   close(): void {
     for (const tracked of this.#tracked) tracked.cancel();
     this.#tracked = [];

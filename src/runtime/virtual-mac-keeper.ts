@@ -28,7 +28,12 @@ export class VirtualMacKeeper {
       if (!wanted.has(name)) await this.#devices.remove(name);
     }
     this.#kept = wanted;
-    for (const [name, instance] of wanted) await this.#create(name, instance);
+    for (const [name, instance] of wanted) {
+      await this.#create(name, instance).catch((error: unknown) => {
+        // A parent that is missing is its instance's fault, and `parentIsBack` makes the device when it is there.
+        if (!(error instanceof Error && 'code' in error && error.code === 'ERR_NO_INTERFACE')) throw error;
+      });
+    }
   }
 
   /** A device that was made anew has lost the devices on top of it. */

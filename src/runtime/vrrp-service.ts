@@ -1,16 +1,17 @@
 /** All VRRP groups of this director: sockets, link events, tracked objects, the guardian's orders, reload. */
-import type { DirectorConfig, VirtualAddress, VirtualRoute, VrrpInstance } from '../config/model.js';
+import type { DirectorConfig, VirtualAddress, VirtualRoute } from '../config/model.js';
 import { type GroupPlan, planGroups, sameMachine } from '../director/groups.js';
 import { instanceSettings } from '../director/settings.js';
 import { createGroup } from '../vrrp/group.js';
 import type { InstanceState, Notice, TrackState, VrrpState } from '../vrrp/group-types.js';
 import { decodeAdvertisement } from '../vrrp/packet.js';
 import { type Channel, Channels, channelKey } from './channels.js';
-import { type Discarded, Discards } from './discards.js';
+import { type Discarded, Discards, MEANT_FOR_ANOTHER } from './discards.js';
 import { GroupRunner, type RoleEvent } from './group-runner.js';
 import { type GuardedInstance, GuardianKeeper } from './guardian-keeper.js';
 import { InterfaceTracks } from './interface-tracks.js';
 import { Lateness, type LatenessSummary } from './lateness.js';
+import { interfacesOf, linkFault } from './link-faults.js';
 import { HeardIdentifiers, logNotice } from './notices.js';
 import type {
   AcceptFilter,
@@ -45,13 +46,6 @@ export interface VrrpServicePorts {
   onNotice(instance: string, notice: Notice): void;
 }
 
-/** Reasons that only say that a packet is not for this channel. */
-const MEANT_FOR_ANOTHER: ReadonlySet<Discarded> = new Set([
-  'unknown-vrid',
-  'unknown-peer',
-  'bad-destination',
-]);
-
 interface Running {
   readonly plan: GroupPlan;
   readonly runner: GroupRunner;
@@ -81,13 +75,14 @@ export class VrrpService {
     this.#ports = ports;
     const { clock, links, log, openTransport } = ports;
     this.#channels = new Channels({
+      clock,
       openTransport,
       links,
       log,
       onMessage: (channel, message) => this.#receive(channel, message),
-      onSource: (instance, source) => {
+      onSource: (instance, source, fault) => {
         this.#guardian.forgetPrepared();
-        this.#byInstance.get(instance)?.input({ type: 'source', instance, source });
+        this.#byInstance.get(instance)?.input({ type: 'source', instance, source, fault });
       },
     });
     this.#guardian = new GuardianKeeper({
@@ -173,12 +168,24 @@ export class VrrpService {
     if (up) this.#virtualMacs.parentIsBack(interfaceName);
     this.#channels.refresh(interfaceName);
     this.#guardian.forgetPrepared();
-    for (const { state, runner } of this.#instances()) {
-      const concerned = interfacesOf(state.config);
-      if (!concerned.includes(interfaceName)) continue;
-      runner.input({ type: 'link', instance: state.config.name, up: this.#allUp(concerned) });
+    for (const { state, runner } of this.#on(interfaceName)) {
+      const { name: instance } = state.config;
+      const fault = linkFault(this.#ports.links, state.config);
+      runner.input({ type: 'link', instance, up: fault === undefined, fault });
     }
     this.#interfaceTracks.changed(interfaceName);
+  }
+
+  /** Neighbours know the virtual addresses by a MAC address that is no more. */
+  hardwareAddressChanged(interfaceName: string): void {
+    for (const { state, runner } of this.#on(interfaceName)) {
+      runner.input({ type: 'hardware-address', instance: state.config.name });
+    }
+  }
+
+  /** Whether an instance or a tracked object depends on this interface. */
+  concerns(interfaceName: string): boolean {
+    return this.#on(interfaceName).length > 0 || this.#interfaceTracks.has(interfaceName);
   }
 
   addressChanged(change: { address: string; interface: string; added: boolean; dadFailed: boolean }): void {
@@ -257,6 +264,10 @@ export class VrrpService {
     return this.#groups.flatMap(({ runner }) => runner.state.instances.map((state) => ({ state, runner })));
   }
 
+  #on(interfaceName: string): { state: InstanceState; runner: GroupRunner }[] {
+    return this.#instances().filter(({ state }) => interfacesOf(state.config).includes(interfaceName));
+  }
+
   #guarded(): readonly GuardedInstance[] {
     return this.#instances().map(({ state, runner }) => ({
       config: state.config,
@@ -265,10 +276,6 @@ export class VrrpService {
       group: runner,
       holds: runner.holds(state),
     }));
-  }
-
-  #allUp(interfaces: readonly string[]): boolean {
-    return interfaces.every((name) => this.#ports.links.isUp(name));
   }
 
   /** What has to be there before an instance can be master. */
@@ -286,12 +293,13 @@ export class VrrpService {
   }
 
   #startGroup(plan: GroupPlan): void {
-    const { clock, addresses, routes, announcer, log } = this.#ports;
-    const members = plan.instances.map((config) => ({
-      config,
-      source: this.#channels.join(config),
-      linkUp: this.#allUp(interfacesOf(config)),
-    }));
+    const { clock, addresses, routes, announcer, links, log } = this.#ports;
+    const members = plan.instances.map((config) => {
+      const source = this.#channels.join(config);
+      const fault = linkFault(links, config);
+      const sourceFault = this.#channels.faultOf(config.name);
+      return { config, source, linkUp: fault === undefined, linkFault: fault, sourceFault };
+    });
     const runner = new GroupRunner(createGroup(plan.name, members, clock.nowMs(), plan.track), {
       clock,
       addresses,
@@ -379,11 +387,6 @@ export class VrrpService {
     this.#guardian.changed();
     this.#ports.onRoles();
   }
-}
-
-/** Interfaces whose links an instance needs. */
-function interfacesOf({ interface: own, addresses }: VrrpInstance): string[] {
-  return [...new Set([own, ...addresses.map((address) => address.interface)])];
 }
 
 /** Whether a running group takes the new settings over without an election: its sockets and its place must stay. */

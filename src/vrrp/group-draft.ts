@@ -29,6 +29,8 @@ function copyInstance(one: InstanceState): Member {
     state: one.state,
     sinceMs: one.sinceMs,
     linkUp: one.linkUp,
+    linkFault: one.linkFault,
+    sourceFault: one.sourceFault,
     priority: one.priority,
     activeAdverIntervalMs: one.activeAdverIntervalMs,
     timerMs: one.timerMs,

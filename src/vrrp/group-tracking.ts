@@ -58,10 +58,12 @@ export function linksOf({ interface: own, addresses }: VrrpInstance, word: 'or' 
 
 /** Why the group cannot speak at all: neither serve nor take part in a hand-over. */
 export function networkFaults(members: readonly InstanceState[]): string[] {
-  return members.flatMap(({ config, linkUp, hasSource }) => [
-    ...(linkUp ? [] : [`link of ${linksOf(config, 'or')} is down`]),
-    ...(hasSource ? [] : [`${config.interface} has no address to speak from`]),
+  const faults = members.flatMap(({ config, linkUp, linkFault, hasSource, sourceFault }) => [
+    ...(linkUp ? [] : [linkFault ?? `link of ${linksOf(config, 'or')} is down`]),
+    ...(hasSource ? [] : [sourceFault ?? `${config.interface} has no address to speak from`]),
   ]);
+  // A missing interface is both.
+  return [...new Set(faults)];
 }
 
 /** Every reason why the group must be in fault; none when it can serve. */

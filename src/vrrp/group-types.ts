@@ -14,6 +14,9 @@ export interface InstanceState {
   readonly state: VrrpState;
   readonly sinceMs: number;
   readonly linkUp: boolean;
+  /** Why the link counts as down and why there is no address, as a sentence's end, where the caller knows more. */
+  readonly linkFault: string | undefined;
+  readonly sourceFault: string | undefined;
   /** What is advertised and compared: the configured priority with tracking and maintenance applied, 1 to 255. */
   readonly priority: number;
   /** Active_Adver_Interval: the master's interval as last heard, in milliseconds. */
@@ -107,11 +110,25 @@ export type GroupInput =
       readonly receivedAtMs: number;
     }
   | { readonly type: 'deadline' }
-  | { readonly type: 'link'; readonly instance: string; readonly up: boolean }
+  /** `fault`: why the link counts as down, as a sentence's end. */
+  | {
+      readonly type: 'link';
+      readonly instance: string;
+      readonly up: boolean;
+      readonly fault?: string | undefined;
+    }
+  /** The device of the addresses has another MAC address: neighbours know the old one. */
+  | { readonly type: 'hardware-address'; readonly instance: string }
   /** The kernel refused an address, or another host holds it (`dadfailed`). */
   | { readonly type: 'address-failed'; readonly instance: string }
   /** The address to speak from changed; undefined: there is none, or the interface is gone. */
-  | { readonly type: 'source'; readonly instance: string; readonly source: string | undefined }
+  | {
+      readonly type: 'source';
+      readonly instance: string;
+      readonly source: string | undefined;
+      /** Why there is none, as a sentence's end. */
+      readonly fault?: string | undefined;
+    }
   /** A verdict on a tracked object. `value` is a file's number. */
   | {
       readonly type: 'tracked';

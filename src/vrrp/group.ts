@@ -17,6 +17,9 @@ export interface GroupMember {
   readonly config: VrrpInstance;
   readonly source: string | undefined;
   readonly linkUp: boolean;
+  /** As in `InstanceState`. */
+  readonly linkFault?: string | undefined;
+  readonly sourceFault?: string | undefined;
 }
 
 /** A stopped group. `track`: what weighs on all of its instances, each object once. */
@@ -44,12 +47,15 @@ export function createGroup(
   };
 }
 
-function createInstance({ config, source, linkUp }: GroupMember, nowMs: number): InstanceState {
+function createInstance(member: GroupMember, nowMs: number): InstanceState {
+  const { config, source, linkUp, linkFault, sourceFault } = member;
   return {
     config,
     source: source ?? '',
     hasSource: source !== undefined,
     linkUp,
+    linkFault,
+    sourceFault,
     state: 'initialize',
     sinceMs: nowMs,
     priority: effectivePriority(config.priority, 0, false),
@@ -94,13 +100,15 @@ function take(draft: Draft, input: GroupInput): void {
     case 'configure':
       return configure(draft, input.instances, input.track);
     case 'source':
-      return source(draft, input.instance, input.source);
+      return source(draft, input);
     case 'tracked':
       return tracked(draft, input);
     case 'maintenance':
       return setMaintenance(draft, input.on);
     case 'link':
-      return link(draft, input.instance, input.up);
+      return link(draft, input);
+    case 'hardware-address':
+      return hardwareAddress(draft, input.instance);
     case 'address-failed':
       return addressFailed(draft, input.instance);
   }
@@ -135,20 +143,34 @@ function withdrawn(draft: Draft): void {
   if (draft.isMaster) listenAll(draft, 'withdrawn by the guardian after a stall');
 }
 
-function link(draft: Draft, name: string, up: boolean): void {
-  const index = draft.indexOf(name);
+function link(draft: Draft, { instance, up, fault }: Extract<GroupInput, { type: 'link' }>): void {
+  const index = draft.indexOf(instance);
   const before = draft.members[index];
-  if (before === undefined || before.linkUp === up) return;
-  draft.edit(index).linkUp = up;
+  if (before === undefined || (before.linkUp === up && before.linkFault === fault)) return;
+  const member = draft.edit(index);
+  member.linkUp = up;
+  member.linkFault = fault;
   reconsiderFaults(draft, `link of ${linksOf(before.config, 'and')} is up`);
 }
 
-function source(draft: Draft, name: string, address: string | undefined): void {
+/** As a new master does; while it hands over, only now, for it may be over before a repetition. */
+function hardwareAddress(draft: Draft, name: string): void {
   const index = draft.indexOf(name);
+  if (draft.members[index]?.state !== 'master') return;
+  const member = draft.edit(index);
+  if (draft.group.phase === 'running') draft.announceWithRepeats(member);
+  else if (!member.succeeded) draft.announce(member);
+}
+
+function source(draft: Draft, input: Extract<GroupInput, { type: 'source' }>): void {
+  const { source: address, fault } = input;
+  const index = draft.indexOf(input.instance);
   const before = draft.members[index];
   if (before === undefined) return;
-  if (address === undefined ? !before.hasSource : before.hasSource && before.source === address) return;
+  const same = address === undefined ? !before.hasSource : before.hasSource && before.source === address;
+  if (same && before.sourceFault === fault) return;
   const member = draft.edit(index);
+  member.sourceFault = fault;
   member.hasSource = address !== undefined;
   if (address !== undefined) member.source = address;
   if (member.state === 'master' && address !== undefined && draft.group.phase === 'running') {

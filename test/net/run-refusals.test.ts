@@ -8,14 +8,11 @@ import {
   Bench,
   type CommandResult,
   complaints,
-  DIP,
   directorYaml,
   FILE_LIMIT_MS,
   GUARDIAN,
-  INSIDE,
   inState,
   instanceOf,
-  OUTSIDE,
   settled,
   skip,
   statusOf,
@@ -126,40 +123,6 @@ test('with virtual servers on a kernel without IPVS', async (t) => {
   director.child.kill('SIGHUP');
   await settled('it complains', () => director.log.some((line) => line.level === 50));
   t.equal((await instanceOf(director)).state, 'master', 'a reload that cannot be done costs no role');
-  await bench.heldBy('lb1');
-});
-
-test('with an interface that is missing or has no address', async (t) => {
-  const bench = await Bench.open(t);
-  const missing = { ...OUTSIDE, interface: 'eth7' };
-  const absent = await refused(t, bench, { yaml: directorYaml({ instances: [missing] }) });
-  oneSentence(
-    t,
-    absent,
-    "VRRP instance 'outside' needs interface eth7, which this host does not have",
-    'ip link',
-  );
-
-  await bench.lab.run('lb1', ['ip', 'addr', 'flush', 'dev', 'eth1']);
-  await bench.lab.run('lb1', ['ip', 'addr', 'add', `${DIP}/24`, 'dev', 'eth1']);
-  const bare = await refused(t, bench, { yaml: directorYaml({ instances: [OUTSIDE, INSIDE] }) });
-  oneSentence(t, bare, "VRRP instance 'inside' has no address to advertise from", 'ip addr add', 'eth1');
-
-  const both = await refused(t, bench, { yaml: directorYaml({ instances: [missing, INSIDE] }) });
-  oneSentence(t, both, "'outside' needs interface eth7", "'inside' has no address");
-
-  const elsewhere = { ...OUTSIDE, addresses: [`{ address: ${VIP}/24, interface: eth8 }`] };
-  const carried = await refused(t, bench, { yaml: directorYaml({ instances: [elsewhere] }) });
-  oneSentence(t, carried, "VRRP instance 'outside' needs interface eth8");
-
-  const director = await bench.start('lb1', directorYaml());
-  await inState(director, 'master');
-  await writeFile(director.configFile, directorYaml({ instances: [missing] }));
-  director.child.kill('SIGHUP');
-  await settled('it complains', () => complaints(director).length > 0);
-  t.match(complaints(director)[0], /'outside' needs interface eth7.*goes on with what it had/);
-  t.equal((await instanceOf(director)).interface, 'eth0');
-  await inState(director, 'master');
   await bench.heldBy('lb1');
 });
 

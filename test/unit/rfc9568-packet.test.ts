@@ -5,6 +5,7 @@ import { Discards } from '../../src/runtime/discards.js';
 import { advertisementPackets } from '../../src/runtime/group-runner.js';
 import type { LinkMonitor, Log, ReceivedVrrp, VrrpTransport } from '../../src/runtime/ports.js';
 import { type Advertisement, decodeAdvertisement, encodeAdvertisement } from '../../src/vrrp/packet.js';
+import { HandClock } from './hand-clock.js';
 import { vrrpInstance } from './instances.js';
 
 const V4: Advertisement = {
@@ -199,6 +200,7 @@ function receiver(virtualRouterId: number): string | undefined {
     close: () => {},
   };
   const channels = new Channels({
+    clock: new HandClock(),
     openTransport: (_channel, onMessage) => {
       deliver = onMessage;
       return transport;

@@ -2,6 +2,7 @@
 import t from 'tap';
 import { Channels } from '../../src/runtime/channels.js';
 import type { LinkMonitor, VrrpTransport } from '../../src/runtime/ports.js';
+import { HandClock } from './hand-clock.js';
 import { vrrpInstance } from './instances.js';
 
 class NoAddress extends Error {
@@ -16,8 +17,10 @@ class World {
     ['vrrp51', 8],
   ]);
   failure: Error = new NoAddress('no address yet');
+  readonly clock = new HandClock();
+  readonly warnings: string[] = [];
   readonly open = new Set<VrrpTransport>();
-  readonly told: [string, string | undefined][] = [];
+  readonly told: [string, string | undefined, string | undefined][] = [];
   readonly channels: Channels;
 
   constructor(source: string | undefined) {
@@ -30,11 +33,12 @@ class World {
     };
     const silent = () => {};
     this.channels = new Channels({
+      clock: this.clock,
       links,
-      log: { debug: silent, info: silent, warn: silent, error: silent },
+      log: { debug: silent, info: silent, warn: (_, text) => this.warnings.push(text), error: silent },
       openTransport: () => this.#open(),
       onMessage: silent,
-      onSource: (instance, address) => this.told.push([instance, address]),
+      onSource: (instance, address, fault) => this.told.push([instance, address, fault]),
     });
   }
 
@@ -62,14 +66,15 @@ await t.test(
     t.equal(world.channels.join(first), undefined);
     t.equal(world.channels.join(second), undefined);
     t.equal(world.channels.transport(first.name), undefined);
+    t.equal(world.channels.faultOf(first.name), 'no address yet');
     world.channels.refresh('eth0');
-    t.ok(world.told.every(([, address]) => address === undefined));
-    world.told.length = 0;
+    t.same(world.told, [], 'no news');
+    t.same(world.warnings, ['cannot speak on eth0: no address yet'], 'told once');
     world.source = '192.0.2.11';
     world.channels.refresh('eth0');
     t.same(world.told, [
-      [first.name, '192.0.2.11'],
-      [second.name, '192.0.2.11'],
+      [first.name, '192.0.2.11', undefined],
+      [second.name, '192.0.2.11', undefined],
     ]);
     t.equal(world.open.size, 1, 'one socket for both');
     t.equal(world.channels.transport(second.name)?.source, '192.0.2.11');
@@ -82,7 +87,7 @@ await t.test('a later instance brings the channel up for the earlier one', async
   world.source = '192.0.2.11';
   t.equal(world.channels.join(second), '192.0.2.11');
   t.equal(world.channels.transport(first.name)?.source, '192.0.2.11');
-  t.same(world.told, [[first.name, '192.0.2.11']]);
+  t.same(world.told, [[first.name, '192.0.2.11', undefined]]);
 });
 
 await t.test('an address that goes and comes back', async (t) => {
@@ -90,19 +95,57 @@ await t.test('an address that goes and comes back', async (t) => {
   t.equal(world.channels.join(first), '192.0.2.11');
   world.source = undefined;
   world.channels.refresh('eth0');
-  t.same(world.told, [[first.name, undefined]]);
+  t.same(world.told, [[first.name, undefined, 'no address yet']]);
   t.equal(world.open.size, 0);
   world.source = '192.0.2.12';
   world.channels.refresh('eth0');
-  t.same(world.told.at(-1), [first.name, '192.0.2.12']);
+  t.same(world.told.at(-1), [first.name, '192.0.2.12', undefined]);
   world.channels.leave(first.name);
   t.equal(world.open.size, 0, 'the last one closes the socket');
 });
 
-await t.test('any other failure is one', async (t) => {
+await t.test('a device that is missing is the fault of its instances, until it is there', async (t) => {
+  const world = new World('192.0.2.11');
+  world.indices.delete('eth0');
+  t.equal(world.channels.join(first), undefined);
+  t.equal(world.channels.faultOf(first.name), 'interface eth0 is missing');
+  t.equal(world.open.size, 0);
+  world.source = undefined;
+  world.indices.set('eth0', 9);
+  world.channels.refresh('eth0');
+  t.same(world.told.splice(0), [[first.name, undefined, 'no address yet']], 'another reason is news');
+  world.source = '192.0.2.11';
+  world.channels.refresh('eth0');
+  t.same(world.told.splice(0), [[first.name, '192.0.2.11', undefined]]);
+  world.indices.delete('eth0');
+  world.channels.refresh('eth0');
+  t.same(world.told, [[first.name, undefined, 'interface eth0 is missing']]);
+  t.equal(world.open.size, 0);
+});
+
+await t.test('what the kernel refuses is tried again by itself', async (t) => {
   const world = new World(undefined);
-  world.failure = new Error('EPERM');
-  t.throws(() => world.channels.join(first), { message: 'EPERM' });
+  world.failure = Object.assign(new Error('bind EADDRINUSE'), { code: 'EADDRINUSE' });
+  t.equal(world.channels.join(first), undefined);
+  await world.clock.advance(60_000);
+  t.same(world.told, [], 'no news');
+  t.equal(world.warnings.length, 1);
+  world.source = '192.0.2.11';
+  await world.clock.advance(10_000);
+  t.same(world.told, [[first.name, '192.0.2.11', undefined]]);
+  world.channels.leave(first.name);
+  world.source = undefined;
+  world.channels.join(first);
+  world.channels.leave(first.name);
+  world.source = '192.0.2.11';
+  await world.clock.advance(60_000);
+  t.equal(world.open.size, 0, 'not for one that left');
+});
+
+await t.test('a broken invariant is no fault of an instance', async (t) => {
+  const world = new World(undefined);
+  world.failure = new TypeError('undefined is not a function');
+  t.throws(() => world.channels.join(first), TypeError);
 });
 
 await t.test('a device that is made anew, the parent or the macvlan', async (t) => {

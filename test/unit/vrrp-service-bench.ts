@@ -96,8 +96,10 @@ export class FakeHost {
           void this.said.push(`remove routes ${routes.map((r) => r.destination).join(' ')}`),
       },
       virtualMacs: {
-        create: async ({ name, parent, mac }) =>
-          void this.said.push(`make ${name} over ${parent} with ${mac}`),
+        create: async ({ name, parent, mac }) => {
+          this.indexes.set(name, 100 + this.indexes.size);
+          this.said.push(`make ${name} over ${parent} with ${mac}`);
+        },
         remove: async (name) => void this.said.push(`unmake ${name}`),
       },
       acceptFilter: { drop: async (addresses) => void this.said.push(`filter ${addresses.join(' ')}`) },
@@ -175,7 +177,9 @@ export class FakeHost {
 
   readonly #open: OpenVrrpTransport = (channel, onMessage) => {
     const source = channel.interface === 'eth0' ? OWN : '10.0.0.11';
-    if (!this.held.has(`${channel.interface} ${source}`)) throw new Error('no address');
+    if (!this.held.has(`${channel.interface} ${source}`)) {
+      throw Object.assign(new Error('no address'), { code: 'ERR_NO_INTERFACE_ADDRESS' });
+    }
     const transport = new FakeTransport(this, channel, source, onMessage);
     this.transports.push(transport);
     return transport;

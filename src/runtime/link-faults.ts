@@ -1,0 +1,18 @@
+/** What of a host's interfaces keeps an instance from serving. */
+import type { VrrpInstance } from '../config/model.js';
+import { missingText } from './channels.js';
+import type { LinkMonitor } from './ports.js';
+
+/** Interfaces whose links an instance needs. */
+export function interfacesOf({ interface: own, addresses }: VrrpInstance): readonly string[] {
+  return [...new Set([own, ...addresses.map((address) => address.interface)])];
+}
+
+/** Why an instance cannot serve, as a sentence's end; undefined when its links are up. */
+export function linkFault(links: LinkMonitor, instance: VrrpInstance): string | undefined {
+  const interfaces = interfacesOf(instance);
+  const missing = interfaces.find((name) => links.index(name) === undefined);
+  if (missing !== undefined) return missingText(missing);
+  const down = interfaces.find((name) => !links.isUp(name));
+  return down === undefined ? undefined : `link of ${down} is down`;
+}
