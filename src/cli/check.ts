@@ -4,6 +4,7 @@ import type { DirectorConfig } from '../config/model.js';
 import { jsonSchema } from '../config/schema.js';
 import type { Command } from './command.js';
 import { CONFIG_OPTIONS, CONFIG_OPTIONS_USAGE, EXIT_CONFIG, faultText, readConfig } from './load-config.js';
+import { hostWarnings, warningText } from './warnings.js';
 
 export const command: Command = {
   name: 'check',
@@ -11,7 +12,8 @@ export const command: Command = {
   usage: `Usage: director check [-c FILE] [--director NAME] [--json] [--schema]
 
 Checks the configuration without touching the kernel or the network. Each fault is one line
-FILE:LINE:COLUMN: PATH: message on standard error. Exit status: 0 it is good, 2 it is not.
+FILE:LINE:COLUMN: PATH: message on standard error. What a good file needs of this host and is not there now, an
+interface or an address, is a warning: FILE:LINE:COLUMN: PATH: warning: message. Exit status: 0 it is good, 2 it is not.
 
 Options:
 ${CONFIG_OPTIONS_USAGE}  --schema            print the JSON Schema of the file, for editors, and check nothing
@@ -29,11 +31,13 @@ async function run(argv: readonly string[]): Promise<number> {
     return 0;
   }
   const result = await readConfig(values);
+  const warnings = result.ok ? await hostWarnings(values, result.config) : [];
   if (values.json) {
-    if (result.ok) printJson({ ok: true, faults: [] });
+    if (result.ok) printJson({ ok: true, faults: [], ...(warnings.length > 0 && { warnings }) });
     else if ('unreadable' in result) printJson({ ok: false, faults: [], error: result.unreadable });
     else printJson({ ok: false, faults: result.faults });
   } else if (result.ok) {
+    process.stderr.write(warningText(values.config, warnings));
     process.stdout.write(`${values.config}: ok (${summary(result.config)})\n`);
   } else {
     process.stderr.write(faultText(values.config, result));

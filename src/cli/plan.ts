@@ -10,12 +10,14 @@ import type { DirectorStatus } from '../runtime/status.js';
 import type { Command } from './command.js';
 import { CONFIG_OPTIONS, CONFIG_OPTIONS_USAGE, EXIT_CONFIG, loadConfig } from './load-config.js';
 import { RUNTIME_OPTIONS, RUNTIME_OPTIONS_USAGE } from './runtime-dir.js';
+import { hostWarnings, warningText } from './warnings.js';
 
 const USAGE = `Usage: director plan [OPTIONS]
 
 Compares the configuration with the kernel and shows what a start or a reload would change, one line a change,
 most of them as the ipvsadm command that does the same. Changes nothing. With a running director its health
-verdicts count; without one all real servers count as healthy.
+verdicts count; without one all real servers count as healthy. What the configuration needs of this host and is not there
+now is a warning on standard error.
 
 ${CONFIG_OPTIONS_USAGE}${RUNTIME_OPTIONS_USAGE}`;
 
@@ -86,7 +88,14 @@ export const command: Command = {
     const config = await loadConfig(values);
     if (config === undefined) return EXIT_CONFIG;
     const changes = preview(config, requiredSysctls(config), await present(config, values['runtime-dir']));
-    process.stdout.write(values.json ? `${JSON.stringify({ changes }, null, 2)}\n` : text(changes));
+    const warnings = await hostWarnings(values, config);
+    if (values.json) {
+      const answer = { changes, ...(warnings.length > 0 && { warnings }) };
+      process.stdout.write(`${JSON.stringify(answer, null, 2)}\n`);
+    } else {
+      process.stderr.write(warningText(values.config, warnings));
+      process.stdout.write(text(changes));
+    }
     return 0;
   },
 };

@@ -1,6 +1,6 @@
 /** Text of a configuration file to what one director runs, or every fault with its place. */
 import type { core } from 'zod';
-import { type Cursor, field, formatPath, type RawFault, rootCursor, walk } from './cursor.js';
+import { type Cursor, field, formatPath, type Path, type RawFault, rootCursor, walk } from './cursor.js';
 import type { ConfigFault, ConfigResult } from './model.js';
 import { nearest } from './nearest.js';
 import { MAX_FAULTS } from './report.js';
@@ -36,6 +36,22 @@ export function parseConfig(text: string, director: DirectorChoice): ConfigResul
   if (raw.length > 0 || !parsed.success || name === undefined)
     return { ok: false, faults: locate(text, raw) };
   return { ok: true, config: resolveConfig(parsed.data, name) };
+}
+
+/** Words about places of a text that `parseConfig` took, each at the deepest place on its path that is there. */
+export function locateIn(
+  text: string,
+  words: readonly { readonly path: Path; readonly message: string }[],
+): readonly ConfigFault[] {
+  const { root } = readYaml(text);
+  if (root === undefined) return [];
+  return locate(
+    text,
+    words.map(({ path, message }) => {
+      const place = walk(rootCursor(root), path);
+      return { path: place.path, offset: place.offset, message };
+    }),
+  );
 }
 
 /** Unknown keys of one mapping that are compared with its missing ones. */

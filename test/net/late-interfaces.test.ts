@@ -217,3 +217,36 @@ test('a reload to an interface that is missing, and back', async (t) => {
   await isHealthy(t, director, 'inside');
   await inState(director, 'master');
 });
+
+test('check and plan warn of what is missing', async (t) => {
+  const bench = await Bench.open(t);
+  const ip = (command: string) => bench.lab.run('lb1', ['ip', ...command.split(' ')]);
+  await ip('addr flush dev eth0');
+  await ip(`addr add ${VIP}/24 dev eth0`);
+  const elsewhere = { ...INSIDE, addresses: [`{ address: ${DIP}/24, interface: { lb1: eth8, lb2: eth1 } }`] };
+  const third = { ...OUTSIDE, name: 'third', interface: 'eth7', id: 53, addresses: ['192.168.7.3/24'] };
+  const yaml = apart(OUTSIDE, elsewhere, third).trimEnd();
+  const more = 'connection_sync: { interface: eth6, id: 51 }';
+  const file = await bench.file('f.yaml', `${yaml}\n  track: [{ name: up, interface: eth9 }]\n${more}\n`);
+  const checked = await bench.command('lb1', ['check', '-c', file, '--director', 'lb1']);
+  t.equal(checked.status, 0);
+  t.match(checked.output.join(), /: ok \(director lb1/);
+  const expected = [
+    'vrrp.instances[0].interface: warning: interface eth0 has no IPv4 address of its own',
+    'vrrp.instances[1].addresses[0].interface.lb1: warning: this host has no interface eth8',
+    'vrrp.instances[2].interface: warning: this host has no interface eth7',
+    'vrrp.track[0].interface: warning: this host has no interface eth9',
+    'connection_sync.interface: warning: this host has no interface eth6',
+  ];
+  t.equal(checked.errors.length, expected.length);
+  for (const [i, words] of expected.entries()) {
+    t.match(checked.errors[i], /^[^:]+:\d+:\d+: /);
+    t.ok(checked.errors[i]?.includes(`: ${words}`), words);
+  }
+  const json = await bench.command('lb1', ['check', '-c', file, '--director', 'lb1', '--json']);
+  t.match(JSON.parse(json.output.join('\n')), { ok: true, warnings: { length: 5 } });
+  const bare = await bench.file('g.yaml', yaml);
+  const planned = await bench.command('lb1', ['plan', '-c', bare, '--director', 'lb1']);
+  t.equal(planned.status, 0, planned.errors.join('\n'));
+  t.equal(planned.errors.filter((line) => line.includes(': warning: ')).length, 3);
+});
