@@ -11,8 +11,10 @@ import { INITIAL, provisional, type RiseFallState, step, type Verdict } from './
 
 /** Probes under way at one time; further ones wait for an outcome. Each holds a socket. */
 export const MAX_PROBES_IN_FLIGHT = 2_048;
-/** First probes of new targets follow one another at this distance, all of them within one interval. */
+/** First probes of new targets follow one another at this distance, or closer where one interval is too short for that. */
 export const FIRST_PROBE_SPACING_MS = 1;
+/** Probes begun in one step: opening a socket takes time, and the process has others to answer. */
+export const MAX_PROBES_PER_STEP = 32;
 
 export type HealthInput =
   /** A reload. Targets whose check is unchanged keep their state, verdicts of changed checks stand until heard. */
@@ -58,7 +60,7 @@ interface Target {
   virtualServers: string[];
   riseFall: RiseFallState;
   reason: string | undefined;
-  /** When the next probe goes; meaningless while one is under way. */
+  /** When the next probe goes, or the one under way was due. */
   dueMs: number;
   /** Identity of the probe under way. */
   probe: number | undefined;
@@ -104,7 +106,8 @@ export function stepHealth(state: HealthState, input: HealthInput, nowMs: number
   } else if (input.type === 'outcome') {
     takeOutcome(state, input, nowMs, effects);
   }
-  startDue(state, nowMs, effects);
+  // Outcomes come many in one turn: what they make due waits for the deadline.
+  if (input.type !== 'outcome') startDue(state, nowMs, effects);
   const next = state.inFlight.size < MAX_PROBES_IN_FLIGHT ? state.due.peek()?.dueMs : undefined;
   return { state, effects, deadlineMs: next };
 }
@@ -143,7 +146,7 @@ function configure(state: HealthState, virtualServers: readonly VirtualServer[],
   const oldServers = state.servers;
   state.targets = new Map();
   state.servers = new Map();
-  let fresh = 0;
+  const fresh: Target[] = [];
   for (const virtualServer of virtualServers) {
     const check = virtualServer.healthCheck;
     const suffix = check === undefined ? '' : checkKey(check);
@@ -158,9 +161,8 @@ function configure(state: HealthState, virtualServers: readonly VirtualServer[],
       if (target === undefined) {
         target = oldTargets.get(key);
         if (target === undefined) {
-          const spacing = Math.min(fresh * FIRST_PROBE_SPACING_MS, check.intervalMs);
-          target = newTarget(key, realServer, check, oldServers.get(name), nowMs + spacing);
-          fresh += 1;
+          target = newTarget(key, realServer, check, oldServers.get(name));
+          fresh.push(target);
         } else {
           target.virtualServers = [];
         }
@@ -172,7 +174,16 @@ function configure(state: HealthState, virtualServers: readonly VirtualServer[],
       state.servers.set(name, target);
     }
   }
+  spread(fresh, nowMs);
   settle(state, nowMs);
+}
+
+/** First probes soon, one after the other, each within its interval. */
+function spread(fresh: readonly Target[], nowMs: number): void {
+  for (const [index, target] of fresh.entries()) {
+    const spacingMs = Math.min(FIRST_PROBE_SPACING_MS, target.check.intervalMs / fresh.length);
+    target.dueMs = nowMs + index * spacingMs;
+  }
 }
 
 function newTarget(
@@ -180,7 +191,6 @@ function newTarget(
   realServer: RealServer,
   check: HealthCheck,
   predecessor: Target | undefined,
-  dueMs: number,
 ): Target {
   return {
     key,
@@ -190,7 +200,7 @@ function newTarget(
     virtualServers: [],
     riseFall: predecessor === undefined ? INITIAL : provisional(predecessor.riseFall.verdict),
     reason: predecessor?.reason,
-    dueMs,
+    dueMs: 0,
     probe: undefined,
   };
 }
@@ -244,7 +254,7 @@ function takeOutcome(
   target.riseFall = step(target.riseFall, input.ok, target.check);
   target.reason = input.ok ? undefined : input.reason;
   const to = target.riseFall.verdict;
-  if (from === 'unknown') {
+  if (from === 'unknown' && to !== 'unknown') {
     state.unknown -= 1;
   }
   if (to !== from && to !== 'unknown') {
@@ -254,12 +264,14 @@ function takeOutcome(
 }
 
 function startDue(state: HealthState, nowMs: number, effects: HealthEffect[]): void {
-  while (state.inFlight.size < MAX_PROBES_IN_FLIGHT) {
+  const most = Math.min(MAX_PROBES_PER_STEP, MAX_PROBES_IN_FLIGHT - state.inFlight.size);
+  for (let begun = 0; begun < most; begun += 1) {
     const target = state.due.peek();
     if (target === undefined || target.dueMs > nowMs) {
       return;
     }
     state.due.pop();
+    target.dueMs = Math.max(target.dueMs, lastSlotMs(target, nowMs));
     const id = state.nextProbe;
     state.nextProbe += 1;
     target.probe = id;
@@ -270,13 +282,23 @@ function startDue(state: HealthState, nowMs: number, effects: HealthEffect[]): v
 }
 
 /**
- * The next multiple of the interval plus the target's own offset: probes lie spread over the interval, a late wake
- * does not shift them, and slots missed by a slow probe or a stalled loop are left out instead of made up for.
+ * The next slot after a probe. Of those that a slow probe missed, the last is made up for: a silent server whose probe
+ * lasts a whole interval is probed once in each. Two probes are due half an interval apart at least.
  */
 function nextSlotMs(target: Target, nowMs: number): number {
   const { intervalMs } = target.check;
+  const lastMs = lastSlotMs(target, nowMs);
+  return lastMs >= target.dueMs + intervalMs / 2 ? lastMs : lastMs + intervalMs;
+}
+
+/**
+ * The last slot up to now. Slots are the multiples of the interval plus the target's own offset: probes lie spread over
+ * the interval, and a late wake does not shift them.
+ */
+function lastSlotMs(target: Target, nowMs: number): number {
+  const { intervalMs } = target.check;
   const offset = hash(target.key) % intervalMs;
-  return (Math.floor((nowMs - offset) / intervalMs) + 1) * intervalMs + offset;
+  return Math.floor((nowMs - offset) / intervalMs) * intervalMs + offset;
 }
 
 /** FNV-1a, 32 bits. */

@@ -41,7 +41,7 @@ export const UNSETTLED: SettleState = {
   pending: undefined,
 };
 
-/** Keeps the verdict that counts, and lets the next observation decide alone: for limits changed by a reload. */
+/** Keeps the verdict that counts, and lets a good observation decide alone: for limits changed by a reload. */
 export function unsettled(state: SettleState): SettleState {
   return { ...state, riseFall: provisional(state.state), pending: undefined };
 }
@@ -57,13 +57,14 @@ export function observe(
   nowMs: number,
 ): SettleState {
   const { ok, value, reason } = observation;
-  const riseFall = step(state.riseFall, ok, limits);
+  const first = state.state === 'unknown';
+  const riseFall = step(state.riseFall, ok, first ? { ...limits, fall: 1 } : limits);
   const seen = ok ? 'up' : 'down';
   const next = { ...state, riseFall };
   // Against the verdict, but not often enough yet.
   if (riseFall.verdict !== seen) return settle(next, limits, nowMs);
   const candidate: Verdict = { state: seen, value, reason };
-  if (state.state === 'unknown' || (state.state === seen && state.value === value)) {
+  if (first || (state.state === seen && state.value === value)) {
     return { ...next, ...candidate, pending: undefined };
   }
   const sinceMs = holdsSince(state, candidate) ?? nowMs;

@@ -13,13 +13,16 @@ function run(state: RiseFallState, outcomes: string, rise: number, fall: number)
 }
 
 await t.test('timelines', async (t) => {
-  t.equal(run(INITIAL, '+', 3, 3), 'U', 'the first outcome decides');
-  t.equal(run(INITIAL, '-', 3, 3), 'D');
+  t.equal(run(INITIAL, '+', 3, 3), 'U', 'a first success decides');
+  t.equal(run(INITIAL, '---', 3, 3), '??D', 'a first failure counts as any other');
+  t.equal(run(INITIAL, '--+', 3, 3), '??U', 'until there is a verdict, a success decides');
   t.equal(run(INITIAL, '+---', 2, 3), 'UUUD', 'fall in a row');
   t.equal(run(INITIAL, '+--+--+---', 2, 3), 'UUUUUUUUUD', 'a success starts the count anew');
-  t.equal(run(INITIAL, '-+-++', 2, 3), 'DDDDU', 'rise in a row');
+  t.equal(run(INITIAL, '---+-++', 2, 3), '??DDDDU', 'rise in a row');
   t.equal(run(INITIAL, '+-+', 1, 1), 'UDU');
-  t.equal(run(provisional('up'), '-', 2, 3), 'D', 'a provisional verdict falls at the first failure');
+  t.equal(run(provisional('up'), '---', 2, 3), 'UUD', 'a provisional verdict falls like any other');
+  t.equal(run(provisional('down'), '+', 2, 3), 'U', 'and rises at the first success');
+  t.equal(run(provisional('down'), '-+', 2, 3), 'DD', 'unless the new check has confirmed it');
   t.equal(run(provisional('up'), '+--', 2, 3), 'UUU');
 });
 
@@ -36,7 +39,8 @@ await t.test('the verdict turns only after rise or fall outcomes in a row agains
           state = step(state, ok, { rise, fall });
           const needed = ok ? rise : fall;
           const row = outcomes.slice(Math.max(0, index + 1 - needed), index + 1);
-          const turned = index === 0 || (row.length === needed && row.every((each) => each === ok));
+          const decides = ok && before === 'unknown';
+          const turned = decides || (row.length === needed && row.every((each) => each === ok));
           const expected = turned ? (ok ? 'up' : 'down') : before;
           if (state.verdict !== expected) {
             return false;

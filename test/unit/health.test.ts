@@ -11,6 +11,7 @@ import {
   type HealthStep,
   healthOf,
   MAX_PROBES_IN_FLIGHT,
+  MAX_PROBES_PER_STEP,
   stepHealth,
 } from '../../src/health/health.js';
 
@@ -100,20 +101,27 @@ class World {
   }
 }
 
-await t.test('start: every server has its verdict after one round', async (t) => {
-  const world = new World([vs('web', [rs(1), rs(2)], CHECK), vs('free', [rs(3)])]);
-  t.equal(firstVerdictsIn(world.health.state), false);
-  t.same(healthOf(world.health.state, 'web', rs(1)), { health: 'unknown', reason: null });
-  t.same(healthOf(world.health.state, 'free', rs(3)), { health: 'unchecked', reason: null });
-  t.same(healthOf(world.health.state, 'other', rs(3)), { health: 'unchecked', reason: null });
-  world.alive = (address) => address.endsWith('.1');
-  world.run(5);
-  t.equal(firstVerdictsIn(world.health.state), false, 'no verdict before the first outcome');
-  world.run(20);
-  t.equal(firstVerdictsIn(world.health.state), true);
-  t.same(world.log, ['web 10.0.0.1:80 unknown>up', 'web 10.0.0.2:80 unknown>down']);
-  t.same(healthOf(world.health.state, 'web', rs(2)), { health: 'down', reason: 'connection refused' });
-});
+await t.test(
+  'start: a server that answers has its verdict after one round, a silent one after `fall`',
+  async (t) => {
+    const world = new World([vs('web', [rs(1), rs(2)], CHECK), vs('free', [rs(3)])]);
+    t.equal(firstVerdictsIn(world.health.state), false);
+    t.same(healthOf(world.health.state, 'web', rs(1)), { health: 'unknown', reason: null });
+    t.same(healthOf(world.health.state, 'free', rs(3)), { health: 'unchecked', reason: null });
+    t.same(healthOf(world.health.state, 'other', rs(3)), { health: 'unchecked', reason: null });
+    world.alive = (address) => address.endsWith('.1');
+    world.run(5);
+    t.equal(firstVerdictsIn(world.health.state), false, 'no verdict before the first outcome');
+    world.run(20);
+    t.equal(firstVerdictsIn(world.health.state), false, 'one failure is no verdict');
+    t.same(world.log, ['web 10.0.0.1:80 unknown>up']);
+    t.same(healthOf(world.health.state, 'web', rs(2)), { health: 'unknown', reason: 'connection refused' });
+    world.run(CHECK.fall * CHECK.intervalMs);
+    t.equal(firstVerdictsIn(world.health.state), true);
+    t.same(world.log, ['web 10.0.0.1:80 unknown>up', 'web 10.0.0.2:80 unknown>down']);
+    t.same(healthOf(world.health.state, 'web', rs(2)), { health: 'down', reason: 'connection refused' });
+  },
+);
 
 await t.test('nothing to check', async (t) => {
   const world = new World([vs('free', [rs(1)]), vs('empty', [], CHECK)]);
@@ -166,10 +174,12 @@ await t.test('reload', async (t) => {
     t.equal(healthOf(world.health.state, 'web', rs(3)).health, 'unknown');
     t.equal(firstVerdictsIn(world.health.state), false);
     world.run(CHECK.intervalMs);
-    t.same(world.log.sort(), ['web 10.0.0.1:80 up>down', 'web 10.0.0.3:80 unknown>down']);
+    t.same(world.log, ['web 10.0.0.1:80 up>down']);
+    world.run(CHECK.fall * CHECK.intervalMs);
+    t.same(world.log, ['web 10.0.0.1:80 up>down', 'web 10.0.0.3:80 unknown>down']);
   });
 
-  await t.test('a changed check leaves the verdict until the next outcome', async (t) => {
+  await t.test('a changed check leaves the verdict until it has failed `fall` times', async (t) => {
     const world = new World([vs('web', [rs(1)], CHECK)]);
     world.run(10_000);
     world.log.length = 0;
@@ -178,6 +188,9 @@ await t.test('reload', async (t) => {
     t.equal(healthOf(world.health.state, 'web', rs(1)).health, 'up');
     t.equal(firstVerdictsIn(world.health.state), true, 'no real server goes unknown by a reload');
     world.run(20);
+    t.equal(world.started.at(-1)?.atMs, world.nowMs - 20, 'probed at once');
+    t.same(world.log, [], 'one failure right after the reload takes nobody out');
+    world.run(CHECK.fall * CHECK.intervalMs);
     t.same(world.log, ['web 10.0.0.1:80 up>down']);
   });
 
@@ -218,6 +231,49 @@ await t.test('probes lie spread over the interval, one for each server', async (
     tenths[tenth] = (tenths[tenth] ?? 0) + 1;
   }
   t.ok(Math.max(...tenths) <= 45, `no tenth of the interval has most of them: ${tenths.join(' ')}`);
+});
+
+await t.test(
+  'a silent server is probed once an interval, though its probe lasts the whole of it',
+  async (t) => {
+    const world = new World([vs('web', [rs(1)], { ...CHECK, intervalMs: 1_000, timeoutMs: 1_000 })]);
+    world.alive = () => false;
+    // Timers are late by a little.
+    world.latencyMs = 1_003;
+    world.run(10_000);
+    t.ok(world.started.length >= 9, `${world.started.length} probes in ten intervals`);
+  },
+);
+
+await t.test('first probes of many servers are spread over the interval', async (t) => {
+  const servers = Array.from({ length: 10_000 }, (_, index) => rs(1, index + 1));
+  const world = new World([vs('web', servers, CHECK)]);
+  world.run(CHECK.intervalMs + 100);
+  const perMs = new Map<number, number>();
+  const first = new Map(world.started.toReversed().map(({ server, atMs }) => [server, atMs]));
+  for (const atMs of first.values()) {
+    const ms = Math.floor(atMs);
+    perMs.set(ms, (perMs.get(ms) ?? 0) + 1);
+  }
+  t.equal(first.size, servers.length);
+  t.ok(perMs.size >= CHECK.intervalMs - 1, `over ${perMs.size} ms`);
+  t.ok(Math.max(...perMs.values()) <= 20, `at most ${Math.max(...perMs.values())} in one of them`);
+});
+
+await t.test('one step begins few probes, however many are due', async (t) => {
+  const servers = Array.from({ length: 1_000 }, (_, index) => rs(1, index + 1));
+  const world = new World([vs('web', servers, CHECK)]);
+  world.nowMs += 60_000;
+  world.input({ type: 'deadline' });
+  t.equal(world.health.effects.length, MAX_PROBES_PER_STEP);
+  t.ok((world.health.deadlineMs ?? Infinity) <= world.nowMs, 'and asks for the next at once');
+  const { id } = { id: 1, ...world.health.effects.find((effect) => effect.type === 'probe') };
+  world.input({ type: 'outcome', id, ok: true });
+  t.equal(
+    world.health.effects.filter((effect) => effect.type === 'probe').length,
+    0,
+    'an outcome begins none',
+  );
 });
 
 await t.test('a stalled loop is not made up for by a burst', async (t) => {

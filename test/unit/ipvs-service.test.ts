@@ -15,7 +15,7 @@ const WEB: VirtualServer = {
   scheduler: 'rr',
   forwarding: 'nat',
   persistence: undefined,
-  healthCheck: { kind: { type: 'tcp' }, intervalMs: 2000, timeoutMs: 1000, rise: 2, fall: 3 },
+  healthCheck: { kind: { type: 'tcp' }, intervalMs: 2000, timeoutMs: 1000, rise: 2, fall: 1 },
   vrrpInstance: undefined,
   realServers: [
     { address: '10.0.0.2', port: 80, weight: 1 },
