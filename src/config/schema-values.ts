@@ -79,24 +79,21 @@ export interface DurationRange {
 export function duration({ min, max, step, said }: DurationRange) {
   const whole = step === 1 ? '' : ` in whole ${step === 10 ? 'centiseconds' : 'seconds'}`;
   const range = said ?? `from ${formatDuration(min)} to ${formatDuration(max)}${whole}`;
+  const expected = expect(`a duration ${range}, such as 500ms, 1s, 5m or 2h`);
+  const fits = (text: string): boolean => {
+    const ms = parseDuration(text);
+    return ms !== undefined && ms >= min && ms <= max && ms % step === 0;
+  };
+  const withUnit = (value: number): string => {
+    const meant = [`${value}s`, `${value}ms`].filter(fits);
+    return meant.length === 0
+      ? `a duration needs a unit: expected one ${range}`
+      : `a duration needs a unit: write ${meant.join(' or ')} instead of ${value}`;
+  };
   return z
-    .string({
-      error: (issue) =>
-        typeof issue.input === 'number'
-          ? `a duration needs a unit: write ${issue.input}s or ${issue.input}ms instead of ${issue.input}`
-          : expect(`a duration ${range}, such as 500ms, 1s, 5m or 2h`)(issue),
-    })
-    .regex(DURATION_PATTERN, {
-      error: expect(`a duration ${range}, such as 500ms, 1s, 5m or 2h`),
-      abort: true,
-    })
-    .refine(
-      (text) => {
-        const ms = parseDuration(text);
-        return ms !== undefined && ms >= min && ms <= max && ms % step === 0;
-      },
-      { error: expect(`a duration ${range}`), abort: true },
-    )
+    .string({ error: (issue) => (typeof issue.input === 'number' ? withUnit(issue.input) : expected(issue)) })
+    .regex(DURATION_PATTERN, { error: expected, abort: true })
+    .refine(fits, { error: expect(`a duration ${range}`), abort: true })
     .transform((text) => parseDuration(text) ?? min);
 }
 

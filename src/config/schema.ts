@@ -35,12 +35,9 @@ const director = mapping('priority, address', {
 
 const connectionSync = mapping('interface, id', { interface: interfaceOf, id: integer(1, 255) });
 
-const httpPath = z
-  .string({ error: expect("a path that begins with '/'") })
-  // oxlint-disable-next-line no-control-regex -- the request line is made of it
-  .regex(/^\/[^\s\u0000-\u001f\u007f]*$/, {
-    error: expect("a path that begins with '/', without white space"),
-  });
+/** What a request line takes as it is (RFC 9112 section 3.2): visible ASCII. */
+const httpPathError = expect("a path that begins with '/', in visible ASCII with %XX for all else");
+const httpPath = z.string({ error: httpPathError }).regex(/^\/[!-~]*$/, { error: httpPathError });
 const httpHost = z
   .string({ error: expect('a host name') })
   .regex(/^[A-Za-z0-9._:[\]-]{1,255}$/, { error: expect('a host name, with or without :PORT') });
@@ -49,7 +46,8 @@ const healthCheck = mapping('tcp or http, interval, timeout, rise, fall', {
   tcp: mapping('no keys: write it as tcp: {}', {}).optional(),
   http: mapping('path, status, host', {
     path: httpPath.default('/'),
-    status: integer(100, 599).default(200),
+    // 1xx is never the last answer (RFC 9110 section 15.2).
+    status: integer(200, 599).default(200),
     host: httpHost.optional(),
   }).optional(),
   interval: duration(CHECK_MS).default(parseDuration(DEFAULT_CHECK_INTERVAL) ?? 0),

@@ -179,7 +179,7 @@ void t.test('the director may be found by the short host name, the full one come
 void t.test('five faults in one file, each at its place', async (t) => {
   t.strictSame(faultsOf(readText('test/fixtures/config/five-faults.yaml')), [
     '4:20 directors.lb1.priority: expected a whole number from 1 to 255, not 300',
-    '12:31 vrrp.instances[0].advertisement_interval: a duration needs a unit: write 1s or 1ms instead of 1',
+    '12:31 vrrp.instances[0].advertisement_interval: a duration needs a unit: write 1s instead of 1',
     "13:7 vrrp.instances[0].adresses: unknown key 'adresses'; did you mean 'addresses'?",
     "17:19 vrrp.instances[1].addresses[0]: '10.10.10.1/33' has a bad prefix length: expected 1 to 32",
     "19:42 vrrp.sync_groups[0].instances[1]: no instance is named 'insde'; did you mean 'inside'?",
