@@ -38,7 +38,8 @@ function copyInstance(one: InstanceState): Member {
     listensAgain: one.listensAgain,
     spokeAtMs: one.spokeAtMs,
     heardAtMs: one.heardAtMs,
-    deafUntilMs: one.deafUntilMs,
+    heardUntilMs: one.heardUntilMs,
+    departed: one.departed,
     lowerMasterSinceMs: one.lowerMasterSinceMs,
     master: one.master,
     announceAtMs: one.announceAtMs,
@@ -212,10 +213,11 @@ export function masterDownAt(draft: Draft, member: InstanceState, fromMs: number
 }
 
 /** By the interval of the master last heard (RFC 9568 section 6.1); VRRPv2 goes by its own. */
-export function masterDownOf({ config, priority, activeAdverIntervalMs }: InstanceState): number {
+export function masterDownOf(member: InstanceState, intervalMs = member.activeAdverIntervalMs): number {
+  const { config, priority } = member;
   return config.version === 2
     ? masterDownIntervalV2Ms(priority, config.advertisementIntervalMs)
-    : masterDownIntervalMs(priority, activeAdverIntervalMs);
+    : masterDownIntervalMs(priority, intervalMs);
 }
 
 export function skewOf({ config, priority, activeAdverIntervalMs }: InstanceState): number {

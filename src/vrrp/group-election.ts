@@ -35,10 +35,7 @@ export function heardAsBackup(
 ): void {
   if (heard.priority === 0) return heardFarewell(draft, index, atMs);
   const member = draft.edit(index);
-  // It said farewell on another instance: this is older and came late.
-  if (atMs < member.deafUntilMs && source === member.master) return;
   member.master = source;
-  member.heardAtMs = atMs;
   member.listensAgain = false;
   if (heard.priority === OWNER_PRIORITY && isOwner(member)) draft.group.rogueHeardMs = draft.now;
   if (heard.priority < member.priority) {
@@ -113,7 +110,6 @@ function yieldTo(
     else {
       listen(draft, member, heard.advertisementIntervalMs, atMs, reason);
       member.master = source;
-      member.heardAtMs = atMs;
     }
   }
 }

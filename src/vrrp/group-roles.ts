@@ -1,6 +1,7 @@
 /** The states of a group and the ways between them (RFC 9568 section 6.4). */
 import type { Draft, Member } from './group-draft.js';
 import { masterDownAt, skewOf } from './group-draft.js';
+import { depart } from './group-heard.js';
 import { effectivePriority, faultsOf, isOwner, networkFaults, weightOf } from './group-tracking.js';
 
 /** From Initialize or fault, when nothing stands in the way (RFC 9568 section 6.4.1). */
@@ -18,7 +19,10 @@ export function startUp(draft: Draft, reason: string): void {
   goMasterWhenAllWant(draft, 'address owner');
 }
 
-/** To backup, with a full Master_Down_Timer from `fromMs`. */
+/**
+ * To backup, with a full Master_Down_Timer from `fromMs`, or a longer one: a master that was heard here lives as long as
+ * its own interval says, even if the group yields to one that was heard on another instance.
+ */
 export function listen(
   draft: Draft,
   member: Member,
@@ -28,7 +32,7 @@ export function listen(
 ): void {
   release(draft, member);
   member.activeAdverIntervalMs = intervalMs;
-  member.timerMs = masterDownAt(draft, member, fromMs);
+  member.timerMs = Math.max(masterDownAt(draft, member, fromMs), member.heardUntilMs);
   member.wantsMaster = false;
   member.listensAgain = false;
   member.lowerMasterSinceMs = undefined;
@@ -48,7 +52,6 @@ function release(draft: Draft, member: Member): void {
   member.refreshAtMs = Number.POSITIVE_INFINITY;
   member.succeeded = false;
   member.contest = undefined;
-  member.deafUntilMs = Number.NEGATIVE_INFINITY;
   if (member.state !== 'master') return;
   member.master = undefined;
   const { name, addresses, routes } = member.config;
@@ -170,9 +173,8 @@ export function heardFarewell(draft: Draft, index: number, atMs: number): void {
       member.timerMs = atMs + skewOf(member);
     } else if (before.heardAtMs <= atMs) {
       const member = draft.edit(other);
-      // Its last advertisement may have been overtaken by the farewell.
-      member.deafUntilMs = atMs + skewOf(member);
-      member.timerMs = Math.min(member.timerMs, member.deafUntilMs);
+      member.timerMs = Math.min(member.timerMs, atMs + skewOf(member));
+      if (member.master !== undefined) depart(draft, other, member.master, atMs);
     }
   }
 }

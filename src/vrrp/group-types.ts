@@ -29,10 +29,12 @@ export interface InstanceState {
   readonly listensAgain: boolean;
   /** When a master last advertised. */
   readonly spokeAtMs: number;
-  /** When an advertisement of somebody else was last received. */
+  /** When an advertisement of somebody else was last received, whatever the state was. */
   readonly heardAtMs: number;
-  /** Until then the master that said farewell on another instance of the group is not listened to. */
-  readonly deafUntilMs: number;
+  /** End of that one's Master_Down_Interval, by its interval; -Infinity once a farewell was heard. */
+  readonly heardUntilMs: number;
+  /** Whose farewell was heard: until then one advertisement of it is taken for an older one that came late. */
+  readonly departed: { readonly source: string; readonly untilMs: number } | undefined;
   /** Since when a master of lower priority has been heard: start of the preemption delay. */
   readonly lowerMasterSinceMs: number | undefined;
   readonly master: string | undefined;
@@ -155,6 +157,8 @@ export type CounterName =
   | 'advertisements_received'
   | 'priority_zero_sent'
   | 'priority_zero_received'
+  /** Received after its sender's farewell, and sent before it. */
+  | 'discarded_overtaken'
   | 'became_master'
   | 'released_master'
   | 'became_fault'

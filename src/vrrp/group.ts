@@ -5,6 +5,7 @@ import { Draft, type Member } from './group-draft.js';
 import { deadline, heardAsBackup, heardAsMaster, listenAfterPause } from './group-election.js';
 import { isOurs } from './group-guard.js';
 import { handOverEnds, heardSuccessor, setMaintenance, stop } from './group-hand-over.js';
+import { depart, isOvertaken, remember } from './group-heard.js';
 import { left, listenAll, reconsiderFaults, reconsiderPriorities, startUp } from './group-roles.js';
 import { effectivePriority, faultsOf, linksOf, verdictsFor, weightOf } from './group-tracking.js';
 import type { GroupInput, GroupState, GroupStep, InstanceState, TrackedVerdict } from './group-types.js';
@@ -65,7 +66,8 @@ function createInstance(member: GroupMember, nowMs: number): InstanceState {
     listensAgain: false,
     spokeAtMs: Number.NEGATIVE_INFINITY,
     heardAtMs: Number.NEGATIVE_INFINITY,
-    deafUntilMs: Number.NEGATIVE_INFINITY,
+    heardUntilMs: Number.NEGATIVE_INFINITY,
+    departed: undefined,
     lowerMasterSinceMs: undefined,
     master: undefined,
     announceAtMs: [],
@@ -123,6 +125,9 @@ function advertisement(draft: Draft, input: Extract<GroupInput, { type: 'adverti
   const { advertisement: heard, source: from, receivedAtMs } = input;
   if (!isOurs(draft, index, heard, from)) return;
   draft.count(member, heard.priority === 0 ? 'priority_zero_received' : 'advertisements_received');
+  if (heard.priority === 0) depart(draft, index, from, receivedAtMs);
+  else if (isOvertaken(draft, index, from, receivedAtMs)) return;
+  else remember(draft, index, heard, receivedAtMs);
   if (phase !== 'running') return heardSuccessor(draft, index, heard, from);
   if (member.state === 'backup') return heardAsBackup(draft, index, heard, from, receivedAtMs);
   if (member.state === 'master') return heardAsMaster(draft, index, heard, from, receivedAtMs);

@@ -1,3 +1,4 @@
+import { freshSeed } from './fresh-seed.js';
 import { passHours } from './hours.js';
 
-await passHours(2);
+await passHours(freshSeed());

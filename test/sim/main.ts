@@ -2,6 +2,7 @@
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { Worker } from 'node:worker_threads';
+import { freshSeed } from './fresh-seed.js';
 import { INVARIANTS } from './simulator/judge.js';
 import { runEpisode, Tally } from './simulator/run.js';
 import type { Batch, Order } from './worker.js';
@@ -10,7 +11,7 @@ const USAGE = `Usage: npm run sim -- [OPTIONS]
 
 Runs the VRRP state machines of simulated clusters in virtual time, with faults, and checks invariants at every step.
 
-  --seed S               whole number; the same seed gives the same episodes (default 1)
+  --seed S               whole number; the same seed gives the same episodes (default: a fresh one, told first)
   --hours H              virtual hours (default 1000)
   --jobs N               threads (default: one for each processor)
   --replay SEED:EPISODE  prints what happens in one episode, step by step
@@ -51,7 +52,7 @@ function choose(argv: readonly string[]): Choice {
   const { values } = parseArgs({
     args: [...argv],
     options: {
-      seed: { type: 'string', default: '1' },
+      seed: { type: 'string', default: String(freshSeed()) },
       hours: { type: 'string', default: '1000' },
       jobs: { type: 'string', default: String(Math.min(cpus().length, MAX_JOBS)) },
       replay: { type: 'string' },
@@ -110,6 +111,8 @@ class Simulation {
   }
 
   async run(): Promise<number> {
+    const { seed, hours } = this.#choice;
+    process.stdout.write(`seed ${seed}; the same again: npm run sim -- --seed ${seed} --hours ${hours}\n`);
     const interrupt = (): void => {
       this.#interrupted = true;
     };

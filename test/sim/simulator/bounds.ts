@@ -7,6 +7,8 @@ const SUCCESSOR_GRACE_MS = 150;
 const HAND_OVER_SLACK_MS = 250;
 /** group.ts ADDRESS_RETRY_MS. */
 const ADDRESS_RETRY_MS = 5000;
+/** group-heard.ts OVERTAKEN_MS: after a farewell one advertisement of its sender may be an older one. */
+export const OVERTAKEN_MS = 50;
 /** vrrp-service.ts MIN_LEASE_MS. */
 export const MIN_LEASE_MS = 250;
 /** From the start of a process to its first verdicts on tracked objects. */

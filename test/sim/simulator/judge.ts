@@ -1,5 +1,6 @@
 /** The invariants. Each is one method with its reason; the lengths they allow are in bounds.ts. */
 import type { GroupInput, GroupState, GroupStep, InstanceState } from '../../../src/vrrp/group-types.js';
+import { OVERTAKEN_MS } from './bounds.js';
 import type { Director, GroupHost, Packet } from './director.js';
 import { type Fault, type FaultKind, type Round, routerOf } from './scenario.js';
 import type { World } from './world.js';
@@ -63,6 +64,13 @@ interface Heard {
   farewellMs: number;
 }
 
+/** Farewells that a director heard in a group: one advertisement of each sender may be older and go unanswered. */
+interface Departures {
+  /** In its own clock. */
+  untilMs: number;
+  readonly ignored: Set<string>;
+}
+
 interface Spin {
   atMs: number;
   count: number;
@@ -92,6 +100,8 @@ export class Judge {
   readonly #speech: Speech[];
   /** By director, then by router. */
   readonly #heard: Heard[][];
+  /** By director, then by group. */
+  readonly #departures: Departures[][];
   readonly #spins = new Map<GroupHost, Spin>();
   #settled = false;
   #planned = false;
@@ -116,6 +126,9 @@ export class Judge {
       contradictedMs: directors.map(() => Number.NaN),
     }));
     this.#heard = directors.map(() => routers.map(nothingHeard));
+    this.#departures = directors.map(() =>
+      world.scenario.groups.map(() => ({ untilMs: Number.NEGATIVE_INFINITY, ignored: new Set() })),
+    );
     this.#speech = directors.map(() => ({
       lastMs: routers.map(() => Number.NaN),
       intervalMs: routers.map(() => Number.NaN),
@@ -362,6 +375,9 @@ export class Judge {
     if (heard === undefined) return;
     if (advertisement.priority === 0) {
       heard.farewellMs = receivedAtMs;
+      const departures = this.#departuresOf(director, router);
+      departures.untilMs = receivedAtMs + OVERTAKEN_MS;
+      departures.ignored.clear();
       return;
     }
     const own = director.instance(router)?.priority ?? 0;
@@ -370,6 +386,12 @@ export class Judge {
     heard.priority = advertisement.priority;
     if (advertisement.priority >= own) heard.weakerSinceMs = Number.NaN;
     else if (Number.isNaN(heard.weakerSinceMs)) heard.weakerSinceMs = receivedAtMs;
+  }
+
+  #departuresOf(director: Director, router: number): Departures {
+    const departures = this.#departures[director.number]?.[this.#world.scenario.routers[router]?.group ?? 0];
+    if (departures === undefined) throw new RangeError(`no router ${router}`);
+    return departures;
   }
 
   /** I6: who stood still for longer than Master_Down_Interval listens before it speaks. */
@@ -622,6 +644,13 @@ export class Judge {
     if (priority > was.priority) return;
     if (priority === was.priority && director.compareSource(router, input.source) > 0) return;
     if (result.effects.some((effect) => effect.type === 'send' && effect.instance === input.instance)) return;
+    // Taken for what was said before a farewell: if the sender lives, the next one is answered.
+    const departures = this.#departuresOf(director, router);
+    const sender = `${router} ${input.source}`;
+    if (input.receivedAtMs < departures.untilMs && !departures.ignored.has(sender)) {
+      departures.ignored.add(sender);
+      return;
+    }
     this.#fail('I8', `master d${director.number} does not answer ${priority} from ${input.source}`);
   }
 

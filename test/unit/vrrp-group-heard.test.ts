@@ -1,0 +1,86 @@
+/** What a group remembers of other routers: packets that overtook one another, and masters heard while it was one. */
+import t from 'tap';
+import { Bench, instance, masterBench } from './vrrp-group-bench.js';
+
+const MASTER = '192.168.1.11';
+const OTHER = '192.168.1.13';
+
+await t.test('an advertisement that its sender’s farewell has overtaken', async (t) => {
+  const left = () => {
+    const bench = new Bench([instance('outside')]);
+    bench.at(0, { type: 'start' });
+    bench.hear(1000, 'outside', 150);
+    bench.hear(1500, 'outside', 0);
+    return bench;
+  };
+  await t.test('does not bring back a master that is gone', async (t) => {
+    const bench = left();
+    t.same(bench.hear(1500.5, 'outside', 150), []);
+    t.equal(bench.counters.get('outside discarded_overtaken'), 1);
+    bench.run(1500 + 609.375);
+    t.equal(bench.roles(), 'master');
+  });
+  await t.test('only one is overtaken: who goes on speaking is there', async (t) => {
+    const bench = left();
+    bench.hear(1501, 'outside', 150);
+    bench.hear(1511, 'outside', 150);
+    bench.run(1511 + 3609);
+    t.equal(bench.roles(), 'backup', 'a forged farewell, or a restart within the window');
+  });
+  await t.test('after 50 ms nothing is', async (t) => {
+    const bench = left();
+    bench.hear(1551, 'outside', 150);
+    bench.run(1551 + 3609);
+    t.equal(bench.roles(), 'backup', 'the operator thought better of it');
+  });
+  await t.test('another router’s is not', async (t) => {
+    const bench = left();
+    bench.hear(1501, 'outside', 120, OTHER);
+    bench.run(1501 + 3609);
+    t.equal(bench.roles(), 'backup');
+    t.equal(bench.member().master, OTHER);
+  });
+  await t.test('a master does not yield to who has left', async (t) => {
+    const bench = masterBench([instance('outside')]);
+    const at = bench.now + 10;
+    bench.hear(at, 'outside', 0);
+    t.same(bench.hear(at + 1, 'outside', 200), []);
+    t.equal(bench.roles(), 'master');
+    bench.hear(at + 1000, 'outside', 200);
+    t.equal(bench.roles(), 'backup', 'it is back');
+  });
+  await t.test('a leaving master does not take it for a successor', async (t) => {
+    const bench = masterBench([instance('outside')]);
+    const at = bench.now + 10;
+    bench.at(at, { type: 'maintenance', on: true });
+    bench.hear(at + 400, 'outside', 100);
+    bench.hear(at + 500, 'outside', 0);
+    bench.hear(at + 500.5, 'outside', 100);
+    t.match(bench.run(at + 1250), [/no-successor/, /send/, /announce/], 'it goes on');
+    t.equal(bench.roles(), 'master');
+  });
+});
+
+await t.test('a master heard while this group was master, with a longer interval', async (t) => {
+  const pair = () => masterBench([instance('outside'), instance('inside')]);
+  await t.test('is waited for where it was heard, even if the group yields to another', async (t) => {
+    const bench = pair();
+    const at = bench.now + 10;
+    bench.hear(at, 'inside', 50, OTHER, { advertisementIntervalMs: 4000 });
+    bench.hear(at + 100, 'outside', 200, MASTER);
+    t.equal(bench.roles(), 'backup backup');
+    bench.run(at + 12_000);
+    t.equal(bench.roles(), 'backup backup', '3 of its intervals are not over');
+    bench.run(at + 12_000 + (156 * 4000) / 256);
+    t.equal(bench.roles(), 'master master');
+  });
+  await t.test('is not after its farewell', async (t) => {
+    const bench = pair();
+    const at = bench.now + 10;
+    bench.hear(at, 'inside', 50, OTHER, { advertisementIntervalMs: 4000 });
+    bench.hear(at + 50, 'inside', 0, OTHER, { advertisementIntervalMs: 4000 });
+    bench.hear(at + 100, 'outside', 200, MASTER);
+    bench.run(at + 100 + 3610);
+    t.equal(bench.roles(), 'master master');
+  });
+});
