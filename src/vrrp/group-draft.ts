@@ -34,6 +34,7 @@ function copyInstance(one: InstanceState): Member {
     priority: one.priority,
     activeAdverIntervalMs: one.activeAdverIntervalMs,
     timerMs: one.timerMs,
+    overdueAtMs: one.overdueAtMs,
     wantsMaster: one.wantsMaster,
     listensAgain: one.listensAgain,
     spokeAtMs: one.spokeAtMs,
@@ -116,9 +117,10 @@ export class Draft {
     const { group, members } = this;
     group.instances = members;
     let deadlineMs = Math.min(group.leaveAtMs, group.retryAtMs, group.startAtMs, group.claimAtMs);
-    for (const { timerMs, announceAtMs, refreshAtMs } of members) {
+    for (const { timerMs, overdueAtMs, announceAtMs, refreshAtMs } of members) {
       const announceMs = announceAtMs[0] ?? refreshAtMs;
       if (timerMs < deadlineMs) deadlineMs = timerMs;
+      if (overdueAtMs < deadlineMs) deadlineMs = overdueAtMs;
       if (announceMs < deadlineMs) deadlineMs = announceMs;
       if (refreshAtMs < deadlineMs) deadlineMs = refreshAtMs;
     }
@@ -210,6 +212,36 @@ export class Draft {
 export function masterDownAt(draft: Draft, member: InstanceState, fromMs: number): number {
   const downMs = masterDownOf(member);
   return fromMs + downMs > draft.now ? fromMs + downMs : draft.now + downMs;
+}
+
+/** How late an advertisement is, in intervals, when a backup looks whether it stood still meanwhile. */
+const OVERDUE_INTERVALS = 1.5;
+/** How long a backup that stood still listens after it, in intervals: a living master speaks once in each. */
+const LISTENING_INTERVALS = 1.25;
+
+/**
+ * Master_Down_Timer, to fire at `atMs`, in two pieces: time in which this host stood still is no time in which it heard
+ * nothing (docs/decisions/0006). While advertisements come in time the look between them is never due.
+ */
+export function startMasterDown(member: Member, atMs: number): void {
+  const fullMs = masterDownOf(member);
+  member.timerMs = atMs;
+  member.overdueAtMs = atMs - fullMs + OVERDUE_INTERVALS * intervalOf(member);
+}
+
+/** Without looking: what is left is shorter than an interval, or was waited for once. */
+export function setTimer(member: Member, atMs: number): void {
+  member.timerMs = atMs;
+  member.overdueAtMs = Number.POSITIVE_INFINITY;
+}
+
+/** What is left of Master_Down_Interval when the look was in time, or not late by more than a quarter of an interval. */
+export function listeningMs(member: InstanceState): number {
+  return LISTENING_INTERVALS * intervalOf(member) + skewOf(member);
+}
+
+function intervalOf({ config, activeAdverIntervalMs }: InstanceState): number {
+  return config.version === 2 ? config.advertisementIntervalMs : activeAdverIntervalMs;
 }
 
 /** By the interval of the master last heard (RFC 9568 section 6.1); VRRPv2 goes by its own. */

@@ -1,7 +1,7 @@
 /** Who is master: advertisements heard and deadlines reached (RFC 9568 sections 6.4.2 and 6.4.3). */
 import { compareAddresses } from '../ip-address.js';
 import type { Draft, Member } from './group-draft.js';
-import { masterDownAt, masterDownOf } from './group-draft.js';
+import { listeningMs, masterDownAt, masterDownOf, setTimer, startMasterDown } from './group-draft.js';
 import {
   goMasterWhenAllWant,
   heardFarewell,
@@ -44,7 +44,7 @@ export function heardAsBackup(
     member.lowerMasterSinceMs = undefined;
   }
   member.activeAdverIntervalMs = heard.advertisementIntervalMs;
-  member.timerMs = masterDownAt(draft, member, atMs);
+  startMasterDown(member, masterDownAt(draft, member, atMs));
   member.wantsMaster = false;
 }
 
@@ -215,29 +215,33 @@ export function deadline(draft: Draft): void {
     const member = members[index];
     if (member === undefined) continue;
     if (member.state === 'master') masterDeadline(draft, index);
-    else if (member.state === 'backup' && now >= member.timerMs) ranOut = masterDown(draft, index) || ranOut;
+    else if (now >= Math.min(member.timerMs, member.overdueAtMs)) ranOut = masterDown(draft, index) || ranOut;
   }
   if (ranOut) goMasterWhenAllWant(draft, 'no advertisement from a master');
 }
 
 /**
- * Master_Down_Timer fired. More than an interval too late means that this process stood still, and with it perhaps the
- * whole host: then what the master said meanwhile is not even in the socket's queue, so it listens first. A process that
- * is merely slow does so once, or it would never take over.
+ * Master_Down_Timer fired, or an advertisement is overdue. More than an interval too late means that this process stood
+ * still, and with it perhaps the whole host: then what the master said meanwhile is not even in the socket's queue, so it
+ * listens first. A process that is merely slow does so once, or it would never take over. Who was late to look when the
+ * advertisement was overdue, but not by so much, listens as long from then on as if it had been in time.
  */
 function masterDown(draft: Draft, index: number): boolean {
+  const { now } = draft;
   const member = draft.edit(index);
-  const lateMs = draft.now - member.timerMs;
+  const lateMs = now - member.timerMs;
   const waitMs = masterDownOf(member);
-  if (lateMs <= (member.listensAgain ? waitMs : member.activeAdverIntervalMs)) {
-    wantMaster(member);
-    return true;
+  if (lateMs > (member.listensAgain ? waitMs : member.activeAdverIntervalMs)) {
+    setTimer(member, now + waitMs);
+    member.listensAgain = true;
+    draft.notice(member, { kind: 'paused', pausedMs: lateMs });
+    draft.count(member, 'paused');
+    return false;
   }
-  member.timerMs = draft.now + waitMs;
-  member.listensAgain = true;
-  draft.notice(member, { kind: 'paused', pausedMs: lateMs });
-  draft.count(member, 'paused');
-  return false;
+  if (now >= member.overdueAtMs) setTimer(member, Math.max(member.timerMs, now + listeningMs(member)));
+  if (now < member.timerMs) return false;
+  wantMaster(member);
+  return true;
 }
 
 function masterDeadline(draft: Draft, index: number): void {

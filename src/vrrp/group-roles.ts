@@ -1,6 +1,6 @@
 /** The states of a group and the ways between them (RFC 9568 section 6.4). */
 import type { Draft, Member } from './group-draft.js';
-import { masterDownAt, skewOf } from './group-draft.js';
+import { masterDownAt, setTimer, skewOf, startMasterDown } from './group-draft.js';
 import { depart } from './group-heard.js';
 import { effectivePriority, faultsOf, isOwner, networkFaults, weightOf } from './group-tracking.js';
 
@@ -32,7 +32,7 @@ export function listen(
 ): void {
   release(draft, member);
   member.activeAdverIntervalMs = intervalMs;
-  member.timerMs = Math.max(masterDownAt(draft, member, fromMs), member.heardUntilMs);
+  startMasterDown(member, Math.max(masterDownAt(draft, member, fromMs), member.heardUntilMs));
   member.wantsMaster = false;
   member.listensAgain = false;
   member.lowerMasterSinceMs = undefined;
@@ -61,7 +61,7 @@ function release(draft: Draft, member: Member): void {
 
 export function wantMaster(member: Member): void {
   member.wantsMaster = true;
-  member.timerMs = Number.POSITIVE_INFINITY;
+  setTimer(member, Number.POSITIVE_INFINITY);
 }
 
 /** RFC 9568 section 6.4.2: the Master_Down_Timer fired, in every instance of the group. */
@@ -105,7 +105,7 @@ function toFault(draft: Draft): void {
 }
 
 function rest(member: Member): void {
-  member.timerMs = Number.POSITIVE_INFINITY;
+  setTimer(member, Number.POSITIVE_INFINITY);
   member.wantsMaster = false;
   member.lowerMasterSinceMs = undefined;
   member.master = undefined;
@@ -170,10 +170,10 @@ export function heardFarewell(draft: Draft, index: number, atMs: number): void {
     if (before === undefined || before.wantsMaster) continue;
     if (other === index) {
       const member = draft.edit(other);
-      member.timerMs = atMs + skewOf(member);
+      setTimer(member, atMs + skewOf(member));
     } else if (before.heardAtMs <= atMs) {
       const member = draft.edit(other);
-      member.timerMs = Math.min(member.timerMs, atMs + skewOf(member));
+      setTimer(member, Math.min(member.timerMs, atMs + skewOf(member)));
       if (member.master !== undefined) depart(draft, other, member.master, atMs);
     }
   }

@@ -23,6 +23,8 @@ export interface InstanceState {
   readonly activeAdverIntervalMs: number;
   /** Adver_Timer of a master, Master_Down_Timer of a backup; Infinity when neither runs. */
   readonly timerMs: number;
+  /** When a backup looks whether it was there to hear the next advertisement; Infinity: it has looked, or need not. */
+  readonly overdueAtMs: number;
   /** Master_Down_Timer ran out; the group goes master when all its instances say so. */
   readonly wantsMaster: boolean;
   /** Master_Down_Timer fired late and runs once more; nothing was heard since. */

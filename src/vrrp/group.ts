@@ -62,6 +62,7 @@ function createInstance(member: GroupMember, nowMs: number): InstanceState {
     priority: effectivePriority(config.priority, 0, false),
     activeAdverIntervalMs: config.advertisementIntervalMs,
     timerMs: Number.POSITIVE_INFINITY,
+    overdueAtMs: Number.POSITIVE_INFINITY,
     wantsMaster: false,
     listensAgain: false,
     spokeAtMs: Number.NEGATIVE_INFINITY,

@@ -41,6 +41,7 @@ function withInstances(
   const state = { ...result.state, instances };
   const timers = instances.flatMap((one) => [
     one.timerMs,
+    one.overdueAtMs,
     one.announceAtMs[0] ?? Number.POSITIVE_INFINITY,
     one.refreshAtMs,
   ]);
@@ -272,6 +273,19 @@ const backupSpeaks = withStep('a backup answers a weaker master', ['I8'], (state
   return { ...result, effects: [...result.effects, send] };
 });
 
+const overtakenCounts = withStep(
+  'an advertisement that a farewell has overtaken counts',
+  ['I7'],
+  (state, input, nowMs) => {
+    const instances = state.instances.map((one) => ({ ...one, departed: undefined }));
+    return step({ ...state, instances }, input, nowMs);
+  },
+);
+
+const standstillCounts = withStep('a standstill counts as listening', ['I6'], (state, input, nowMs) =>
+  withInstances(step(state, input, nowMs), (one) => ({ ...one, overdueAtMs: Number.POSITIVE_INFINITY })),
+);
+
 function shell(name: string, breaks: readonly Invariant[], change: Partial<Machine>): Bug {
   return { name, breaks, machine: { ...PRODUCT, ...change } };
 }
@@ -298,6 +312,8 @@ export const BUGS: readonly Bug[] = [
   spins,
   deadlineLost,
   backupSpeaks,
+  overtakenCounts,
+  standstillCounts,
   shell('a deadline acts before the receive queue is read', ['I6'], { drainsFirst: false }),
   shell('the lease is ignored', ['I5', 'I1'], { leases: false }),
   shell('what waits for address work is not dropped with the role', ['I8', 'I3'], { dropsStaleWork: false }),

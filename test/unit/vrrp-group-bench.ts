@@ -102,6 +102,11 @@ export class Bench {
     return found;
   }
 
+  /** When Adver_Timer or Master_Down_Timer of the first instance fires; a backup's deadline is earlier, to look. */
+  get timer(): number {
+    return this.state.instances[0]?.timerMs ?? Number.NaN;
+  }
+
   roles(): string {
     return this.state.instances.map((i) => i.state).join(' ');
   }

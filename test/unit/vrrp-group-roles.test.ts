@@ -19,7 +19,7 @@ await t.test('start-up delay: nothing heard, nothing said, then a full Master_Do
   t.same(bench.hear(1000, 'outside', 50), []);
   t.equal(bench.counters.size, 0, 'not even counted');
   t.same(bench.run(5000), ['5000 outside initialize->backup']);
-  t.equal(bench.deadline, 5000 + 3609.375);
+  t.equal(bench.timer, 5000 + 3609.375);
 });
 
 await t.test('start-up delay: an owner waits too, and a group waits for its longest', async (t) => {
@@ -167,7 +167,7 @@ await t.test('version 2', async (t) => {
   await t.test('Skew_Time is a fraction of a second whatever the interval', async (t) => {
     const bench = new Bench([v2({ advertisementIntervalMs: 3000 })]);
     bench.at(0, { type: 'start' });
-    t.equal(bench.deadline, 9000 + 609.375);
+    t.equal(bench.timer, 9000 + 609.375);
     bench.hear(1000, 'outside', 0);
     t.equal(bench.deadline, 1000 + 609.375);
   });
@@ -183,7 +183,7 @@ await t.test('version 2', async (t) => {
     t.equal(bench.deadline, deadline, 'without influence');
     t.equal(bench.counters.get('outside discarded_interval_mismatch'), 3);
     t.same(hear(400, 1000), []);
-    t.equal(bench.deadline, 400 + 3609.375);
+    t.equal(bench.timer, 400 + 3609.375);
     t.same(hear(500, 4000), ['outside interval-mismatch'], 'it was right in between');
   });
   await t.test('version 3 follows it, and tells', async (t) => {
@@ -192,7 +192,7 @@ await t.test('version 2', async (t) => {
     const more = { advertisementIntervalMs: 100 };
     t.same(bench.hear(100, 'outside', 200, STRONGER, more), ['outside interval-mismatch']);
     t.same(bench.hear(200, 'outside', 200, STRONGER, more), []);
-    t.equal(bench.deadline, 200 + 300 + 60.9375);
+    t.equal(bench.timer, 200 + 300 + 60.9375);
   });
 });
 
@@ -295,8 +295,8 @@ await t.test('pauses of the process', async (t) => {
       const bench = new Bench([instance('outside')]);
       bench.at(0, { type: 'start' });
       t.same(bench.at(3609.375 + lateMs, { type: 'deadline' }), ['outside paused']);
-      t.equal(bench.deadline, 3609.375 + lateMs + 3609.375);
-      t.match(bench.run(bench.deadline), [/add-addresses/]);
+      t.equal(bench.timer, 3609.375 + lateMs + 3609.375);
+      t.match(bench.run(bench.timer), [/add-addresses/]);
     }
   });
   await t.test('what it hears then is the master that it stood still for', async (t) => {
@@ -304,25 +304,26 @@ await t.test('pauses of the process', async (t) => {
     bench.at(0, { type: 'start' });
     bench.at(3609.375 + 1500, { type: 'deadline' });
     bench.hear(5200, 'outside', 100);
-    t.equal(bench.deadline, 5200 + 3609.375);
+    t.equal(bench.timer, 5200 + 3609.375);
     t.equal(bench.roles(), 'backup');
-    t.same(bench.at(bench.deadline + 1500, { type: 'deadline' }), ['outside paused'], 'and the next is new');
+    t.same(bench.at(bench.timer + 1500, { type: 'deadline' }), ['outside paused'], 'and the next is new');
   });
   await t.test('late by no more than an interval is no pause', async (t) => {
     const bench = new Bench([instance('outside', { advertisementIntervalMs: 10 })]);
     bench.at(0, { type: 'start' });
-    bench.at(bench.deadline + 10, { type: 'deadline' });
+    bench.run(bench.timer - 0.001);
+    bench.at(bench.timer + 10, { type: 'deadline' });
     t.equal(bench.roles(), 'master');
-    bench.at(bench.deadline + 20, { type: 'deadline' });
+    bench.at(bench.timer + 20, { type: 'deadline' });
     t.equal(bench.roles(), 'master');
     t.same(bench.notices, []);
   });
   await t.test('a host that is always late takes over all the same, a paused one does not', async (t) => {
     const bench = new Bench([instance('outside', { advertisementIntervalMs: 10 })]);
     bench.at(0, { type: 'start' });
-    t.same(bench.at(bench.deadline + 20, { type: 'deadline' }), ['outside paused']);
-    t.same(bench.at(bench.deadline + 37, { type: 'deadline' }), ['outside paused']);
-    bench.at(bench.deadline + 36, { type: 'deadline' });
+    t.same(bench.at(bench.timer + 20, { type: 'deadline' }), ['outside paused']);
+    t.same(bench.at(bench.timer + 37, { type: 'deadline' }), ['outside paused']);
+    bench.at(bench.timer + 36, { type: 'deadline' });
     t.equal(bench.roles(), 'master');
   });
   await t.test('a master that was silent for longer than its peers wait gives up and listens', async (t) => {
@@ -335,7 +336,7 @@ await t.test('pauses of the process', async (t) => {
       'inside remove-addresses',
       'inside master->backup',
     ]);
-    t.equal(bench.deadline, at + 3609.375);
+    t.equal(bench.timer, at + 3609.375);
   });
   await t.test('10 ms intervals on a busy host: 250 ms without a word heard cost nothing', async (t) => {
     const fast = { advertisementIntervalMs: 10 };
@@ -432,7 +433,8 @@ await t.test('routes move with the addresses', async (t) => {
   const with1 = instance('outside', { routes: [route('0.0.0.0', '192.168.1.1')] });
   const bench = new Bench([with1]);
   bench.at(0, { type: 'start' });
-  const effects = bench.effects(bench.deadline, { type: 'deadline' });
+  bench.run(bench.timer - 0.001);
+  const effects = bench.effects(bench.timer, { type: 'deadline' });
   t.has(effects[0], { type: 'add-addresses', routes: with1.routes });
   const with2 = instance('outside', {
     routes: [route('0.0.0.0', '192.168.1.2'), route('10.0.0.0', '192.168.1.2')],
@@ -477,6 +479,6 @@ await t.test(
       receivedAtMs,
     });
     t.same(bench.at(now, { type: 'deadline' }), []);
-    t.equal(bench.deadline, now + 3609.375);
+    t.equal(bench.timer, now + 3609.375);
   },
 );

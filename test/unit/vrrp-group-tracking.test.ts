@@ -61,12 +61,12 @@ await t.test('a backup keeps its timer, and preempts by its new priority', async
   const bench = new Bench([instance('outside', { preempt })], { track });
   bench.at(0, { type: 'start' });
   bench.hear(1000, 'outside', 150);
-  const { deadline } = bench;
+  const { timer } = bench;
   t.same(bench.at(1500, tracked('quorum', 'up')), []);
-  t.equal(bench.deadline, deadline);
+  t.equal(bench.timer, timer);
   bench.hear(2000, 'outside', 150);
-  t.equal(bench.deadline, deadline, 'a lower master now: discarded');
-  bench.run(deadline);
+  t.equal(bench.timer, timer, 'a lower master now: discarded');
+  bench.run(timer);
   t.equal(bench.roles(), 'master');
 });
 
@@ -154,7 +154,7 @@ await t.test('maintenance', async (t) => {
     t.ok(bench.state.maintenance);
     t.equal(bench.member().priority, 1);
     t.equal(bench.member().master, '192.168.1.11');
-    t.equal(bench.deadline, 4950 + 3000 + (255 * 1000) / 256);
+    t.equal(bench.timer, 4950 + 3000 + (255 * 1000) / 256);
   });
   await t.test('nobody takes over: goes on, and says so', async (t) => {
     const bench = pair();
@@ -274,7 +274,7 @@ await t.test('another cluster', async (t) => {
     bench.at(0, { type: 'start' });
     const some = { addresses: ['192.168.1.254', '192.168.1.250'] };
     t.same(bench.hear(1000, 'outside', 200, '192.168.1.11', some), ['outside address-mismatch']);
-    t.equal(bench.deadline, 1000 + 3609.375);
+    t.equal(bench.timer, 1000 + 3609.375);
     const order = { addresses: ['192.168.1.254', '192.168.1.253'] };
     t.same(bench.hear(2000, 'outside', 200, '192.168.1.11', order), [], 'told already');
     t.equal(bench.counters.get('outside address_mismatch'), 2);

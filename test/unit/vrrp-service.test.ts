@@ -270,8 +270,10 @@ void t.test("the guardian's word after a stall that is known already withdraws n
   const since = host.service.status()[0]?.counters['released_master'];
   host.service.withdrawn();
   t.equal(host.service.status()[0]?.counters['released_master'], since);
+  host.clock.nowMs = () => begin + 4000 + 1500;
+  await host.clock.advance(4000 + 1500);
   host.clock.nowMs = () => begin + 4000 + DOWN_MS + 900;
-  await host.clock.advance(DOWN_MS + 4900);
+  await host.clock.advance(DOWN_MS + 900 - 1500);
   t.equal(host.service.role('outside'), 'master');
   host.service.withdrawn();
   t.equal(host.service.role('outside'), 'backup', 'later it is news');

@@ -75,6 +75,8 @@ export class Director {
   readonly downObjects = new Map<string, number>();
   /** Told to stop and not yet gone. */
   stopping = false;
+  /** Called once after the next advertisement. */
+  afterSpeech: (() => void) | undefined;
   /** Last time the process came to life or woke, in the world's time. */
   awakeSinceMs = 0;
   pausedSinceMs = Number.POSITIVE_INFINITY;
@@ -86,6 +88,8 @@ export class Director {
   #actedUnheard = false;
   #queue: { packet: Packet; receivedAtMs: number }[] = [];
   #missed: Missed = nothingMissed();
+  /** The whole host stands still: what comes for it, if it is kept at all. */
+  #frozen: { readonly keeps: boolean; readonly packets: Packet[] } | undefined;
   readonly #world: World;
   readonly #scenario: Scenario;
   readonly #machine: Machine;
@@ -165,6 +169,10 @@ export class Director {
 
   isMaster(router: number): boolean {
     return this.process !== 'off' && this.instance(router)?.state === 'master';
+  }
+
+  isAnyMaster(): boolean {
+    return this.held.some((_, router) => this.isMaster(router));
   }
 
   // ---- life ----
@@ -283,16 +291,46 @@ export class Director {
     this.#world.judge.paused(this);
     const orders = this.#orders;
     if (orders === undefined || !this.#machine.leases) return;
-    // The heartbeats since it was armed, a quarter of the lease apart, are not worth an event each.
-    const quarter = orders.leaseMs / 4;
-    const beats = Math.floor((this.localMs(this.#world.nowMs) - this.#armedAtMs) / quarter);
-    this.#armedAtMs += beats * quarter;
+    this.#renewLease(orders);
     const pause = this.#pause;
     this.#world.at(this.worldMs(this.#armedAtMs + orders.leaseMs), () => {
       if (this.process !== 'paused' || this.#pause !== pause) return;
       this.#actedUnheard = true;
       this.#guard(orders, 'the daemon hangs');
     });
+  }
+
+  /** The heartbeats since it was armed, a quarter of the lease apart, are not worth an event each. */
+  #renewLease({ leaseMs }: Orders): void {
+    const quarter = leaseMs / 4;
+    const beats = Math.floor((this.localMs(this.#world.nowMs) - this.#armedAtMs) / quarter);
+    this.#armedAtMs += beats * quarter;
+  }
+
+  /** The whole host stands still for less than its lease: process, guardian, and the kernel that takes packets. */
+  freeze(keeps: boolean): void {
+    if (this.process !== 'running') return;
+    this.#world.trace(this.number, 'stands still');
+    this.process = 'paused';
+    this.#pause += 1;
+    this.pausedSinceMs = this.#world.nowMs;
+    this.#frozen = { keeps, packets: [] };
+    this.#world.judge.stoodStill(this);
+    if (this.#orders !== undefined) this.#renewLease(this.#orders);
+  }
+
+  /** What was kept comes a moment after the process may have looked. */
+  thaw(): void {
+    const frozen = this.#frozen;
+    this.#frozen = undefined;
+    if (frozen === undefined) return;
+    const { life } = this;
+    for (const packet of frozen.packets) {
+      this.#world.at(this.#world.nowMs + this.#world.random.unit() * this.#scenario.jitterMs, () => {
+        if (this.life === life) this.deliver(packet);
+      });
+    }
+    this.wake();
   }
 
   /** SIGCONT: what has come in meanwhile is handled in an order that the event loop does not promise. */
@@ -387,6 +425,11 @@ export class Director {
 
   /** A packet has come through the wire. */
   deliver(packet: Packet): void {
+    if (this.#frozen !== undefined) {
+      if (this.#frozen.keeps && this.#frozen.packets.length < this.plan.socketQueue)
+        this.#frozen.packets.push(packet);
+      return;
+    }
     for (const guardian of this.guardians) guardian.hear(packet);
     if (this.process === 'paused') {
       if (this.#queue.length < this.plan.socketQueue)
@@ -505,6 +548,10 @@ export class Director {
   #send(router: number, priority: number): void {
     this.#world.judge.sends(this, router, priority);
     this.#world.transmit(this, router, priority);
+    if (priority === 0) return;
+    const { afterSpeech } = this;
+    this.afterSpeech = undefined;
+    afterSpeech?.();
   }
 
   #queueWork(group: GroupHost, work: Work): void {

@@ -1,6 +1,6 @@
 /** Draws an episode from its seed. */
 import type { Preempt, TrackUse, VrrpInstance } from '../../../src/config/model.js';
-import { Bounds } from './bounds.js';
+import { Bounds, MIN_LEASE_MS } from './bounds.js';
 import { Random } from './random.js';
 import {
   type DirectorPlan,
@@ -12,9 +12,15 @@ import {
   TRACKED_OBJECT,
 } from './scenario.js';
 
+/** In one round. */
+const STANDSTILLS = 4;
+/** Then a master’s silence, with an interval before it, is below its Master_Down_Interval and its lease is not over. */
+const ALL_STILL_OF_LEASE = 0.6;
 const MAX_GROUPS = 3;
 const MAX_GROUP_SIZE = 3;
 const VARIANTS = 3;
+/** Numbers of their own for what was added later: what is drawn before stays as it was. */
+const CLOSE_CALLS_STREAM = 0xc105e;
 /** Real crystals are within 200 ppm; a clock that is being slewed (adjtimex) runs up to 500 ppm off. */
 const DRIFT_USUAL = 0.0002;
 const DRIFT_EXTREME = 0.01;
@@ -96,7 +102,8 @@ export function drawScenario(seed: number, episode: number): Scenario {
     rounds: [],
     durationMs: 0,
   };
-  return drawRounds(random, scenario, startSpreadMs);
+  const closeCalls = new Random(seed ^ CLOSE_CALLS_STREAM, episode);
+  return drawCloseCalls(closeCalls, drawRounds(random, scenario, startSpreadMs));
 }
 
 /** As often as makes the mean affordable; most virtual time goes to the long ones anyway. */
@@ -229,6 +236,7 @@ function drawRounds(random: Random, scenario: Scenario, startSpreadMs: number): 
     untilMs: startSpreadMs,
     faults: [],
     planned: false,
+    calm: false,
     quietUntilMs: startSpreadMs + bounds.settleMs(new Set(['stop'])) + random.between(2, 30) * unitMs,
   };
   rounds.push(starting);
@@ -240,12 +248,13 @@ function drawRounds(random: Random, scenario: Scenario, startSpreadMs: number): 
       ? [drawPlanned(random, scenario, nowMs, lengthMs)]
       : drawFaults(random, scenario, nowMs, lengthMs);
     const untilMs = nowMs + lengthMs;
-    rounds.push({ atMs: nowMs, untilMs, faults, planned, quietUntilMs: untilMs });
+    const round = { atMs: nowMs, untilMs, faults, planned, calm: false };
+    rounds.push({ ...round, quietUntilMs: untilMs });
     // The bound needs the faults of this round, the length of the round needs the bound.
     const kinds = new Set(rounds.flatMap((round) => round.faults).map((fault) => fault.kind));
     const settled = new Bounds({ ...scenario, rounds }).settleMs(kinds);
     const quietUntilMs = untilMs + settled + random.between(5, 50) * unitMs;
-    rounds[rounds.length - 1] = { atMs: nowMs, untilMs, faults, planned, quietUntilMs };
+    rounds[rounds.length - 1] = { ...round, quietUntilMs };
     nowMs = quietUntilMs;
   }
   return { ...scenario, rounds: prolong(random, rounds), durationMs: nowMs };
@@ -268,7 +277,57 @@ function prolong(random: Random, rounds: readonly Round[]): Round[] {
 
 function drawPlanned(random: Random, scenario: Scenario, atMs: number, lengthMs: number): Fault {
   const director = random.whole(0, scenario.directors.length - 1);
-  return { kind: random.pick(['stop', 'maintenance']), director, atMs, untilMs: atMs + lengthMs };
+  const kind = random.pick<'stop' | 'maintenance'>(['stop', 'maintenance']);
+  return { kind, director, atMs, untilMs: atMs + lengthMs, afterSpeech: false };
+}
+
+/** Rounds at the end: a farewell close behind an advertisement, and hosts that stand still. */
+function drawCloseCalls(random: Random, scenario: Scenario): Scenario {
+  const bounds = new Bounds(scenario);
+  const unitMs = bounds.intervalMs;
+  const rounds = [...scenario.rounds];
+  const kinds = new Set(rounds.flatMap((round) => round.faults).map((fault) => fault.kind));
+  let nowMs = scenario.durationMs;
+  const count = unitMs < 500 ? 4 : 2;
+  for (let i = 0; i < count; i += 1) {
+    const calm = i % 2 === 0;
+    const faults = calm
+      ? drawStandstills(random, scenario, nowMs, unitMs)
+      : [drawSpokenFarewell(random, scenario, nowMs, unitMs)];
+    const untilMs = Math.max(...faults.map((fault) => fault.untilMs));
+    const quietUntilMs = untilMs + bounds.settleMs(kinds) + random.between(5, 20) * unitMs;
+    rounds.push({ atMs: nowMs, untilMs, faults, planned: !calm, calm, quietUntilMs });
+    nowMs = quietUntilMs;
+  }
+  return { ...scenario, rounds, durationMs: nowMs };
+}
+
+function drawSpokenFarewell(random: Random, scenario: Scenario, atMs: number, unitMs: number): Fault {
+  const director = random.whole(0, scenario.directors.length - 1);
+  const untilMs = atMs + random.between(3, 25) * unitMs;
+  const kind = random.pick<'stop' | 'maintenance'>(['stop', 'maintenance']);
+  return { kind, director, atMs, untilMs, afterSpeech: true };
+}
+
+/** Backups for as long as it may be; all at once so shortly that no master was silent for too long when it ends. */
+function drawStandstills(random: Random, { directors }: Scenario, fromMs: number, unitMs: number): Fault[] {
+  const least = Math.min(
+    ...directors.flatMap(({ variants }) => variants.flat().map((one) => one.advertisementIntervalMs)),
+  );
+  const mostMs = ALL_STILL_OF_LEASE * Math.max(MIN_LEASE_MS, 3 * least);
+  const faults: Fault[] = [];
+  let atMs = fromMs;
+  for (let i = 0; i < STANDSTILLS; i += 1) {
+    const who = random.pick<'all' | 'backups'>(['all', 'backups']);
+    const lengthMs =
+      who === 'all' ? Math.min(mostMs, random.between(0.2, 6) * unitMs) : random.between(0.2, 8) * unitMs;
+    const keeps = random.chance(0.5);
+    atMs += random.between(0, 1) * unitMs;
+    faults.push({ kind: 'freeze', who, keeps, atMs, untilMs: atMs + lengthMs });
+    // Then the master is heard again, and whoever listens anew has done so.
+    atMs += lengthMs + 9 * unitMs;
+  }
+  return faults;
 }
 
 function drawFaults(random: Random, scenario: Scenario, atMs: number, lengthMs: number): Fault[] {
@@ -305,6 +364,11 @@ function drawFault(random: Random, scenario: Scenario, atMs: number, untilMs: nu
       return [{ kind, director, atMs, untilMs: atMs }];
     case 'link':
       return [{ ...span, kind, director, segment }];
+    case 'stop':
+    case 'maintenance':
+      return [{ ...span, kind, director, afterSpeech: false }];
+    case 'freeze':
+      return drawStandstills(random, scenario, atMs, unitMs).slice(0, 1);
     case 'reload':
       return [{ ...span, kind, variant: random.whole(0, VARIANTS - 1) }];
     case 'track':

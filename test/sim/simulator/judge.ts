@@ -171,7 +171,8 @@ export class Judge {
 
   roundBegins(round: Round): void {
     if (this.#settled) this.#checkSettled('at the end of the quiet phase');
-    this.#settled = false;
+    // Hosts that stand still for a moment are nothing that a role should change for.
+    this.#settled &&= round.calm;
     this.#round += 1;
     this.#kinds.clear();
     // The first round is the start of all.
@@ -475,6 +476,11 @@ export class Judge {
       const router = director.held.findIndex((held) => held !== 0);
       if (router >= 0) this.#fail('I5', `d${director.number} is not there any more and holds r${router}`);
     });
+  }
+
+  /** A whole host that stands still: its speech is forgotten, its addresses stay. */
+  stoodStill(director: Director): void {
+    this.#forgetSpeech(director);
   }
 
   /** A process that hangs is withdrawn by its guardian: lease, then hold. */

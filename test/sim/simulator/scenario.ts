@@ -16,6 +16,7 @@ export const FAULT_KINDS = [
   'track',
   'maintenance',
   'reload',
+  'freeze',
 ] as const;
 export type FaultKind = (typeof FAULT_KINDS)[number];
 
@@ -38,15 +39,24 @@ export type Fault = Span &
       }
     /** SIGSTOP, and SIGCONT at the end. */
     | { readonly kind: 'pause'; readonly director: number }
-    /** SIGKILL; power loss; SIGTERM. The director starts again at the end. */
-    | { readonly kind: 'crash' | 'power' | 'stop'; readonly director: number }
+    /** Whole hosts stand still, guardian and kernel too: all of them, or those that are master of nothing. */
+    | {
+        readonly kind: 'freeze';
+        readonly who: 'all' | 'backups';
+        /** What comes for them meanwhile is there when they go on, as a hypervisor keeps it; else it is lost. */
+        readonly keeps: boolean;
+      }
+    /** SIGKILL; power loss. The director starts again at the end. */
+    | { readonly kind: 'crash' | 'power'; readonly director: number }
+    /** SIGTERM. `afterSpeech`: in the moment after the director's next advertisement, if it is master. */
+    | { readonly kind: 'stop'; readonly director: number; readonly afterSpeech: boolean }
     | { readonly kind: 'link'; readonly director: number; readonly segment: number }
     /** The kernel refuses virtual addresses. */
     | { readonly kind: 'refuse'; readonly director: number }
     /** Somebody deletes the virtual addresses by hand. */
     | { readonly kind: 'steal'; readonly director: number }
     | { readonly kind: 'track'; readonly director: number; readonly object: string }
-    | { readonly kind: 'maintenance'; readonly director: number }
+    | { readonly kind: 'maintenance'; readonly director: number; readonly afterSpeech: boolean }
     /** All directors go to another variant of the file, one after the other until the end of the fault. */
     | { readonly kind: 'reload'; readonly variant: number }
   );
@@ -58,6 +68,8 @@ export interface Round extends Span {
   readonly quietUntilMs: number;
   /** One operator's wish in a healthy cluster, and nothing else. */
   readonly planned: boolean;
+  /** Hosts stand still for less than their leases, and nothing else happens: nobody may take over. */
+  readonly calm: boolean;
 }
 
 export interface Router {

@@ -209,6 +209,8 @@ export class World {
         return this.#disturb(fault.segment, 1);
       case 'reload':
         return this.#reload(fault);
+      case 'freeze':
+        return this.#freeze(fault);
       default:
         if (director !== undefined) this.#beginAt(director, fault);
     }
@@ -220,13 +222,16 @@ export class World {
         director.pauses += 1;
         return director.pause();
       case 'crash':
+        director.offs += 1;
+        return director.crash();
       case 'power':
+        director.offs += 1;
+        return director.powerOff();
       case 'stop':
         director.offs += 1;
-        if (fault.kind === 'crash') director.crash();
-        else if (fault.kind === 'power') director.powerOff();
-        else director.stop();
-        return;
+        return this.#afterSpeech(director, fault, () => {
+          if (director.offs > 0) director.stop();
+        });
       case 'link':
         director.linkDowns[fault.segment] = (director.linkDowns[fault.segment] ?? 0) + 1;
         return director.linksChanged();
@@ -241,9 +246,28 @@ export class World {
         return director.tracked(fault.object);
       case 'maintenance':
         director.maintenances += 1;
-        return director.maintenanceChanged();
+        return this.#afterSpeech(director, fault, () => director.maintenanceChanged());
       default:
     }
+  }
+
+  /** At once, or in the moment after the director's next advertisement: what it says then may overtake that. */
+  #afterSpeech(director: Director, fault: { readonly afterSpeech: boolean }, run: () => void): void {
+    if (!fault.afterSpeech || !director.isAnyMaster()) return run();
+    const { life } = director;
+    director.afterSpeech = () => {
+      this.at(this.nowMs + this.random.unit() * this.scenario.jitterMs, () => {
+        if (director.life === life) run();
+      });
+    };
+  }
+
+  #freeze({ who, keeps, untilMs }: Fault & { kind: 'freeze' }): void {
+    const frozen = this.directors.filter((director) => who === 'all' || !director.isAnyMaster());
+    for (const director of frozen) director.freeze(keeps);
+    this.at(untilMs, () => {
+      for (const director of frozen) director.thaw();
+    });
   }
 
   #end(fault: Fault): void {
