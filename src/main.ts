@@ -31,7 +31,7 @@ async function help(): Promise<string> {
     '',
     ...rows,
     '',
-    "'director COMMAND --help' tells more. Exit status: 0 done, 1 failed, 2 wrong configuration or arguments.",
+    "'director COMMAND --help' tells more, 'director --version' which version this is. Exit status: 0 done, 1 failed, 2 wrong configuration or arguments.",
     '',
   ].join('\n');
 }
@@ -41,6 +41,11 @@ async function main(argv: readonly string[]): Promise<number> {
   if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
     process.stdout.write(await help());
     return name === undefined ? 2 : 0;
+  }
+  if (name === '--version') {
+    const { version } = await import('./cli/version.js');
+    process.stdout.write(`lvs-director ${version()}\n`);
+    return 0;
   }
   const load = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (load === undefined) {

@@ -4,7 +4,7 @@ import type { DirectorConfig } from '../config/model.js';
 import { jsonSchema } from '../config/schema.js';
 import type { Command } from './command.js';
 import { CONFIG_OPTIONS, CONFIG_OPTIONS_USAGE, EXIT_CONFIG, faultText, readConfig } from './load-config.js';
-import { hostWarnings, warningText } from './warnings.js';
+import { configWarnings, warningText } from './warnings.js';
 
 export const command: Command = {
   name: 'check',
@@ -31,7 +31,7 @@ async function run(argv: readonly string[]): Promise<number> {
     return 0;
   }
   const result = await readConfig(values);
-  const warnings = result.ok ? await hostWarnings(values, result.config) : [];
+  const warnings = result.ok ? await configWarnings(values, result.config) : [];
   if (values.json) {
     if (result.ok) printJson({ ok: true, faults: [], ...(warnings.length > 0 && { warnings }) });
     else if ('unreadable' in result) printJson({ ok: false, faults: [], error: result.unreadable });

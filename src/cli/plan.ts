@@ -10,7 +10,7 @@ import type { DirectorStatus } from '../runtime/status.js';
 import type { Command } from './command.js';
 import { CONFIG_OPTIONS, CONFIG_OPTIONS_USAGE, EXIT_CONFIG, loadConfig } from './load-config.js';
 import { RUNTIME_OPTIONS, RUNTIME_OPTIONS_USAGE } from './runtime-dir.js';
-import { hostWarnings, warningText } from './warnings.js';
+import { configWarnings, warningText } from './warnings.js';
 
 const USAGE = `Usage: director plan [OPTIONS]
 
@@ -88,7 +88,7 @@ export const command: Command = {
     const config = await loadConfig(values);
     if (config === undefined) return EXIT_CONFIG;
     const changes = preview(config, requiredSysctls(config), await present(config, values['runtime-dir']));
-    const warnings = await hostWarnings(values, config);
+    const warnings = await configWarnings(values, config);
     if (values.json) {
       const answer = { changes, ...(warnings.length > 0 && { warnings }) };
       process.stdout.write(`${JSON.stringify(answer, null, 2)}\n`);

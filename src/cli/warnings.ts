@@ -1,19 +1,22 @@
-/** What `check` and `plan` say of this host: nothing that is wrong with the file, and nothing that stops a start. */
+/** What `check` and `plan` say of a good file and of this host: nothing that stops a start. */
 import { readFile } from 'node:fs/promises';
 import type { ConfigFault, DirectorConfig } from '../config/model.js';
 import { type ConfigOptions, formatFault, readConfig } from './load-config.js';
 
-/** Warnings about `config`, which was read from this file; none when it is another host's part of it. */
-export async function hostWarnings(
+/** Warnings about `config`, which was read from this file; those about this host not for another host's part of it. */
+export async function configWarnings(
   options: ConfigOptions,
   config: DirectorConfig,
 ): Promise<readonly ConfigFault[]> {
-  if (await isAnotherHost(options, config)) return [];
-  const [{ missingParts }, { locateIn }] = await Promise.all([
+  const [{ missingParts }, { locateIn }, { cautions }] = await Promise.all([
     import('../io/missing-parts.js'),
     import('../config/parse.js'),
+    import('../config/cautions.js'),
   ]);
-  const parts = missingParts(config);
+  const parts = [
+    ...cautions(config),
+    ...((await isAnotherHost(options, config)) ? [] : missingParts(config)),
+  ];
   return parts.length === 0 ? [] : locateIn(await readFile(options.config, 'utf8'), parts);
 }
 

@@ -261,3 +261,6 @@ export interface ConfigFault {
 export type ConfigResult =
   | { readonly ok: true; readonly config: DirectorConfig }
   | { readonly ok: false; readonly faults: readonly ConfigFault[] };
+
+/** RFC 9568 section 5.2.4: the router that has the virtual addresses as its own. */
+export const OWNER_PRIORITY = 255;

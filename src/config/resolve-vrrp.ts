@@ -1,17 +1,18 @@
 /** `vrrp` of the validated file as one director sees it. */
 import { addressFamily, isLinkLocal, splitPrefix } from './address.js';
-import type {
-  AddressFamily,
-  DirectorConfig,
-  Hook,
-  Preempt,
-  TrackedObject,
-  TrackKind,
-  TrackUse,
-  VirtualAddress,
-  VirtualRoute,
-  VrrpInstance,
-  VrrpTransportKind,
+import {
+  type AddressFamily,
+  type DirectorConfig,
+  type Hook,
+  OWNER_PRIORITY,
+  type Preempt,
+  type TrackedObject,
+  type TrackKind,
+  type TrackUse,
+  type VirtualAddress,
+  type VirtualRoute,
+  type VrrpInstance,
+  type VrrpTransportKind,
 } from './model.js';
 import { type ConfigFile, DEFAULT_PRIORITY } from './schema.js';
 import { DEFAULT_UDP_PORT, type FileVrrp } from './schema-vrrp.js';
@@ -23,7 +24,6 @@ type InterfaceOf = FileInstance['interface'];
 
 /** RFC 9568 section 7.1: routers of one link, so nobody has counted the TTL down. */
 const MIN_TTL = 255;
-const OWNER_PRIORITY = 255;
 
 type VrrpParts = Pick<DirectorConfig, 'instances' | 'syncGroups' | 'tracked' | 'hooks'>;
 

@@ -1,6 +1,7 @@
 /** Tracked objects, their uses, and hooks: see semantics.ts. */
 import { type Cursor, type Field, field, fields, items, numberOf, textOf } from './cursor.js';
 import { formatDuration, parseDuration } from './duration.js';
+import { OWNER_PRIORITY } from './model.js';
 import { checkKnown, checkUnique, namesOf, type Report } from './report.js';
 import { checkEach, type Directors, priorityOf } from './semantics-directors.js';
 import { quote } from './yaml.js';
@@ -23,7 +24,6 @@ const KNOWN_KEYS: ReadonlySet<string> = new Set([
   'debounce',
 ]);
 
-const OWNER_PRIORITY = 255;
 const DEFAULT_WEIGHT = 1;
 
 export function checkTracking(root: Cursor, directors: Directors, report: Report): void {

@@ -2,7 +2,7 @@
 import { execFile } from 'node:child_process';
 import { familyOf } from '../ip-address.js';
 import type { AcceptFilter } from '../runtime/ports.js';
-import { workInTurn } from './in-turn.js';
+import { workInTurn } from '../util/in-turn.js';
 import { canonicalAddress } from './rtnetlink-messages.js';
 
 /** The table that is ours alone: `nft list table inet lvs_director` shows it. */

@@ -2,7 +2,7 @@
 import type { VirtualAddress } from '../config/model.js';
 import { familyOf } from '../ip-address.js';
 import type { Addresses } from '../runtime/ports.js';
-import { workInTurn } from './in-turn.js';
+import { workInTurn } from '../util/in-turn.js';
 import { preferredSources } from './ipv6-sources.js';
 import { native } from './native.js';
 import { NETLINK_ROUTE, NetlinkConnection, type NetlinkRequest } from './netlink.js';

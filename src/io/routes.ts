@@ -1,8 +1,8 @@
 /** Virtual routes in the main table, over rtnetlink. */
 import type { VirtualRoute } from '../config/model.js';
 import type { Routes } from '../runtime/ports.js';
+import { workInTurn } from '../util/in-turn.js';
 import { interfaceIndexes, NoInterfaceError } from './addresses.js';
-import { workInTurn } from './in-turn.js';
 import { NETLINK_ROUTE, NetlinkConnection } from './netlink.js';
 import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from './netlink-message.js';
 import { dumpOwnRoutes } from './route-dump.js';

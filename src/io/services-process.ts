@@ -80,15 +80,32 @@ export interface ServicesStarter {
   close(): void;
 }
 
-/** Launches the first process now: it loads its program while this one still reads and opens what it needs. */
+/** Stands for a process that the system refused to start. */
+const NOT_STARTED: ServicesProcess = { pid: undefined, backlog: 0, send: () => {}, kill: () => {} };
+
+/**
+ * Launches the first process now: it loads its program while this one still reads and opens what it needs. A refusal of
+ * the system is an end like any other: tried again by whoever keeps the process.
+ */
 export function launchServices(command: ServicesCommand): ServicesStarter {
-  let launched: Process | undefined = new Process(command);
+  let launched: Process | undefined;
+  try {
+    launched = new Process(command);
+  } catch {
+    // `start` tries again, and tells.
+  }
   return {
     start: (handlers) => {
-      const ready = launched?.ended === false ? launched : new Process(command);
-      launched = undefined;
-      ready.attach(handlers);
-      return ready;
+      try {
+        const ready = launched?.ended === false ? launched : new Process(command);
+        launched = undefined;
+        ready.attach(handlers);
+        return ready;
+      } catch (error) {
+        // Some refusals are an event of the child, others (ENOMEM) are thrown.
+        handlers.onExit(error instanceof Error ? error.message : String(error));
+        return NOT_STARTED;
+      }
     },
     close: () => {
       launched?.kill();

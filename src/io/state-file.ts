@@ -6,7 +6,7 @@ import type { VirtualAddress } from '../config/model.js';
 import { addressBytes } from '../ip-address.js';
 import type { SyncDaemon } from '../ipvs/model.js';
 import type { ServicesLeftovers, StateFile, VrrpLeftovers } from '../runtime/ports.js';
-import { workInTurn } from './in-turn.js';
+import { workInTurn } from '../util/in-turn.js';
 
 export const RUNTIME_DIRECTORY = '/run/lvs-director';
 const VERSION = 1;

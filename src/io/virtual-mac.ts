@@ -1,8 +1,8 @@
 /** macvlan devices with a virtual router's MAC address (RFC 9568 section 7.3), over rtnetlink. */
 import type { AddressFamily } from '../config/model.js';
 import type { Sysctls, VirtualMacs } from '../runtime/ports.js';
+import { workInTurn } from '../util/in-turn.js';
 import { interfaceIndexes, NoInterfaceError } from './addresses.js';
-import { workInTurn } from './in-turn.js';
 import { NETLINK_ROUTE, NetlinkConnection, type NetlinkError, type NetlinkRequest } from './netlink.js';
 import { NLM_F_CREATE, NLM_F_EXCL } from './netlink-message.js';
 import {

@@ -1,5 +1,6 @@
 /** Which instances an operator has taken out of service, now and across restarts. */
 import type { DirectorConfig } from '../config/model.js';
+import { workInTurn } from '../util/in-turn.js';
 import type { Log, MaintenanceFile } from './ports.js';
 import type { MaintenanceOrder } from './status.js';
 
@@ -18,6 +19,8 @@ export class Maintenance {
   readonly #log: Log;
   readonly #on = new Set<string>();
   readonly #persistent = new Set<string>();
+  /** What an order leaves as it is must be what the order before made of it. */
+  readonly #inTurn = workInTurn();
 
   constructor(file: MaintenanceFile, log: Log) {
     this.#file = file;
@@ -49,7 +52,11 @@ export class Maintenance {
    * Takes an order down and returns all instances that it concerns: those of one sync group go together.
    * @throws NoInstanceError, or PersistError; nothing has changed then.
    */
-  async take(order: MaintenanceOrder, config: DirectorConfig): Promise<readonly string[]> {
+  take(order: MaintenanceOrder, config: DirectorConfig): Promise<readonly string[]> {
+    return this.#inTurn(() => this.#take(order, config));
+  }
+
+  async #take(order: MaintenanceOrder, config: DirectorConfig): Promise<readonly string[]> {
     const names = concerned(order, config);
     const persistent = new Set(this.#persistent);
     for (const name of names) {

@@ -51,7 +51,7 @@ test('a failing script moves the role, hooks run in order, and the events tell i
     'lb1',
     [
       plain.replace('addresses: [', 'track: [broken]\n      addresses: [').trimEnd(),
-      `  track: [{ name: broken, script: [/usr/bin/test, '!', -e, ${down}], interval: 100ms }]`,
+      `  track: [{ name: broken, script: [/usr/bin/test, '!', -e, ${down}], interval: 3s }]`,
       `  hooks: [{ command: [${hook}] }]`,
       '',
     ].join('\n'),

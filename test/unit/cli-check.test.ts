@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
@@ -72,6 +72,36 @@ void t.test('a file that cannot be read is one sentence', async (t) => {
     faults: [],
     error: /no such file/,
   });
+});
+
+void t.test('preemption that loses connections is warned of, at its place', async (t) => {
+  const nat = readFileSync(join(ROOT, 'config/nat.yaml'), 'utf8');
+  const file = join(t.testdir({}), 'director.yaml');
+  const warned = (text: string) => {
+    writeFileSync(file, text);
+    const { status, stderr } = director('check', '-c', file, '--director', 'lb1');
+    t.equal(status, 0);
+    return stderr.split('\n').filter((line) => line.includes('connection table'));
+  };
+  t.same(warned(nat), [], 'preempt: false');
+  const [first = '', ...others] = warned(nat.replace('preempt: false', 'preempt: true '));
+  const line = nat.slice(0, nat.indexOf('preempt: false')).split('\n').length;
+  t.ok(first.startsWith(`${file}:${line}:`), first);
+  t.match(first, /vrrp\.instances\[0\]\.preempt: warning: .* takes the role back at once/);
+  t.same(others, []);
+  t.match(warned(nat.replace('preempt: false', 'preempt: { delay: 30s }')), [/after the delay/]);
+  // The default, which has no place of its own.
+  t.match(warned(nat.replace(/preempt: false.*/, '')), [/vrrp\.instances\[0\]/]);
+  t.same(
+    warned(nat.replaceAll('preempt: false', 'preempt: true').replace(/^connection_sync:(\n +.*)+/m, '')),
+    [],
+  );
+});
+
+void t.test('the version', (t) => {
+  const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
+  t.equal(director('--version').stdout, `lvs-director ${version}\n`);
+  t.end();
 });
 
 void t.test('a director that is not in the file', async (t) => {

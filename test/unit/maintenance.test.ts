@@ -46,6 +46,18 @@ void t.test('a sync group goes as one, and lasts as long as it was told', async 
   });
 });
 
+void t.test('of two orders at once, none is lost', async (t) => {
+  const file = memory();
+  const maintenance = new Maintenance(file, LOG);
+  const order = (name: string) => ({ instances: [name], on: true, persist: true });
+  await Promise.all(['inside', 'alone'].map((name) => maintenance.take(order(name), CONFIG)));
+  t.same(file.saved.at(-1), ['inside', 'outside', 'alone']);
+  t.same(
+    ['outside', 'inside', 'alone'].map((name) => maintenance.of(name)),
+    ['persistent', 'persistent', 'persistent'],
+  );
+});
+
 void t.test('an order that cannot be made to last changes nothing', async (t) => {
   const failing = {
     load: async () => [],
