@@ -21,7 +21,9 @@ export type HealthInput =
   | { readonly type: 'config'; readonly virtualServers: readonly VirtualServer[] }
   | { readonly type: 'deadline' }
   | { readonly type: 'outcome'; readonly id: number; readonly ok: true }
-  | { readonly type: 'outcome'; readonly id: number; readonly ok: false; readonly reason: string };
+  | { readonly type: 'outcome'; readonly id: number; readonly ok: false; readonly reason: string }
+  /** This host could not probe: no verdict comes of it, and none goes. */
+  | { readonly type: 'outcome'; readonly id: number; readonly ok: undefined; readonly reason: string };
 
 export type HealthEffect =
   | {
@@ -250,9 +252,10 @@ function takeOutcome(
   target.dueMs = nextSlotMs(target, nowMs);
   state.due.push(target);
 
+  target.reason = input.ok === true ? undefined : input.reason;
+  if (input.ok === undefined) return;
   const from = target.riseFall.verdict;
   target.riseFall = step(target.riseFall, input.ok, target.check);
-  target.reason = input.ok ? undefined : input.reason;
   const to = target.riseFall.verdict;
   if (from === 'unknown' && to !== 'unknown') {
     state.unknown -= 1;

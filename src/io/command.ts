@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { isAbsolute } from 'node:path';
 import type { CommandOutcome, CommandRequest, Commands } from '../runtime/ports.js';
+import { BoundedLooks } from './bounded-looks.js';
 import { monotonicClock } from './clock.js';
 import { StartGate } from './start-gate.js';
 import { untrustedPart } from './trusted-path.js';
@@ -18,6 +19,10 @@ const GIVE_UP_MS = 1000;
 /** For output that is still in the pipes when the command has ended. */
 const OUTPUT_GRACE_MS = 100;
 
+/** Looks at a command's file and its user, which may lie on a file system that hangs: of libuv's threads, and for how long. */
+const MAX_FILE_CHECKS = 4;
+const FILE_CHECK_MS = 2000;
+
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 interface Running {
@@ -32,6 +37,7 @@ type Ending = 'timed-out' | 'cancelled';
 class HostCommands implements Commands {
   readonly #running = new Set<Running>();
   readonly #gate = new StartGate(monotonicClock);
+  readonly #checks = new BoundedLooks<User | undefined | string>(MAX_FILE_CHECKS, FILE_CHECK_MS);
   /** Requests that are being checked or wait for their turn, and those that run. */
   #count = 0;
   #closed = false;
@@ -76,7 +82,10 @@ class HostCommands implements Commands {
     if (this.#closed || cancel?.aborted === true) stop.abort();
     this.#stops.add(stop);
     try {
-      const user = await checkedUser(request);
+      const key = JSON.stringify([request.command[0], request.user]);
+      const checked = await this.#checks.look(key, () => checkedUser(request));
+      if (checked.type === 'late') return { type: 'refused', reason: `its file: ${checked.reason}` };
+      const user = checked.value;
       if (typeof user === 'string') return { type: 'refused', reason: user };
       if (stop.signal.aborted) return { type: 'cancelled' };
       return await this.#gate.pass(() => this.#start(request, user, stop.signal));

@@ -1,6 +1,7 @@
 /** Health probes of real servers. */
 import { request } from 'node:http';
 import { connect, isIPv6 } from 'node:net';
+import { getSystemErrorMap } from 'node:util';
 import type { CheckKind } from '../config/model.js';
 import type { ProbeOutcome, Prober } from '../runtime/ports.js';
 
@@ -16,12 +17,24 @@ type HttpCheck = CheckKind & { type: 'http' };
 const REASONS: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'connection refused',
   ECONNRESET: 'connection reset',
+  ETIMEDOUT: 'no answer',
   EHOSTUNREACH: 'no route to host',
   ENETUNREACH: 'network is unreachable',
   EHOSTDOWN: 'host is down',
-  EADDRNOTAVAIL: 'no local address or port left',
-  EMFILE: 'this director has no file descriptor left',
+  EACCES: 'this host has a route that prohibits it, or a security module',
+  EPERM: 'a firewall of this host refuses it',
+  EINVAL: 'this host has a route that discards it',
   HPE_HEADER_OVERFLOW: `more than ${MAX_HEADER_BYTES} bytes of headers`,
+};
+
+/** What this host has run out of: says nothing of the real server. */
+const OWN_FAULTS: Readonly<Record<string, string>> = {
+  EADDRNOTAVAIL: 'no local address or port left',
+  EAGAIN: 'no local port left',
+  EMFILE: 'this director has no file descriptor left',
+  ENFILE: 'this host has no file descriptor left',
+  ENOBUFS: 'this host has no memory left for sockets',
+  ENOMEM: 'this host has no memory left',
 };
 
 const NO_ANSWER = 'connection closed without an answer';
@@ -37,7 +50,7 @@ export function openProber(): Prober {
           : probeHttp(check, address, port, timeoutMs));
       } catch (error) {
         // Arguments that Node refuses, such as a character that no request line can have.
-        return failed(error instanceof Error ? reasonOf(error) : String(error));
+        return error instanceof Error ? outcomeOf(error) : failed(String(error));
       }
     },
   };
@@ -47,8 +60,17 @@ function failed(reason: string): ProbeOutcome {
   return { ok: false, reason };
 }
 
+function codeOf(error: Error): string {
+  return 'code' in error && typeof error.code === 'string' ? error.code : '';
+}
+
+function outcomeOf(error: Error): ProbeOutcome {
+  const reason = OWN_FAULTS[codeOf(error)];
+  return reason === undefined ? failed(reasonOf(error)) : { ok: undefined, reason };
+}
+
 function reasonOf(error: Error): string {
-  const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
+  const code = codeOf(error);
   if (code.startsWith('HPE_')) {
     return REASONS[code] ?? `the answer is not HTTP (${code})`;
   }
@@ -56,7 +78,14 @@ function reasonOf(error: Error): string {
     // Node's words, under ECONNRESET, for an orderly end before the status line.
     return NO_ANSWER;
   }
-  return REASONS[code] ?? (error.message === '' ? code : error.message);
+  return REASONS[code] ?? systemWords(error) ?? (error.message === '' ? code : error.message);
+}
+
+/** What the system says of an errno, without Node's addresses and names of calls. */
+function systemWords(error: Error): string | undefined {
+  return 'errno' in error && typeof error.errno === 'number'
+    ? getSystemErrorMap().get(error.errno)?.[1]
+    : undefined;
 }
 
 /** The handshake is the probe; it is ended with FIN, so that the real server logs no reset. */
@@ -73,7 +102,7 @@ function probeTcp(address: string, port: number, timeoutMs: number): Promise<Pro
       // Read and drop what a talkative server says; the timer bounds its farewell.
       socket.resume();
     });
-    socket.on('error', (error) => resolve(failed(reasonOf(error))));
+    socket.on('error', (error) => resolve(outcomeOf(error)));
     socket.once('close', () => clearTimeout(timer));
   });
 }
@@ -117,7 +146,7 @@ function probeHttp(
       });
     });
     probe.on('upgrade', (response) => finish(judge(check, response.statusCode)));
-    probe.on('error', (error) => finish(failed(reasonOf(error))));
+    probe.on('error', (error) => finish(outcomeOf(error)));
     probe.once('close', () => {
       clearTimeout(timer);
       resolve(failed(NO_ANSWER));

@@ -12,6 +12,12 @@ export interface ServicesCommand {
   readonly argv: readonly string[];
 }
 
+/**
+ * Of libuv. Looks at files and commands may hang for good and hold 12 (track-probes.ts, command.ts); the rest is for what
+ * must go on.
+ */
+const THREADS = 16;
+
 /** Names the end of a process as a person would. */
 function endOf(code: number | null, signal: NodeJS.Signals | null): string {
   return signal ?? `exit status ${code}`;
@@ -28,6 +34,7 @@ class Process implements ServicesProcess {
     // loses what is undefined.
     this.#child = fork(main, [...argv], {
       detached: true,
+      env: { ...process.env, UV_THREADPOOL_SIZE: String(THREADS) },
       execArgv: [...process.execArgv],
       serialization: 'advanced',
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],

@@ -4,6 +4,7 @@ import { open } from 'node:fs/promises';
 import { setImmediate } from 'node:timers/promises';
 import type { CommandOutcome, Commands, TrackProber } from '../runtime/ports.js';
 import type { LookKind, LookOutcome } from '../track/track.js';
+import { BoundedLooks } from './bounded-looks.js';
 import { ProcessTable } from './process-table.js';
 
 /** Of a tracked file; a number is shorter. */
@@ -15,37 +16,30 @@ const LOOK_TIMEOUT_MS = 2000;
 /** Of a script's output, in the reason. */
 const MAX_REASON_CHARACTERS = 200;
 
-/** @param table for tests */
-export function openTrackProber(commands: Commands, table: ProcessTable = new ProcessTable()): TrackProber {
-  // One that hangs in the kernel holds one of libuv's few threads: the next look must not hold another.
-  const hanging = new Set<string>();
-  // Objects that look at the same thing at the same time share the look.
-  const shared = new Map<string, Promise<LookOutcome>>();
-  const limited = async (key: string, look: Promise<LookOutcome>): Promise<LookOutcome> => {
-    let timer: NodeJS.Timeout | undefined;
-    hanging.add(key);
-    const ended = look.finally(() => hanging.delete(key));
-    const late = new Promise<LookOutcome>((resolve) => {
-      timer = setTimeout(resolve, LOOK_TIMEOUT_MS, unusable(`no answer within ${LOOK_TIMEOUT_MS} ms`));
-    });
-    const outcome = await Promise.race([ended, late]);
-    clearTimeout(timer);
-    return outcome;
-  };
+/** Of libuv's threads (see services-process.ts), for files and for processes. */
+const MAX_FILE_LOOKS = 6;
+const MAX_PROCESS_LOOKS = 2;
+
+/** @param table for tests, as `read` */
+export function openTrackProber(
+  commands: Commands,
+  table: ProcessTable = new ProcessTable(),
+  read: (path: string) => Promise<string | undefined> = beginning,
+): TrackProber {
+  const files = new BoundedLooks<LookOutcome>(MAX_FILE_LOOKS, LOOK_TIMEOUT_MS);
+  const processes = new BoundedLooks<LookOutcome>(MAX_PROCESS_LOOKS, LOOK_TIMEOUT_MS);
   return {
     async look(kind: LookKind, cancel: AbortSignal): Promise<LookOutcome> {
       if (kind.type === 'script') return scriptOutcome(await commands.run(kind, cancel), kind.timeoutMs);
       // Or looks that are answered at once, and due again when the last of them is done, would leave no turn of the
       // event loop to anything else.
       await setImmediate();
-      const key = JSON.stringify(kind);
-      const underWay = shared.get(key);
-      if (underWay !== undefined) return underWay;
-      if (hanging.has(key)) return unusable('an earlier look has not come back');
-      const look = kind.type === 'file' ? lookAtFile(kind.path) : lookForProcess(table, kind.process);
-      const outcome = limited(key, look).finally(() => shared.delete(key));
-      shared.set(key, outcome);
-      return outcome;
+      const look =
+        kind.type === 'file'
+          ? files.look(kind.path, () => lookAtFile(kind.path, read))
+          : processes.look(kind.process, () => lookForProcess(table, kind.process));
+      const outcome = await look;
+      return outcome.type === 'done' ? outcome.value : unusable(outcome.reason);
     },
   };
 }
@@ -89,10 +83,13 @@ async function lookForProcess(table: ProcessTable, name: string): Promise<LookOu
   }
 }
 
-async function lookAtFile(path: string): Promise<LookOutcome> {
+async function lookAtFile(
+  path: string,
+  read: (path: string) => Promise<string | undefined>,
+): Promise<LookOutcome> {
   let text: string | undefined;
   try {
-    text = await beginning(path);
+    text = await read(path);
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') text = '';
     else return unusable(words(error));

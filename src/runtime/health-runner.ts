@@ -10,7 +10,10 @@ import {
   healthOf,
   stepHealth,
 } from '../health/health.js';
-import type { Clock, Log, Prober } from './ports.js';
+import type { Clock, Log, ProbeOutcome, Prober } from './ports.js';
+
+/** That this host cannot probe is told again after so long. */
+const OWN_FAULT_TOLD_FOR_MS = 60_000;
 
 export interface HealthRunnerPorts {
   readonly clock: Clock;
@@ -25,6 +28,8 @@ export class HealthRunner {
   #state: HealthState;
   #cancelTimer: () => void = () => {};
   #closed = false;
+  /** When it was last told that this host cannot probe. */
+  #ownFaultToldMs = Number.NEGATIVE_INFINITY;
 
   constructor(virtualServers: readonly VirtualServer[], ports: HealthRunnerPorts) {
     this.#ports = ports;
@@ -74,9 +79,10 @@ export class HealthRunner {
   #run(effect: HealthEffect): void {
     if (effect.type === 'probe') {
       const { id, check, address, port, timeoutMs } = effect;
-      void this.#ports.prober
-        .probe(check, address, port, timeoutMs)
-        .then((outcome) => this.#input({ type: 'outcome', id, ...outcome }));
+      void this.#ports.prober.probe(check, address, port, timeoutMs).then((outcome) => {
+        this.#tellOwnFault(outcome);
+        this.#input({ type: 'outcome', id, ...outcome });
+      });
       return;
     }
     const { virtualServers, address, port, from, to, reason } = effect;
@@ -87,5 +93,18 @@ export class HealthRunner {
       );
     }
     this.#ports.onVerdict();
+  }
+
+  /** Not each time: thousands of probes say the same. */
+  #tellOwnFault(outcome: ProbeOutcome): void {
+    if (outcome.ok !== undefined || this.#closed) return;
+    const { clock, log } = this.#ports;
+    if (clock.nowMs() - this.#ownFaultToldMs < OWN_FAULT_TOLD_FOR_MS) return;
+    this.#ownFaultToldMs = clock.nowMs();
+    const { reason } = outcome;
+    log.error(
+      { event: 'health', reason },
+      `real servers cannot be checked: ${reason}; meanwhile they keep the health they had`,
+    );
   }
 }

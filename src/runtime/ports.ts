@@ -150,7 +150,11 @@ export interface Ipvs {
   close(): void;
 }
 
-export type ProbeOutcome = { readonly ok: true } | { readonly ok: false; readonly reason: string };
+export type ProbeOutcome =
+  | { readonly ok: true }
+  | { readonly ok: false; readonly reason: string }
+  /** This host could not ask: nothing is known of the real server. */
+  | { readonly ok: undefined; readonly reason: string };
 
 /** One health probe of a real server. Never rejects. */
 export interface Prober {

@@ -10,6 +10,15 @@ export interface SysctlKeeperPorts {
   save(before: Readonly<Record<string, string>>): Promise<void>;
 }
 
+/** They are not as they were; each was told with its reason. */
+export class SysctlsLeftError extends Error {
+  override readonly name = 'SysctlsLeftError';
+  readonly code = 'ERR_SYSCTLS_LEFT';
+  constructor(keys: readonly string[]) {
+    super(`not put back: ${keys.join(', ')}`);
+  }
+}
+
 export class SysctlKeeper {
   readonly #ports: SysctlKeeperPorts;
   #before: Map<string, string>;
@@ -57,24 +66,26 @@ export class SysctlKeeper {
     log.info({ event: 'sysctl', sysctl: key, from: current, to: value }, `sysctl ${key} = ${value}`);
   }
 
-  /** Puts everything back. */
+  /** Puts everything back; what cannot be is known to the next start. @throws SysctlsLeftError */
   async restore(): Promise<void> {
     for (const key of [...this.#before.keys()].toReversed()) await this.#restore(key);
+    if (this.#before.size > 0) throw new SysctlsLeftError([...this.#before.keys()]);
   }
 
   async #restore(key: string): Promise<void> {
     const { sysctls, log } = this.#ports;
     const value = this.#before.get(key);
-    if (value !== undefined) {
-      try {
+    try {
+      // One that is gone went with its interface, and so did what was set.
+      if (value !== undefined && (await sysctls.read(key)) !== undefined) {
         await sysctls.write(key, value);
         log.info({ event: 'sysctl', sysctl: key, to: value }, `sysctl ${key} put back to ${value}`);
-      } catch (error) {
-        log.warn({ sysctl: key, err: error }, `sysctl ${key} could not be put back`);
       }
+      this.#before.delete(key);
+      await this.#save();
+    } catch (error) {
+      log.warn({ sysctl: key, err: error }, `sysctl ${key} could not be put back to ${value}`);
     }
-    this.#before.delete(key);
-    await this.#save();
   }
 
   #save(): Promise<void> {

@@ -245,6 +245,21 @@ await t.test(
   },
 );
 
+await t.test('what this host could not ask says nothing of the server', async (t) => {
+  const world = new World([vs('web', [rs(1)], { ...CHECK, fall: 1 })]);
+  world.run(5_000);
+  world.log.length = 0;
+  world.latencyMs = 1_000_000;
+  for (let round = 0; round < 3; round += 1) {
+    world.nowMs = Math.max(world.nowMs, world.health.deadlineMs ?? 0);
+    world.input({ type: 'deadline' });
+    const probe = world.health.effects.find((effect) => effect.type === 'probe');
+    if (probe === undefined) throw new Error('no probe was due');
+    world.input({ type: 'outcome', id: probe.id, ok: undefined, reason: 'no file descriptor left' });
+  }
+  t.match(healthOf(world.health.state, 'web', rs(1)), { health: 'up', reason: 'no file descriptor left' });
+});
+
 await t.test('first probes of many servers are spread over the interval', async (t) => {
   const servers = Array.from({ length: 10_000 }, (_, index) => rs(1, index + 1));
   const world = new World([vs('web', servers, CHECK)]);

@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer as createHttpServer, type Server as HttpServer } from 'node:http';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
@@ -134,6 +135,41 @@ await t.test('http: what is no answer', async (t) => {
 await t.test('http: a status line is enough though the body never ends', async (t) => {
   const port = await rawServer(t, 'HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nabc', false);
   t.same(await prober.probe(http(200), '127.0.0.1', port, 200), { ok: true });
+});
+
+await t.test('out of file descriptors: the host says nothing of the server', async (t) => {
+  const server = createServer((socket) => socket.end());
+  const port = await listen(server);
+  t.teardown(() => server.close());
+  const module = new URL('../../src/io/probes.js', import.meta.url).href;
+  const program = `
+    const { openSync } = await import('node:fs');
+    const prober = (await import('${module}')).openProber();
+    const probe = (check) => prober.probe(check, '127.0.0.1', ${port}, 10_000);
+    const http = { type: 'http', path: '/', status: 200, host: undefined };
+    try { for (;;) openSync('/dev/null'); } catch {}
+    console.log(JSON.stringify([await probe({ type: 'tcp' }), await probe(http)]));`;
+  // As an argument: the shell has nothing to read in it.
+  const child = spawn('/bin/sh', [
+    '-c',
+    'ulimit -n 64; exec "$0" --input-type=module -e "$1"',
+    process.execPath,
+    program,
+  ]);
+  let out = '';
+  child.stdout.on('data', (chunk: Buffer) => {
+    out += chunk.toString();
+  });
+  await once(child, 'close');
+  const left = { reason: 'this director has no file descriptor left' };
+  t.same(JSON.parse(out), [left, left]);
+});
+
+await t.test('a refusal of this host is told in words', async (t) => {
+  // A broadcast address is the one that every host refuses (EACCES).
+  const outcome = await prober.probe({ type: 'tcp' }, '255.255.255.255', 80, 1_000);
+  t.equal(outcome.ok, false);
+  t.notMatch(outcome, { reason: /connect|Local|[A-Z]{4}/ });
 });
 
 await t.test('never rejects', async (t) => {

@@ -55,6 +55,18 @@ void t.test('what is no file is said so, and a pipe does not hold up', async (t)
   t.match(await look({ type: 'file', path: join(directory, 'a\0b') }), { type: 'unusable' });
 });
 
+void t.test('files that hang leave scripts, processes and other files alone', async (t) => {
+  const read = (path: string) =>
+    path.startsWith('/hung/') ? new Promise<undefined>(() => {}) : Promise.resolve('1');
+  const script: CommandOutcome = { type: 'exited', status: 0, output: '' };
+  const prober = openTrackProber(commands(script), undefined, read);
+  const hung = [1, 2, 3, 4].map((n) => prober.look({ type: 'file', path: `/hung/${n}` }, NEVER));
+  t.match(await prober.look({ type: 'file', path: '/well' }, NEVER), { type: 'seen', value: 1 });
+  const one = { type: 'script', command: ['/x'], user: undefined, timeoutMs: 70 } as const;
+  t.match(await prober.look(one, NEVER), { type: 'seen', ok: true });
+  for (const outcome of await Promise.all(hung)) t.match(outcome, { type: 'unusable', reason: /no answer/ });
+});
+
 void t.test('a script is up with exit status 0 only', async (t) => {
   const script = { type: 'script', command: ['/x'], user: undefined, timeoutMs: 70 } as const;
   t.same(await look(script, { type: 'exited', status: 0, output: 'x' }), { type: 'seen', ok: true });
