@@ -58,7 +58,7 @@ enum { UV_POLL = 8, UV_READABLE = 1 }; /* uv_handle_type, uv_poll_event */
 
 enum {
 	MAX_MESSAGE = 65536, /* longest IP datagram, rounded up */
-	MAX_BATCH = 1024,    /* messages one receive() may return */
+	MAX_BATCH = 64,      /* messages of one receive() or send() */
 	MAX_OPTION = 4096,   /* bytes of one socket option's value */
 	MAX_ARGUMENTS = 4,
 	CONTROL_SPACE = 512,
@@ -466,33 +466,56 @@ static napi_value sock_get_option(napi_env env, napi_callback_info info)
 	return result;
 }
 
-/* send(handle, message, sockaddr): never blocks; EAGAIN when the send queue is full */
+/* The element `index` of an array, as bytes. */
+static bool get_bytes_at(napi_env env, napi_value array, uint32_t index, void **data, size_t *length)
+{
+	napi_value element;
+	return napi_get_element(env, array, index, &element) == napi_ok && get_bytes(env, element, data, length);
+}
+
+/*
+ * send(handle, messages, sockaddrs): arrays of the same length, in one system call. Never blocks: EAGAIN when the send
+ * queue is full. One that is refused does not stop the rest; the first refusal is thrown when all have been tried.
+ */
 static napi_value sock_send(napi_env env, napi_callback_info info)
 {
 	napi_value argv[MAX_ARGUMENTS];
 	struct sock *sock;
-	struct msghdr message = {0};
-	struct iovec part;
-	size_t address_length;
-	ssize_t sent;
+	struct mmsghdr headers[MAX_BATCH] = {0};
+	struct iovec parts[MAX_BATCH];
+	uint32_t count = 0, addresses = 0;
+	int refused = 0;
 
-	if (!arguments(env, info, 3, argv) || (sock = get_sock(env, argv[0], true)) == NULL ||
-	    !get_bytes(env, argv[1], &part.iov_base, &part.iov_len) ||
-	    !get_bytes(env, argv[2], &message.msg_name, &address_length))
+	if (!arguments(env, info, 3, argv) || (sock = get_sock(env, argv[0], true)) == NULL)
 		return NULL;
-	if (address_length > sizeof(struct sockaddr_storage))
+	if (napi_get_array_length(env, argv[1], &count) != napi_ok ||
+	    napi_get_array_length(env, argv[2], &addresses) != napi_ok || addresses != count)
+		return throw_type(env, "two arrays of the same length are expected");
+	if (count > MAX_BATCH)
 		return throw_errno(env, EINVAL, "sendmsg");
-	message.msg_namelen = (socklen_t)address_length;
-	message.msg_iov = &part;
-	message.msg_iovlen = 1;
-	do
-		sent = sendmsg(sock->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-	while (sent < 0 && errno == EINTR);
-	if (sent < 0)
-		return throw_errno(env, errno, "sendmsg");
-	if ((size_t)sent != part.iov_len)
-		return throw_errno(env, EMSGSIZE, "sendmsg");
-	return NULL;
+	for (uint32_t i = 0; i < count; i++) {
+		struct msghdr *message = &headers[i].msg_hdr;
+		size_t address_length;
+
+		if (!get_bytes_at(env, argv[1], i, &parts[i].iov_base, &parts[i].iov_len) ||
+		    !get_bytes_at(env, argv[2], i, &message->msg_name, &address_length))
+			return NULL;
+		if (address_length > sizeof(struct sockaddr_storage))
+			return throw_errno(env, EINVAL, "sendmsg");
+		message->msg_namelen = (socklen_t)address_length;
+		message->msg_iov = &parts[i];
+		message->msg_iovlen = 1;
+	}
+	for (uint32_t done = 0; done < count;) {
+		int sent = sendmmsg(sock->fd, headers + done, count - done, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+		if (sent < 0 && errno == EINTR)
+			continue;
+		if (sent < 0 && refused == 0)
+			refused = errno;
+		done += sent > 0 ? (uint32_t)sent : 1;
+	}
+	return refused != 0 ? throw_errno(env, refused, "sendmsg") : NULL;
 }
 
 /* What the ancillary data of one message says. */
@@ -555,88 +578,117 @@ static double received_at_ms(const struct sock *sock, const struct origin *origi
 	return at < sock->empty_at_ms ? sock->empty_at_ms : at;
 }
 
-static napi_value message_object(napi_env env, const struct sock *sock, struct msghdr *message, size_t length)
-{
-	struct origin origin = {.interface_index = 0, .hop_limit = -1};
-	napi_value object, data, address, destination, number;
-	double at;
+/* What receive() tells of one message, as doubles; io/datagram-socket.ts knows the order. */
+enum { FIELD_LENGTH, FIELD_ADDRESS, FIELD_DESTINATION, FIELD_INTERFACE, FIELD_HOP_LIMIT, FIELD_AT_MS, FIELD_TRUNCATED, FIELDS };
 
-	read_control(message, &origin);
-	at = received_at_ms(sock, &origin);
-	TRY(napi_create_object(env, &object));
-	TRY(napi_create_buffer_copy(env, length, message->msg_iov->iov_base, NULL, &data));
-	TRY(napi_set_named_property(env, object, "data", data));
-	TRY(napi_create_buffer_copy(env, message->msg_namelen, message->msg_name, NULL, &address));
-	TRY(napi_set_named_property(env, object, "address", address));
-	TRY(napi_create_buffer_copy(env, origin.destination_length, origin.destination, NULL, &destination));
-	TRY(napi_set_named_property(env, object, "destination", destination));
-	TRY(napi_create_int32(env, origin.interface_index, &number));
-	TRY(napi_set_named_property(env, object, "interfaceIndex", number));
-	TRY(napi_create_int32(env, origin.hop_limit, &number));
-	TRY(napi_set_named_property(env, object, "hopLimit", number));
-	TRY(napi_create_double(env, at, &number));
-	TRY(napi_set_named_property(env, object, "receivedAtMs", number));
-	TRY(napi_get_boolean(env, (message->msg_flags & MSG_TRUNC) != 0, &number));
-	TRY(napi_set_named_property(env, object, "truncated", number));
-	return object;
+/* Room for one batch. Of each slot only those pages are resident that a message needed. */
+struct batch {
+	struct mmsghdr headers[MAX_BATCH];
+	struct iovec parts[MAX_BATCH];
+	struct sockaddr_storage addresses[MAX_BATCH];
+	union {
+		char bytes[CONTROL_SPACE];
+		struct cmsghdr align;
+	} controls[MAX_BATCH];
+	struct origin origins[MAX_BATCH];
+	char data[MAX_BATCH][MAX_MESSAGE];
+};
+
+static struct batch *get_batch(void)
+{
+	static _Thread_local struct batch *batch;
+	if (batch == NULL)
+		batch = calloc(1, sizeof(*batch));
+	return batch;
 }
 
-/* receive(handle, max) -> { messages, empty, error }: what is queued now, at most max messages */
+static int receive_batch(struct sock *sock, struct batch *batch, unsigned int max)
+{
+	int received;
+
+	for (unsigned int i = 0; i < max; i++) {
+		batch->parts[i] = (struct iovec){.iov_base = batch->data[i], .iov_len = MAX_MESSAGE};
+		batch->headers[i].msg_hdr = (struct msghdr){.msg_name = &batch->addresses[i],
+			.msg_namelen = sizeof(batch->addresses[i]), .msg_iov = &batch->parts[i], .msg_iovlen = 1,
+			.msg_control = &batch->controls[i], .msg_controllen = sizeof(batch->controls[i])};
+	}
+	do
+		received = recvmmsg(sock->fd, batch->headers, max, MSG_DONTWAIT, NULL);
+	while (received < 0 && errno == EINTR);
+	return received;
+}
+
+/* The bytes of all messages in one Buffer: data, sockaddr and destination of the first, then of the next. */
+static napi_value batch_bytes(napi_env env, struct sock *sock, struct batch *batch, int count, double *fields)
+{
+	napi_value result;
+	size_t total = 0;
+	char *to;
+
+	for (int i = 0; i < count; i++, fields += FIELDS) {
+		struct msghdr *message = &batch->headers[i].msg_hdr;
+		struct origin *origin = &batch->origins[i];
+
+		*origin = (struct origin){.interface_index = 0, .hop_limit = -1};
+		read_control(message, origin);
+		if (message->msg_namelen > sizeof(batch->addresses[i]))
+			message->msg_namelen = sizeof(batch->addresses[i]);
+		fields[FIELD_LENGTH] = batch->headers[i].msg_len;
+		fields[FIELD_ADDRESS] = message->msg_namelen;
+		fields[FIELD_DESTINATION] = (double)origin->destination_length;
+		fields[FIELD_INTERFACE] = origin->interface_index;
+		fields[FIELD_HOP_LIMIT] = origin->hop_limit;
+		fields[FIELD_AT_MS] = received_at_ms(sock, origin);
+		fields[FIELD_TRUNCATED] = (message->msg_flags & MSG_TRUNC) != 0;
+		total += batch->headers[i].msg_len + message->msg_namelen + origin->destination_length;
+	}
+	TRY(napi_create_buffer(env, total, (void **)&to, &result));
+	for (int i = 0; i < count; i++) {
+		struct mmsghdr *header = &batch->headers[i];
+
+		to = mempcpy(to, batch->data[i], header->msg_len);
+		to = mempcpy(to, &batch->addresses[i], header->msg_hdr.msg_namelen);
+		if (batch->origins[i].destination_length > 0)
+			to = mempcpy(to, batch->origins[i].destination, batch->origins[i].destination_length);
+	}
+	return result;
+}
+
+/*
+ * receive(handle, table) -> Buffer or undefined: what is queued now, in one system call. `table` (Float64Array) has
+ * room for so many messages; its first number becomes their count, then come the FIELDS of each. Fewer than there is
+ * room for: the queue was empty, or the next call throws.
+ */
 static napi_value sock_receive(napi_env env, napi_callback_info info)
 {
-	napi_value argv[MAX_ARGUMENTS], result, messages, empty, error = NULL;
+	napi_value argv[MAX_ARGUMENTS], buffer, result;
+	napi_typedarray_type type;
 	struct sock *sock;
-	int32_t max;
-	uint32_t count = 0;
-	bool is_empty = false;
-	char buffer[MAX_MESSAGE];
+	struct batch *batch;
+	double before, *table;
+	size_t length, offset, max;
+	int count;
 
-	if (!arguments(env, info, 2, argv) || (sock = get_sock(env, argv[0], true)) == NULL ||
-	    !get_int(env, argv[1], &max))
+	if (!arguments(env, info, 2, argv) || (sock = get_sock(env, argv[0], true)) == NULL)
 		return NULL;
+	if (napi_get_typedarray_info(env, argv[1], &type, &length, (void **)&table, &buffer, &offset) != napi_ok ||
+	    type != napi_float64_array)
+		return throw_type(env, "a Float64Array is expected");
+	max = length == 0 ? 0 : (length - 1) / FIELDS;
 	if (max < 1 || max > MAX_BATCH)
 		return throw_errno(env, EINVAL, "recvmsg");
-	TRY(napi_create_array(env, &messages));
-	while (count < (uint32_t)max) {
-		struct sockaddr_storage address;
-		union {
-			char bytes[CONTROL_SPACE];
-			struct cmsghdr align;
-		} control;
-		struct iovec part = {.iov_base = buffer, .iov_len = sizeof(buffer)};
-		struct msghdr message = {.msg_name = &address, .msg_namelen = sizeof(address), .msg_iov = &part,
-			.msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
-		double before = clock_ms(CLOCK_MONOTONIC);
-		ssize_t length = recvmsg(sock->fd, &message, MSG_DONTWAIT);
-		napi_value object;
-
-		if (length < 0 && errno == EINTR)
-			continue;
-		if (length < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
-			sock->empty_at_ms = before;
-			is_empty = true;
-			break;
-		}
-		if (length < 0) {
-			if ((error = make_error(env, errno, "recvmsg")) == NULL)
-				return NULL;
-			break;
-		}
-		if (message.msg_namelen > sizeof(address))
-			message.msg_namelen = sizeof(address);
-		object = message_object(env, sock, &message, (size_t)length);
-		if (object == NULL)
-			return NULL;
-		TRY(napi_set_element(env, messages, count, object));
-		count++;
-	}
-	if (error == NULL)
-		TRY(napi_get_undefined(env, &error));
-	TRY(napi_create_object(env, &result));
-	TRY(napi_set_named_property(env, result, "messages", messages));
-	TRY(napi_get_boolean(env, is_empty, &empty));
-	TRY(napi_set_named_property(env, result, "empty", empty));
-	TRY(napi_set_named_property(env, result, "error", error));
+	if ((batch = get_batch()) == NULL)
+		return throw_errno(env, ENOMEM, "calloc");
+	before = clock_ms(CLOCK_MONOTONIC);
+	count = receive_batch(sock, batch, (unsigned int)max);
+	if (count < 0 && errno != EAGAIN && errno != EWOULDBLOCK)
+		return throw_errno(env, errno, "recvmsg");
+	table[0] = count < 0 ? 0 : count;
+	TRY(napi_get_undefined(env, &result));
+	if (count > 0 && (result = batch_bytes(env, sock, batch, count, table + 1)) == NULL)
+		return NULL;
+	if (count < (int)max)
+		sock->empty_at_ms = before;
 	return result;
 }
 

@@ -1,6 +1,7 @@
 /** What the native sockets share: life cycle and reading, in the manner of node:dgram. */
 import { EventEmitter } from 'node:events';
-import { type NativeMessage, native, type SocketHandle } from './native.js';
+import { native, type SocketHandle } from './native.js';
+import { type NativeMessage, ReceiveTable } from './receive-table.js';
 import { int32 } from './socket-address.js';
 import {
   SO_BINDTODEVICE,
@@ -11,10 +12,12 @@ import {
   SOL_SOCKET,
 } from './socket-constants.js';
 
-/** Messages read in one turn of the event loop, so that one busy socket does not starve the others. */
-const MAX_PER_TURN = 64;
 /** Batches of one `drain()`: a flood cannot keep it busy for ever. */
 const MAX_DRAIN_BATCHES = 64;
+/** Of messages that one system call sends. */
+const MAX_BATCH = 64;
+/** What was read last: shared, because it is emptied before anybody else reads. */
+const table = new ReceiveTable();
 /** IFNAMSIZ - 1. */
 const MAX_INTERFACE_NAME = 15;
 
@@ -131,7 +134,15 @@ export abstract class DatagramSocket<Info> extends EventEmitter<DatagramSocketEv
 
   /** Sends now or throws: EAGAIN and ENOBUFS mean that the kernel's queue is full. */
   protected sendTo(message: Uint8Array, address: Uint8Array): void {
-    native().send(this.#live(), message, address);
+    native().send(this.#live(), [message], [address]);
+  }
+
+  /** Sends one message to each address in one system call; one that is refused is thrown when all have been tried. */
+  protected sendEach(messages: readonly Uint8Array[], addresses: readonly Uint8Array[]): void {
+    for (let start = 0; start < messages.length; start += MAX_BATCH) {
+      const end = start + MAX_BATCH;
+      native().send(this.#live(), messages.slice(start, end), addresses.slice(start, end));
+    }
   }
 
   protected listen(): void {
@@ -154,11 +165,14 @@ export abstract class DatagramSocket<Info> extends EventEmitter<DatagramSocketEv
 
   #read(batches: number): void {
     for (let batch = 0; batch < batches && this.#open; batch++) {
-      const { messages, empty, error } = native().receive(this.#handle, MAX_PER_TURN);
-      this.#queue.push(...messages);
+      let last = true;
+      try {
+        last = table.receive(this.#handle, this.#queue);
+      } catch (error) {
+        this.emit('error', error instanceof Error ? error : new Error(String(error)));
+      }
       this.#deliver();
-      if (error !== undefined && this.#open) this.emit('error', error);
-      if (empty || error !== undefined) return;
+      if (last) return;
     }
   }
 

@@ -9,23 +9,6 @@ export interface SocketHandle {
   readonly nativeSocket: unique symbol;
 }
 
-/** One message as native/addon.c hands it over. */
-export interface NativeMessage {
-  readonly data: Buffer;
-  /** The sender's sockaddr, with the address family in its first two bytes; may be empty (AF_UNIX). */
-  readonly address: Buffer;
-  /** IP_PKTINFO / IPV6_PKTINFO: 4, 16 or, without that option, 0 bytes. */
-  readonly destination: Buffer;
-  /** 0 when the kernel did not say. */
-  readonly interfaceIndex: number;
-  /** TTL or hop limit, -1 when the kernel did not say. */
-  readonly hopLimit: number;
-  /** SO_TIMESTAMPNS in CLOCK_MONOTONIC milliseconds, the time of reading without that option. */
-  readonly receivedAtMs: number;
-  /** MSG_TRUNC: it was longer than 65536 bytes. */
-  readonly truncated: boolean;
-}
-
 /** An interface as the ioctls of netdevice(7) give it. */
 export interface InterfaceInfo {
   readonly index: number;
@@ -50,11 +33,15 @@ export interface NativeAddon {
   bind(socket: SocketHandle, address: Uint8Array): void;
   setOption(socket: SocketHandle, level: number, name: number, value: Uint8Array): void;
   getOption(socket: SocketHandle, level: number, name: number, length: number): Buffer;
-  send(socket: SocketHandle, message: Uint8Array, address: Uint8Array): void;
-  receive(
-    socket: SocketHandle,
-    max: number,
-  ): { messages: NativeMessage[]; empty: boolean; error: Error | undefined };
+  /** One message to each address, at most 64. One that is refused does not stop the rest, and is thrown at the end. */
+  send(socket: SocketHandle, messages: readonly Uint8Array[], addresses: readonly Uint8Array[]): void;
+  /**
+   * What is queued, as many messages as `table` has room for, 64 at most. First in `table` comes their count, then for
+   * each seven numbers: lengths of data, sockaddr and destination, which lie one behind the other in the Buffer, then
+   * interface index, hop limit, receive time, whether it was cut off. Fewer than there is room for: nothing more was
+   * queued, or the next call throws.
+   */
+  receive(socket: SocketHandle, table: Float64Array): Buffer | undefined;
   interfaceInfo(name: string): InterfaceInfo;
   interfaceAddresses(): { name: string; family: number; address: Buffer }[];
   /** SCHED_RR for all threads of this process, 1 to 99; returns how many. Children are not concerned. */

@@ -3,7 +3,7 @@
  * overflows, the kernel raises POLLERR with ENOBUFS, and the package (0.3.0) answers POLLERR by aborting the process.
  */
 import { DatagramSocket } from './datagram-socket.js';
-import type { NativeMessage } from './native.js';
+import type { NativeMessage } from './receive-table.js';
 import { SOCK_RAW, SOL_SOCKET } from './socket-constants.js';
 
 const AF_NETLINK = 16;

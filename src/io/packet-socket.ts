@@ -1,6 +1,7 @@
 /** AF_PACKET sockets (packet(7)) in the manner of node:dgram. */
 import { DatagramSocket } from './datagram-socket.js';
-import { type NativeMessage, native } from './native.js';
+import { native } from './native.js';
+import type { NativeMessage } from './receive-table.js';
 import { linkAddress, parseLinkAddress } from './socket-address.js';
 import { AF_PACKET, SOCK_DGRAM, SOCK_RAW } from './socket-constants.js';
 

@@ -1,7 +1,8 @@
 import { addressText } from '../ip-address.js';
 /** Raw IP sockets (raw(7)) in the manner of node:dgram. */
 import { DatagramSocket } from './datagram-socket.js';
-import { type NativeMessage, native } from './native.js';
+import { native } from './native.js';
+import type { NativeMessage } from './receive-table.js';
 import { addressBytes, inet6Address, inetAddress, int32, ipAddressText } from './socket-address.js';
 import * as C from './socket-constants.js';
 
@@ -54,13 +55,18 @@ export class RawSocket extends DatagramSocket<RawMessageInfo> {
    * group leave it out, and limit by `bindToDevice` and `addMembership`.
    */
   bind(address?: string): this {
-    this.bindTo(this.#address(address ?? (this.#v6 ? '::' : '0.0.0.0'), 0));
+    this.bindTo(this.address(address ?? (this.#v6 ? '::' : '0.0.0.0')));
     return this;
   }
 
   /** Sends one IP payload. Throws what sendmsg(2) says; never blocks. */
   send(message: Uint8Array, address: string, scopeInterfaceIndex = 0): void {
-    this.sendTo(message, this.#address(address, scopeInterfaceIndex));
+    this.sendTo(message, this.address(address, scopeInterfaceIndex));
+  }
+
+  /** Sends each payload to the address at the same place. Throws the first refusal when all have been tried. */
+  sendAll(messages: readonly Uint8Array[], addresses: readonly Uint8Array[]): void {
+    this.sendEach(messages, addresses);
   }
 
   /** TTL or hop limit of unicast packets, 1 to 255. */
@@ -136,7 +142,8 @@ export class RawSocket extends DatagramSocket<RawMessageInfo> {
     }
   }
 
-  #address(address: string, scope: number): Buffer {
+  /** The sockaddr that `sendAll` takes. */
+  address(address: string, scope = 0): Buffer {
     return this.#v6 ? inet6Address(address, scope) : inetAddress(address);
   }
 }

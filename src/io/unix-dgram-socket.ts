@@ -1,6 +1,6 @@
 /** AF_UNIX datagram sockets (unix(7)) in the manner of node:dgram. */
 import { DatagramSocket } from './datagram-socket.js';
-import type { NativeMessage } from './native.js';
+import type { NativeMessage } from './receive-table.js';
 import { unixAddress, unixAddressText } from './socket-address.js';
 import { AF_UNIX, SOCK_DGRAM } from './socket-constants.js';
 

@@ -1,5 +1,5 @@
 /** VRRP as raw IP protocol 112 on one interface (RFC 9568 sections 5.1.1 and 5.1.2), multicast or to named peers. */
-import type { ReceivedVrrp, VrrpTransport } from '../runtime/ports.js';
+import type { ReceivedVrrp, VrrpPacket, VrrpTransport } from '../runtime/ports.js';
 import { IP_PROTOCOL_VRRP, VRRP_TTL } from '../vrrp/packet.js';
 import { ipv4Payload } from './ipv4-header.js';
 import { type RawMessageInfo, RawSocket } from './raw-socket.js';
@@ -23,6 +23,8 @@ export class RawVrrpTransport implements VrrpTransport {
   readonly #receiver: RawSocket;
   /** The receiver, unless packets leave by another device: that of the virtual MAC address. */
   readonly #sender: RawSocket;
+  /** Of the destinations, as sendmsg(2) takes them. */
+  readonly #addresses = new Map<string, Uint8Array>();
   readonly #onMessage: (message: ReceivedVrrp) => void;
 
   constructor(route: VrrpRoute, onMessage: (message: ReceivedVrrp) => void, onError: (error: Error) => void) {
@@ -48,8 +50,11 @@ export class RawVrrpTransport implements VrrpTransport {
     }
   }
 
-  send(payload: Uint8Array, destination: string): void {
-    this.#sender.send(payload, destination);
+  send(packets: readonly VrrpPacket[]): void {
+    this.#sender.sendAll(
+      packets.map(({ payload }) => payload),
+      packets.map(({ destination }) => this.#addressOf(destination)),
+    );
   }
 
   drain(): undefined {
@@ -59,6 +64,13 @@ export class RawVrrpTransport implements VrrpTransport {
   close(): void {
     this.#receiver.close();
     this.#sender.close();
+  }
+
+  #addressOf(destination: string): Uint8Array {
+    let address = this.#addresses.get(destination);
+    if (address === undefined)
+      this.#addresses.set(destination, (address = this.#sender.address(destination)));
+    return address;
   }
 
   #prepareReceiving(onError: (error: Error) => void): void {

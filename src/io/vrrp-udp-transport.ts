@@ -6,7 +6,7 @@
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
 import { networkInterfaces } from 'node:os';
 import { addressBytes } from '../ip-address.js';
-import type { ReceivedVrrp, VrrpTransport } from '../runtime/ports.js';
+import type { ReceivedVrrp, VrrpPacket, VrrpTransport } from '../runtime/ports.js';
 import { VRRP_TTL } from '../vrrp/packet.js';
 import { monotonicClock } from './clock.js';
 import { isLinkLocal } from './interface-address.js';
@@ -96,10 +96,12 @@ export class UdpVrrpTransport implements VrrpTransport {
   }
 
   /** Never throws: a refusal goes to `onError`. */
-  send(payload: Uint8Array, destination: string): void {
-    this.#sender.send(payload, this.#port, this.#scoped(destination), (error) => {
-      if (error !== null && this.#open) this.#onError(error);
-    });
+  send(packets: readonly VrrpPacket[]): void {
+    for (const { payload, destination } of packets) {
+      this.#sender.send(payload, this.#port, this.#scoped(destination), (error) => {
+        if (error !== null && this.#open) this.#onError(error);
+      });
+    }
   }
 
   /**

@@ -11,7 +11,8 @@ import type {
   VrrpState,
 } from '../vrrp/group-types.js';
 import { encodeAdvertisement } from '../vrrp/packet.js';
-import type { Addresses, Announcer, Clock, Log, Routes, VrrpTransport } from './ports.js';
+import type { Deadlines, Waiting } from './deadlines.js';
+import type { Addresses, Announcer, Clock, Log, Routes, VrrpPacket, VrrpTransport } from './ports.js';
 
 /** A change of state, for the log, the services and the hooks. */
 export interface RoleEvent {
@@ -23,6 +24,7 @@ export interface RoleEvent {
 
 export interface GroupRunnerPorts {
   readonly clock: Clock;
+  readonly deadlines: Deadlines;
   readonly addresses: Addresses;
   readonly routes: Routes;
   readonly announcer: Announcer;
@@ -33,12 +35,8 @@ export interface GroupRunnerPorts {
   onChange(): void;
   onRole(event: RoleEvent): void;
   onNotice(instance: string, notice: Notice): void;
-  /** Called before a deadline acts: the last chance to see that this process stood still. */
-  beforeDeadline(): void;
   /** Undefined when the guardian knows of every address that may be added now, else when it will. */
   guarded(): Promise<void> | undefined;
-  /** How late a deadline was handled, in milliseconds. */
-  onLate(lateMs: number): void;
 }
 
 /** Backlog of address work that a sane kernel never reaches. */
@@ -49,10 +47,10 @@ interface Prepared {
   readonly config: VrrpInstance;
   readonly priority: number;
   readonly transport: VrrpTransport;
-  readonly packets: readonly { readonly destination: string; readonly payload: Uint8Array }[];
+  readonly packets: readonly VrrpPacket[];
 }
 
-export class GroupRunner {
+export class GroupRunner implements Waiting {
   readonly #ports: GroupRunnerPorts;
   readonly #counters = new Map<string, Map<CounterName, number>>();
   readonly #prepared = new Map<string, Prepared>();
@@ -88,7 +86,7 @@ export class GroupRunner {
       if (effect.type === 'role') changed = true;
       this.#run(effect);
     }
-    this.#rearm(result.deadlineMs);
+    this.#rearm(result.deadlineMs, result.fromMs);
     if (changed) this.#ports.onChange();
   }
 
@@ -148,32 +146,24 @@ export class GroupRunner {
     return this.#state.instances.filter(({ state }) => state === 'master').map(({ config }) => config);
   }
 
-  #rearm(deadlineMs: number): void {
+  #rearm(deadlineMs: number, fromMs: number): void {
     if (deadlineMs === this.#deadlineMs) return;
     this.#cancelTimer();
     this.#deadlineMs = deadlineMs;
     this.#cancelTimer = () => {};
     if (deadlineMs < Number.POSITIVE_INFINITY) {
-      this.#cancelTimer = this.#ports.clock.at(deadlineMs, () => this.#due());
+      this.#cancelTimer = this.#ports.deadlines.at(deadlineMs, fromMs, this);
     }
   }
 
-  /** A stalled loop must not elect a second master while advertisements lie in the queue: drain first. */
-  #due(): void {
-    this.#ports.onLate(this.#ports.clock.nowMs() - this.#deadlineMs);
+  transports(): readonly VrrpTransport[] {
+    return this.#state.instances.flatMap(({ config }) => this.#ports.transport(config.name) ?? []);
+  }
+
+  due(): void {
     this.#deadlineMs = Number.NaN;
-    this.#ports.beforeDeadline();
-    let draining: Promise<void>[] | undefined;
-    let last: VrrpTransport | undefined;
-    for (const { config } of this.#state.instances) {
-      const transport = this.#ports.transport(config.name);
-      if (transport === undefined || transport === last) continue;
-      last = transport;
-      const drained = transport.drain();
-      if (drained !== undefined) (draining ??= []).push(drained);
-    }
-    if (draining === undefined) return this.input({ type: 'deadline' });
-    void Promise.all(draining).then(() => this.input({ type: 'deadline' }));
+    this.#cancelTimer = () => {};
+    this.input({ type: 'deadline' });
   }
 
   #config(name: string): VrrpInstance | undefined {
@@ -254,14 +244,10 @@ export class GroupRunner {
   #send(instance: string, priority: number): void {
     const transport = this.#ports.transport(instance);
     if (transport === undefined) return;
-    try {
-      for (const { destination, payload } of this.#packets(instance, priority, transport)) {
-        transport.send(payload, destination);
-      }
-    } catch (error) {
+    this.#ports.deadlines.outbox.send(transport, this.#packets(instance, priority, transport), (error) =>
       // The link may have gone this very moment; the link event says the rest.
-      this.#ports.log.warn({ instance, err: error }, `${instance}: an advertisement could not be sent`);
-    }
+      this.#ports.log.warn({ instance, err: error }, `${instance}: an advertisement could not be sent`),
+    );
   }
 
   /** A master says the same thing over and over: it is encoded once. */
@@ -319,7 +305,7 @@ export function advertisementPackets(
   config: VrrpInstance,
   priority: number,
   { source, destinations }: Pick<VrrpTransport, 'source' | 'destinations'>,
-): readonly { readonly destination: string; readonly payload: Uint8Array }[] {
+): readonly VrrpPacket[] {
   const {
     version,
     family,

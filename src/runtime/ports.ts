@@ -44,6 +44,13 @@ export interface VrrpChannel {
   readonly virtualMacInterface: string | undefined;
 }
 
+/** What one destination is told: its checksum may depend on it. */
+export interface VrrpPacket {
+  /** One of the transport's. */
+  readonly destination: string;
+  readonly payload: Uint8Array;
+}
+
 export interface VrrpTransport {
   /**
    * Where packets come from: the interface's primary IPv4 address, its link-local IPv6 address, or the `local`
@@ -52,8 +59,8 @@ export interface VrrpTransport {
   readonly source: string;
   /** Where packets go, for the checksum's pseudo-header: the group, or each peer. */
   readonly destinations: readonly string[];
-  /** Sends to one of `destinations`. */
-  send(payload: Uint8Array, destination: string): void;
+  /** Sends each packet; one that is refused does not stop the rest, and is thrown when all have been tried. */
+  send(packets: readonly VrrpPacket[]): void;
   /**
    * Delivers all that lies in the receive queue; called before a deadline acts. Undefined when that is done,
    * a promise where it takes a turn of the event loop.

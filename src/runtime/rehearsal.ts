@@ -4,6 +4,7 @@
  */
 import type { VrrpInstance } from '../config/model.js';
 import { createGroup } from '../vrrp/group.js';
+import { Deadlines } from './deadlines.js';
 import { GroupRunner, type GroupRunnerPorts } from './group-runner.js';
 import { guardianOrders } from './guardian-orders.js';
 import type { Clock, VrrpTransport } from './ports.js';
@@ -48,6 +49,7 @@ const nothing = async (): Promise<void> => {};
 function stage(clock: Clock, transport: VrrpTransport): GroupRunnerPorts {
   return {
     clock,
+    deadlines: new Deadlines(clock, () => {}),
     addresses: { add: nothing, remove: nothing, held: async () => [] },
     routes: { add: nothing, remove: nothing },
     announcer: { announce: () => {}, cancel: () => {}, close: () => {} },
@@ -56,9 +58,7 @@ function stage(clock: Clock, transport: VrrpTransport): GroupRunnerPorts {
     onChange: () => {},
     onRole: () => {},
     onNotice: () => {},
-    beforeDeadline: () => {},
     guarded: () => undefined,
-    onLate: () => {},
   };
 }
 

@@ -2,15 +2,16 @@
 import type { DirectorConfig, VirtualAddress, VirtualRoute } from '../config/model.js';
 import { type GroupPlan, planGroups, sameMachine } from '../director/groups.js';
 import { instanceSettings } from '../director/settings.js';
+import { AdvertisementMemory } from '../vrrp/advertisement-memory.js';
 import { createGroup } from '../vrrp/group.js';
 import type { InstanceState, Notice, TrackState, VrrpState } from '../vrrp/group-types.js';
-import { decodeAdvertisement } from '../vrrp/packet.js';
 import { type Channel, Channels, channelKey } from './channels.js';
+import { Deadlines } from './deadlines.js';
 import { type Discarded, Discards, MEANT_FOR_ANOTHER } from './discards.js';
 import { GroupRunner, type RoleEvent } from './group-runner.js';
 import { type GuardedInstance, GuardianKeeper } from './guardian-keeper.js';
 import { InterfaceTracks } from './interface-tracks.js';
-import { Lateness, type LatenessSummary } from './lateness.js';
+import type { LatenessSummary } from './lateness.js';
 import { interfacesOf, linkFault } from './link-faults.js';
 import { HeardIdentifiers, logNotice } from './notices.js';
 import type {
@@ -51,11 +52,6 @@ interface Running {
   readonly runner: GroupRunner;
 }
 
-interface Verdict {
-  readonly state: TrackState;
-  readonly value: number | undefined;
-}
-
 export class VrrpService {
   readonly #ports: VrrpServicePorts;
   readonly #channels: Channels;
@@ -63,9 +59,10 @@ export class VrrpService {
   readonly #interfaceTracks: InterfaceTracks;
   readonly #virtualMacs: VirtualMacKeeper;
   readonly #heard: HeardIdentifiers;
-  readonly #lateness = new Lateness();
+  readonly #deadlines: Deadlines;
+  readonly #memory = new AdvertisementMemory();
   readonly #discards: Discards;
-  readonly #verdicts = new Map<string, Verdict>();
+  readonly #verdicts = new Map<string, { readonly state: TrackState; readonly value: number | undefined }>();
   readonly #maintained = new Set<string>();
   #groups: Running[] = [];
   #byInstance = new Map<string, GroupRunner>();
@@ -94,6 +91,7 @@ export class VrrpService {
         for (const { runner } of this.#groups) runner.input({ type: 'withdrawn' });
       },
     });
+    this.#deadlines = new Deadlines(clock, () => this.#guardian.check());
     this.#interfaceTracks = new InterfaceTracks({
       clock,
       links,
@@ -234,7 +232,7 @@ export class VrrpService {
 
   /** How late deadlines were handled. */
   lateness(): LatenessSummary {
-    return this.#lateness.summary();
+    return this.#deadlines.lateness.summary();
   }
 
   status(): readonly Omit<InstanceStatus, 'maintenance'>[] {
@@ -302,6 +300,7 @@ export class VrrpService {
     });
     const runner = new GroupRunner(createGroup(plan.name, members, clock.nowMs(), plan.track), {
       clock,
+      deadlines: this.#deadlines,
       addresses,
       routes,
       announcer,
@@ -310,9 +309,7 @@ export class VrrpService {
       onChange: () => this.#changed(),
       onRole: (event) => this.#ports.onRole(event),
       onNotice: (instance, notice) => this.#notice(instance, notice),
-      beforeDeadline: () => this.#guardian.check(),
       guarded: () => this.#guardian.guarded(),
-      onLate: (lateMs) => this.#lateness.record(lateMs),
     });
     this.#groups.push({ plan, runner });
     for (const { name } of plan.instances) this.#byInstance.set(name, runner);
@@ -365,7 +362,7 @@ export class VrrpService {
   #receive(channel: Channel, message: ReceivedVrrp): void {
     this.#guardian.check();
     if (message.rejected !== undefined) return this.#discard(channel, message, message.rejected);
-    const decoded = decodeAdvertisement(message.payload, message);
+    const decoded = this.#memory.decode(message.payload, message);
     if (!decoded.ok) return this.#discard(channel, message, decoded.reason);
     const { advertisement } = decoded;
     this.#heard.heard(channel.settings.interface, advertisement.virtualRouterId);

@@ -9,7 +9,7 @@ import type {
   NoticedPeer,
   VrrpState,
 } from './group-types.js';
-import { masterDownIntervalMs, masterDownIntervalV2Ms, skewTimeMs, skewTimeV2Ms } from './timers.js';
+import { earlyMs, masterDownIntervalMs, masterDownIntervalV2Ms, skewTimeMs, skewTimeV2Ms } from './timers.js';
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 /** An instance that this step may change. */
@@ -117,14 +117,17 @@ export class Draft {
     const { group, members } = this;
     group.instances = members;
     let deadlineMs = Math.min(group.leaveAtMs, group.retryAtMs, group.startAtMs, group.claimAtMs);
-    for (const { timerMs, overdueAtMs, announceAtMs, refreshAtMs } of members) {
+    let fromMs = deadlineMs;
+    for (const { config, state, timerMs, overdueAtMs, announceAtMs, refreshAtMs } of members) {
       const announceMs = announceAtMs[0] ?? refreshAtMs;
       if (timerMs < deadlineMs) deadlineMs = timerMs;
       if (overdueAtMs < deadlineMs) deadlineMs = overdueAtMs;
+      const timerFromMs = state === 'master' ? timerMs - earlyMs(config.advertisementIntervalMs) : timerMs;
+      if (timerFromMs < fromMs) fromMs = timerFromMs;
       if (announceMs < deadlineMs) deadlineMs = announceMs;
       if (refreshAtMs < deadlineMs) deadlineMs = refreshAtMs;
     }
-    return { state: group, effects: this.effects, deadlineMs };
+    return { state: group, effects: this.effects, deadlineMs, fromMs: Math.min(fromMs, deadlineMs) };
   }
 
   count(member: InstanceState, counter: CounterName): void {

@@ -14,6 +14,7 @@ import {
 import { isOwner, OWNER_PRIORITY } from './group-tracking.js';
 import type { InstanceState } from './group-types.js';
 import type { Advertisement } from './packet.js';
+import { earlyMs } from './timers.js';
 
 /** An owner that yielded to a rogue claims again after this, twice as long each time up to the maximum. */
 export const ROGUE_BACK_OFF_MIN_MS = 10_000;
@@ -251,16 +252,17 @@ function masterDeadline(draft: Draft, index: number): void {
   const announceDue = now >= (before.announceAtMs[0] ?? Number.POSITIVE_INFINITY);
   const refreshDue = now >= before.refreshAtMs;
   const dueMs = before.timerMs;
-  if (!announceDue && !refreshDue && now < dueMs) return;
+  const isDue = now >= dueMs - earlyMs(before.config.advertisementIntervalMs);
+  if (!announceDue && !refreshDue && !isDue) return;
   const member = draft.edit(index);
   if (refreshDue) draft.announceWithRepeats(member);
   else if (announceDue) {
     draft.announce(member);
     member.announceAtMs = member.announceAtMs.filter((at) => at > now);
   }
-  if (now < dueMs) return;
+  if (!isDue) return;
   draft.advertise(member);
-  // Absolute, so that lateness does not add up; after a stall, from now.
+  // Absolute, so that lateness (or earliness) does not add up; after a stall, from now.
   const next = dueMs + member.config.advertisementIntervalMs;
   if (next > now) member.timerMs = next;
 }

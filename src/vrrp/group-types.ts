@@ -233,4 +233,6 @@ export interface GroupStep {
   readonly effects: readonly GroupEffect[];
   /** When to step with `deadline`; Infinity when nothing is due. */
   readonly deadlineMs: number;
+  /** From when on `deadline` may be given already, where others are at work: an advertisement that is nearly due. */
+  readonly fromMs: number;
 }

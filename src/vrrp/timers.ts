@@ -20,6 +20,15 @@ export function masterDownIntervalV2Ms(priority: number, advertisementIntervalMs
   return 3 * advertisementIntervalMs + skewTimeV2Ms(priority);
 }
 
+/** An advertisement may leave so much before it is due, together with others: as a share of its interval, and at most. */
+const EARLY_SHARE = 0.04;
+export const MAX_EARLY_MS = 4;
+
+/** How much before Adver_Timer fires an advertisement may leave, at most MAX_EARLY_MS. The timer itself goes by no other time. */
+export function earlyMs(advertisementIntervalMs: number): number {
+  return Math.min(EARLY_SHARE * advertisementIntervalMs, MAX_EARLY_MS);
+}
+
 /** Slack for a successor that is slow to speak. */
 const SUCCESSOR_SLACK_MS = 250;
 

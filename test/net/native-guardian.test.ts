@@ -125,16 +125,16 @@ function main(): void {
     const pid = await daemon.armed();
     for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGABRT'] as const) process.kill(pid, signal);
     // From before: says nothing about a successor.
-    peer.transport.send(advertisement(VRID, 90), GROUP);
+    peer.transport.send([{ payload: advertisement(VRID, 90), destination: GROUP }]);
     daemon.child.kill('SIGKILL');
     await until(() => peer.farewells() === 1, 'a farewell');
     t.same(held(), VIPS, 'the addresses are kept');
-    peer.transport.send(advertisement(VRID, 0), GROUP);
-    peer.transport.send(advertisement(VRID + 1, 100), GROUP);
-    peer.transport.send(Buffer.from([0x31, VRID]), GROUP);
+    peer.transport.send([{ payload: advertisement(VRID, 0), destination: GROUP }]);
+    peer.transport.send([{ payload: advertisement(VRID + 1, 100), destination: GROUP }]);
+    peer.transport.send([{ payload: Buffer.from([0x31, VRID]), destination: GROUP }]);
     await new Promise((resolve) => setTimeout(resolve, 300));
     t.same(held(), VIPS, 'none of these is a successor');
-    peer.transport.send(advertisement(VRID, 100), GROUP);
+    peer.transport.send([{ payload: advertisement(VRID, 100), destination: GROUP }]);
     await until(() => !alive(pid), 'the guardian ends');
     t.same(held(), [], 'the addresses are removed');
     t.equal(peer.farewells(), 1);

@@ -165,7 +165,7 @@ function main(): void {
       run('ip', 'address', 'del', '10.9.0.253/24', 'dev', 'va');
     });
     t.equal(a.source, '10.9.0.1');
-    a.send(Buffer.from('hello'), '224.0.0.18');
+    a.send([{ payload: Buffer.from('hello'), destination: '224.0.0.18' }]);
     void b.drain();
     t.equal(gotB.length, 1, 'drained without a turn of the event loop');
     t.match(gotB[0], { source: '10.9.0.1', destination: '224.0.0.18', ttl: 255 });

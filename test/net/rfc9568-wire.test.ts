@@ -72,7 +72,7 @@ async function onTheWire(t: Test, family: Family): Promise<Seen> {
     },
     { checksum: 'rfc9568', source: transport.source, destination },
   );
-  transport.send(payload, destination);
+  transport.send([{ payload, destination }]);
   await eventually('the packet arrives', () => seen.length > 0);
   t.equal(seen.length, 1);
   return seen[0] ?? { protocol: 0, ttl: 0, source: undefined, destination: undefined };

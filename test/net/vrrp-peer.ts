@@ -106,8 +106,8 @@ function main(channel: VrrpChannel): void {
     (error) => console.error(error),
   );
   process.on('message', ({ payload }: Order) => {
-    for (const destination of transport.destinations)
-      transport.send(Buffer.from(payload, 'hex'), destination);
+    const bytes = Buffer.from(payload, 'hex');
+    transport.send(transport.destinations.map((destination) => ({ payload: bytes, destination })));
   });
   process.on('disconnect', () => transport.close());
   tell({ ready: true });

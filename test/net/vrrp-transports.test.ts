@@ -153,7 +153,7 @@ async function converse(
   t.equal(here.transport.source, source);
   t.same(here.transport.destinations, [destination]);
   const sent = encode(here, advertisement);
-  here.transport.send(sent, destination);
+  here.transport.send([{ payload: sent, destination }]);
   const [first] = await hears(peer, 1);
   const envelope = ttl === undefined ? { source, destination } : { source, destination, ttl };
   t.match(first, { ...envelope, payload: hex(sent) }, 'the kernel changes no byte');
@@ -197,13 +197,15 @@ function multicastTests(): void {
     t.match(packet, /tos 0xc0, ttl 255, .*proto VRRP \(112\)/);
     t.match(packet, 'vrid 51, prio 150, intvl 100cs, length 16, addrs(2): 10.9.0.253,10.9.0.252');
     t.notMatch(packet, /bad|trunc/);
-    here.transport.send(encode(here, { ...ADVERTISEMENT, version: 2 }), '224.0.0.18');
+    here.transport.send([
+      { payload: encode(here, { ...ADVERTISEMENT, version: 2 }), destination: '224.0.0.18' },
+    ]);
     const older = await seen(/VRRPv2/);
     t.match(older, 'vrid 51, prio 150, authtype none, intvl 1s, length 24, addrs(2): 10.9.0.253,10.9.0.252');
     t.notMatch(older, /bad|trunc/);
     const wrong = encode(here, { ...ADVERTISEMENT, version: 2, priority: 7 });
     wrong[6] = (wrong[6] ?? 0) ^ 1;
-    here.transport.send(wrong, '224.0.0.18');
+    here.transport.send([{ payload: wrong, destination: '224.0.0.18' }]);
     t.match(
       await seen(/prio 7,/),
       'bad vrrp cksum',
@@ -375,7 +377,7 @@ function udpTests(): void {
       (error) => t.fail(error.message),
     );
     t.teardown(() => feeder.close());
-    for (let i = 0; i < many; i++) feeder.send(Uint8Array.of(i), '127.0.0.1');
+    for (let i = 0; i < many; i++) feeder.send([{ payload: Uint8Array.of(i), destination: '127.0.0.1' }]);
     t.equal(loop.heard.length, 0, 'nothing is read before its turn');
     await loop.transport.drain();
     t.same(

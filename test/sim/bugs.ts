@@ -28,8 +28,8 @@ const NOTHING: readonly GroupEffect[] = [];
 /** Nothing happens; the deadline that was due stays due. */
 function ignored(state: GroupState, nowMs: number): GroupStep {
   // A step that concerns nobody tells the deadline.
-  const { deadlineMs } = step(state, { type: 'source', instance: 'nobody', source: undefined }, nowMs);
-  return { state, effects: NOTHING, deadlineMs };
+  const waiting = step(state, { type: 'source', instance: 'nobody', source: undefined }, nowMs);
+  return { ...waiting, state, effects: NOTHING };
 }
 
 /** The step with other instances; its deadline follows their timers. */
@@ -47,7 +47,7 @@ function withInstances(
   ]);
   const { leaveAtMs, retryAtMs, startAtMs, claimAtMs } = state;
   const deadlineMs = Math.min(leaveAtMs, retryAtMs, startAtMs, claimAtMs, ...timers);
-  return { state, effects: result.effects, deadlineMs };
+  return { state, effects: result.effects, deadlineMs, fromMs: deadlineMs };
 }
 
 function withoutEffects(result: GroupStep, unwanted: (effect: GroupEffect) => boolean): GroupStep {

@@ -1,5 +1,6 @@
 import t from 'tap';
 import type { VrrpInstance } from '../../src/config/model.js';
+import { step } from '../../src/vrrp/group.js';
 import { Bench, instance } from './vrrp-group-bench.js';
 
 await t.test('alone: backup until Master_Down_Interval, then master', async (t) => {
@@ -265,4 +266,24 @@ await t.test('a stray wake changes nothing', async (t) => {
   const before = bench.state;
   t.same(bench.at(1000, { type: 'deadline' }), []);
   t.same(bench.state, before);
+});
+
+await t.test('an advertisement that is nearly due may leave, and the timer stays where it was', async (t) => {
+  const config = instance('outside', { announcing: { repeatMs: [], refreshMs: undefined } });
+  const { state } = new Bench([config]);
+  let result = step(state, { type: 'start' }, 0);
+  let masterAtMs = 0;
+  while (result.state.instances[0]?.state !== 'master') {
+    t.equal(result.fromMs, result.deadlineMs, 'Master_Down_Timer is never early');
+    masterAtMs = result.deadlineMs;
+    result = step(result.state, { type: 'deadline' }, masterAtMs);
+  }
+  t.equal(result.deadlineMs, masterAtMs + 1000);
+  t.equal(result.fromMs, masterAtMs + 996);
+  const early = step(result.state, { type: 'deadline' }, masterAtMs + 995.9);
+  t.same(early.effects, [], 'too early: nothing');
+  t.equal(early.deadlineMs, masterAtMs + 1000);
+  const due = step(early.state, { type: 'deadline' }, masterAtMs + 996);
+  t.match(due.effects, [{ type: 'send', priority: 100 }, { type: 'count' }]);
+  t.equal(due.deadlineMs, masterAtMs + 2000, 'an interval after it was due');
 });

@@ -5,6 +5,7 @@ import type {
   OpenVrrpTransport,
   ReceivedVrrp,
   VrrpChannel,
+  VrrpPacket,
   VrrpTransport,
 } from '../../src/runtime/ports.js';
 import { VrrpService } from '../../src/runtime/vrrp-service.js';
@@ -29,7 +30,11 @@ class FakeTransport implements VrrpTransport {
     this.deliver = deliver;
   }
 
-  send(payload: Uint8Array): void {
+  send(packets: readonly VrrpPacket[]): void {
+    for (const { payload } of packets) this.#sent(payload);
+  }
+
+  #sent(payload: Uint8Array): void {
     const decoded = decodeAdvertisement(payload, {
       source: this.source,
       destination: VRRP_MULTICAST_IPV4,
