@@ -34,7 +34,7 @@ export function heardAsBackup(
   source: string,
   atMs: number,
 ): void {
-  if (heard.priority === 0) return heardFarewell(draft, index, atMs);
+  if (heard.priority === 0) return heardFarewell(draft, index, source, atMs);
   const member = draft.edit(index);
   member.master = source;
   member.listensAgain = false;
@@ -68,7 +68,11 @@ export function heardAsMaster(
   atMs: number,
 ): void {
   const member = draft.edit(index);
-  if (heard.priority === 0) return draft.advertise(member);
+  if (heard.priority === 0) {
+    draft.advertise(member);
+    // Only a master says farewell: neighbours may hold its MAC address, even if nothing else of it came through.
+    return draft.announceLater(member);
+  }
   const { config, priority } = member;
   const order = heard.priority - priority || compareAddresses(source, member.source);
   if (order > 0) {

@@ -127,6 +127,17 @@ export function reconsiderFaults(draft: Draft, goodNews: string): void {
   } else if (inFault) startUp(draft, goodNews);
 }
 
+/**
+ * A backup that may have lost its right to preempt: its timer is running out because it discarded what the master said,
+ * but that master lives, as far as it knows.
+ */
+export function respectMaster(draft: Draft, member: Member): void {
+  const { heardUntilMs, timerMs, wantsMaster } = member;
+  if (member.state !== 'backup' || heardUntilMs <= draft.now) return;
+  startMasterDown(member, wantsMaster ? heardUntilMs : Math.max(timerMs, heardUntilMs));
+  member.wantsMaster = false;
+}
+
 /** After a change of weights, maintenance or configuration: a master says at once what it is worth now. */
 export function reconsiderPriorities(draft: Draft): void {
   const { group, members } = draft;
@@ -138,6 +149,7 @@ export function reconsiderPriorities(draft: Draft): void {
     if (priority === before.priority) continue;
     const member = draft.edit(index);
     member.priority = priority;
+    if (priority < before.priority) respectMaster(draft, member);
     if (member.state === 'master' && group.phase === 'running') draft.advertise(member);
   }
 }
@@ -161,17 +173,19 @@ export function left(draft: Draft, reason: string): void {
 
 /**
  * A farewell was heard on the instance at `index`: its Master_Down_Timer is now Skew_Time (RFC 9568 section 6.4.2).
- * A sync group is left as a whole, so the other instances wait no longer either, even if their farewell was lost.
+ * A sync group is left as a whole, so the other instances wait no longer either, even if their farewell was lost. That
+ * of a router that is not the master here says nothing of theirs.
  */
-export function heardFarewell(draft: Draft, index: number, atMs: number): void {
+export function heardFarewell(draft: Draft, index: number, source: string, atMs: number): void {
   const { members } = draft;
+  const isMaster = members[index]?.master === source;
   for (let other = 0; other < members.length; other++) {
     const before = members[other];
     if (before === undefined || before.wantsMaster) continue;
     if (other === index) {
       const member = draft.edit(other);
       setTimer(member, atMs + skewOf(member));
-    } else if (before.heardAtMs <= atMs) {
+    } else if (isMaster && before.heardAtMs <= atMs) {
       const member = draft.edit(other);
       setTimer(member, Math.min(member.timerMs, atMs + skewOf(member)));
       if (member.master !== undefined) depart(draft, other, member.master, atMs);

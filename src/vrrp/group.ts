@@ -6,7 +6,14 @@ import { deadline, heardAsBackup, heardAsMaster, listenAfterPause } from './grou
 import { isOurs } from './group-guard.js';
 import { handOverEnds, heardSuccessor, setMaintenance, stop } from './group-hand-over.js';
 import { depart, isOvertaken, remember } from './group-heard.js';
-import { left, listenAll, reconsiderFaults, reconsiderPriorities, startUp } from './group-roles.js';
+import {
+  left,
+  listenAll,
+  reconsiderFaults,
+  reconsiderPriorities,
+  respectMaster,
+  startUp,
+} from './group-roles.js';
 import { effectivePriority, faultsOf, linksOf, verdictsFor, weightOf } from './group-tracking.js';
 import type { GroupInput, GroupState, GroupStep, InstanceState, TrackedVerdict } from './group-types.js';
 
@@ -222,6 +229,7 @@ function configure(draft: Draft, configs: readonly VrrpInstance[], track: readon
     const before = member.config;
     member.config = config;
     member.priority = effectivePriority(config.priority, weight, group.maintenance);
+    respectMaster(draft, member);
     if (member.state !== 'master') continue;
     member.activeAdverIntervalMs = config.advertisementIntervalMs;
     if (group.phase === 'running') draft.advertise(member);

@@ -84,3 +84,73 @@ await t.test('a master heard while this group was master, with a longer interval
     t.equal(bench.roles(), 'master master');
   });
 });
+
+await t.test(
+  'who is losing its right to preempt while its timer runs out leaves the master alone',
+  async (t) => {
+    const track = [{ object: 'quorum', weight: -100 }];
+    const waiting = (overrides = {}) => {
+      const bench = new Bench([instance('outside', { priority: 150, ...overrides })], { track });
+      bench.at(0, { type: 'start' });
+      for (let now = 600; now <= 2600; now += 1000) {
+        bench.run(now);
+        bench.hear(now, 'outside', 100);
+      }
+      return bench;
+    };
+    const staysBackup = (bench: Bench) => {
+      for (let now = 3600; now <= 9600; now += 1000) {
+        bench.run(now);
+        bench.hear(now, 'outside', 100);
+      }
+      t.equal(bench.roles(), 'backup');
+    };
+    const preempt = { mode: 'always', delayMs: 0 } as const;
+    await t.test('by maintenance of an address owner', async () => {
+      // The owner listens only after it was withdrawn, or yielded to another one.
+      const bench = masterBench([instance('outside', { priority: 255 })]);
+      bench.at(50, { type: 'withdrawn' });
+      for (let now = 600; now <= 2600; now += 1000) bench.hear(now, 'outside', 100);
+      bench.at(2700, { type: 'maintenance', on: true });
+      staysBackup(bench);
+    });
+    await t.test('by a tracked object', async () => {
+      const bench = waiting({ preempt });
+      bench.at(2700, { type: 'tracked', object: 'quorum', state: 'down' });
+      staysBackup(bench);
+    });
+    await t.test('by a reload', async () => {
+      const bench = waiting({ preempt });
+      bench.at(2700, { type: 'configure', instances: [instance('outside', { priority: 150 })], track });
+      staysBackup(bench);
+    });
+    await t.test('while another instance of the group is waited for', async () => {
+      const both = [instance('outside', { priority: 150, preempt }), instance('inside', { priority: 150 })];
+      const bench = new Bench(both, { track });
+      bench.at(0, { type: 'start' });
+      for (let now = 100; now <= 5100; now += 1000) {
+        bench.run(now);
+        bench.hear(now, 'outside', 100);
+        bench.hear(now, 'inside', 100);
+      }
+      t.ok(bench.member().wantsMaster);
+      bench.at(5200, { type: 'tracked', object: 'quorum', state: 'down' });
+      t.notOk(bench.member().wantsMaster);
+    });
+  },
+);
+
+await t.test(
+  'a farewell of a router that is not the master says nothing of the group’s other instances',
+  async (t) => {
+    const bench = new Bench([instance('outside'), instance('inside')]);
+    bench.at(0, { type: 'start' });
+    bench.hear(100, 'outside', 200, OTHER);
+    bench.hear(100, 'inside', 200, '10.10.10.13');
+    bench.hear(200, 'outside', 0, MASTER);
+    t.same(bench.hear(210, 'inside', 200, '10.10.10.13'), []);
+    t.equal(bench.counters.get('inside discarded_overtaken'), undefined);
+    bench.run(210 + 3600);
+    t.equal(bench.roles(), 'backup backup');
+  },
+);

@@ -100,8 +100,14 @@ await t.test('a master', async (t) => {
       'outside master->backup',
     ]);
   });
-  await t.test('answers a farewell at once', async (t) => {
-    t.same(master().hear(3800, 'outside', 0), ['outside send 100']);
+  await t.test('answers a farewell at once, and announces again: there was another master', async (t) => {
+    const bench = master();
+    bench.run(20_000);
+    t.same(bench.hear(20_010, 'outside', 0), ['outside send 100']);
+    t.same(
+      bench.run(20_110).filter((line) => line.endsWith('announce')),
+      ['20110 outside announce'],
+    );
   });
   await t.test('that was silent too long does not take the role back from its successor', async (t) => {
     const bench = master({ priority: 150 });

@@ -366,7 +366,7 @@ export class Judge {
     this.#remember(director, packet, receivedAtMs);
     const view = this.#routers[packet.router];
     if (view === undefined || view.lastAnnouncer !== packet.from) return;
-    if (packet.sentMs < view.lastAnnouncedMs || packet.advertisement.priority === 0) return;
+    if (packet.sentMs < view.lastAnnouncedMs) return;
     const known = view.contradictedMs[director.number] ?? Number.NaN;
     if (Number.isNaN(known)) view.contradictedMs[director.number] = this.#world.nowMs;
   }
@@ -434,7 +434,8 @@ export class Judge {
       if (nowMs - heard.atMs >= SILENT_INTERVALS * heard.intervalMs - ROUNDING_MS) continue;
       if (one.priority === 255) continue;
       const weakerMs = nowMs - heard.weakerSinceMs;
-      if (preempt.mode === 'always' && weakerMs >= preempt.delayMs - ROUNDING_MS) continue;
+      const isWeaker = heard.priority < one.priority;
+      if (isWeaker && preempt.mode === 'always' && weakerMs >= preempt.delayMs - ROUNDING_MS) continue;
       const age = (nowMs - heard.atMs).toFixed(1);
       this.#fail(
         'I6',
