@@ -3,8 +3,8 @@ import { type Draft, masterDownOf } from './group-draft.js';
 import type { Advertisement } from './packet.js';
 
 /**
- * How much later than a farewell an advertisement may arrive that was sent before it: far more than two paths of one
- * segment differ by, and too short for anybody to leave and be back.
+ * How much later than a farewell an advertisement may arrive that was sent before it, at most, and no more than an interval:
+ * far more than two paths of one segment differ by, and too short for anybody to leave and be back.
  */
 const OVERTAKEN_MS = 50;
 
@@ -21,9 +21,9 @@ export function remember(
 }
 
 /** `source` said farewell at `atMs`, here or on another instance of its group. */
-export function depart(draft: Draft, index: number, source: string, atMs: number): void {
+export function depart(draft: Draft, index: number, source: string, atMs: number, intervalMs: number): void {
   const member = draft.edit(index);
-  member.departed = { source, untilMs: atMs + OVERTAKEN_MS };
+  member.departed = { source, untilMs: atMs + Math.min(OVERTAKEN_MS, intervalMs) };
   member.heardUntilMs = Number.NEGATIVE_INFINITY;
 }
 

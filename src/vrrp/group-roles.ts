@@ -188,7 +188,8 @@ export function heardFarewell(draft: Draft, index: number, source: string, atMs:
     } else if (isMaster && before.heardAtMs <= atMs) {
       const member = draft.edit(other);
       setTimer(member, Math.min(member.timerMs, atMs + skewOf(member)));
-      if (member.master !== undefined) depart(draft, other, member.master, atMs);
+      if (member.master !== undefined)
+        depart(draft, other, member.master, atMs, member.activeAdverIntervalMs);
     }
   }
 }

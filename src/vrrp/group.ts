@@ -133,7 +133,7 @@ function advertisement(draft: Draft, input: Extract<GroupInput, { type: 'adverti
   const { advertisement: heard, source: from, receivedAtMs } = input;
   if (!isOurs(draft, index, heard, from)) return;
   draft.count(member, heard.priority === 0 ? 'priority_zero_received' : 'advertisements_received');
-  if (heard.priority === 0) depart(draft, index, from, receivedAtMs);
+  if (heard.priority === 0) depart(draft, index, from, receivedAtMs, heard.advertisementIntervalMs);
   else if (isOvertaken(draft, index, from, receivedAtMs)) return;
   else remember(draft, index, heard, receivedAtMs);
   if (phase !== 'running') return heardSuccessor(draft, index, heard, from);

@@ -33,6 +33,14 @@ await t.test('an advertisement that its sender’s farewell has overtaken', asyn
     bench.run(1551 + 3609);
     t.equal(bench.roles(), 'backup', 'the operator thought better of it');
   });
+  await t.test('nor after an interval that is shorter', async (t) => {
+    const bench = new Bench([instance('outside', { advertisementIntervalMs: 10 })]);
+    bench.at(0, { type: 'start' });
+    bench.hear(1, 'outside', 150);
+    bench.hear(10, 'outside', 0);
+    bench.hear(20, 'outside', 150);
+    t.equal(bench.counters.get('outside discarded_overtaken'), undefined);
+  });
   await t.test('another router’s is not', async (t) => {
     const bench = left();
     bench.hear(1501, 'outside', 120, OTHER);

@@ -1,4 +1,5 @@
 /** How long what may last: every bound that an invariant uses, in one place. docs/SIMULATION.md has the table. */
+import { earlyMs } from '../../../src/vrrp/timers.js';
 import type { FaultKind, Scenario } from './scenario.js';
 
 /** group.ts SUCCESSOR_GRACE_MS and native/guardian.c GRACE_MS. */
@@ -133,6 +134,8 @@ export class Bounds {
 
   /** I8: between two advertisements of a master that is neither paused nor cut off. */
   advertisementGapMs(intervalMs: number): number {
-    return intervalMs * this.stretch + this.workMs + this.#scenario.latenessMs + ROUNDING_MS;
+    // The one before may have left early, along with another group's (docs/decisions/0025).
+    const gapMs = intervalMs + earlyMs(intervalMs);
+    return gapMs * this.stretch + this.workMs + this.#scenario.latenessMs + ROUNDING_MS;
   }
 }

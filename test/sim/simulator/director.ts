@@ -6,7 +6,7 @@ import type { VirtualAddress, VrrpInstance } from '../../../src/config/model.js'
 import { compareAddresses } from '../../../src/ip-address.js';
 import type { GroupEffect, GroupInput, GroupState, InstanceState } from '../../../src/vrrp/group-types.js';
 import type { Advertisement } from '../../../src/vrrp/packet.js';
-import { handOverHoldMs } from '../../../src/vrrp/timers.js';
+import { handOverHoldMs, MAX_EARLY_MS } from '../../../src/vrrp/timers.js';
 import { MIN_LEASE_MS, VERDICT_MS } from './bounds.js';
 import { Guardian, type Orders } from './guardian.js';
 import type { Machine } from './machine.js';
@@ -35,6 +35,8 @@ export interface GroupHost {
   state: GroupState;
   /** In the director's clock. */
   deadlineMs: number;
+  /** From when on it may act along with another group. */
+  fromMs: number;
   /** In the world's time: the event that will come; Infinity without one. */
   timerAtMs: number;
   /** Tells apart the timer event that counts from older ones. */
@@ -207,6 +209,7 @@ export class Director {
         this.#scenario.track,
       ),
       deadlineMs: Number.POSITIVE_INFINITY,
+      fromMs: Number.POSITIVE_INFINITY,
       timerAtMs: Number.POSITIVE_INFINITY,
       timer: 0,
       work: [],
@@ -472,9 +475,27 @@ export class Director {
 
   #due(group: GroupHost): void {
     const { life } = this;
+    const along = this.#along(group).map((one) => ({ one, deadlineMs: one.deadlineMs }));
     this.#checkLease();
     if (this.#machine.drainsFirst) this.#drain();
     if (this.life === life) this.#input(group, { type: 'deadline' });
+    for (const { one, deadlineMs } of along) {
+      // What was read meanwhile may have moved it.
+      if (this.life === life && one.deadlineMs === deadlineMs) this.#input(one, { type: 'deadline' });
+    }
+  }
+
+  /** Groups whose advertisements are nearly due leave along with this one's (runtime/deadlines.ts). */
+  #along(group: GroupHost): GroupHost[] {
+    if (group.fromMs === group.deadlineMs) return [];
+    const now = this.localMs(this.#world.nowMs);
+    return this.groups.filter(
+      (one) =>
+        one !== group &&
+        one.fromMs < one.deadlineMs &&
+        one.fromMs <= now &&
+        one.deadlineMs <= now + MAX_EARLY_MS,
+    );
   }
 
   /** One event at a time: when the deadline moves on, as with every advertisement heard, the old one is let come. */
@@ -502,6 +523,7 @@ export class Director {
     if (result === undefined) return;
     group.state = result.state;
     group.deadlineMs = result.deadlineMs;
+    group.fromMs = result.fromMs;
     if (this.#world.tracing) this.#world.traceStep(this.number, group.number, input, result, now);
     let changed = input.type === 'configure';
     for (const effect of result.effects) {

@@ -377,7 +377,7 @@ export class Judge {
     if (advertisement.priority === 0) {
       heard.farewellMs = receivedAtMs;
       const departures = this.#departuresOf(director, router);
-      departures.untilMs = receivedAtMs + OVERTAKEN_MS;
+      departures.untilMs = receivedAtMs + Math.min(OVERTAKEN_MS, this.#world.bounds.intervalMs);
       departures.ignored.clear();
       return;
     }
