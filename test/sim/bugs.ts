@@ -14,6 +14,8 @@ export interface Bug {
   readonly machine: Machine;
   /** Which invariants may be the first to see it. */
   readonly breaks: readonly Invariant[];
+  /** One whose episodes have what a rare bug needs; else that of all bugs. */
+  readonly seed?: number;
 }
 
 type Rewire = (state: GroupState, input: GroupInput, nowMs: number) => GroupStep;
@@ -282,6 +284,33 @@ const overtakenCounts = withStep(
   },
 );
 
+const farewellNotAnnounced = {
+  ...withStep('a master that hears a farewell does not announce again', ['I3'], (state, input, nowMs) => {
+    const result = step(state, input, nowMs);
+    if (heardBy(state, input)?.state !== 'master') return result;
+    if (input.type !== 'advertisement' || input.advertisement.priority !== 0) return result;
+    return withInstances(result, (one, index) => ({
+      ...one,
+      announceAtMs: state.instances[index]?.announceAtMs ?? [],
+    }));
+  }),
+  seed: 33,
+};
+
+const rightOutlived = {
+  ...withStep('a right to preempt that is lost is used all the same', ['I6'], (state, input, nowMs) => {
+    const result = step(state, input, nowMs);
+    if (input.type !== 'tracked' && input.type !== 'maintenance' && input.type !== 'configure') return result;
+    return withInstances(result, (one, index) => {
+      const before = state.instances[index];
+      if (one.state !== 'backup' || before?.state !== 'backup') return one;
+      const { timerMs, overdueAtMs, wantsMaster } = before;
+      return { ...one, timerMs, overdueAtMs, wantsMaster };
+    });
+  }),
+  seed: 157,
+};
+
 const standstillCounts = withStep('a standstill counts as listening', ['I6'], (state, input, nowMs) =>
   withInstances(step(state, input, nowMs), (one) => ({ ...one, overdueAtMs: Number.POSITIVE_INFINITY })),
 );
@@ -313,6 +342,8 @@ export const BUGS: readonly Bug[] = [
   deadlineLost,
   backupSpeaks,
   overtakenCounts,
+  farewellNotAnnounced,
+  rightOutlived,
   standstillCounts,
   shell('a deadline acts before the receive queue is read', ['I6'], { drainsFirst: false }),
   shell('the lease is ignored', ['I5', 'I1'], { leases: false }),
