@@ -1,4 +1,4 @@
-import { LOG_LEVELS, type LogFormat, type LogLevel } from '../observe/logger.js';
+import { LOG_FORMATS, LOG_LEVELS, type LogFormat, type LogLevel } from '../observe/logger.js';
 import { UsageError } from './command.js';
 
 /** Options of the commands that log, for `parseArgs`. */
@@ -7,7 +7,7 @@ export const LOG_OPTIONS = {
   'log-level': { type: 'string', default: 'info' },
 } as const;
 
-export const LOG_OPTIONS_USAGE = `  --log FORMAT        json or pretty (default pretty on a terminal, else json)
+export const LOG_OPTIONS_USAGE = `  --log FORMAT        ${LOG_FORMATS.join(', ')} (default pretty on a terminal, else json)
   --log-level LEVEL   ${LOG_LEVELS.join(', ')} (default info)
 `;
 
@@ -16,9 +16,10 @@ export function logOptions(values: { log?: string | undefined; 'log-level': stri
   format: LogFormat;
   level: LogLevel;
 } {
-  const format = values.log ?? (process.stdout.isTTY ? 'pretty' : 'json');
-  if (format !== 'json' && format !== 'pretty')
-    throw new UsageError(`--log is json or pretty, not '${format}'`);
+  const wanted = values.log ?? (process.stdout.isTTY ? 'pretty' : 'json');
+  const format = LOG_FORMATS.find((name) => name === wanted);
+  if (format === undefined)
+    throw new UsageError(`--log is one of ${LOG_FORMATS.join(', ')}, not '${wanted}'`);
   const level = LOG_LEVELS.find((name) => name === values['log-level']);
   if (level === undefined) throw new UsageError(`--log-level is one of ${LOG_LEVELS.join(', ')}`);
   return { format, level };

@@ -1,7 +1,9 @@
-/** The log: JSON lines for a service, readable lines for a person at a terminal. */
+/** The log: JSON lines for programs, readable lines for a person at a terminal or for the journal. */
 import { type Logger, pino } from 'pino';
+import { journalLine } from './journal-lines.js';
 
-export type LogFormat = 'json' | 'pretty';
+export const LOG_FORMATS = ['json', 'pretty', 'journal'] as const;
+export type LogFormat = (typeof LOG_FORMATS)[number];
 
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -38,5 +40,9 @@ export async function openLog({ format, level, ...base }: LogOptions): Promise<O
   }
   // Not synchronous: a reader that stands still must not stop the daemon's clock.
   const destination = pino.destination({ dest: 1, sync: false, minLength: 0 });
-  return { log: pino(options, destination), flush: () => destination.flushSync() };
+  const log =
+    format === 'json'
+      ? pino(options, destination)
+      : pino(options, { write: (line) => destination.write(journalLine(line)) });
+  return { log, flush: () => destination.flushSync() };
 }
