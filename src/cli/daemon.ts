@@ -188,6 +188,7 @@ async function serve(daemon: Daemon, file: ConfigOptions, log: Log, signals: Dae
   signals.onReload(() => {
     reloads = reloads.then(() => reload(director, file, log, notifier));
   });
+  director.watchRoles((roles) => notifier.notify(`STATUS=${roles}`));
   notifier.notify('READY=1');
   log.info({ event: 'ready' }, 'ready');
   const signal = await signals.stop;

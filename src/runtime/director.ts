@@ -1,5 +1,6 @@
 /** The VRRP process: election, addresses and announcements, and the supervision of the services process. */
 import type { DirectorConfig } from '../config/model.js';
+import { rolesText } from '../director/roles-text.js';
 import { cleanUp } from './clean-up.js';
 import { Maintenance } from './maintenance.js';
 import type {
@@ -57,6 +58,7 @@ export class Director {
   #config: DirectorConfig;
   #saving: Promise<void> = Promise.resolve();
   #cancelRoles: (() => void) | undefined;
+  #rolesWatch: { readonly tell: (roles: string) => void; told: string } | undefined;
 
   private constructor(config: DirectorConfig, ports: DirectorPorts, links: LinkMonitor) {
     this.#config = config;
@@ -169,7 +171,23 @@ export class Director {
     this.#cancelRoles ??= clock.at(clock.nowMs(), () => {
       this.#cancelRoles = undefined;
       this.#services.rolesChanged();
+      this.#tellRoles();
     });
+  }
+
+  /** Has `tell` called with the roles as a sentence, at once and whenever it changes. */
+  watchRoles(tell: (roles: string) => void): void {
+    this.#rolesWatch = { tell, told: '' };
+    this.#tellRoles();
+  }
+
+  #tellRoles(): void {
+    const watch = this.#rolesWatch;
+    if (watch === undefined) return;
+    const text = rolesText(new Map(this.#vrrp.status().map(({ name, state }) => [name, state])));
+    if (text === watch.told) return;
+    watch.told = text;
+    watch.tell(text);
   }
 
   #roles(): Roles {
