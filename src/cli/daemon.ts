@@ -12,7 +12,7 @@ import { openLinkMonitor } from '../io/links.js';
 import { openMaintenanceFile } from '../io/maintenance-file.js';
 import { takeRealTime } from '../io/real-time.js';
 import { rehearseEncoding } from '../io/rehearsal.js';
-import { openRoutes } from '../io/routes.js';
+import { openRouting } from '../io/routing.js';
 import { openNotifier } from '../io/sd-notify.js';
 import type { ServicesStarter } from '../io/services-process.js';
 import { openStateFile, VRRP_STATE } from '../io/state-file.js';
@@ -98,7 +98,7 @@ async function bringUp(
     post: { '/maintenance': (body) => maintenance(director, body) },
   });
   const addresses = openAddresses();
-  const routes = openRoutes();
+  const routing = openRouting();
   const virtualMacs = openVirtualMacs();
   const announcer = openAnnouncer((error) => log.warn({ err: error }, 'gratuitous ARP could not be sent'), {
     // Devices over one parent share its wire, and its pace.
@@ -115,7 +115,7 @@ async function bringUp(
     guardian.disarm();
     announcer.close();
     addresses.close();
-    routes.close();
+    routing.close();
     virtualMacs.close();
     await control.close();
   };
@@ -128,7 +128,7 @@ async function bringUp(
       ),
       openLinkMonitor,
       addresses,
-      routes,
+      routing,
       virtualMacs,
       acceptFilter: openAcceptFilter(),
       announcer,

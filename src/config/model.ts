@@ -36,18 +36,74 @@ export type Preempt = { readonly mode: 'never' } | { readonly mode: 'always'; re
 
 export type AddressFamily = 'ipv4' | 'ipv6';
 
+/** `rtm_type` of a route: those of ip-route(8) that a host can have use for. */
+export const ROUTE_TYPES = ['unicast', 'local', 'blackhole', 'unreachable', 'prohibit', 'throw'] as const;
+export type RouteType = (typeof ROUTE_TYPES)[number];
+
+/** RT_TABLE_MAIN. */
+export const MAIN_TABLE = 254;
+
 /** A route that moves with the role, such as a default route by way of another router. */
 export interface VirtualRoute {
+  readonly type: RouteType;
+  /** 1 to 4294967295. */
+  readonly table: number;
   /** Network address of the destination, in canonical text. */
   readonly destination: string;
   readonly prefixLength: number;
   /** Next hop; undefined for a route to the link itself. */
   readonly via: string | undefined;
-  readonly interface: string;
+  /** Undefined for a type that forwards nothing. */
+  readonly interface: string | undefined;
   /** Preferred source address. */
   readonly source: string | undefined;
   /** 0 to 4294967295; undefined: the kernel's default. */
   readonly metric: number | undefined;
+  /** `rtm_scope`, 0 to 255; undefined: as ip-route(8) chooses. IPv6 has none. */
+  readonly scope: number | undefined;
+  /** RTNH_F_ONLINK: the next hop is on the link, whatever the addresses say. */
+  readonly onLink: boolean;
+  /** RTAX_MTU in bytes; undefined: the interface's. */
+  readonly mtu: number | undefined;
+}
+
+/** What becomes of packets that a rule picks: a table is looked up (FR_ACT_TO_TBL), or they end here. */
+export const RULE_ACTIONS = ['blackhole', 'unreachable', 'prohibit'] as const;
+export type RuleAction = { readonly table: number } | (typeof RULE_ACTIONS)[number];
+
+/** A network, in canonical text. */
+export interface Network {
+  readonly address: string;
+  readonly prefixLength: number;
+}
+
+/** A rule of the routing policy (ip-rule(8)) that moves with the role. What is undefined is not looked at. */
+export interface VirtualRule {
+  readonly family: AddressFamily;
+  /** FRA_PRIORITY, 1 to 32765: lower ones are looked at first. */
+  readonly priority: number;
+  readonly action: RuleAction;
+  /** FIB_RULE_INVERT: for packets that are not so. */
+  readonly invert: boolean;
+  readonly from: Network | undefined;
+  readonly to: Network | undefined;
+  /** FRA_FWMARK and FRA_FWMASK, 0 to 4294967295. */
+  readonly fwmark: { readonly mark: number; readonly mask: number } | undefined;
+  /** FRA_IIFNAME and FRA_OIFNAME, by name: the device may come later. */
+  readonly iif: string | undefined;
+  readonly oif: string | undefined;
+  /** FRA_IP_PROTO, 1 to 255. */
+  readonly ipProtocol: number | undefined;
+  readonly sourcePorts: PortRange | undefined;
+  readonly destinationPorts: PortRange | undefined;
+  /** FRA_SUPPRESS_PREFIXLEN: routes of this prefix length or shorter do not count. */
+  readonly suppressPrefixLength: number | undefined;
+}
+
+/** 1 to 65535, both included. */
+export interface PortRange {
+  readonly first: number;
+  readonly last: number;
 }
 
 /** How advertisements travel. */
@@ -118,6 +174,7 @@ export interface VrrpInstance {
   /** Those of `addresses` that are in the advertisement, in its order; under IPv6 the first is link-local. */
   readonly advertised: readonly string[];
   readonly routes: readonly VirtualRoute[];
+  readonly rules: readonly VirtualRule[];
   readonly announcing: Announcing;
   readonly track: readonly TrackUse[];
 }

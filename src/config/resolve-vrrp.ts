@@ -1,5 +1,6 @@
 /** `vrrp` of the validated file as one director sees it. */
 import { addressFamily, isLinkLocal, splitPrefix } from './address.js';
+import { interfaceFor } from './interface-for.js';
 import {
   type AddressFamily,
   type DirectorConfig,
@@ -10,17 +11,15 @@ import {
   type TrackKind,
   type TrackUse,
   type VirtualAddress,
-  type VirtualRoute,
   type VrrpInstance,
   type VrrpTransportKind,
 } from './model.js';
+import { resolveRoute, resolveRule } from './resolve-routing.js';
 import { type ConfigFile, DEFAULT_PRIORITY } from './schema.js';
 import { DEFAULT_UDP_PORT, type FileVrrp } from './schema-vrrp.js';
 
 type FileInstance = FileVrrp['instances'][number];
-type FileRoute = FileInstance['routes'][number];
 type FileTracked = FileVrrp['track'][number];
-type InterfaceOf = FileInstance['interface'];
 
 /** RFC 9568 section 7.1: routers of one link, so nobody has counted the TTL down. */
 const MIN_TTL = 255;
@@ -44,13 +43,6 @@ export function resolveVrrp(file: ConfigFile, director: string): VrrpParts {
     tracked: vrrp.track.map((object) => resolveTracked(object, director)),
     hooks: vrrp.hooks.map(resolveHook),
   };
-}
-
-/** Throws when a map leaves the director out, which semantics.ts has refused. */
-export function interfaceFor(value: InterfaceOf, director: string): string {
-  const name = typeof value === 'string' ? value : value[director];
-  if (name === undefined) throw new Error(`invariant: no interface for director ${director}`);
-  return name;
 }
 
 /**
@@ -121,6 +113,7 @@ function resolveInstance(
       device,
     ),
     routes: instance.routes.map((route) => resolveRoute(route, familyOf(instance), device, director)),
+    rules: instance.rules.map((rule) => resolveRule(rule, familyOf(instance), director)),
     announcing: { repeatMs: instance.announce.repeat, refreshMs: instance.announce.refresh },
     track: instance.track.map(resolveTrackUse),
   };
@@ -176,26 +169,6 @@ function endpoints(
   return {
     local: ends.find(({ name }) => name === director)?.address ?? '',
     peers: ends.filter(({ name }) => name !== director).map(({ address }) => address),
-  };
-}
-
-function resolveRoute(
-  route: FileRoute,
-  instanceFamily: AddressFamily,
-  device: string,
-  director: string,
-): VirtualRoute {
-  const hint = route.via ?? route.source;
-  const family = hint === undefined ? instanceFamily : addressFamily(hint);
-  const everything = family === 'ipv4' ? '0.0.0.0/0' : '::/0';
-  const { address, prefixLength } = splitPrefix(route.to === 'default' ? everything : route.to);
-  return {
-    destination: address,
-    prefixLength,
-    via: route.via,
-    interface: route.interface === undefined ? device : interfaceFor(route.interface, director),
-    source: route.source,
-    metric: route.metric,
   };
 }
 

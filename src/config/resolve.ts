@@ -1,6 +1,8 @@
 /** The validated file as one director sees it. */
+
+import { interfaceFor } from './interface-for.js';
 import type { CheckKind, DirectorConfig, HealthCheck, VirtualServer } from './model.js';
-import { interfaceFor, resolveVrrp } from './resolve-vrrp.js';
+import { resolveVrrp } from './resolve-vrrp.js';
 import type { ConfigFile } from './schema.js';
 
 type FileVirtualServer = ConfigFile['virtual_servers'][number];

@@ -1,9 +1,8 @@
 /** The shape of `vrrp`: instances, sync groups, tracked objects and hooks. */
 import * as z from 'zod';
-import { canonicalPrefix, refuseNetwork } from './address.js';
 import { HOOK_EVENTS } from './model.js';
+import { route, rule } from './schema-routing.js';
 import {
-  checkedText,
   duration,
   expect,
   hostAddress,
@@ -34,7 +33,9 @@ const MAX_REPEATS = 16;
 
 /** Virtual routers that one host's guardian can bid farewell for. */
 export const MAX_INSTANCES = 256;
-/** Addresses and routes that one host's guardian can withdraw. */
+/** Every packet without a cached route is compared with one after the other. */
+export const MAX_RULES = 256;
+/** Addresses, routes and rules that one host's guardian can withdraw. */
 export const MAX_HELD = 4096;
 const MAX_TRACKED = 1024;
 const MAX_HOOKS = 64;
@@ -45,7 +46,6 @@ const MAX_ARGUMENT_LENGTH = 4096;
 const MAX_PATH = 4095;
 /** A quorum and the sum of weights it is compared with. */
 const MAX_QUORUM = 2 ** 31 - 1;
-const MAX_METRIC = 2 ** 32 - 1;
 /** keepalived's bound too: a weight can carry a priority from one end to the other. */
 export const MAX_TRACK_WEIGHT = 253;
 
@@ -80,18 +80,6 @@ const virtualAddress = z.union(
     ),
   },
 );
-
-const destination = checkedText("'default' or a network such as 192.0.2.0/24", (text) =>
-  text === 'default' ? undefined : refuseNetwork(text),
-).transform(canonicalPrefix);
-
-const route = mapping('to, via, source, metric, interface', {
-  to: destination,
-  via: hostAddress.optional(),
-  source: hostAddress.optional(),
-  metric: integer(0, MAX_METRIC).optional(),
-  interface: interfaceOf.optional(),
-});
 
 const addressOfEach = z.record(z.string(), hostAddress, {
   error: expect('a mapping with an address for each director'),
@@ -161,6 +149,9 @@ const instance = mapping('a VRRP instance', {
     .max(MAX_HELD, { error: `expected at most ${MAX_HELD} addresses` }),
   routes: list('routes', route)
     .max(MAX_HELD, { error: `expected at most ${MAX_HELD} routes` })
+    .default([]),
+  rules: list('rules', rule)
+    .max(MAX_RULES, { error: `expected at most ${MAX_RULES} rules` })
     .default([]),
   announce: announce.default({ repeat: DEFAULT_REPEAT_MS }),
   track,

@@ -1,9 +1,9 @@
-/** Addresses and routes of an instance: see semantics.ts. */
-import { addressFamily, canonicalPrefix, isLinkLocal, nameOf, refuseNetwork } from './address.js';
-import { booleanOf, type Cursor, type Field, field, items, numberOf, textOf } from './cursor.js';
+/** Addresses of an instance: see semantics.ts. */
+import { addressFamily, isLinkLocal, nameOf } from './address.js';
+import { booleanOf, type Cursor, type Field, field, items, textOf } from './cursor.js';
 import type { AddressFamily } from './model.js';
 import { addressOf, type Report } from './report.js';
-import { checkEach, type Directors, familyOfText, interfaceOf } from './semantics-directors.js';
+import { checkEach, type Directors, interfaceOf } from './semantics-directors.js';
 import { quote } from './yaml.js';
 
 /**
@@ -113,40 +113,5 @@ export function checkHeldOnce(instances: readonly Cursor[], directors: Directors
       }
       for (const key of keys) if (!holders.has(key)) holders.set(key, name);
     }
-  }
-}
-
-export function checkRoutes(instance: Cursor, directors: Directors, report: Report): void {
-  const seen = new Set<string>();
-  const ofInstance = familyOf(instance);
-  for (const route of items(field(instance, 'routes'))) {
-    checkEach(field(route, 'interface'), 'interface', directors, report);
-    checkRouteFamilies(route, report);
-    const to = field(route, 'to');
-    const text = textOf(to);
-    if (to === undefined || text === undefined) continue;
-    const family = familyOfText(textOf(field(route, 'via')) ?? textOf(field(route, 'source')));
-    // The kernel keeps routes apart by destination and metric.
-    const destination = text === 'default' ? `default ${family ?? ofInstance}` : canonicalPrefix(text);
-    const key = `${destination} ${numberOf(field(route, 'metric'))}`;
-    if (seen.has(key)) report(route, () => `there is already a route to ${quote(text)} of this metric`);
-    seen.add(key);
-  }
-}
-
-function checkRouteFamilies(route: Cursor, report: Report): void {
-  const to = textOf(field(route, 'to'));
-  const isNetwork = to !== undefined && to !== 'default' && refuseNetwork(to) === undefined;
-  let family = isNetwork ? addressFamily(to) : undefined;
-  for (const key of ['via', 'source']) {
-    const place = field(route, key);
-    const text = textOf(place);
-    const own = familyOfText(text);
-    if (place === undefined || text === undefined || own === undefined) continue;
-    const other = family;
-    if (other !== undefined && own !== other) {
-      report(place, () => `${quote(text)} is ${nameOf(own)}, and this is an ${nameOf(other)} route`);
-    }
-    family ??= own;
   }
 }

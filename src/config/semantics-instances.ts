@@ -4,7 +4,7 @@ import { booleanOf, type Cursor, type Field, field, fields, items, numberOf, tex
 import { formatDuration, parseDuration } from './duration.js';
 import { checkKnown, checkUnique, namesOf, type Report } from './report.js';
 import { MAX_HELD, MAX_INSTANCES } from './schema-vrrp.js';
-import { checkAddresses, checkHeldOnce, checkRoutes, familyOf } from './semantics-addresses.js';
+import { checkAddresses, checkHeldOnce, familyOf } from './semantics-addresses.js';
 import {
   checkDirectorKeys,
   checkEach,
@@ -12,6 +12,7 @@ import {
   familyOfText,
   interfaceOf,
 } from './semantics-directors.js';
+import { checkRoutes, checkRules } from './semantics-routing.js';
 import { quote } from './yaml.js';
 
 /** RFC 9568 section 5.2.7: 12 bits of centiseconds. */
@@ -37,12 +38,16 @@ export function checkInstances(vrrp: Cursor | undefined, directors: Directors, r
     checkTransport(instance, directors, report);
     checkVirtualMac(instance, report);
     checkRepeat(items(field(field(instance, 'announce'), 'repeat')), report);
-    held += items(field(instance, 'addresses')).length + items(field(instance, 'routes')).length;
+    for (const key of ['addresses', 'routes', 'rules']) held += items(field(instance, key)).length;
   }
   if (list !== undefined && held > MAX_HELD) {
-    report(list, () => `hold ${held} addresses and routes in all: one director holds at most ${MAX_HELD}`);
+    report(
+      list,
+      () => `hold ${held} addresses, routes and rules in all: one director holds at most ${MAX_HELD}`,
+    );
   }
   checkHeldOnce(instances, directors, report);
+  checkRules(instances, directors, report);
   checkVirtualRouterIds(instances, directors, report);
 }
 

@@ -1,5 +1,6 @@
 /** An instance's settings as `director status --json` tells them, and their differences in words. Pure. */
-import type { Preempt, TrackUse, VirtualRoute, VrrpInstance, VrrpTransportKind } from '../config/model.js';
+import type { Preempt, TrackUse, VrrpInstance, VrrpTransportKind } from '../config/model.js';
+import { routeText, ruleText } from './routing-text.js';
 
 /** A contract for programs: fields are only ever added. What is undefined in the model is null or left out here. */
 export interface InstanceSettings {
@@ -17,6 +18,8 @@ export interface InstanceSettings {
   readonly advertised: readonly string[];
   /** As `ip route` writes them. */
   readonly routes: readonly string[];
+  /** As `ip rule` writes them. */
+  readonly rules: readonly string[];
   readonly announce_repeat_ms: readonly number[];
   readonly announce_refresh_ms: number | null;
   /** Names of tracked objects, with their weights: `uplink`, `web weight -30`. */
@@ -35,6 +38,7 @@ export function instanceSettings(instance: VrrpInstance): InstanceSettings {
     checksum: instance.checksum,
     advertised: instance.advertised,
     routes: instance.routes.map(routeText),
+    rules: instance.rules.map(ruleText),
     announce_repeat_ms: instance.announcing.repeatMs,
     announce_refresh_ms: instance.announcing.refreshMs ?? null,
     track: instance.track.map(trackText),
@@ -52,19 +56,6 @@ function transportText(transport: VrrpTransportKind): string {
   const ends = local === undefined ? '' : ` from ${local} to ${peers.join(', ')}`;
   if (transport.kind === 'udp') return `udp port ${transport.port}${ends || ' by multicast'}`;
   return `unicast${ends}${transport.minTtl === 255 ? '' : ` with a TTL of ${transport.minTtl} or more`}`;
-}
-
-/** As `ip route add` takes it. */
-function routeText(route: VirtualRoute): string {
-  const { destination, prefixLength, via, source, metric } = route;
-  return [
-    prefixLength === 0 ? 'default' : `${destination}/${prefixLength}`,
-    ...(via === undefined ? [] : ['via', via]),
-    'dev',
-    route.interface,
-    ...(source === undefined ? [] : ['src', source]),
-    ...(metric === undefined ? [] : ['metric', metric]),
-  ].join(' ');
 }
 
 export function trackText({ object, weight }: TrackUse): string {
@@ -103,6 +94,7 @@ export function settingDifferences(
     ...changed,
     ...advertisedDifferences(wanted.advertised.filter(isKept), now.advertised?.filter(isKept)),
     ...listDifferences(wanted.routes, now.routes, 'add route', 'remove route'),
+    ...listDifferences(wanted.rules, now.rules, 'add rule', 'remove rule'),
     ...listDifferences(wanted.track, now.track, 'track', 'no longer track'),
   ];
 }

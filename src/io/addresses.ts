@@ -76,6 +76,13 @@ export function openAddresses(): HostAddresses {
   const homes: Homes = new Map();
   return {
     add: (addresses) => inTurn(() => add(connection, secondaries, addresses, homes)),
+    restore: (addresses) =>
+      inTurn(async () => {
+        const present = new Set(await held(connection, addresses));
+        const missing = addresses.filter((address) => !present.has(address));
+        if (missing.length > 0) await add(connection, secondaries, missing, homes);
+        return missing;
+      }),
     remove: (addresses) => inTurn(() => remove(connection, secondaries, addresses, homes)),
     held: (addresses) => inTurn(() => held(connection, addresses)),
     prepare: (addresses) => inTurn(() => prepare(connection, secondaries, addresses)).catch(() => undefined),

@@ -3,6 +3,7 @@ import { familyOf, addressBytes as parseAddress } from '../ip-address.js';
 import type { GuardianFarewell, GuardianOrders } from '../runtime/ports.js';
 import { deleteAddressMessage } from './rtnetlink-messages.js';
 import { deleteRouteMessage } from './rtnetlink-routes.js';
+import { deleteRuleMessage } from './rtnetlink-rules.js';
 
 const FRAME_ORDERS = 1;
 const FRAME_DISARM = 2;
@@ -114,12 +115,13 @@ function destinationBytes(farewell: GuardianFarewell, family: Family): Buffer[] 
   });
 }
 
-/** Routes first: an address that goes takes some of them with it, and the kernel's answer would be an error. */
-function deletionBytes({ routes, addresses }: GuardianFarewell, index: InterfaceIndex): Buffer[] {
+/** Routes before addresses: one that goes takes some of them with it, and the kernel's answer would be an error. */
+function deletionBytes({ rules, routes, addresses }: GuardianFarewell, index: InterfaceIndex): Buffer[] {
   const messages: Buffer[] = [];
+  for (const rule of rules) messages.push(measured(deleteRuleMessage(rule, messages.length + 1)));
   for (const route of routes) {
-    const interfaceIndex = index(route.interface);
-    if (interfaceIndex === undefined) continue;
+    const interfaceIndex = route.interface === undefined ? undefined : index(route.interface);
+    if (interfaceIndex === undefined && route.interface !== undefined) continue;
     messages.push(measured(deleteRouteMessage(route, interfaceIndex, messages.length + 1)));
   }
   for (const { address, prefixLength, interface: name } of addresses) {
@@ -176,7 +178,7 @@ export function encodeOrders(orders: GuardianOrders, interfaceIndex: InterfaceIn
   check(destinationCount <= MAX_DESTINATIONS, `${destinationCount} destinations`);
   const deletions = farewells.map((farewell) => deletionBytes(farewell, interfaceIndex));
   const deletionCount = deletions.reduce((count, each) => count + each.length, 0);
-  check(deletionCount <= MAX_DELETIONS, `${deletionCount} addresses and routes`);
+  check(deletionCount <= MAX_DELETIONS, `${deletionCount} addresses, routes and rules`);
   const head = Buffer.alloc(12);
   head.writeUInt32LE(milliseconds(orders.holdMs, 'holdMs'), 0);
   head.writeUInt32LE(milliseconds(orders.leaseMs, 'leaseMs'), 4);

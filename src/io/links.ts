@@ -16,12 +16,13 @@ import {
   RTNLGRP_LINK,
 } from './rtnetlink-messages.js';
 import { RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE } from './rtnetlink-routes.js';
+import { RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_RULE } from './rtnetlink-rules.js';
 
 /** Attempts at the dump after lost events, and the pause between them. */
 export const MAX_RESYNC_ATTEMPTS = 10;
 const RESYNC_PAUSE_MS = 200;
 
-type OnRouteGone = NonNullable<Parameters<OpenLinkMonitor>[2]>;
+type OnRoutingLost = NonNullable<Parameters<OpenLinkMonitor>[2]>;
 
 /**
  * Opens the watch; when the promise resolves, `isUp` tells the state of now. An interface that does not exist is
@@ -32,14 +33,14 @@ type OnRouteGone = NonNullable<Parameters<OpenLinkMonitor>[2]>;
  * Of the addresses that are there at the start, those whose duplicate was found are reported, a turn of the event
  * loop after the promise resolved. Of routes, only those that bear ROUTE_PROTOCOL are told.
  */
-export const openLinkMonitor: OpenLinkMonitor = (onChange, onAddress, onRouteGone, onHardwareAddress) =>
-  watchLinks(onChange, onAddress, onRouteGone, RECEIVE_BUFFER_BYTES, onHardwareAddress);
+export const openLinkMonitor: OpenLinkMonitor = (onChange, onAddress, onRoutingLost, onHardwareAddress) =>
+  watchLinks(onChange, onAddress, onRoutingLost, RECEIVE_BUFFER_BYTES, onHardwareAddress);
 
 /** As `openLinkMonitor`, with the event sockets' receive buffer in bytes. */
 export async function watchLinks(
   onChange: OnChange,
   onAddress: OnAddress,
-  onRouteGone: OnRouteGone = () => {},
+  onRoutingLost: OnRoutingLost = () => {},
   receiveBufferBytes = RECEIVE_BUFFER_BYTES,
   onHardwareAddress: OnHardwareAddress = () => {},
 ): Promise<LinkMonitor> {
@@ -66,8 +67,7 @@ export async function watchLinks(
   const routes = new RouteWatch({
     dump: dumpOwnRoutes,
     insist,
-    nameOf: (index) => table.nameOf(index),
-    onGone: onRouteGone,
+    onLost: onRoutingLost,
   });
   const dump = async (): Promise<void> => {
     for (let attempt = 1; ; attempt++) {
@@ -92,7 +92,7 @@ export async function watchLinks(
     );
     // On a socket of their own: a routing daemon that fills its table must not cost us a link's event.
     connection.subscribe(
-      [RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE],
+      [RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_RULE],
       (message) => routes.take(message),
       () => routes.resync(),
       receiveBufferBytes,

@@ -26,7 +26,7 @@ export function missingParts(config: DirectorConfig): readonly MissingPart[] {
     const others = (key: 'addresses' | 'routes') =>
       instance[key].flatMap(({ interface: name }, index) =>
         // The director makes the device of a virtual MAC address itself.
-        name === instance.interface || name === instance.virtualMacInterface
+        name === undefined || name === instance.interface || name === instance.virtualMacInterface
           ? []
           : absent(name, [...path, key, index], inFault),
       );

@@ -58,6 +58,8 @@ export interface NetlinkRequest {
 }
 export interface NetlinkMessage {
   readonly type: number;
+  /** NLM_F_*. */
+  readonly flags: number;
   readonly payload: Uint8Array;
 }
 export interface NetlinkResult {
@@ -317,7 +319,7 @@ export class NetlinkConnection {
           results[request.index] = { error: decodeVerdict(frame), messages: request.messages };
           waiting.delete(frame.sequence);
         } else if (frame.type >= NLMSG_MIN_TYPE && request.messages.length < MAX_DUMP_MESSAGES) {
-          request.messages.push({ type: frame.type, payload: frame.payload });
+          request.messages.push({ type: frame.type, flags: frame.flags, payload: frame.payload });
         }
         if (waiting.size === 0) {
           finish(complete(new NetlinkError(EPROTO)));
@@ -354,7 +356,7 @@ export class NetlinkConnection {
             new NetlinkError(EMSGSIZE, `more than ${MAX_DUMP_MESSAGES} messages in a dump`),
           );
         } else if (frame.type >= NLMSG_MIN_TYPE) {
-          messages.push({ type: frame.type, payload: frame.payload });
+          messages.push({ type: frame.type, flags: frame.flags, payload: frame.payload });
         }
       },
       (error) => {
@@ -396,7 +398,7 @@ function openSubscription(
     }
     for (const frame of decodeDatagram(datagram).frames) {
       if (frame.type >= NLMSG_MIN_TYPE) {
-        onMessage({ type: frame.type, payload: frame.payload });
+        onMessage({ type: frame.type, flags: frame.flags, payload: frame.payload });
       }
     }
   });

@@ -1,5 +1,5 @@
 /**
- * Dumps our own routes. On a socket of its own kind: the kernel picks them out of a table of any size
+ * Dumps our own routes and rules. On a socket of its own kind: the kernel picks them out of a table of any size
  * (NETLINK_GET_STRICT_CHK, Linux 4.20), an option that the `netlink` package cannot set; and that package reads a whole
  * dump in one turn of the event loop, which takes 16 ms and more with 5,000 routes and stalls the election.
  */
@@ -20,12 +20,14 @@ import {
 } from './netlink-message.js';
 import { AF_INET, AF_INET6 } from './rtnetlink-messages.js';
 import {
-  decodeOwnRoute,
+  decodeRoute,
+  isOwnRoute,
   type KernelRoute,
   RTM_GETROUTE,
   RTM_NEWROUTE,
   routeDumpPayload,
 } from './rtnetlink-routes.js';
+import { decodeRule, type KernelRule, RTM_GETRULE, RTM_NEWRULE, ruleDumpPayload } from './rtnetlink-rules.js';
 
 const SOL_NETLINK = 270;
 const NETLINK_GET_STRICT_CHK = 12;
@@ -47,43 +49,93 @@ class RouteDumpSocket extends NetlinkEventSocket {
     }
   }
 
-  request(family: number, sequence: number): void {
+  request(type: number, payload: Uint8Array, sequence: number): void {
     const kernel = Buffer.alloc(SOCKADDR_NL_BYTES);
     kernel.set(new Uint8Array(new Uint16Array([AF_NETLINK]).buffer));
     const flags = NLM_F_REQUEST | NLM_F_DUMP;
-    this.sendTo(encodeMessage(RTM_GETROUTE, flags, sequence, routeDumpPayload(family)), kernel);
+    this.sendTo(encodeMessage(type, flags, sequence, payload), kernel);
   }
 }
 
+/** As the kernel told it: the same payload in RTM_DELROUTE or RTM_DELRULE removes that one and no other. */
+export interface Dumped {
+  readonly payload: Uint8Array;
+}
+export type DumpedRoute = KernelRoute & Dumped;
+export type DumpedRule = KernelRule & Dumped;
+
+/** One kind of thing that is dumped. */
+interface Kind<Item> {
+  readonly request: number;
+  readonly answer: number;
+  payload(family: number): Uint8Array;
+  /** Undefined for what is not ours. */
+  decode(payload: Uint8Array): Item | undefined;
+}
+
+const ROUTES: Kind<KernelRoute> = {
+  request: RTM_GETROUTE,
+  answer: RTM_NEWROUTE,
+  payload: routeDumpPayload,
+  decode: (payload) => (isOwnRoute(payload) ? decodeRoute(payload) : undefined),
+};
+
+const RULES: Kind<KernelRule> = {
+  request: RTM_GETRULE,
+  answer: RTM_NEWRULE,
+  payload: ruleDumpPayload,
+  decode: (payload) => {
+    const rule = decodeRule(payload);
+    return rule?.own === true ? rule : undefined;
+  },
+};
+
 /**
- * The routes of the main table that bear our protocol number, of both families. Rejects with NetlinkError when the
+ * The routes of all tables that bear our protocol number, of both families. Rejects with NetlinkError when the
  * kernel refuses, when the table changes during each of MAX_ATTEMPTS dumps (EINTR), or when the answer does not come
  * within DUMP_TIMEOUT_MS (ETIMEDOUT).
  */
-export async function dumpOwnRoutes(): Promise<readonly KernelRoute[]> {
+export function dumpOwnRoutes(): Promise<readonly DumpedRoute[]> {
+  return dump(ROUTES);
+}
+
+/** The rules that bear our protocol number, of both families. Rejects as `dumpOwnRoutes`. */
+export function dumpOwnRules(): Promise<readonly DumpedRule[]> {
+  return dump(RULES);
+}
+
+async function dump<Item>(kind: Kind<Item>): Promise<readonly (Item & Dumped)[]> {
   const socket = new RouteDumpSocket();
   try {
-    return [...(await dumpFamily(socket, AF_INET)), ...(await dumpFamily(socket, AF_INET6))];
+    return [...(await dumpFamily(socket, kind, AF_INET)), ...(await dumpFamily(socket, kind, AF_INET6))];
   } finally {
     socket.close();
   }
 }
 
-async function dumpFamily(socket: RouteDumpSocket, family: number): Promise<readonly KernelRoute[]> {
+async function dumpFamily<Item>(
+  socket: RouteDumpSocket,
+  kind: Kind<Item>,
+  family: number,
+): Promise<readonly (Item & Dumped)[]> {
   for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
-    const { routes, interrupted } = await dumpOnce(socket, family, MAX_ATTEMPTS * family + attempt);
-    if (!interrupted) return routes;
+    const { items, interrupted } = await dumpOnce(socket, kind, family, MAX_ATTEMPTS * family + attempt);
+    if (!interrupted) return items;
   }
   throw new NetlinkError(EINTR, `the routes changed during each of ${MAX_ATTEMPTS} dumps`);
 }
 
-function dumpOnce(
+/** What the kernel says of a family that has no table or no rule yet, or that it does not have at all. */
+const NOTHING_THERE: ReadonlySet<string> = new Set(['ENOENT', 'EAFNOSUPPORT', 'EOPNOTSUPP']);
+
+function dumpOnce<Item>(
   socket: RouteDumpSocket,
+  kind: Kind<Item>,
   family: number,
   sequence: number,
-): Promise<{ routes: readonly KernelRoute[]; interrupted: boolean }> {
+): Promise<{ items: readonly (Item & Dumped)[]; interrupted: boolean }> {
   return new Promise((resolve, reject) => {
-    const routes: KernelRoute[] = [];
+    const items: (Item & Dumped)[] = [];
     let interrupted = false;
     const end = (): void => {
       clearTimeout(timer);
@@ -94,7 +146,7 @@ function dumpOnce(
       reject(error);
     };
     const timer = setTimeout(
-      () => fail(new NetlinkError(ETIMEDOUT, `no routes within ${DUMP_TIMEOUT_MS} ms`)),
+      () => fail(new NetlinkError(ETIMEDOUT, `no answer within ${DUMP_TIMEOUT_MS} ms`)),
       DUMP_TIMEOUT_MS,
     );
     socket.on('error', fail);
@@ -105,17 +157,17 @@ function dumpOnce(
         interrupted ||= (frame.flags & NLM_F_DUMP_INTR) !== 0;
         if (frame.type === NLMSG_DONE || frame.type === NLMSG_ERROR) {
           const error = decodeVerdict(frame);
-          // A namespace without any route of the family has no table yet.
-          if (error !== undefined && error.code !== 'ENOENT') return fail(error);
+          if (error !== undefined && !NOTHING_THERE.has(error.code)) return fail(error);
           end();
-          return resolve({ routes, interrupted });
+          return resolve({ items, interrupted });
         }
-        const route = frame.type === RTM_NEWROUTE ? decodeOwnRoute(frame.payload) : undefined;
-        if (route !== undefined) routes.push(route);
+        const item = frame.type === kind.answer ? kind.decode(frame.payload) : undefined;
+        // The datagram's memory is used again.
+        if (item !== undefined) items.push({ ...item, payload: Uint8Array.from(frame.payload) });
       }
     });
     try {
-      socket.request(family, sequence);
+      socket.request(kind.request, kind.payload(family), sequence);
     } catch (error) {
       fail(error instanceof Error ? error : new Error(String(error)));
     }

@@ -1,68 +1,46 @@
-/** Virtual routes in the main table, over rtnetlink. */
+/** Virtual routes, over rtnetlink: see docs/decisions/0015. */
 import type { VirtualRoute } from '../config/model.js';
-import type { Routes } from '../runtime/ports.js';
-import { workInTurn } from '../util/in-turn.js';
+import { routeText } from '../director/routing-text.js';
 import { interfaceIndexes, NoInterfaceError } from './addresses.js';
-import { NETLINK_ROUTE, NetlinkConnection } from './netlink.js';
+import type { NetlinkConnection } from './netlink.js';
 import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from './netlink-message.js';
-import { dumpOwnRoutes } from './route-dump.js';
-import { type KernelRoute, RTM_DELROUTE, RTM_NEWROUTE, routePayload } from './rtnetlink-routes.js';
+import { type DumpedRoute, dumpOwnRoutes } from './route-dump.js';
+import { RoutingError, type RoutingFailure } from './routing-error.js';
+import { placeKey, placeOf, RTM_DELROUTE, RTM_NEWROUTE, routePayload } from './rtnetlink-routes.js';
 
-/** Adding or removing some of the routes failed; the others are done. */
-export class RouteError extends Error {
-  override readonly name = 'RouteError';
-  readonly code = 'ERR_ROUTE';
-  /** What failed, with the kernel's words. */
-  readonly failures: readonly { readonly route: VirtualRoute; readonly error: Error }[];
-
-  constructor(verb: string, failures: readonly { route: VirtualRoute; error: Error }[]) {
-    const list = failures.map(({ route, error }) => `${routeText(route)}: ${error.message}`);
-    super(`cannot ${verb} the route ${list.join('; ')}`, { cause: failures[0]?.error });
-    this.failures = failures;
-  }
-}
-
-/** Somebody else's route has the same destination and metric. It is left alone. */
+/** Somebody else's route is in the place of an IPv6 route. It is left alone. */
 export class ForeignRouteError extends Error {
   override readonly name = 'ForeignRouteError';
   readonly code = 'ERR_FOREIGN_ROUTE';
   constructor() {
     super(
-      'the main table has a route of someone else with this destination and metric: remove it or give this one another metric',
+      'its table has a route of someone else with this destination and metric: remove it or give this one another metric',
     );
   }
 }
 
-export interface HostRoutes extends Routes {
-  close(): void;
-}
-
-/** As ip-route(8) writes it. */
-export function routeText(route: VirtualRoute): string {
-  const via = route.via === undefined ? '' : ` via ${route.via}`;
-  const source = route.source === undefined ? '' : ` src ${route.source}`;
-  const metric = route.metric === undefined ? '' : ` metric ${route.metric}`;
-  return `${route.destination}/${route.prefixLength}${via} dev ${route.interface}${source}${metric}`;
-}
-
-/** Opens one rtnetlink connection. Throws with the kernel's code when it refuses. */
-export function openRoutes(): HostRoutes {
-  const connection = NetlinkConnection.openImmediate(NETLINK_ROUTE);
-  /** Each takes several steps: one that is called later must not come between. */
-  const inTurn = workInTurn();
-  return {
-    add: (routes) => inTurn(() => add(connection, routes)),
-    remove: (routes) => inTurn(() => remove(connection, routes)),
-    close: () => connection.close(),
-  };
+interface Resolved {
+  readonly route: VirtualRoute;
+  readonly index: number | undefined;
 }
 
 /**
- * The kernel's NLM_F_REPLACE takes the place of whatever has the same destination and metric, whoever made it: so a
- * route is added with NLM_F_EXCL, and replaces only one that bears our protocol number.
+ * Adds routes, those that are there in other words (another next hop) in their new ones; returns those that were not
+ * there in any.
+ *
+ * The kernel's NLM_F_REPLACE takes the place of whatever has the same table, destination and metric, whoever made it:
+ * so a route is added with NLM_F_EXCL. Where the place is taken, an IPv4 route is put before what is there, which
+ * stays and counts again when ours goes; IPv6 has no such order.
+ *
+ * @throws {RoutingError} with what failed; the others are done
  */
-async function add(connection: NetlinkConnection, routes: readonly VirtualRoute[]): Promise<void> {
+export async function addRoutes(
+  connection: NetlinkConnection,
+  routes: readonly VirtualRoute[],
+): Promise<readonly VirtualRoute[]> {
+  if (routes.length === 0) return [];
   const { known, failures } = resolve(routes);
+  const added: VirtualRoute[] = [];
   const send = (batch: readonly Resolved[], flags: number) =>
     connection.transact(
       batch.map(({ route, index }) => ({
@@ -71,30 +49,73 @@ async function add(connection: NetlinkConnection, routes: readonly VirtualRoute[
         payload: routePayload('new', route, index),
       })),
     );
-  const existing: Resolved[] = [];
-  const collect = (batch: readonly Resolved[], results: Awaited<ReturnType<typeof send>>): void => {
-    for (const [position, one] of batch.entries()) {
-      const error = results[position]?.error;
-      if (error?.code === 'EEXIST') existing.push(one);
-      else if (error !== undefined) failures.push({ route: one.route, error });
-    }
-  };
-  collect(known, await send(known, NLM_F_EXCL));
-  if (existing.length > 0) {
-    const ours = await dumpOwnRoutes();
-    const replaced: Resolved[] = [];
-    for (const one of existing.splice(0)) {
-      if (ours.some((route) => sameSlot(route, one.route))) replaced.push(one);
-      else failures.push({ route: one.route, error: new ForeignRouteError() });
-    }
-    collect(replaced, await send(replaced, NLM_F_REPLACE));
+  const taken: Resolved[] = [];
+  for (const [position, { error }] of (await send(known, NLM_F_EXCL)).entries()) {
+    const one = known[position];
+    if (one === undefined) continue;
+    if (error === undefined) added.push(one.route);
+    else if (error.code === 'EEXIST') taken.push(one);
+    else failures.push({ what: routeText(one.route), error });
   }
-  if (failures.length > 0) throw new RouteError('add', failures);
+  if (taken.length > 0) {
+    const own = await dumpOwnRoutes();
+    for (const one of taken) {
+      const places = own.filter((route) => placeKey(route) === placeKey(placeOf(one.route)));
+      const error = isIpv6(one.route)
+        ? await addToTakenIpv6(send, one, places)
+        : await addBefore(connection, send, one, places);
+      if (error !== undefined) failures.push({ what: routeText(one.route), error });
+      else if (places.length === 0) added.push(one.route);
+    }
+  }
+  if (failures.length > 0) throw new RoutingError('add the route', failures);
+  return added;
 }
 
-async function remove(connection: NetlinkConnection, routes: readonly VirtualRoute[]): Promise<void> {
-  // An interface that is gone took its routes along.
-  const { known } = resolve(routes);
+type Send = (
+  batch: readonly Resolved[],
+  flags: number,
+) => Promise<readonly { readonly error: (Error & { code: string }) | undefined }[]>;
+
+async function addToTakenIpv6(
+  send: Send,
+  one: Resolved,
+  own: readonly DumpedRoute[],
+): Promise<Error | undefined> {
+  if (own.length === 0) return new ForeignRouteError();
+  return (await send([one], NLM_F_REPLACE))[0]?.error;
+}
+
+async function addBefore(
+  connection: NetlinkConnection,
+  send: Send,
+  one: Resolved,
+  own: readonly DumpedRoute[],
+): Promise<Error | undefined> {
+  const error = (await send([one], 0))[0]?.error;
+  // The very same is there.
+  if (error?.code === 'EEXIST') return undefined;
+  if (error !== undefined) return error;
+  await removeDumped(connection, own);
+  return undefined;
+}
+
+/** Exactly these, without a word about what is gone already. */
+export async function removeDumped(
+  connection: NetlinkConnection,
+  routes: readonly DumpedRoute[],
+): Promise<void> {
+  if (routes.length === 0) return;
+  await connection.transact(routes.map(({ payload }) => ({ type: RTM_DELROUTE, flags: 0, payload })));
+}
+
+/** @throws {RoutingError} with what failed; the others are gone */
+export async function removeRoutes(
+  connection: NetlinkConnection,
+  routes: readonly VirtualRoute[],
+): Promise<void> {
+  if (routes.length === 0) return;
+  const { known, homeless } = resolve(routes);
   const results = await connection.transact(
     known.map(({ route, index }) => ({
       type: RTM_DELROUTE,
@@ -102,42 +123,43 @@ async function remove(connection: NetlinkConnection, routes: readonly VirtualRou
       payload: routePayload('delete', route, index),
     })),
   );
-  const failures = known.flatMap(({ route }, position) => {
-    const error = results[position]?.error;
-    return error === undefined || error.code === 'ESRCH' ? [] : [{ route, error }];
-  });
-  if (failures.length > 0) throw new RouteError('remove', failures);
-}
-
-interface Resolved {
-  readonly route: VirtualRoute;
-  readonly index: number;
+  const failures: RoutingFailure[] = [];
+  const unfound = [...homeless];
+  for (const [position, { error }] of results.entries()) {
+    const route = known[position]?.route;
+    if (route === undefined || error === undefined) continue;
+    if (error.code === 'ESRCH') unfound.push(route);
+    else failures.push({ what: routeText(route), error });
+  }
+  if (unfound.length > 0) {
+    // Gone with its device, as a rule; but a device may have another name by now, and has taken its routes along.
+    const places = new Set(unfound.map((route) => placeKey(placeOf(route))));
+    const left = (await dumpOwnRoutes()).filter((route) => places.has(placeKey(route)));
+    await removeDumped(connection, left);
+  }
+  if (failures.length > 0) throw new RoutingError('remove the route', failures);
 }
 
 function resolve(routes: readonly VirtualRoute[]): {
   known: Resolved[];
-  failures: { route: VirtualRoute; error: Error }[];
+  homeless: VirtualRoute[];
+  failures: RoutingFailure[];
 } {
-  const indexes = interfaceIndexes(routes.map((route) => route.interface));
+  const indexes = interfaceIndexes(routes.flatMap((route) => route.interface ?? []));
   const known: Resolved[] = [];
-  const failures: { route: VirtualRoute; error: Error }[] = [];
+  const homeless: VirtualRoute[] = [];
+  const failures: RoutingFailure[] = [];
   for (const route of routes) {
-    const index = indexes.get(route.interface);
-    if (index === undefined) failures.push({ route, error: new NoInterfaceError(route.interface) });
-    else known.push({ route, index });
+    const index = route.interface === undefined ? undefined : indexes.get(route.interface);
+    if (index !== undefined || route.interface === undefined) known.push({ route, index });
+    else {
+      homeless.push(route);
+      failures.push({ what: routeText(route), error: new NoInterfaceError(route.interface) });
+    }
   }
-  return { known, failures };
+  return { known, homeless, failures };
 }
 
-/** IP6_RT_PRIO_USER: what the kernel makes of an IPv6 route without a metric. */
-const DEFAULT_IPV6_METRIC = 1024;
-
-function sameSlot(ours: KernelRoute, wanted: VirtualRoute): boolean {
-  const ipv6 = wanted.destination.includes(':');
-  const metric = ipv6 ? wanted.metric || DEFAULT_IPV6_METRIC : (wanted.metric ?? 0);
-  return (
-    ours.destination === wanted.destination &&
-    ours.prefixLength === wanted.prefixLength &&
-    ours.metric === metric
-  );
+function isIpv6({ destination }: VirtualRoute): boolean {
+  return destination.includes(':');
 }

@@ -12,10 +12,11 @@ import type {
   LinkMonitor,
   Log,
   LoopDelay,
+  LostRouting,
   MaintenanceFile,
   OpenLinkMonitor,
   OpenVrrpTransport,
-  Routes,
+  Routing,
   StartServicesProcess,
   StateFile,
   VirtualMacs,
@@ -31,7 +32,7 @@ export interface DirectorPorts {
   readonly openTransport: OpenVrrpTransport;
   readonly openLinkMonitor: OpenLinkMonitor;
   readonly addresses: Addresses;
-  readonly routes: Routes;
+  readonly routing: Routing;
   readonly virtualMacs: VirtualMacs;
   readonly acceptFilter: AcceptFilter;
   readonly announcer: Announcer;
@@ -92,7 +93,7 @@ export class Director {
     const links = await ports.openLinkMonitor(
       (name, up) => events.taker?.linkChanged(name, up),
       (change) => events.taker?.addressChanged(change),
-      (route) => events.taker?.routeGone(route),
+      (lost) => events.taker?.routingLost(lost),
       (name) => events.taker?.hardwareAddressChanged(name),
     );
     const director = new Director(config, ports, links);
@@ -218,8 +219,8 @@ export class Director {
     this.#vrrp.hardwareAddressChanged(name);
   }
 
-  routeGone(route: Parameters<VrrpService['routeGone']>[0]): void {
-    this.#vrrp.routeGone(route);
+  routingLost(lost: LostRouting): void {
+    this.#vrrp.routingLost(lost);
   }
 
   withdrawn(): void {

@@ -1,5 +1,5 @@
 /** Runs one VRRP group: feeds inputs to the pure machine, executes its effects in order, keeps its one timer. */
-import type { VirtualAddress, VirtualRoute, VrrpInstance } from '../config/model.js';
+import type { VirtualAddress, VrrpInstance } from '../config/model.js';
 import { step } from '../vrrp/group.js';
 import type {
   CounterName,
@@ -12,7 +12,18 @@ import type {
 } from '../vrrp/group-types.js';
 import { encodeAdvertisement } from '../vrrp/packet.js';
 import type { Deadlines, Waiting } from './deadlines.js';
-import type { Addresses, Announcer, Clock, Log, Routes, VrrpPacket, VrrpTransport } from './ports.js';
+import type {
+  Addresses,
+  Announcer,
+  Clock,
+  Log,
+  LostRouting,
+  RoutesAndRules,
+  Routing,
+  VrrpPacket,
+  VrrpTransport,
+} from './ports.js';
+import { Restorer } from './restorer.js';
 
 /** A change of state, for the log, the services and the hooks. */
 export interface RoleEvent {
@@ -26,9 +37,11 @@ export interface GroupRunnerPorts {
   readonly clock: Clock;
   readonly deadlines: Deadlines;
   readonly addresses: Addresses;
-  readonly routes: Routes;
+  readonly routing: Routing;
   readonly announcer: Announcer;
   readonly log: Log;
+  /** Whether another group is master with this very address: it moves between instances in a reload. */
+  isHeldElsewhere(address: VirtualAddress): boolean;
   /** Undefined while the instance cannot speak. */
   transport(instance: string): VrrpTransport | undefined;
   /** A role or the settings of an instance changed. */
@@ -64,10 +77,18 @@ export class GroupRunner implements Waiting {
   #work: Promise<void> = Promise.resolve();
   #pending = 0;
   #onStopped: () => void = () => {};
+  readonly #restorer: Restorer;
 
   constructor(state: GroupState, ports: GroupRunnerPorts) {
     this.#state = state;
     this.#ports = ports;
+    const { clock, log } = ports;
+    this.#restorer = new Restorer({
+      clock,
+      log,
+      restore: (instance) => this.#restore(instance),
+      onGivenUp: (instance) => this.input({ type: 'address-failed', instance }),
+    });
   }
 
   get state(): GroupState {
@@ -104,40 +125,40 @@ export class GroupRunner implements Waiting {
     });
   }
 
-  /** Puts back an address that someone else removed, when this director ought to hold it. */
-  restoreAddress(address: string, interfaceName: string): void {
-    for (const config of this.#held()) {
-      const lost = config.addresses.filter((a) => a.address === address && a.interface === interfaceName);
-      if (lost.length === 0) continue;
-      this.#ports.log.warn(
-        { event: 'addresses', action: 'restored', instance: config.name, address },
-        'somebody removed a virtual address: putting it back',
-      );
-      this.#change(config.name, async () => {
-        await this.#ports.addresses.add(lost);
-        // The kernel drops the routes that hung on the address.
-        await this.#ports.routes.add(config.routes);
-      });
-      this.#announce(config.name, lost);
+  /** An address went away, whoever did it: it is put back when this director ought to hold it. */
+  addressLost(address: string, interfaceName: string): void {
+    for (const { name, addresses } of this.#held()) {
+      if (addresses.some((a) => a.address === address && a.interface === interfaceName))
+        this.#restorer.lost(name);
     }
   }
 
-  /** Puts back a route that someone else removed. */
-  restoreRoute(gone: Pick<VirtualRoute, 'destination' | 'prefixLength' | 'interface'>): void {
-    for (const config of this.#held()) {
-      const lost = config.routes.filter(
-        (route) =>
-          route.destination === gone.destination &&
-          route.prefixLength === gone.prefixLength &&
-          route.interface === gone.interface,
-      );
-      if (lost.length === 0) continue;
-      this.#ports.log.warn(
-        { event: 'routes', action: 'restored', instance: config.name, route: gone.destination },
-        'somebody removed a virtual route: putting it back',
-      );
-      this.#change(config.name, () => this.#ports.routes.add(lost));
-    }
+  routingLost(lost: LostRouting): void {
+    for (const config of this.#held()) if (isConcerned(config, lost)) this.#restorer.lost(config.name);
+  }
+
+  /** Why something is missing that an instance ought to hold; undefined when nothing is. */
+  troubleOf(instance: string): string | undefined {
+    return this.#restorer.troubleOf(instance);
+  }
+
+  /** Behind the changes that are under way: what they have not done yet is not missing. */
+  #restore(instance: string): Promise<readonly string[]> {
+    const done = this.#work.then(async () => {
+      const config = this.#held().find(({ name }) => name === instance);
+      if (config === undefined) return [];
+      const addresses = await this.#ports.addresses.restore(config.addresses);
+      if (addresses.length > 0) this.#announce(instance, addresses);
+      // The kernel drops the routes that hung on an address.
+      const others =
+        config.routes.length + config.rules.length > 0 ? await this.#ports.routing.add(config) : [];
+      return [...addresses.map((one) => `${one.address}/${one.prefixLength} on ${one.interface}`), ...others];
+    });
+    this.#work = done.then(
+      () => {},
+      () => {},
+    );
+    return done;
   }
 
   /** Instances whose addresses and routes ought to be in the kernel. */
@@ -181,9 +202,9 @@ export class GroupRunner implements Waiting {
         });
         return;
       case 'add-addresses':
-        return this.#add(effect.instance, effect.addresses, effect.routes);
+        return this.#add(effect.instance, effect.addresses, effect);
       case 'remove-addresses':
-        return this.#remove(effect.instance, effect.addresses, effect.routes);
+        return this.#remove(effect.instance, effect.addresses, effect);
       case 'announce':
         return this.#announce(effect.instance, effect.addresses);
       case 'role': {
@@ -207,21 +228,32 @@ export class GroupRunner implements Waiting {
     }
   }
 
-  #add(instance: string, addresses: readonly VirtualAddress[], routes: readonly VirtualRoute[]): void {
+  #add(instance: string, addresses: readonly VirtualAddress[], routing: RoutesAndRules): void {
     this.#change(instance, async () => {
       const guarded = this.#ports.guarded();
       if (guarded !== undefined) await guarded;
       await this.#ports.addresses.add(addresses);
-      if (routes.length > 0) await this.#ports.routes.add(routes);
+      if (routing.routes.length + routing.rules.length > 0) await this.#addRouting(instance, routing);
       this.#tell('added', instance);
     });
   }
 
-  #remove(instance: string, addresses: readonly VirtualAddress[], routes: readonly VirtualRoute[]): void {
+  /** A place that somebody else has taken is waited for: he may need it more than the role needs to move. */
+  async #addRouting(instance: string, routing: RoutesAndRules): Promise<void> {
+    try {
+      await this.#ports.routing.add(routing);
+    } catch (error) {
+      if (!(error instanceof Error && 'code' in error && error.code === 'ERR_FOREIGN_ROUTE')) throw error;
+      this.#restorer.missing(instance, error);
+    }
+  }
+
+  #remove(instance: string, addresses: readonly VirtualAddress[], routing: RoutesAndRules): void {
+    if (!this.#isMaster(instance)) this.#restorer.forget(instance);
     this.#ports.announcer.cancel(addresses);
     this.#change(instance, async () => {
-      if (routes.length > 0) await this.#ports.routes.remove(routes);
-      await this.#ports.addresses.remove(addresses);
+      if (routing.routes.length + routing.rules.length > 0) await this.#ports.routing.remove(routing);
+      await this.#ports.addresses.remove(addresses.filter((one) => !this.#ports.isHeldElsewhere(one)));
       this.#tell('removed', instance);
     });
   }
@@ -297,6 +329,20 @@ export class GroupRunner implements Waiting {
         this.#ports.log.warn({ err: error }, 'gratuitous ARP could not be sent');
       }
     });
+  }
+}
+
+function isConcerned({ routes, rules }: VrrpInstance, lost: LostRouting): boolean {
+  switch (lost.kind) {
+    case 'route':
+      return routes.some(
+        ({ table, destination, prefixLength }) =>
+          table === lost.table && destination === lost.destination && prefixLength === lost.prefixLength,
+      );
+    case 'rule':
+      return rules.some(({ family, priority }) => family === lost.family && priority === lost.priority);
+    case 'unknown':
+      return routes.length + rules.length > 0;
   }
 }
 

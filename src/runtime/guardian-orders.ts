@@ -25,6 +25,7 @@ export function guardianOrders(masters: readonly Master[]): GuardianOrders {
       virtualRouterId: config.virtualRouterId,
       addresses: config.addresses,
       routes: config.routes,
+      rules: config.rules,
     })),
     holdMs: Math.max(...intervals.map(handOverHoldMs)),
     leaseMs: Math.max(MIN_LEASE_MS, 3 * Math.min(...intervals)),

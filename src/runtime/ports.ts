@@ -4,6 +4,7 @@ import type {
   CheckKind,
   VirtualAddress,
   VirtualRoute,
+  VirtualRule,
   VrrpTransportKind,
 } from '../config/model.js';
 import type { DumpedService, IpvsOp, SyncDaemon } from '../ipvs/model.js';
@@ -78,19 +79,43 @@ export type OpenVrrpTransport = (
 export interface Addresses {
   /** Adds; one that exists already counts as done. Rejects with the kernel's words. */
   add(addresses: readonly VirtualAddress[]): Promise<void>;
+  /** Adds those that are not there; resolves with them. Rejects as `add`. */
+  restore(addresses: readonly VirtualAddress[]): Promise<readonly VirtualAddress[]>;
   /** Removes; one that is not there counts as done. */
   remove(addresses: readonly VirtualAddress[]): Promise<void>;
   /** Those of `addresses` that the host holds now. */
   held(addresses: readonly VirtualAddress[]): Promise<VirtualAddress[]>;
 }
 
-/** Routes over rtnetlink, in the main table. */
-export interface Routes {
-  /** Adds or replaces. Rejects with the kernel's words. */
-  add(routes: readonly VirtualRoute[]): Promise<void>;
-  /** Removes; one that is not there counts as done. */
-  remove(routes: readonly VirtualRoute[]): Promise<void>;
+/** What moves with an instance beside its addresses. */
+export interface RoutesAndRules {
+  readonly routes: readonly VirtualRoute[];
+  readonly rules: readonly VirtualRule[];
 }
+
+/** Routes and rules over rtnetlink. They bear a protocol number of ours, and nobody else's is touched. */
+export interface Routing {
+  /**
+   * Adds, or puts into these words; resolves with those that were not there, as ip(8) writes them. Rejects with the
+   * kernel's words: with code ERR_FOREIGN_ROUTE when nothing failed but for routes of others in the same places.
+   */
+  add(wanted: RoutesAndRules): Promise<readonly string[]>;
+  /** Removes; one that is not there counts as done. */
+  remove(unwanted: RoutesAndRules): Promise<void>;
+  /** Removes everything that bears our number; resolves with how many there were. */
+  clear(): Promise<number>;
+}
+
+/** A route or a rule of ours went away, or what stood in its place; `unknown`: any of them may have. */
+export type LostRouting =
+  | {
+      readonly kind: 'route';
+      readonly table: number;
+      readonly destination: string;
+      readonly prefixLength: number;
+    }
+  | { readonly kind: 'rule'; readonly family: AddressFamily; readonly priority: number }
+  | { readonly kind: 'unknown' };
 
 /** macvlan devices with a virtual router's MAC address. */
 export interface VirtualMacs {
@@ -132,8 +157,8 @@ export type OpenLinkMonitor = (
   onChange: (interfaceName: string, up: boolean) => void,
   /** An address of the host went away or came, whoever did it; `dadFailed`: another host has it (IFA_F_DADFAILED). */
   onAddress: (change: { address: string; interface: string; added: boolean; dadFailed: boolean }) => void,
-  /** A route of the main table went away, whoever did it. */
-  onRouteGone?: (route: { destination: string; prefixLength: number; interface: string }) => void,
+  /** Whoever did it. */
+  onRoutingLost?: (lost: LostRouting) => void,
   /** The device has another MAC address (IFLA_ADDRESS) than before, or another device has its name. */
   onHardwareAddress?: (interfaceName: string) => void,
 ) => Promise<LinkMonitor>;
@@ -208,9 +233,10 @@ export interface GuardianFarewell {
   readonly udpPort: number | undefined;
   /** The virtual router whose successor ends the wait. */
   readonly virtualRouterId: number;
-  /** To remove after the routes, when this successor was heard or `holdMs` is over. */
+  /** To remove after the rules and routes, when this successor was heard or `holdMs` is over. */
   readonly addresses: readonly VirtualAddress[];
   readonly routes: readonly VirtualRoute[];
+  readonly rules: readonly VirtualRule[];
 }
 
 /** What outlives a process, below /run: what the kernel holds that is ours, and what was there before. */

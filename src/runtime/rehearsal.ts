@@ -50,8 +50,9 @@ function stage(clock: Clock, transport: VrrpTransport): GroupRunnerPorts {
   return {
     clock,
     deadlines: new Deadlines(clock, () => {}),
-    addresses: { add: nothing, remove: nothing, held: async () => [] },
-    routes: { add: nothing, remove: nothing },
+    addresses: { add: nothing, restore: async () => [], remove: nothing, held: async () => [] },
+    routing: { add: async () => [], remove: nothing, clear: async () => 0 },
+    isHeldElsewhere: () => false,
     announcer: { announce: () => {}, cancel: () => {}, close: () => {} },
     log: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} },
     transport: () => transport,

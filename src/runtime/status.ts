@@ -54,6 +54,8 @@ export interface InstanceStatus {
   readonly effective_priority: number;
   /** Why the instance cannot serve; empty when it can. */
   readonly faults: readonly string[];
+  /** Why a master lacks something that it should hold, such as a route whose place is taken; null when it has all. */
+  readonly missing?: string | null;
   /** Seconds in this state. */
   readonly since_s: number;
   /** The master's address as last heard, or this director's own. */

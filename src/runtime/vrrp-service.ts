@@ -1,7 +1,7 @@
 /** All VRRP groups of this director: sockets, link events, tracked objects, the guardian's orders, reload. */
-import type { DirectorConfig, VirtualAddress, VirtualRoute } from '../config/model.js';
+import type { DirectorConfig, VirtualAddress } from '../config/model.js';
 import { type GroupPlan, planGroups, sameMachine } from '../director/groups.js';
-import { instanceSettings } from '../director/settings.js';
+import { addressDifference } from '../vrrp/address-difference.js';
 import { AdvertisementMemory } from '../vrrp/advertisement-memory.js';
 import { createGroup } from '../vrrp/group.js';
 import type { InstanceState, Notice, TrackState, VrrpState } from '../vrrp/group-types.js';
@@ -10,6 +10,7 @@ import { Deadlines } from './deadlines.js';
 import { type Discarded, Discards, MEANT_FOR_ANOTHER } from './discards.js';
 import { GroupRunner, type RoleEvent } from './group-runner.js';
 import { type GuardedInstance, GuardianKeeper } from './guardian-keeper.js';
+import { instanceStatus } from './instance-status.js';
 import { InterfaceTracks } from './interface-tracks.js';
 import type { LatenessSummary } from './lateness.js';
 import { interfacesOf, linkFault } from './link-faults.js';
@@ -22,9 +23,10 @@ import type {
   Guardian,
   LinkMonitor,
   Log,
+  LostRouting,
   OpenVrrpTransport,
   ReceivedVrrp,
-  Routes,
+  Routing,
   VirtualMacs,
 } from './ports.js';
 import type { InstanceStatus } from './status.js';
@@ -34,7 +36,7 @@ export interface VrrpServicePorts {
   readonly clock: Clock;
   readonly openTransport: OpenVrrpTransport;
   readonly addresses: Addresses;
-  readonly routes: Routes;
+  readonly routing: Routing;
   readonly virtualMacs: VirtualMacs;
   readonly acceptFilter: AcceptFilter;
   readonly announcer: Announcer;
@@ -118,6 +120,9 @@ export class VrrpService {
       );
       await this.#ports.addresses.remove(stale);
     }
+    const left = await this.#ports.routing.clear();
+    if (left > 0)
+      this.#ports.log.warn({ count: left }, `removed ${left} routes and rules left by an earlier run`);
     await this.#prepare(config);
     for (const plan of planGroups(config)) this.#startGroup(plan);
   }
@@ -189,15 +194,15 @@ export class VrrpService {
   addressChanged(change: { address: string; interface: string; added: boolean; dadFailed: boolean }): void {
     if (change.dadFailed) this.#duplicate(change.address, change.interface);
     else if (!change.added) {
-      for (const { runner } of this.#groups) runner.restoreAddress(change.address, change.interface);
+      for (const { runner } of this.#groups) runner.addressLost(change.address, change.interface);
     }
     this.#channels.refresh(change.interface);
     this.#guardian.forgetPrepared();
     this.#interfaceTracks.changed(change.interface);
   }
 
-  routeGone(route: Pick<VirtualRoute, 'destination' | 'prefixLength' | 'interface'>): void {
-    for (const { runner } of this.#groups) runner.restoreRoute(route);
+  routingLost(lost: LostRouting): void {
+    for (const { runner } of this.#groups) runner.routingLost(lost);
   }
 
   /** A verdict on a tracked object; `value` is a file's number. */
@@ -238,28 +243,25 @@ export class VrrpService {
   status(): readonly Omit<InstanceStatus, 'maintenance'>[] {
     const now = this.#ports.clock.nowMs();
     return this.#instances().map(({ state, runner }) => ({
-      name: state.config.name,
-      interface: state.config.interface,
-      virtual_router_id: state.config.virtualRouterId,
-      state: state.state,
-      priority: state.config.priority,
-      advertisement_interval_ms: state.config.advertisementIntervalMs,
-      since_s: Math.round((now - state.sinceMs) / 1000),
-      master: state.master ?? null,
-      addresses: state.config.addresses.map((a) => `${a.address}/${a.prefixLength}`),
-      settings: instanceSettings(state.config),
-      effective_priority: state.priority,
-      faults: runner.state.faults,
+      ...instanceStatus(state, runner, now),
       counters: {
         ...runner.counters(state.config.name),
         ...this.#discards.counters(state.config.interface),
       },
-      handing_over: runner.state.phase === 'handing-over',
     }));
   }
 
   #instances(): { state: InstanceState; runner: GroupRunner }[] {
     return this.#groups.flatMap(({ runner }) => runner.state.instances.map((state) => ({ state, runner })));
+  }
+
+  #isHeld(address: VirtualAddress, except: GroupRunner): boolean {
+    return this.#instances().some(
+      ({ state, runner }) =>
+        runner !== except &&
+        state.state === 'master' &&
+        addressDifference(state.config.addresses, [address]).added.length === 0,
+    );
   }
 
   #on(interfaceName: string): { state: InstanceState; runner: GroupRunner }[] {
@@ -291,7 +293,7 @@ export class VrrpService {
   }
 
   #startGroup(plan: GroupPlan): void {
-    const { clock, addresses, routes, announcer, links, log } = this.#ports;
+    const { clock, addresses, routing, announcer, links, log } = this.#ports;
     const members = plan.instances.map((config) => {
       const source = this.#channels.join(config);
       const fault = linkFault(links, config);
@@ -302,9 +304,10 @@ export class VrrpService {
       clock,
       deadlines: this.#deadlines,
       addresses,
-      routes,
+      routing,
       announcer,
       log,
+      isHeldElsewhere: (address) => this.#isHeld(address, runner),
       transport: (instance) => this.#channels.transport(instance),
       onChange: () => this.#changed(),
       onRole: (event) => this.#ports.onRole(event),

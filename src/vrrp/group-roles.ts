@@ -54,8 +54,8 @@ function release(draft: Draft, member: Member): void {
   member.contest = undefined;
   if (member.state !== 'master') return;
   member.master = undefined;
-  const { name, addresses, routes } = member.config;
-  draft.effects.push({ type: 'remove-addresses', instance: name, addresses, routes });
+  const { name, addresses, routes, rules } = member.config;
+  draft.effects.push({ type: 'remove-addresses', instance: name, addresses, routes, rules });
   draft.count(member, 'released_master');
 }
 
@@ -72,8 +72,8 @@ export function goMasterWhenAllWant(draft: Draft, reason: string): void {
   group.claimAtMs = Number.POSITIVE_INFINITY;
   const all = draft.all();
   for (const member of all) {
-    const { name, addresses, routes } = member.config;
-    draft.effects.push({ type: 'add-addresses', instance: name, addresses, routes });
+    const { name, addresses, routes, rules } = member.config;
+    draft.effects.push({ type: 'add-addresses', instance: name, addresses, routes, rules });
     draft.announceWithRepeats(member);
     member.wantsMaster = false;
     member.lowerMasterSinceMs = undefined;

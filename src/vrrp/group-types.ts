@@ -1,5 +1,12 @@
 /** State, inputs and effects of the VRRP state machine. One machine runs one sync group; a lone instance is a group of one. */
-import type { HookEvent, TrackUse, VirtualAddress, VirtualRoute, VrrpInstance } from '../config/model.js';
+import type {
+  HookEvent,
+  TrackUse,
+  VirtualAddress,
+  VirtualRoute,
+  VirtualRule,
+  VrrpInstance,
+} from '../config/model.js';
 import type { Advertisement } from './packet.js';
 
 /** RFC 9568 section 6.4, with `fault` for an instance that cannot serve (link down, address refused). */
@@ -192,6 +199,7 @@ export type GroupEffect =
       readonly instance: string;
       readonly addresses: readonly VirtualAddress[];
       readonly routes: readonly VirtualRoute[];
+      readonly rules: readonly VirtualRule[];
     }
   | { readonly type: 'announce'; readonly instance: string; readonly addresses: readonly VirtualAddress[] }
   | {

@@ -240,34 +240,40 @@ function configure(draft: Draft, configs: readonly VrrpInstance[], track: readon
 }
 
 function changeAddresses(draft: Draft, member: Member, before: VrrpInstance): void {
-  const { name, addresses, routes } = member.config;
+  const { name, addresses, routes, rules } = member.config;
   const { added, removed } = addressDifference(before.addresses, addresses);
-  const newRoutes = without(routes, before.routes, routeText);
+  const newRoutes = without(routes, before.routes, JSON.stringify);
   // Adding replaces what has the same place.
   const oldRoutes = without(before.routes, routes, placeText);
-  if (added.length > 0 || newRoutes.length > 0) {
-    draft.effects.push({ type: 'add-addresses', instance: name, addresses: added, routes: newRoutes });
+  const newRules = without(rules, before.rules, JSON.stringify);
+  const oldRules = without(before.rules, rules, JSON.stringify);
+  if (added.length > 0 || newRoutes.length > 0 || newRules.length > 0) {
+    draft.effects.push({
+      type: 'add-addresses',
+      instance: name,
+      addresses: added,
+      routes: newRoutes,
+      rules: newRules,
+    });
   }
   if (added.length > 0 && draft.group.phase === 'running') draft.announceWithRepeats(member);
-  if (removed.length > 0 || oldRoutes.length > 0) {
-    draft.effects.push({ type: 'remove-addresses', instance: name, addresses: removed, routes: oldRoutes });
+  if (removed.length > 0 || oldRoutes.length > 0 || oldRules.length > 0) {
+    draft.effects.push({
+      type: 'remove-addresses',
+      instance: name,
+      addresses: removed,
+      routes: oldRoutes,
+      rules: oldRules,
+    });
   }
 }
 
-function without(
-  routes: readonly VirtualRoute[],
-  others: readonly VirtualRoute[],
-  textOf: (route: VirtualRoute) => string,
-): VirtualRoute[] {
+function without<One>(list: readonly One[], others: readonly One[], textOf: (one: One) => string): One[] {
   const known = new Set(others.map(textOf));
-  return routes.filter((route) => !known.has(textOf(route)));
+  return list.filter((one) => !known.has(textOf(one)));
 }
 
-/** What the kernel tells routes of a table apart by. */
-function placeText({ destination, prefixLength, metric }: VirtualRoute): string {
-  return `${destination}/${prefixLength} metric ${metric}`;
-}
-
-function routeText(route: VirtualRoute): string {
-  return `${placeText(route)} via ${route.via} dev ${route.interface} src ${route.source}`;
+/** What the kernel tells routes apart by. */
+function placeText({ table, destination, prefixLength, metric }: VirtualRoute): string {
+  return `${table} ${destination}/${prefixLength} metric ${metric}`;
 }

@@ -11,6 +11,7 @@ import { encodeOrders } from '../../src/io/guardian-orders.js';
 import { native, nativeFile } from '../../src/io/native.js';
 import { ROUTE_PROTOCOL } from '../../src/io/rtnetlink-routes.js';
 import type { GuardianFarewell } from '../../src/runtime/ports.js';
+import { virtualRoute, virtualRule } from '../unit/instances.js';
 import { eventually, ip, runInNamespace } from './namespace.js';
 import type { PeerCommand, PeerReport } from './native-guardian-peer.js';
 
@@ -38,6 +39,7 @@ function farewell(change: Partial<GuardianFarewell> & { to?: readonly string[] }
     destinations: to.map((address) => ({ address, payload: advertisement(virtualRouterId, 0) })),
     addresses: [{ address: VIP, prefixLength: 32, interface: 'va' }],
     routes: [],
+    rules: [],
     ...rest,
   };
 }
@@ -368,7 +370,7 @@ async function main(): Promise<void> {
   );
 
   void t.test('routes go before the addresses they stand on', async (t) => {
-    const base = { interface: 'va', source: undefined, metric: undefined };
+    const base = virtualRoute({ interface: 'va' });
     const link = { ...base, destination: '10.77.0.0', prefixLength: 16, via: undefined };
     const routes = [
       { ...base, destination: '0.0.0.0', prefixLength: 0, via: '10.9.0.2', metric: 7 },
@@ -378,23 +380,43 @@ async function main(): Promise<void> {
       { ...base, destination: 'fd77::', prefixLength: 32, via: 'fd09::2' },
       { ...base, destination: '::', prefixLength: 0, via: 'fd09::2', metric: 9 },
     ];
-    const armed = new Armed([farewell({ to: [], routes })]);
+    routes.push(
+      { ...link, destination: '10.80.0.0', table: 1000 },
+      virtualRoute({ type: 'blackhole', destination: '10.81.0.0', prefixLength: 16, interface: undefined }),
+    );
+    const rules = [
+      virtualRule({ priority: 900, from: { address: '10.0.0.0', prefixLength: 8 }, action: { table: 1000 } }),
+      virtualRule({ priority: 901, family: 'ipv6', action: 'prohibit', iif: 'va' }),
+    ];
+    const armed = new Armed([farewell({ to: [], routes, rules })]);
     for (const words of [
       'route add default via 10.9.0.2 dev va metric 7',
       'route add 10.77.0.0/16 dev va',
       `route add 10.78.0.0/16 dev va src ${VIP}`,
       '-6 route add fd77::/32 via fd09::2 dev va',
       '-6 route add default via fd09::2 dev va metric 9',
+      'route add 10.80.0.0/16 dev va table 1000',
+      'route add blackhole 10.81.0.0/16',
     ]) {
       ip(`${words} proto ${ROUTE_PROTOCOL}`);
     }
+    ip(`rule add priority 900 from 10.0.0.0/8 table 1000 protocol ${ROUTE_PROTOCOL}`);
+    ip(`-6 rule add priority 901 iif va prohibit protocol ${ROUTE_PROTOCOL}`);
+    ip('rule add priority 902 from 10.0.0.0/8 table 1000');
     ip('route add 10.79.0.0/16 dev va');
+    ip('route add 10.80.0.0/16 dev va');
     (await armed.taken()).daemonDies();
-    t.match(await armed.acted(), /6 of 7 addresses and routes removed within \d+ ms$/m);
+    t.match(await armed.acted(), /10 of 11 addresses and routes removed within \d+ ms$/m);
     t.notMatch(ip('route show'), /default|10\.7[78]/);
     t.match(ip('route show'), /10\.79\.0\.0/, 'a like route of someone else stays');
     t.notMatch(ip('-6 route show'), /default|fd77/);
     t.match(ip('route show'), /10\.9\.0\.0\/24/, 'others stay');
+    t.match(ip('route show'), /10\.80\.0\.0/, 'of another table');
+    t.notMatch(ip('route show table 1000'), /10\.80/);
+    t.notMatch(ip('route show'), /blackhole/);
+    t.notMatch(ip('rule show'), /900:/);
+    t.notMatch(ip('-6 rule show'), /901:/);
+    t.match(ip('rule show'), /902:/);
   });
 
   void t.test('250 virtual routers with an address each, and one with 240', async (t) => {

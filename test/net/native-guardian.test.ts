@@ -30,6 +30,7 @@ function ordersWith(holdMs: number, leaseMs = 0): GuardianOrders {
         virtualRouterId: VRID,
         addresses: VIPS.map((address) => ({ address, prefixLength: 32, interface: 'va' })),
         routes: [],
+        rules: [],
       },
     ],
     holdMs,

@@ -1,10 +1,12 @@
 import { execFile, execFileSync } from 'node:child_process';
 import { promisify } from 'node:util';
 import t from 'tap';
-import type { VirtualRoute } from '../../src/config/model.js';
+import type { VirtualRoute, VirtualRule } from '../../src/config/model.js';
 import { openAddresses } from '../../src/io/addresses.js';
 import { openLinkMonitor, watchLinks } from '../../src/io/links.js';
-import { openRoutes } from '../../src/io/routes.js';
+import { openRouting } from '../../src/io/routing.js';
+import type { LostRouting } from '../../src/runtime/ports.js';
+import { virtualRoute, virtualRule } from '../unit/instances.js';
 import { eventually, ip, runInNamespace } from './namespace.js';
 
 interface Route {
@@ -18,15 +20,13 @@ interface Route {
 }
 
 function route(destination: string, prefixLength: number, more: Partial<VirtualRoute> = {}): VirtualRoute {
-  return {
-    destination,
-    prefixLength,
-    via: undefined,
-    interface: 'v0',
-    source: undefined,
-    metric: undefined,
-    ...more,
-  };
+  return virtualRoute({ destination, prefixLength, interface: 'v0', ...more });
+}
+
+/** As a line, for a comparison. */
+function lostText(lost: LostRouting): string {
+  if (lost.kind === 'route') return `${lost.destination}/${lost.prefixLength} table ${lost.table}`;
+  return lost.kind === 'rule' ? `${lost.family} rule ${lost.priority}` : lost.kind;
 }
 
 /** Of protocol 112, as ip(8) says, as `DST via GATEWAY dev DEV src SOURCE metric METRIC scope SCOPE`. */
@@ -54,7 +54,12 @@ await runInNamespace(import.meta.url, async () => {
   ip('addr add 10.1.1.7/24 dev v0');
   ip('addr add fd01::5/64 dev v0 nodad');
   ip('addr add fd01::7/64 dev v0 nodad');
-  const routes = openRoutes();
+  const routing = openRouting();
+  const routes = {
+    add: (list: readonly VirtualRoute[]) => routing.add({ routes: list, rules: [] }),
+    remove: (list: readonly VirtualRoute[]) => routing.remove({ routes: list, rules: [] }),
+    close: () => routing.close(),
+  };
 
   await t.test('IPv4: default, network, link, source and metric', async (t) => {
     const list = [
@@ -96,27 +101,170 @@ await runInNamespace(import.meta.url, async () => {
     await t.resolves(routes.remove(list));
   });
 
-  for (const [family, foreign, wanted] of [
-    ['-4', 'default via 10.1.1.1 dev v0', route('0.0.0.0', 0, { via: '10.1.1.254' })],
-    ['-6', 'default via fd01::1 dev v0', route('::', 0, { via: 'fd01::254' })],
-  ] as const) {
-    await t.test(`${family}: a route of someone else is neither replaced nor removed`, async (t) => {
-      const theirs = () => ip(`${family} route show default`).trim();
-      ip(`${family} route add ${foreign}`);
-      const before = theirs();
-      await t.rejects(routes.add([wanted]), {
-        code: 'ERR_ROUTE',
-        failures: [{ error: { code: 'ERR_FOREIGN_ROUTE' } }],
-      });
-      t.equal(theirs(), before);
-      await routes.remove([wanted, { ...wanted, via: family === '-4' ? '10.1.1.1' : 'fd01::1' }]);
-      t.equal(theirs(), before);
-      await routes.add([{ ...wanted, metric: 5 }]);
-      await routes.remove([{ ...wanted, metric: 5 }]);
-      t.equal(theirs(), before);
-      ip(`${family} route del ${foreign}`);
+  await t.test(
+    'IPv4: ours stands before one of someone else, which is neither replaced nor removed',
+    async (t) => {
+      const wanted = route('0.0.0.0', 0, { via: '10.1.1.254' });
+      const theirs = 'default via 10.1.1.1 dev v0';
+      const table = () =>
+        ip('-N route show default')
+          .trim()
+          .split('\n')
+          .map((line) => line.trim());
+      ip(`route add ${theirs}`);
+      t.same(await routes.add([wanted]), ['default via 10.1.1.254 dev v0']);
+      t.same(table(), ['default via 10.1.1.254 dev v0 proto 112', theirs]);
+      t.same(await routes.add([wanted]), [], 'it is there');
+      t.same(await routes.add([{ ...wanted, via: '10.1.1.253' }]), [], 'there in other words');
+      t.same(table(), ['default via 10.1.1.253 dev v0 proto 112', theirs], 'the former words are gone');
+      await routes.remove([{ ...wanted, via: '10.1.1.1' }]);
+      t.ok(table().includes(theirs));
+      await routes.remove([{ ...wanted, via: '10.1.1.253' }]);
+      t.same(table(), [theirs], 'theirs counts again');
+      await routes.remove([wanted]);
+      t.same(table(), [theirs]);
+      ip(`route del ${theirs}`);
+    },
+  );
+
+  await t.test('IPv6: the place of someone else is left to him', async (t) => {
+    const wanted = route('::', 0, { via: 'fd01::254' });
+    const theirs = () => ip('-6 route show default').trim();
+    ip('-6 route add default via fd01::1 dev v0');
+    const before = theirs();
+    await t.rejects(routes.add([wanted]), {
+      code: 'ERR_FOREIGN_ROUTE',
+      failures: [{ error: { code: 'ERR_FOREIGN_ROUTE' } }],
     });
-  }
+    t.equal(theirs(), before);
+    await routes.remove([wanted, { ...wanted, via: 'fd01::1' }]);
+    t.equal(theirs(), before);
+    await routes.add([{ ...wanted, metric: 5 }]);
+    await routes.remove([{ ...wanted, metric: 5 }]);
+    t.equal(theirs(), before);
+    ip('-6 route del default via fd01::1 dev v0');
+  });
+
+  await t.test(
+    'tables, types, scope, mtu, and a next hop that is on the link because we say so',
+    async (t) => {
+      const list = [
+        route('10.50.0.0', 16, { via: '10.1.1.253', table: 100, mtu: 1400 }),
+        route('10.50.0.0', 16, { via: '10.1.1.252', table: 1000 }),
+        route('10.51.0.0', 16, { type: 'blackhole', interface: undefined }),
+        route('10.52.0.0', 16, { type: 'unreachable', interface: undefined, table: 100 }),
+        route('10.53.0.0', 16, { type: 'prohibit', interface: undefined }),
+        route('10.54.0.0', 16, { type: 'throw', interface: undefined, table: 100 }),
+        route('10.55.0.0', 16, { type: 'local', interface: 'lo', table: 100 }),
+        route('10.56.0.0', 16, { via: '172.16.0.1', onLink: true }),
+        route('10.57.0.0', 16, { scope: 200 }),
+        route('fd50::', 48, { via: 'fd01::254', table: 100 }),
+        route('fd51::', 48, { type: 'blackhole', interface: undefined }),
+      ];
+      await routes.add(list);
+      t.same(await routes.add(list), [], 'again: all are there');
+      const show = (table: string) => ip(`-N route show table ${table} proto 112`);
+      t.match(show('100'), /10\.50\.0\.0\/16 via 10\.1\.1\.253 dev v0 mtu 1400/);
+      t.match(show('100'), /7 10\.52\.0\.0\/16[^]*9 10\.54\.0\.0\/16[^]*2 10\.55\.0\.0\/16 dev lo scope 254/);
+      t.match(show('1000'), /10\.50\.0\.0\/16 via 10\.1\.1\.252 dev v0/);
+      t.match(show('main'), /6 10\.51[^]*8 10\.53[^]*10\.56\.0\.0\/16 via 172\.16\.0\.1 dev v0 onlink/);
+      t.match(show('main'), /10\.57\.0\.0\/16 dev v0 scope 200/);
+      t.match(ip('-6 -N route show table 100 proto 112'), /fd50::\/48 via fd01::254/);
+      t.match(ip('-6 -N route show proto 112'), /6 fd51::\/48/);
+      await routes.remove(list);
+      for (const table of ['main', '100', '1000']) t.equal(show(table), '');
+      t.equal(ip('-6 route show table all proto 112'), '');
+    },
+  );
+
+  await t.test('rules: added with our number, told when they go, and nobody else is touched', async (t) => {
+    const rules: VirtualRule[] = [
+      virtualRule({ priority: 700, from: { address: '10.0.0.0', prefixLength: 8 } }),
+      virtualRule({
+        priority: 701,
+        to: { address: '10.9.0.0', prefixLength: 16 },
+        invert: true,
+        fwmark: { mark: 0x10, mask: 0xf0 },
+        iif: 'v0',
+        oif: 'absent',
+      }),
+      virtualRule({
+        priority: 702,
+        action: 'prohibit',
+        ipProtocol: 17,
+        sourcePorts: { first: 53, last: 53 },
+        destinationPorts: { first: 1024, last: 2047 },
+      }),
+      virtualRule({ priority: 703, action: { table: 254 }, suppressPrefixLength: 0 }),
+      virtualRule({ priority: 700, family: 'ipv6', action: { table: 1000 } }),
+    ];
+    const add = () => routing.add({ routes: [], rules });
+    const remove = () => routing.remove({ routes: [], rules });
+    ip('rule add priority 702 from 10.0.0.0/8 table 100');
+    t.equal((await add()).length, 5);
+    t.same(await add(), [], 'again: all are there');
+    const all = () => `${ip('-N rule show')}${ip('-6 -N rule show')}`;
+    for (const words of [
+      /700:\s+from 10\.0\.0\.0\/8 lookup 100 proto 112/,
+      /701:\s+not from all to 10\.9\.0\.0\/16 fwmark 0x10\/0xf0 iif v0 oif absent \[detached\] lookup 100 proto 112/,
+      /702:\s+from all ipproto \S+ sport 53 dport 1024-2047 .*8?.*proto 112/,
+      /703:\s+from all lookup 254 suppress_prefixlength 0 proto 112/,
+      /700:\s+from all lookup 1000 proto 112/,
+    ]) {
+      t.match(all(), words);
+    }
+    const lost: string[] = [];
+    const monitor = await openLinkMonitor(
+      () => undefined,
+      () => undefined,
+      (one) => lost.push(lostText(one)),
+    );
+    ip('rule del priority 700');
+    ip('-6 rule del priority 700');
+    await eventually('both are told', () => lost.includes('ipv4 rule 700') && lost.includes('ipv6 rule 700'));
+    t.same((await add()).length, 2, 'both come back');
+    ip('rule del priority 701');
+    ip('rule add priority 701 not to 10.9.0.0/16 fwmark 0x10/0xf0 iif v0 oif absent table 100');
+    t.equal((await add()).length, 1, 'ours comes beside one that is alike');
+    await remove();
+    t.notMatch(all(), /proto 112/);
+    t.match(all(), /701:/, 'and his stays when ours goes');
+    t.match(all(), /702:/);
+    ip('rule del priority 701');
+    ip('rule del priority 702');
+    await t.resolves(remove());
+    monitor.close();
+  });
+
+  await t.test('what an earlier run left goes, of all tables and both families', async (t) => {
+    await routing.add({
+      routes: [route('10.50.0.0', 16, { table: 100 }), route('fd50::', 48), route('10.51.0.0', 16)],
+      rules: [virtualRule(), virtualRule({ family: 'ipv6', action: 'blackhole', priority: 5 })],
+    });
+    ip('route add 10.52.0.0/16 dev v0 table 100');
+    ip('rule add priority 77 from 10.0.0.0/8 table 100');
+    t.equal(await routing.clear(), 5);
+    t.equal(await routing.clear(), 0);
+    t.match(ip('route show table 100'), /10\.52\.0\.0\/16/);
+    t.match(ip('rule show'), /77:/);
+    ip('route flush table 100');
+    ip('rule del priority 77');
+  });
+
+  await t.test('a device with another name has taken its routes along: they are removed there', async (t) => {
+    ip('link add n0 type veth peer name n1');
+    ip('link set n0 up');
+    ip('link set n1 up');
+    const list = [route('10.90.0.0', 16, { interface: 'n0' }), route('10.91.0.0', 16, { interface: 'n0' })];
+    await routes.add(list);
+    execFileSync('ip', ['-batch', '-'], { input: 'link set n0 down\nlink set n0 name m0\nlink set m0 up\n' });
+    ip('route add 10.90.0.0/16 dev m0 proto 112');
+    ip('route add 10.92.0.0/16 dev m0');
+    await routes.remove(list);
+    t.same(ours(), []);
+    t.match(ip('route show'), /10\.92\.0\.0\/16/);
+    ip('link del m0');
+  });
 
   await t.test('one failure names its route, the others are done', async (t) => {
     await t.rejects(
@@ -142,7 +290,7 @@ await runInNamespace(import.meta.url, async () => {
     const monitor = await openLinkMonitor(
       () => undefined,
       () => undefined,
-      ({ destination, prefixLength, interface: name }) => gone.push(`${destination}/${prefixLength} ${name}`),
+      (lost) => gone.push(lostText(lost)),
     );
     const told = async (what: string, expected: readonly string[]): Promise<void> => {
       await eventually(what, () => gone.length >= expected.length);
@@ -157,14 +305,14 @@ await runInNamespace(import.meta.url, async () => {
     ip('route add 10.80.0.0/16 dev v0');
     ip('route del 10.80.0.0/16 dev v0');
     ip('route del 10.60.0.0/24');
-    await told('removed by hand', ['10.60.0.0/24 v0']);
+    await told('removed by hand', ['10.60.0.0/24 table 254']);
     ip('-6 route del fd50::/48');
-    await told('IPv6 too', ['fd50::/48 v0']);
+    await told('IPv6 too', ['fd50::/48 table 254']);
     ip('addr del 10.1.1.7/24 dev v0');
-    await told('gone with its source, of which old kernels say nothing', ['10.50.0.0/16 v0']);
+    await told('gone with its source, of which old kernels say nothing', ['10.50.0.0/16 table 254']);
     await routes.add([route('10.60.0.0', 24)]);
     ip('link set v0 down');
-    await told('gone with its link, of which the kernel says nothing', ['10.60.0.0/24 v0']);
+    await told('gone with its link, of which the kernel says nothing', ['10.60.0.0/24 table 254']);
     ip('link set v0 up');
 
     ip('link add w0 type veth peer name w1');
@@ -172,7 +320,28 @@ await runInNamespace(import.meta.url, async () => {
     await eventually('w0 is known', () => monitor.index('w0') !== undefined);
     await routes.add([route('10.61.0.0', 24, { interface: 'w0' })]);
     ip('link del w0');
-    await told('gone with its interface', ['10.61.0.0/24 w0']);
+    await told('gone with its interface', ['10.61.0.0/24 table 254']);
+
+    // The link took them along.
+    ip('addr add fd01::5/64 dev v0 nodad');
+    await routes.add([
+      route('10.66.0.0', 24, { via: '10.1.1.253' }),
+      route('fd66::', 64, { via: 'fd01::254' }),
+    ]);
+    ip('route replace 10.66.0.0/24 via 10.1.1.252');
+    await told('replaced by hand', ['10.66.0.0/24 table 254']);
+    ip('route del 10.66.0.0/24');
+    await told('and the other one gone', ['10.66.0.0/24 table 254']);
+    ip('-6 route replace fd66::/64 via fd01::253 dev v0');
+    await told('IPv6: replaced by hand', ['fd66::/64 table 254']);
+    ip('-6 route del fd66::/64');
+    await told('IPv6: and the other one gone', ['fd66::/64 table 254']);
+    ip('route add 10.67.0.0/24 dev v0');
+    ip('route replace 10.67.0.0/24 via 10.1.1.252');
+    ip('route del 10.67.0.0/24');
+    await routes.add([route('10.68.0.0', 24, { table: 100 })]);
+    ip('route flush table 100');
+    await told('of another table; what never was ours is not told', ['10.68.0.0/24 table 100']);
     monitor.close();
   });
 
@@ -182,10 +351,10 @@ await runInNamespace(import.meta.url, async () => {
     const monitor = await openLinkMonitor(
       () => undefined,
       () => undefined,
-      ({ destination }) => gone.push(destination),
+      (lost) => gone.push(lostText(lost)),
     );
     ip('route del 10.62.0.0/24');
-    await eventually('told', () => gone.includes('10.62.0.0'));
+    await eventually('told', () => gone.includes('10.62.0.0/24 table 254'));
     monitor.close();
   });
 
@@ -202,7 +371,7 @@ await runInNamespace(import.meta.url, async () => {
     const monitor = await watchLinks(
       (name, up) => links.push(`${name} ${up}`),
       () => undefined,
-      ({ destination }) => gone.push(destination),
+      (lost) => gone.push(lostText(lost)),
       // So small that the flood runs over, while this process waits for ip(8).
       64 * 1024,
     );
@@ -216,9 +385,12 @@ await runInNamespace(import.meta.url, async () => {
     lastMs = performance.now();
     longestMs = 0;
     await eventually('the link is known to be down', () => links.includes('v0 false'));
-    await eventually('the lost event is made good', () => gone.includes('10.63.0.0'));
+    await eventually('the lost event is made good', () => gone.includes('10.63.0.0/24 table 254'));
     ip('link set v1 up');
-    t.same(gone, ['10.63.0.0']);
+    t.same(
+      gone.filter((one) => one !== 'unknown'),
+      ['10.63.0.0/24 table 254'],
+    );
     await down;
     t.comment(`longest stretch without a turn of the event loop: ${longestMs.toFixed(1)} ms`);
     clearInterval(watch);

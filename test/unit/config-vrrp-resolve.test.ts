@@ -2,6 +2,7 @@
 import t from 'tap';
 import type { DirectorConfig, VrrpInstance } from '../../src/config/model.js';
 import { parseConfig } from '../../src/config/parse.js';
+import { virtualRoute, virtualRule } from './instances.js';
 
 function configOf(vrrp: string, name = 'lb1'): DirectorConfig {
   const head = `version: 1
@@ -43,6 +44,7 @@ void t.test('defaults', async (t) => {
     addresses: [{ address: '10.0.0.9', prefixLength: 24, interface: 'eth0' }],
     advertised: ['10.0.0.9'],
     routes: [],
+    rules: [],
     announcing: { repeatMs: [100, 1000, 5000], refreshMs: undefined },
     track: [],
   });
@@ -123,22 +125,8 @@ void t.test(
       ['vrrp4-51', 'vrrp4-51'],
     );
     t.strictSame(lb1.routes, [
-      {
-        destination: '0.0.0.0',
-        prefixLength: 0,
-        via: '10.0.0.254',
-        interface: 'vrrp4-51',
-        source: undefined,
-        metric: undefined,
-      },
-      {
-        destination: '192.0.2.0',
-        prefixLength: 24,
-        via: undefined,
-        interface: 'eth0',
-        source: undefined,
-        metric: 7,
-      },
+      virtualRoute({ via: '10.0.0.254', interface: 'vrrp4-51' }),
+      virtualRoute({ destination: '192.0.2.0', prefixLength: 24, metric: 7 }),
     ]);
   },
 );
@@ -163,6 +151,51 @@ void t.test('routes: `default` is of the family of its next hop, its source, or 
     routes.map((route) => `${route.destination}/${route.prefixLength}`),
     ['::/0', '0.0.0.0/0', '0.0.0.0/0', '2001:db8:1::/48'],
   );
+});
+
+void t.test('routes and rules with all they can say', async (t) => {
+  const { routes, rules } = instanceOf(
+    `addresses: [10.0.0.9/24], routes: [
+      { to: 10.1.0.0/16, via: 10.9.0.1, on_link: true, table: 100, scope: link, mtu: 1400, interface: eth9 },
+      { to: default, type: blackhole, table: local, metric: 9 }, { to: 10.3.0.0/16, type: local, scope: 7 }], rules: [
+      { priority: 5, from: 10.0.0.0/8, to: 10.9.0.0/16, table: 100, not: true, fwmark: 0x10/0xf0, iif: { lb1: a, lb2: b, lb3: c } },
+      { priority: 5, family: ipv6, action: prohibit, oif: eth0, ip_protocol: udp, source_port: 53, destination_port: 1024-2047 },
+      { priority: 6, table: main, suppress_prefix_length: 0, fwmark: 7 }]`,
+  );
+  t.strictSame(routes, [
+    virtualRoute({
+      destination: '10.1.0.0',
+      prefixLength: 16,
+      via: '10.9.0.1',
+      onLink: true,
+      table: 100,
+      scope: 253,
+      mtu: 1400,
+      interface: 'eth9',
+    }),
+    virtualRoute({ type: 'blackhole', table: 255, metric: 9, interface: undefined }),
+    virtualRoute({ type: 'local', destination: '10.3.0.0', prefixLength: 16, scope: 7 }),
+  ]);
+  const to = { address: '10.9.0.0', prefixLength: 16 };
+  const from = { address: '10.0.0.0', prefixLength: 8 };
+  t.strictSame(rules, [
+    virtualRule({ priority: 5, from, to, invert: true, fwmark: { mark: 16, mask: 240 }, iif: 'a' }),
+    virtualRule({
+      priority: 5,
+      family: 'ipv6',
+      action: 'prohibit',
+      oif: 'eth0',
+      ipProtocol: 17,
+      sourcePorts: { first: 53, last: 53 },
+      destinationPorts: { first: 1024, last: 2047 },
+    }),
+    virtualRule({
+      priority: 6,
+      action: { table: 254 },
+      suppressPrefixLength: 0,
+      fwmark: { mark: 7, mask: 0xffff_ffff },
+    }),
+  ]);
 });
 
 void t.test('tracked objects of every kind, and their uses', async (t) => {

@@ -154,7 +154,11 @@ void t.test('what fits into one packet', async (t) => {
     [V6, v6(91), /instances\[1\]\.addresses: one packet advertises at most 90 IPv6 addresses, not 91/],
     // Of the other instances there are three addresses.
     [V4, v4(1, hidden(4092))],
-    [V4, v4(1, hidden(4093)), /vrrp\.instances: hold 4097 addresses and routes in all: one director .* 4096/],
+    [
+      V4,
+      v4(1, hidden(4093)),
+      /vrrp\.instances: hold 4097 addresses, routes and rules in all: one director .* 4096/,
+    ],
   ]);
 });
 
@@ -289,8 +293,62 @@ void t.test('routes', async (t) =>
             /routes\[1\]: there is already a route to 'default'/,
           ],
           ['{ to: default, dev: eth0 }', /dev: unknown key 'dev'/],
+          ['{ to: default, table: 100 }, { to: default }'],
+          ['{ to: default, table: main }, { to: default }', /there is already a route to 'default'/],
+          ['{ to: default, table: 0 }', /table: expected a whole number from 1 to 4294967295, not 0/],
+          ['{ to: default, table: vpn }', /table: expected 'local', 'main', 'default' or a whole number/],
+          ['{ to: 10.0.0.0/8, type: blackhole }'],
+          ['{ to: 10.0.0.0/8, type: hole }', /type: expected one of 'unicast', .*'throw', not 'hole'/],
+          ['{ to: 10.0.0.0/8, type: throw, via: 10.0.0.1 }', /via: a route of type throw forwards nothing/],
+          [
+            '{ to: 10.0.0.0/8, type: prohibit, interface: x }',
+            /interface: a route of type prohibit forwards/,
+          ],
+          ['{ to: 10.0.0.0/8, on_link: true }', /on_link: .* needs 'via'/],
+          ['{ to: 10.0.0.0/8, scope: host, mtu: 1280 }'],
+          ['{ to: 10.0.0.0/8, scope: 256 }', /scope: expected a whole number from 0 to 255, not 256/],
+          ['{ to: 10.0.0.0/8, mtu: 67 }', /mtu: expected a whole number from 68/],
         ] satisfies [string, ...RegExp[]][]
       ).map(([value, ...faults]) => [`routes: [${value}]`, ...faults]),
+    ),
+  ),
+);
+
+void t.test('rules of the routing policy', async (t) =>
+  check(
+    t,
+    puts(
+      MORE,
+      (
+        [
+          ['{ priority: 1, table: 100 }'],
+          ['{ priority: 1, from: 10.0.0.0/8, to: 10.1.0.0/16, table: main, not: true }'],
+          ['{ priority: 1, action: blackhole, fwmark: 0x1/0xff, iif: eth0, oif: { lb1: a, lb2: b } }'],
+          ['{ priority: 1, table: 1, family: ipv6 }, { priority: 1, table: 1 }'],
+          ['{ priority: 1, table: 1, ip_protocol: tcp, destination_port: 80, source_port: 1024-65535 }'],
+          ['{ priority: 1, table: main, suppress_prefix_length: 0 }'],
+          ['{ table: 100 }', /priority: is missing: expected a whole number from 1 to 32765/],
+          ['{ priority: 32766, table: 1 }', /priority: expected a whole number from 1 to 32765/],
+          ['{ priority: 1 }', /rules\[0\]: needs one of 'table' and 'action'/],
+          ['{ priority: 1, table: 1, action: prohibit }', /action: needs one of 'table' and 'action'/],
+          ['{ priority: 1, table: 1 }, { priority: 1, table: 2 }', /already an IPv4 rule of priority 1/],
+          [
+            '{ priority: 1, table: 1, from: 10.0.0.0/8, to: "fd00::/8" }',
+            /to: .* is IPv6, and this is an IPv4/,
+          ],
+          ['{ priority: 1, table: 1, family: ipv6, from: 10.0.0.0/8 }', /family: its networks are IPv4/],
+          ['{ priority: 1, table: 1, from: 10.0.0.1/8 }', /from: .* did you mean 10\.0\.0\.0\/8/],
+          ['{ priority: 1, table: 1, fwmark: 0x100000000 }', /fwmark: /],
+          ['{ priority: 1, table: 1, fwmark: mark }', /fwmark: .*mark/],
+          ['{ priority: 1, table: 1, ip_protocol: tcp, source_port: 9-1 }', /source_port: .*is not a port/],
+          ['{ priority: 1, table: 1, destination_port: 80 }', /destination_port: needs 'ip_protocol'/],
+          [
+            '{ priority: 1, action: prohibit, suppress_prefix_length: 0 }',
+            /suppress_prefix_length: .* needs 'table'/,
+          ],
+          ['{ priority: 1, table: 1, iif: { lb1: a } }', /iif: names no interface for lb2/],
+        ] satisfies [string, ...RegExp[]][]
+      ).map(([value, ...faults]) => [`rules: [${value}]`, ...faults]),
     ),
   ),
 );

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { encodeDisarm, encodeOrders } from '../../src/io/guardian-orders.js';
+import { virtualRoute, virtualRule } from './instances.js';
 
 const SOURCE = fileURLToPath(new URL('../../../native/guardian.c', import.meta.url));
 const SANITIZERS = ['-fsanitize=address,undefined', '-fno-sanitize-recover=all'];
@@ -43,7 +44,14 @@ function frame(body: Buffer): Buffer {
 /** Sound orders with everything in them. */
 function soundBody(): Buffer {
   const payload = Buffer.from([0x31, 51, 0, 1, 0, 100, 0, 0, 10, 9, 0, 253]);
-  const base = { interface: 'lo', sendInterface: 'lo', udpPort: undefined, routes: [], virtualRouterId: 51 };
+  const base = {
+    interface: 'lo',
+    sendInterface: 'lo',
+    udpPort: undefined,
+    routes: [],
+    rules: [],
+    virtualRouterId: 51,
+  };
   const address = { address: '10.9.0.253', prefixLength: 32, interface: 'lo' };
   const route = { destination: '10.7.0.0', prefixLength: 16, via: '10.9.0.2', interface: 'lo' };
   const orders = encodeOrders(
@@ -57,7 +65,8 @@ function soundBody(): Buffer {
             { address: '10.9.0.2', payload },
           ],
           addresses: [address, { ...address, address: 'fd09::1', prefixLength: 64 }],
-          routes: [{ ...route, source: undefined, metric: 3 }],
+          routes: [virtualRoute({ ...route, metric: 3 })],
+          rules: [virtualRule()],
         },
         {
           ...base,

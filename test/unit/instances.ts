@@ -1,5 +1,11 @@
 /** VRRP instances for tests, with the defaults of the configuration. */
-import type { DirectorConfig, VrrpInstance } from '../../src/config/model.js';
+import {
+  type DirectorConfig,
+  MAIN_TABLE,
+  type VirtualRoute,
+  type VirtualRule,
+  type VrrpInstance,
+} from '../../src/config/model.js';
 
 /** `advertised` follows `addresses` unless it is given. */
 export function vrrpInstance(overrides: Partial<VrrpInstance> = {}): VrrpInstance {
@@ -19,11 +25,50 @@ export function vrrpInstance(overrides: Partial<VrrpInstance> = {}): VrrpInstanc
     checksum: 'rfc5798',
     addresses: [{ address: '192.0.2.1', prefixLength: 24, interface: overrides.interface ?? 'eth0' }],
     routes: [],
+    rules: [],
     announcing: { repeatMs: [100, 1000, 5000], refreshMs: undefined },
     track: [],
     ...overrides,
   } as const;
   return { advertised: settings.addresses.map((one) => one.address), ...settings };
+}
+
+/** An IPv4 default route of the main table, but for `overrides`. */
+export function virtualRoute(overrides: Partial<VirtualRoute> = {}): VirtualRoute {
+  return {
+    type: 'unicast',
+    table: MAIN_TABLE,
+    destination: '0.0.0.0',
+    prefixLength: 0,
+    via: undefined,
+    interface: 'eth0',
+    source: undefined,
+    metric: undefined,
+    scope: undefined,
+    onLink: false,
+    mtu: undefined,
+    ...overrides,
+  };
+}
+
+/** A rule that sends everything to table 100, but for `overrides`. */
+export function virtualRule(overrides: Partial<VirtualRule> = {}): VirtualRule {
+  return {
+    family: 'ipv4',
+    priority: 1000,
+    action: { table: 100 },
+    invert: false,
+    from: undefined,
+    to: undefined,
+    fwmark: undefined,
+    iif: undefined,
+    oif: undefined,
+    ipProtocol: undefined,
+    sourcePorts: undefined,
+    destinationPorts: undefined,
+    suppressPrefixLength: undefined,
+    ...overrides,
+  };
 }
 
 export function directorConfig(overrides: Partial<DirectorConfig> = {}): DirectorConfig {

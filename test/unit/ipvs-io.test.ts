@@ -50,7 +50,7 @@ class FakeKernel implements IpvsHost {
       transact: async (requests) => requests.map((request) => this.#reply(request)),
       dump: async (type, payload) => {
         if (type !== this.family) throw new NetlinkError(ENOENT);
-        return this.dumps(payload).map((message) => ({ type, payload: message }));
+        return this.dumps(payload).map((message) => ({ type, flags: 0, payload: message }));
       },
       close: () => {
         this.open -= 1;
@@ -73,7 +73,7 @@ class FakeKernel implements IpvsHost {
     if (this.family === undefined) return refused(ENOENT);
     return {
       error: undefined,
-      messages: [{ type, payload: Uint8Array.of(1, 2, 0, 0, 6, 0, 1, 0, this.family, 0, 0, 0) }],
+      messages: [{ type, flags: 0, payload: Uint8Array.of(1, 2, 0, 0, 6, 0, 1, 0, this.family, 0, 0, 0) }],
     };
   }
 }

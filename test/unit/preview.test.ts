@@ -5,7 +5,7 @@ import { requiredSysctls } from '../../src/director/requirements.js';
 import { instanceSettings } from '../../src/director/settings.js';
 import { desiredServices } from '../../src/ipvs/desired.js';
 import type { DumpedService } from '../../src/ipvs/model.js';
-import { directorConfig, vrrpInstance } from './instances.js';
+import { directorConfig, virtualRoute, virtualRule, vrrpInstance } from './instances.js';
 
 function instance(name: string, virtualRouterId: number): VrrpInstance {
   return vrrpInstance({
@@ -242,17 +242,26 @@ void t.test('VRRP: every other setting, by its name', async (t) => {
     [
       {
         routes: [
-          {
-            destination: '0.0.0.0',
-            prefixLength: 0,
-            via: '192.0.2.9',
-            interface: 'eth0',
-            source: '192.0.2.51',
-            metric: 5,
-          },
+          virtualRoute({ via: '192.0.2.9', source: '192.0.2.51', metric: 5 }),
+          virtualRoute({
+            type: 'blackhole',
+            table: 7,
+            destination: '10.0.0.0',
+            prefixLength: 8,
+            interface: undefined,
+          }),
         ],
       },
       'add route default via 192.0.2.9 dev eth0 src 192.0.2.51 metric 5',
+      'add route blackhole 10.0.0.0/8 table 7',
+    ],
+    [
+      {
+        rules: [
+          virtualRule({ from: { address: '10.0.0.0', prefixLength: 8 }, fwmark: { mark: 7, mask: 0xff } }),
+        ],
+      },
+      'add rule priority 1000 from 10.0.0.0/8 fwmark 0x7/0xff table 100',
     ],
   ];
   for (const [change, ...expected] of cases) {

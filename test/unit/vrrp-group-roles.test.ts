@@ -5,6 +5,7 @@ import {
   ROGUE_BACK_OFF_MIN_MS,
   ROGUE_QUIET_MS,
 } from '../../src/vrrp/group-election.js';
+import { virtualRoute, virtualRule } from './instances.js';
 import { Bench, instance, masterBench } from './vrrp-group-bench.js';
 
 const STRONGER = '192.168.1.13';
@@ -422,14 +423,7 @@ await t.test('faults are a set', async (t) => {
 });
 
 await t.test('routes move with the addresses', async (t) => {
-  const route = (destination: string, via: string) => ({
-    destination,
-    prefixLength: 0,
-    via,
-    interface: 'eth0',
-    source: undefined,
-    metric: undefined,
-  });
+  const route = (destination: string, via: string) => virtualRoute({ destination, via });
   const with1 = instance('outside', { routes: [route('0.0.0.0', '192.168.1.1')] });
   const bench = new Bench([with1]);
   bench.at(0, { type: 'start' });
@@ -452,6 +446,24 @@ await t.test('routes move with the addresses', async (t) => {
   t.has(
     back.find(({ type }) => type === 'remove-addresses'),
     { addresses: [], routes: [route('10.0.0.0', '192.168.1.2')] },
+  );
+  const rules = [virtualRule()];
+  const ruled = bench.effects(4200, {
+    type: 'configure',
+    instances: [instance('outside', { routes: with1.routes, rules })],
+    track: [],
+  });
+  t.has(
+    ruled.find(({ type }) => type === 'add-addresses'),
+    { addresses: [], routes: [], rules },
+  );
+  const left = bench.effects(4300, { type: 'stop' });
+  t.equal(left.length > 0, true);
+  const gone = bench.effects(4300, { type: 'stop' });
+  t.has(
+    gone.find(({ type }) => type === 'remove-addresses'),
+    { routes: with1.routes, rules },
+    'all of it goes with the role',
   );
 });
 

@@ -70,6 +70,9 @@ export class FakeHost {
     ['eth2', 4],
   ]);
   readonly held = new Set([`eth0 ${OWN}`, 'eth1 10.0.0.11']);
+  /** Virtual addresses that somebody removed, and what the routing finds missing. */
+  readonly gone = new Set<string>();
+  readonly lost: string[] = [];
   orders: GuardianOrders | undefined;
   /** Delays the kernel's answer to the next address changes. */
   kernel: Promise<void> = Promise.resolve();
@@ -92,13 +95,26 @@ export class FakeHost {
           await this.kernel;
           this.said.push(`remove ${texts(addresses)}`);
         },
+        restore: async (addresses) => {
+          await this.kernel;
+          const missing = addresses.filter(({ address }) => this.gone.delete(address));
+          if (missing.length > 0) this.said.push(`restore ${texts(missing)}`);
+          return missing;
+        },
         held: async () => [],
       },
-      routes: {
-        add: async (routes) =>
-          void this.said.push(`add routes ${routes.map((r) => r.destination).join(' ')}`),
-        remove: async (routes) =>
-          void this.said.push(`remove routes ${routes.map((r) => r.destination).join(' ')}`),
+      routing: {
+        add: async ({ routes, rules }) => {
+          this.said.push(
+            `route ${[...routes.map((r) => r.destination), ...rules.map((r) => r.priority)].join(' ')}`,
+          );
+          return this.lost.splice(0);
+        },
+        remove: async ({ routes, rules }) =>
+          void this.said.push(
+            `unroute ${[...routes.map((r) => r.destination), ...rules.map((r) => r.priority)].join(' ')}`,
+          ),
+        clear: async () => 0,
       },
       virtualMacs: {
         create: async ({ name, parent, mac }) => {

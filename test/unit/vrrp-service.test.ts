@@ -2,7 +2,7 @@
 import t from 'tap';
 import type { TrackedObject, VrrpInstance } from '../../src/config/model.js';
 import { settled } from './hand-clock.js';
-import { directorConfig, vrrpInstance } from './instances.js';
+import { directorConfig, virtualRoute, virtualRule, vrrpInstance } from './instances.js';
 import { FakeHost, PEER } from './vrrp-service-bench.js';
 
 /** Master_Down_Interval at priority 100 and 1 s: 3000 + 156/256 * 1000. */
@@ -169,26 +169,74 @@ void t.test('a device that is made anew gets a new socket; one without an addres
   t.equal(host.service.role('outside'), 'master');
 });
 
-void t.test('an address or a route that somebody removed comes back', async (t) => {
-  const route = {
-    destination: '0.0.0.0',
-    prefixLength: 0,
-    via: '192.0.2.254',
-    interface: 'eth0',
-    source: undefined,
-    metric: undefined,
+void t.test('an address or a route that somebody removed comes back, and only then is it told', async (t) => {
+  const host = await master(vrrpInstance({ routes: [virtualRoute()], rules: [virtualRule()] }));
+  const warnings = () => host.log.filter(({ level }) => level === 'warn').map(({ message }) => message);
+  const remove = (address: string) => {
+    host.service.addressChanged({ address, interface: 'eth0', added: false, dadFailed: false });
+    return host.clock.advance(30);
   };
-  const host = await master(vrrpInstance({ routes: [route] }));
   host.heard();
-  host.service.routeGone(route);
-  await settled();
-  t.strictSame(host.heard(), ['add routes 0.0.0.0']);
-  host.service.addressChanged({ address: '192.0.2.1', interface: 'eth0', added: false, dadFailed: false });
-  await settled();
-  t.strictSame(host.heard(), ['add 192.0.2.1', 'add routes 0.0.0.0', 'announce 192.0.2.1']);
-  host.service.addressChanged({ address: '192.0.2.5', interface: 'eth0', added: false, dadFailed: false });
-  await settled();
+  host.lost.push('default dev eth0');
+  host.service.routingLost({ kind: 'route', table: 254, destination: '0.0.0.0', prefixLength: 0 });
+  await host.clock.advance(30);
+  t.strictSame(host.heard(), ['route 0.0.0.0 1000']);
+  t.strictSame(warnings(), ['outside: somebody removed default dev eth0: put back']);
+  host.service.routingLost({ kind: 'route', table: 100, destination: '0.0.0.0', prefixLength: 0 });
+  host.service.routingLost({ kind: 'rule', family: 'ipv6', priority: 1000 });
+  await host.clock.advance(30);
+  t.strictSame(host.heard(), [], 'of another table, or family: not ours');
+  host.gone.add('192.0.2.1');
+  await remove('192.0.2.1');
+  t.strictSame(host.heard(), ['restore 192.0.2.1', 'route 0.0.0.0 1000', 'announce 192.0.2.1']);
+  t.equal(warnings().length, 2);
+  await host.clock.advance(1000);
+  await remove('192.0.2.1');
+  t.strictSame(
+    host.heard().filter((one) => one.startsWith('restore')),
+    [],
+    'it is there: our own doing',
+  );
+  t.equal(warnings().length, 2);
+  await remove('192.0.2.5');
   t.strictSame(host.heard(), [], "somebody else's is his own affair");
+});
+
+void t.test('an address that moves between instances in a reload stays where it is', async (t) => {
+  const [moving, staying] = ['192.0.2.1', '192.0.2.2'].map((address) => ({
+    address,
+    prefixLength: 24,
+    interface: 'eth0',
+  }));
+  const [third, fourth] = ['192.0.2.3', '192.0.2.4'].map((address) => ({
+    address,
+    prefixLength: 24,
+    interface: 'eth0',
+  }));
+  if (!moving || !staying || !third || !fourth) throw new Error('no address');
+  const one = vrrpInstance({ name: 'one', virtualRouterId: 51, addresses: [moving, staying] });
+  const two = vrrpInstance({ name: 'two', virtualRouterId: 52, addresses: [third, fourth] });
+  for (const [from, to] of [
+    [one, two],
+    [two, one],
+  ] as const) {
+    const host = new FakeHost();
+    await host.start(directorConfig({ instances: [one, two] }));
+    await host.clock.advance(DOWN_MS);
+    host.heard();
+    const [moved, ...rest] = from.addresses;
+    if (moved === undefined) throw new Error('no address');
+    const changed = [
+      { ...from, addresses: rest },
+      { ...to, addresses: [...to.addresses, moved] },
+    ];
+    changed.sort((a, b) => a.name.localeCompare(b.name));
+    await host.service.reconfigure(directorConfig({ instances: changed }));
+    await settled();
+    const said = host.heard();
+    t.ok(said.includes(`add ${moved.address}`));
+    t.notOk(said.some((words) => words.startsWith('remove ') && words.includes(moved.address)));
+  }
 });
 
 void t.test('an address that another host holds is a fault', async (t) => {

@@ -219,6 +219,7 @@ function instanceOf(
     addresses: texts.map((address) => ({ address, prefixLength: 32, interface: interfaceName })),
     advertised: texts,
     routes: [],
+    rules: [],
     announcing: { repeatMs: [100, 1000, 5000], refreshMs: undefined },
     track: [],
   };
