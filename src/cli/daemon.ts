@@ -10,6 +10,7 @@ import { openLoopDelay } from '../io/event-loop-delay.js';
 import { startGuardian } from '../io/guardian.js';
 import { openLinkMonitor } from '../io/links.js';
 import { openMaintenanceFile } from '../io/maintenance-file.js';
+import { collectGarbage } from '../io/memory.js';
 import { takeRealTime } from '../io/real-time.js';
 import { rehearseEncoding } from '../io/rehearsal.js';
 import { openRouting } from '../io/routing.js';
@@ -82,6 +83,7 @@ async function getReady(
   );
   rehearseEncoding(one, announcer);
   await rehearseTakeover(one);
+  collectGarbage();
 }
 
 /** Opens what the daemon needs, in an order in which a failure leaves nothing behind. */

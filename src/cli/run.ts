@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { STATE_DIRECTORY } from '../io/maintenance-file.js';
+import { staySmall } from '../io/memory.js';
 import { missingCapabilities } from '../io/privileges.js';
 import { launchServices } from '../io/services-process.js';
 import { type Command, OperationalError } from './command.js';
@@ -56,6 +57,7 @@ export const command: Command = {
   summary: 'run the director in the foreground',
   usage: USAGE,
   async run(argv) {
+    staySmall();
     const chosen = options(argv);
     const { runtimeDirectory, format, level } = chosen;
     // First: it loads its program while this process reads the configuration and loads its own.

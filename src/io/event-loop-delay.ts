@@ -2,8 +2,11 @@
 import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks';
 import type { LoopDelay } from '../runtime/ports.js';
 
-/** Between two looks. Each is a wake-up of the process, so not below what 10 ms advertisements need. */
-const RESOLUTION_MS = 10;
+/**
+ * Between two looks, each of which is a wake-up of the process. A shorter stall may fall between them; how late the
+ * election's deadlines are is measured at each of them (runtime/lateness.ts).
+ */
+const RESOLUTION_MS = 40;
 /** The answer covers the window that runs and the one before. */
 const WINDOW_MS = 60_000;
 

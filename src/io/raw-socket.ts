@@ -6,6 +6,25 @@ import type { NativeMessage } from './receive-table.js';
 import { addressBytes, inet6Address, inetAddress, int32, ipAddressText } from './socket-address.js';
 import * as C from './socket-constants.js';
 
+/** Most messages come from one sender to one group: the text of the address before is remembered. */
+class LastText {
+  readonly #textOf: (bytes: Buffer) => string;
+  #bytes = Buffer.alloc(0);
+  #text = '';
+
+  constructor(textOf: (bytes: Buffer) => string) {
+    this.#textOf = textOf;
+  }
+
+  text(bytes: Buffer): string {
+    if (bytes.length === 0 || !bytes.equals(this.#bytes)) {
+      this.#bytes = Buffer.from(bytes);
+      this.#text = this.#textOf(bytes);
+    }
+    return this.#text;
+  }
+}
+
 export interface RawSocketOptions {
   readonly type: 'raw4' | 'raw6';
   /** IP protocol number, 1 to 254; 112 is VRRP. */
@@ -31,6 +50,8 @@ export interface RawMessageInfo {
  */
 export class RawSocket extends DatagramSocket<RawMessageInfo> {
   readonly #v6: boolean;
+  readonly #sources = new LastText((bytes) => ipAddressText(bytes));
+  readonly #destinations = new LastText((bytes) => addressText(bytes) ?? '');
 
   constructor(options: RawSocketOptions) {
     super(options.type === 'raw6' ? C.AF_INET6 : C.AF_INET, C.SOCK_RAW, options.protocol);
@@ -123,8 +144,8 @@ export class RawSocket extends DatagramSocket<RawMessageInfo> {
 
   protected override info(message: NativeMessage): RawMessageInfo {
     return {
-      address: ipAddressText(message.address),
-      destination: addressText(message.destination) ?? '',
+      address: this.#sources.text(message.address),
+      destination: this.#destinations.text(message.destination),
       interfaceIndex: message.interfaceIndex,
       hopLimit: message.hopLimit,
       receivedAtMs: message.receivedAtMs,
