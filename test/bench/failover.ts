@@ -29,6 +29,7 @@ const USAGE = `Usage: npm run bench:failover -- [OPTIONS]
   --faults LIST      of planned (SIGTERM), crash (SIGKILL), power (link cut, processes killed); default all
   --repeats N        runs of each, 1 to 50, default 3
   --only WHO         ours or keepalived; default both, in turn
+  --slowed           half of every processor is taken away, a millisecond at a time (needs CAP_SYS_NICE)
   --json             the results as JSON on standard output, progress on standard error
 `;
 
@@ -37,12 +38,18 @@ const SETTLE_MS = 700;
 const BEFORE_MS = 500;
 const AFTER_MS = 1500;
 const LB2 = '192.168.7.12';
+/** Of each processor, as a slower one would have less. */
+const SLOWING = { lengthMs: 1, everyMs: 2 };
+/** Longer than any single run. */
+const SLOWED_LIMIT_MS = 60_000;
 
 interface Options {
   readonly intervals: readonly number[];
   readonly faults: readonly Fault[];
   readonly repeats: number;
   readonly contenders: readonly Contender[];
+  /** A neighbour takes half of every processor, from both contenders alike. */
+  readonly slowed: boolean;
   readonly json: boolean;
 }
 
@@ -76,6 +83,7 @@ function options(): Options | undefined {
       faults: { type: 'string', default: FAULTS.join(',') },
       repeats: { type: 'string', default: '3' },
       only: { type: 'string' },
+      slowed: { type: 'boolean', default: false },
       ...COMMON_OPTIONS,
     },
   });
@@ -90,6 +98,7 @@ function options(): Options | undefined {
     faults,
     repeats: numberWithin(values.repeats, 1, 50, 'repeats'),
     contenders: contendersOf(values.only),
+    slowed: values.slowed,
     json: values.json,
   };
 }
@@ -157,13 +166,22 @@ function measure(
   };
 }
 
+/** From here on until the lab ends. */
+async function slowDown(bench: BenchLab): Promise<void> {
+  const { lengthMs, everyMs } = SLOWING;
+  const times = SLOWED_LIMIT_MS / everyMs;
+  const order = JSON.stringify({ fromMs: monotonicMs(), lengthMs, everyMs, times });
+  for (const hog of await bench.processorHogs()) hog.write(`${order}\n`);
+}
+
 function once(
-  run: { fault: Fault; setup: Setup; contender: Contender; phase: number },
+  run: { fault: Fault; setup: Setup; contender: Contender; phase: number; slowed: boolean },
   signal: AbortSignal,
 ): Promise<Result> {
   return BenchLab.use(signal, async (bench) => {
-    const { fault, setup, contender, phase } = run;
+    const { fault, setup, contender, phase, slowed } = run;
     const [master] = await bench.pair(contender, setup);
+    if (slowed) await slowDown(bench);
     const heard: Heard[] = [];
     const witness = await bench.witness([], (line) => heard.push(JSON.parse(line)));
     const probe = await Probe.start(
@@ -210,14 +228,17 @@ function report({ intervals, faults, contenders }: Options, results: readonly Re
 
 async function run(chosen: Options, signal: AbortSignal): Promise<number> {
   const results: Result[] = [];
-  const { intervals, faults, repeats, contenders } = chosen;
+  const { intervals, faults, repeats, contenders, slowed } = chosen;
   const total = intervals.length * faults.length * repeats * contenders.length;
   for (const intervalMs of intervals) {
     const setup = { intervalMs, instances: [OUTSIDE] };
     for (const fault of faults) {
       for (let repeat = 0; repeat < repeats; repeat++) {
         for (const contender of contenders) {
-          const result = await once({ fault, setup, contender, phase: (repeat + 0.5) / repeats }, signal);
+          const result = await once(
+            { fault, setup, contender, phase: (repeat + 0.5) / repeats, slowed },
+            signal,
+          );
           results.push(result);
           const { gapMs, takeoverMs, silenceMs } = result;
           process.stderr.write(
