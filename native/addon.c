@@ -34,6 +34,7 @@
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -947,6 +948,35 @@ static napi_value die_with_parent(napi_env env, napi_callback_info info)
 	return NULL;
 }
 
+/* exitNow(status): _exit(2). exit(3) would wait for libuv's threads, and one may hang in a write(2). */
+static napi_value exit_now(napi_env env, napi_callback_info info)
+{
+	napi_value argv[MAX_ARGUMENTS];
+	int32_t status;
+
+	if (!arguments(env, info, 1, argv) || !get_int(env, argv[0], &status))
+		return NULL;
+	_exit(status);
+}
+
+/* killIn(ms): SIGALRM, whose default action ends the process even where it hangs in a killable system call */
+static napi_value kill_in(napi_env env, napi_callback_info info)
+{
+	napi_value argv[MAX_ARGUMENTS];
+	struct itimerval timer = {0};
+	int32_t ms;
+
+	if (!arguments(env, info, 1, argv) || !get_int(env, argv[0], &ms))
+		return NULL;
+	if (ms < 1)
+		return throw_errno(env, EINVAL, "setitimer");
+	timer.it_value.tv_sec = ms / 1000;
+	timer.it_value.tv_usec = ms % 1000 * 1000;
+	if (setitimer(ITIMER_REAL, &timer, NULL) < 0)
+		return throw_errno(env, errno, "setitimer");
+	return NULL;
+}
+
 NAPI_MODULE_INIT()
 {
 	static const struct {
@@ -971,6 +1001,8 @@ NAPI_MODULE_INIT()
 		{"lockMemory", lock_memory},
 		{"lockDirectory", lock_directory},
 		{"dieWithParent", die_with_parent},
+		{"exitNow", exit_now},
+		{"killIn", kill_in},
 	};
 
 	for (size_t i = 0; i < sizeof(functions) / sizeof(functions[0]); i++) {

@@ -19,7 +19,7 @@ import type { ServicesStarter } from '../io/services-process.js';
 import { openStateFile, VRRP_STATE } from '../io/state-file.js';
 import { openVirtualMacs } from '../io/virtual-mac.js';
 import { vrrpTransportOpener } from '../io/vrrp-transport.js';
-import { type LogFormat, type LogLevel, openLog } from '../observe/logger.js';
+import type { LogFormat, LogLevel } from '../observe/logger.js';
 import { Director } from '../runtime/director.js';
 import { NoInstanceError, PersistError } from '../runtime/maintenance.js';
 import type { Announcer, Log, Notifier } from '../runtime/ports.js';
@@ -27,6 +27,7 @@ import { rehearseTakeover } from '../runtime/rehearsal.js';
 import { ServicesError } from '../runtime/services-supervisor.js';
 import type { MaintenanceAnswer, MaintenanceOrder } from '../runtime/status.js';
 import { type ConfigOptions, faultText, readConfig } from './load-config.js';
+import { openProcessLog, type ProcessLog } from './process-log.js';
 import { type DaemonSignals, takeSignals } from './signals.js';
 
 export interface DaemonOptions {
@@ -90,7 +91,7 @@ async function getReady(
 async function bringUp(
   config: DirectorConfig,
   { runtimeDirectory, stateDirectory, realTime, services }: DaemonOptions,
-  log: Log,
+  { log, status: logStatus }: ProcessLog,
 ): Promise<Daemon> {
   let director: Director | undefined;
   const instances = () => (director?.config ?? config).instances;
@@ -137,6 +138,7 @@ async function bringUp(
       guardian,
       startServices: services.start,
       loopDelay: openLoopDelay(),
+      logStatus,
       maintenanceFile: openMaintenanceFile(stateDirectory, (path, reason) =>
         log.warn({ err: reason }, `${path} is damaged: starting without it`),
       ),
@@ -212,10 +214,10 @@ function stoppedEarly(error: unknown, signals: DaemonSignals): boolean {
 /** @throws OperationalError and others with a `code`, after everything was undone. */
 export async function runDaemon(config: DirectorConfig, options: DaemonOptions): Promise<number> {
   const { level, format, file } = options;
-  const opened = await openLog({ format, level, director: config.director });
+  const opened = await openProcessLog({ format, level, director: config.director });
   const signals = takeSignals(() => monotonicClock.nowMs());
   try {
-    const daemon = await bringUp(config, options, opened.log);
+    const daemon = await bringUp(config, options, opened);
     await serve(daemon, file, opened.log, signals);
     return 0;
   } catch (error) {
@@ -223,6 +225,6 @@ export async function runDaemon(config: DirectorConfig, options: DaemonOptions):
     opened.log.info({ event: 'stopped' }, 'stopped during the start');
     return 0;
   } finally {
-    opened.flush();
+    await opened.end();
   }
 }

@@ -10,12 +10,13 @@ import { openParentLink, type ParentLink } from '../io/services-process.js';
 import { openStateFile, SERVICES_STATE } from '../io/state-file.js';
 import { openSysctls } from '../io/sysctls.js';
 import { openTrackProber } from '../io/track-probes.js';
-import { type LogFormat, type LogLevel, openLog } from '../observe/logger.js';
+import type { LogFormat, LogLevel } from '../observe/logger.js';
 import type { Log } from '../runtime/ports.js';
 import { ServicesHost } from '../runtime/services-host.js';
 import { TrackAndHooks, type TrackAndHooksPorts } from '../runtime/track-and-hooks.js';
 import { type Command, UsageError } from './command.js';
 import { LOG_OPTIONS, logOptions } from './log-options.js';
+import { openProcessLog } from './process-log.js';
 import { RUNTIME_OPTIONS } from './runtime-dir.js';
 
 const USAGE = `'director run' starts this by itself: the process that programs IPVS and checks the real servers.
@@ -44,7 +45,7 @@ async function openHost(
   parent: ParentLink,
 ): Promise<ServicesHost> {
   const { runtimeDirectory, format, level, director } = options;
-  const opened = await openLog({ format, level, director, process: 'services' });
+  const opened = await openProcessLog({ format, level, director, process: 'services' });
   const { log } = opened;
   takeServicesPriority(log);
   return new ServicesHost(
@@ -57,6 +58,7 @@ async function openHost(
         log.warn({ err: reason }, `${path} is damaged: starting without it`),
       ),
       loopDelay: openLoopDelay(),
+      logStatus: opened.status,
       log,
       parts: [(report) => new TrackAndHooks(trackAndHooksPorts(runtimeDirectory, log), report)],
     },
@@ -64,8 +66,7 @@ async function openHost(
     () => {
       // A process that was killed left its own.
       rmSync(eventSocketPath(runtimeDirectory), { force: true });
-      opened.flush();
-      parent.end(0);
+      void opened.end().then(() => parent.end(0));
     },
   );
 }

@@ -78,6 +78,15 @@ export function formatStatus(status: DirectorStatus): string {
       `  the services process is down (${services.restarts} restarts): health and table are as last told`,
     );
   }
+  for (const [name, log] of [
+    ['VRRP', status.log],
+    ['services', services.log],
+  ] as const) {
+    if (log?.error) parts.push(`  the log of the ${name} process cannot be written: ${log.error}`);
+    else if (log && log.lines_lost > 0) {
+      parts.push(`  ${log.lines_lost} lines of the ${name} process's log were lost`);
+    }
+  }
   const sync = status.connection_sync;
   if (sync !== null) {
     parts.push(

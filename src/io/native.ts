@@ -57,6 +57,10 @@ export interface NativeAddon {
   lockDirectory(path: string): number;
   /** PR_SET_PDEATHSIG with SIGKILL. */
   dieWithParent(): void;
+  /** _exit(2): what the process has under way in other threads is not waited for. */
+  exitNow(status: number): void;
+  /** SIGALRM after so many milliseconds, at least 1: the end of a process that hangs in a system call. */
+  killIn(ms: number): void;
 }
 
 /** The native part is not compiled, or does not load. */

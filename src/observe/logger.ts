@@ -15,34 +15,32 @@ export interface LogOptions {
   readonly director: string;
   /** Which of the director's processes this is: on every line of a child. */
   readonly process?: string;
+  /** Of the readable lines. */
+  readonly colors: boolean;
 }
 
-export interface OpenLog {
-  readonly log: Logger;
-  /** Writes out what is buffered. */
-  flush(): void;
+/** Takes whole lines, at once. */
+export interface LogDestination {
+  write(line: string): void;
 }
 
-/** Writes to standard output. JSON lines carry `time` in epoch milliseconds. */
-export async function openLog({ format, level, ...base }: LogOptions): Promise<OpenLog> {
+/** Lines to `destination`. JSON lines carry `time` in epoch milliseconds. */
+export async function openLog(
+  { format, level, colors, ...base }: LogOptions,
+  destination: LogDestination,
+): Promise<Logger> {
   const options = { level, base };
-  if (format === 'pretty') {
-    // Loaded only here: a service starts faster without it.
-    const { build } = await import('pino-pretty');
-    const stream = build({
-      sync: true,
-      colorize: process.stdout.isTTY,
-      ignore: 'pid,hostname,director,process,event',
-      translateTime: 'SYS:HH:MM:ss.l',
-      hideObject: level !== 'debug',
-    });
-    return { log: pino(options, stream), flush: () => {} };
+  if (format === 'json') return pino(options, destination);
+  if (format === 'journal') {
+    return pino(options, { write: (line) => destination.write(journalLine(line)) });
   }
-  // Not synchronous: a reader that stands still must not stop the daemon's clock.
-  const destination = pino.destination({ dest: 1, sync: false, minLength: 0 });
-  const log =
-    format === 'json'
-      ? pino(options, destination)
-      : pino(options, { write: (line) => destination.write(journalLine(line)) });
-  return { log, flush: () => destination.flushSync() };
+  // Loaded only here: a service starts faster without it.
+  const { prettyFactory } = await import('pino-pretty');
+  const pretty = prettyFactory({
+    colorize: colors,
+    ignore: 'pid,hostname,director,process,event',
+    translateTime: 'SYS:HH:MM:ss.l',
+    hideObject: level !== 'debug',
+  });
+  return pino(options, { write: (line) => destination.write(pretty(line)) });
 }

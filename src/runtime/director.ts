@@ -24,7 +24,7 @@ import type {
 } from './ports.js';
 import type { Roles } from './services-messages.js';
 import { ServicesSupervisor } from './services-supervisor.js';
-import type { DirectorStatus, MaintenanceAnswer, MaintenanceOrder } from './status.js';
+import type { DirectorStatus, LogStatus, MaintenanceAnswer, MaintenanceOrder } from './status.js';
 import { VrrpService } from './vrrp-service.js';
 
 export interface DirectorPorts {
@@ -41,6 +41,7 @@ export interface DirectorPorts {
   readonly stateFile: StateFile<VrrpLeftovers>;
   readonly maintenanceFile: MaintenanceFile;
   readonly loopDelay: LoopDelay;
+  readonly logStatus: () => LogStatus;
   readonly log: Log;
   /** From here on time counts. What comes before is long, and may wait for others. */
   beforeElection(): void;
@@ -251,8 +252,9 @@ export class Director {
               id: connectionSync.id,
               daemons: status?.sync_daemons ?? [],
             },
-      services: { state, pid, restarts, event_loop: status?.event_loop ?? null },
+      services: { state, pid, restarts, event_loop: status?.event_loop ?? null, log: status?.log ?? null },
       event_loop: this.#ports.loopDelay.read(),
+      log: this.#ports.logStatus(),
       deadline_lateness: this.#vrrp.lateness(),
     };
   }

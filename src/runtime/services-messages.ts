@@ -6,7 +6,7 @@ import type { DirectorConfig } from '../config/model.js';
 import type { VrrpEvent } from '../hooks/hooks.js';
 import type { SyncDaemon } from '../ipvs/model.js';
 import type { TrackState, VrrpState } from '../vrrp/group-types.js';
-import type { EventLoopStatus, VirtualServerStatus } from './status.js';
+import type { EventLoopStatus, LogStatus, VirtualServerStatus } from './status.js';
 
 export interface RoleReport {
   readonly state: VrrpState;
@@ -31,6 +31,7 @@ export interface ServicesStatus {
   /** Kernel sync daemons that run for this director. */
   readonly sync_daemons: readonly SyncDaemon['state'][];
   readonly event_loop: EventLoopStatus;
+  readonly log: LogStatus;
 }
 
 export type ToServices =

@@ -7,6 +7,7 @@ import { cleanUp } from './clean-up.js';
 import { IpvsService } from './ipvs-service.js';
 import type { Clock, Ipvs, Log, LoopDelay, Prober, ServicesLeftovers, StateFile, Sysctls } from './ports.js';
 import type { Roles, ServicesStatus, TrackedVerdict } from './services-messages.js';
+import type { LogStatus } from './status.js';
 import { SysctlKeeper } from './sysctl-keeper.js';
 
 export type RealServerHealthOf = (virtualServer: string, realServer: RealServer) => RealServerHealth;
@@ -31,6 +32,7 @@ export interface ServicesPorts {
   readonly sysctls: Sysctls;
   readonly stateFile: StateFile<ServicesLeftovers>;
   readonly loopDelay: LoopDelay;
+  readonly logStatus: () => LogStatus;
   readonly log: Log;
   readonly parts: readonly ((report: (verdict: TrackedVerdict) => void) => ServicesPart)[];
 }
@@ -146,6 +148,7 @@ export class Services {
       virtual_servers: this.#ipvs?.status() ?? [],
       sync_daemons: (this.#ipvs?.syncDaemons ?? []).map((daemon) => daemon.state),
       event_loop: this.#ports.loopDelay.read(),
+      log: this.#ports.logStatus(),
     };
   }
 

@@ -30,11 +30,22 @@ export interface DirectorStatus {
     readonly restarts: number;
     /** Of the services process; null until it has told. */
     readonly event_loop: EventLoopStatus | null;
+    readonly log: LogStatus | null;
   };
   /** Of the VRRP process. */
   readonly event_loop: EventLoopStatus;
   /** How late the deadlines of the election were handled, since the start. */
   readonly deadline_lateness: LatenessSummary;
+  /** Of the VRRP process. */
+  readonly log: LogStatus;
+}
+
+/** What became of the lines of a process's log, since its start. */
+export interface LogStatus {
+  readonly lines_lost: number;
+  readonly failed_writes: number;
+  /** Why it cannot be written now; null when it can. */
+  readonly error: string | null;
 }
 
 /** How late the event loop was, over the last minute or two. */

@@ -215,8 +215,8 @@ export class Bench {
     return path;
   }
 
-  /** Starts `director run`. */
-  async launch(host: string, yaml: string): Promise<LaunchedDirector> {
+  /** Starts `director run`; `prefix` is a program that becomes it. */
+  async launch(host: string, yaml: string, prefix: readonly string[] = []): Promise<LaunchedDirector> {
     this.#runs += 1;
     const configFile = await this.file(`${host}-${this.#runs}.yaml`, yaml);
     const runtimeDirectory = join(this.folder, host);
@@ -224,7 +224,7 @@ export class Bench {
     const errors: string[] = [];
     const argv = ['run', '-c', configFile, '--director', host, '--runtime-dir', runtimeDirectory];
     argv.push('--state-dir', join(this.folder, `${host}-state`));
-    const child = this.lab.start(host, [process.execPath, MAIN, ...argv, '--log', 'json'], {
+    const child = this.lab.start(host, [...prefix, process.execPath, MAIN, ...argv, '--log', 'json'], {
       onLine: (line) => log.push(JSON.parse(line)),
       onErrorLine: (line) => errors.push(line),
     });
@@ -328,18 +328,18 @@ export interface CommandResult {
   readonly errors: readonly string[];
 }
 
-export function statusOf(director: RunningDirector): Promise<DirectorStatus> {
+export function statusOf(director: LaunchedDirector): Promise<DirectorStatus> {
   return fetchStatus(director.runtimeDirectory);
 }
 
-export async function instanceOf(director: RunningDirector, name = 'outside'): Promise<InstanceStatus> {
+export async function instanceOf(director: LaunchedDirector, name = 'outside'): Promise<InstanceStatus> {
   const found = (await statusOf(director)).instances.find((instance) => instance.name === name);
   if (found === undefined) throw new Error(`${director.host} has no instance ${name}`);
   return found;
 }
 
 /** Resolves when every instance of the director is in `state`. */
-export async function inState(director: RunningDirector, state: InstanceStatus['state']): Promise<void> {
+export async function inState(director: LaunchedDirector, state: InstanceStatus['state']): Promise<void> {
   await settled(`${director.host} is ${state}`, async () => {
     const { instances } = await statusOf(director);
     return instances.every((instance) => instance.state === state);
@@ -347,7 +347,7 @@ export async function inState(director: RunningDirector, state: InstanceStatus['
 }
 
 /** SIGTERM, and what it ended with. */
-export function stop(director: RunningDirector): Promise<Exit> {
+export function stop(director: LaunchedDirector): Promise<Exit> {
   return stopChild(director.child);
 }
 

@@ -34,8 +34,9 @@ function status(change: Partial<InstanceStatus>): DirectorStatus {
     sync_groups: [],
     virtual_servers: [],
     connection_sync: null,
-    services: { state: 'running', pid: 1, restarts: 0, event_loop: null },
+    services: { state: 'running', pid: 1, restarts: 0, event_loop: null, log: null },
     event_loop: CALM,
+    log: { lines_lost: 0, failed_writes: 0, error: null },
     deadline_lateness: { count: 0, ...CALM, over_20_ms: 0 },
   };
 }

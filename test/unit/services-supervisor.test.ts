@@ -20,7 +20,12 @@ import { HandClock } from './hand-clock.js';
 import { directorConfig } from './instances.js';
 
 const CONFIG = directorConfig();
-const STATUS = { virtual_servers: [], sync_daemons: [], event_loop: { max_ms: 1, p99_ms: 1 } } as const;
+const STATUS = {
+  virtual_servers: [],
+  sync_daemons: [],
+  event_loop: { max_ms: 1, p99_ms: 1 },
+  log: { lines_lost: 0, failed_writes: 0, error: null },
+} as const;
 
 type Handlers = { onMessage(message: FromServices): void; onExit(how: string): void };
 

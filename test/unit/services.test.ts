@@ -110,6 +110,7 @@ function host(kernel: Kernel, left: Partial<ServicesLeftovers>, openIpvs?: () =>
         },
       },
       stateFile,
+      logStatus: () => ({ lines_lost: 0, failed_writes: 0, error: null }),
       loopDelay: { read: () => ({ max_ms: 0, p99_ms: 0 }), close: () => {} },
       log: LOG,
       parts: [],
