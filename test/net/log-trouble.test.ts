@@ -75,9 +75,11 @@ test('when there is room again, the log goes on and says what befell it', async 
   rmSync(join(folder, 'fill'));
   const log = join(folder, 'log');
   await settled('the log tells it', () => existsSync(log) && readFileSync(log, 'utf8').includes('no space'));
-  const { log: after } = await statusOf(lb1);
-  t.equal(after.error, null);
-  t.equal(after.lines_lost, 0, 'what waited is written');
+  await settled('both processes write again', async () => {
+    const { log: ours, services } = await statusOf(lb1);
+    return ours.error === null && services.log?.error === null;
+  });
+  t.equal((await statusOf(lb1)).log.lines_lost, 0, 'what waited is written');
   for (const line of readFileSync(log, 'utf8').trimEnd().split('\n')) JSON.parse(line);
   t.match(readFileSync(log, 'utf8'), /"event":"role".*"to":"master"/);
   t.match(await stop(lb1), { status: 0, signal: null });
