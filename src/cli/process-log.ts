@@ -14,7 +14,7 @@ const LAST_WORDS_MS = 2000;
 
 export interface ProcessLog {
   readonly log: Log;
-  status(): LogStatus;
+  readonly status: () => LogStatus;
   /** The process is about to end: resolves when its last lines are out, or after a second without them. */
   end(): Promise<void>;
 }
