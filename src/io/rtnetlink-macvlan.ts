@@ -10,8 +10,12 @@ const IFLA_LINKINFO = 18;
 const IFLA_INFO_KIND = 1;
 const IFLA_INFO_DATA = 2;
 const IFLA_MACVLAN_MODE = 1;
-/** No frames between devices of one parent: two virtual routers of one host have nothing to tell each other. */
-const MACVLAN_MODE_PRIVATE = 1;
+/**
+ * Nothing is handed over between devices of one parent here, and what comes in from outside is for the parent whatever
+ * its source MAC address (macvlan_handle_frame). In private mode a multicast whose source is a device of this host, so
+ * every advertisement of a peer with the same virtual MAC address, would be for that device alone.
+ */
+const MACVLAN_MODE_VEPA = 2;
 const KIND = 'macvlan';
 const MAC_BYTES = 6;
 
@@ -35,25 +39,28 @@ export function macBytes(text: string): Uint8Array {
   return Uint8Array.from(parts, (part) => Number.parseInt(part, 16));
 }
 
-/** Payload of RTM_NEWLINK (with NLM_F_CREATE and NLM_F_EXCL) for a macvlan in private mode; it is down. */
+/** Payload of RTM_NEWLINK (with NLM_F_CREATE and NLM_F_EXCL) for a macvlan in VEPA mode; it is down. */
 export function macvlanPayload(name: string, parentIndex: number, mac: string): Uint8Array {
-  const mode = encodeAttribute(IFLA_MACVLAN_MODE, uint32(MACVLAN_MODE_PRIVATE));
-  const kind = encodeAttribute(IFLA_INFO_KIND, new TextEncoder().encode(KIND));
-  const info = Buffer.concat([kind, encodeAttribute(IFLA_INFO_DATA, mode)]);
   return new Uint8Array(
     Buffer.concat([
       linkHeader(0, 0),
       encodeAttribute(IFLA_IFNAME, new TextEncoder().encode(`${name}\0`)),
       encodeAttribute(IFLA_LINK, uint32(parentIndex)),
       encodeAttribute(IFLA_ADDRESS, macBytes(mac)),
-      encodeAttribute(IFLA_LINKINFO, info),
+      vepaMode(),
     ]),
   );
 }
 
-/** Payload of RTM_NEWLINK that sets a device up. */
+/** Payload of RTM_NEWLINK that turns a macvlan that is there to VEPA mode and sets it up. */
 export function setUpPayload(index: number): Uint8Array {
-  return linkHeader(index, IFF_UP);
+  return new Uint8Array(Buffer.concat([linkHeader(index, IFF_UP), vepaMode()]));
+}
+
+function vepaMode(): Uint8Array {
+  const mode = encodeAttribute(IFLA_MACVLAN_MODE, uint32(MACVLAN_MODE_VEPA));
+  const kind = encodeAttribute(IFLA_INFO_KIND, new TextEncoder().encode(KIND));
+  return encodeAttribute(IFLA_LINKINFO, Buffer.concat([kind, encodeAttribute(IFLA_INFO_DATA, mode)]));
 }
 
 /** Payload of RTM_DELLINK. */

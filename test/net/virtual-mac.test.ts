@@ -153,7 +153,7 @@ await runInNamespace(import.meta.url, async () => {
       host.ip('link add control link eth0 address 00:00:5e:00:02:99 type macvlan mode private');
       host.ip('link set control up');
       // Set up, and so by its flags; the operational state follows up to a second later (linkwatch).
-      t.match(host.ip('-d link show vrrp4.51'), /,UP[,>][^]*link\/ether 00:00:5e:00:01:33[^]*mode private/);
+      t.match(host.ip('-d link show vrrp4.51'), /,UP[,>][^]*link\/ether 00:00:5e:00:01:33[^]*mode vepa/);
     }
     const reports = () => from('00:00:5e:00:02:99').filter((line) => line.includes('multicast listener'));
     await eventually('the control reports its groups, and once more', () => reports().length >= 4, LIMIT_MS);
@@ -166,6 +166,10 @@ await runInNamespace(import.meta.url, async () => {
     const before = a.ip('-o link show vrrp4.51');
     t.equal(await a.do('create', device4), 'done');
     t.equal(a.ip('-o link show vrrp4.51'), before);
+    // What a version before had, which kept a peer's advertisements from the parent.
+    a.ip('link set vrrp4.51 type macvlan mode private');
+    t.equal(await a.do('create', device4), 'done');
+    t.match(a.ip('-d link show vrrp4.51'), 'mode vepa');
     t.match(
       await a.do('create', { ...device4, mac: '00:00:5e:00:01:34' }),
       /its MAC address is .*:33, not .*:34/,
