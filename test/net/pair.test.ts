@@ -183,7 +183,7 @@ test('an address removed by hand comes back; a reload changes what it says and n
   const [lb1, lb2] = await bench.pair(directorYaml());
   await bench.heldBy('lb1');
   await bench.lab.run('lb1', ['ip', 'addr', 'del', `${VIP}/24`, 'dev', 'eth0']);
-  await settled('it is put back', () => lb1.log.some((line) => line['action'] === 'restored'));
+  await settled('it is put back', () => lb1.log.some((line) => line['event'] === 'restored'));
   await bench.heldBy('lb1');
 
   const more = directorYaml({ instances: [{ ...OUTSIDE, addresses: [`${VIP}/24`, `${added}/24`] }] });
