@@ -8,6 +8,7 @@ import { openProber } from '../io/probes.js';
 import { takeServicesPriority } from '../io/real-time.js';
 import { openParentLink, type ParentLink } from '../io/services-process.js';
 import { openStateFile, SERVICES_STATE } from '../io/state-file.js';
+import { syncInterfaces } from '../io/sync-interfaces.js';
 import { openSysctls } from '../io/sysctls.js';
 import { openTrackProber } from '../io/track-probes.js';
 import type { LogFormat, LogLevel } from '../observe/logger.js';
@@ -53,6 +54,7 @@ async function openHost(
       clock: monotonicClock,
       openIpvs: async () => (await import('../io/ipvs.js')).openIpvs(),
       prober: openProber(),
+      syncInterfaces,
       sysctls: openSysctls(),
       stateFile: openStateFile(SERVICES_STATE, runtimeDirectory, (path, reason) =>
         log.warn({ err: reason }, `${path} is damaged: starting without it`),

@@ -69,6 +69,13 @@ export function formatStatus(status: DirectorStatus): string {
         real.health,
         real.reason ?? '',
       ]),
+      ...(server.draining ?? []).map((real) => [
+        '',
+        `-> ${real.address}:${real.port}`,
+        'weight 0',
+        'draining',
+        `${real.active_connections + real.inactive_connections} connections, at most ${real.at_most_s}s`,
+      ]),
     ]);
     parts.push(table([['SERVER', 'ADDRESS', 'SCHEDULING', 'HEALTH', 'REASON'], ...rows]));
   }
@@ -89,8 +96,9 @@ export function formatStatus(status: DirectorStatus): string {
   }
   const sync = status.connection_sync;
   if (sync !== null) {
+    const faults = (sync.faults ?? []).map((fault) => `\n    ${fault}`);
     parts.push(
-      `  connection sync on ${sync.interface}, syncid ${sync.id}: ${sync.daemons.join(' and ') || 'not running'}`,
+      `  connection sync on ${sync.interface}, syncid ${sync.id}: ${sync.daemons.join(' and ') || 'not running'}${faults.join('')}`,
     );
   }
   return `${parts.join('\n\n')}\n`;

@@ -1,6 +1,7 @@
 /** What `director plan` shows: the changes that would make the kernel equal to the configuration. Pure. */
 import type { DirectorConfig, SyncGroup, VrrpInstance } from '../config/model.js';
 import { desiredServices } from '../ipvs/desired.js';
+import { withDrains } from '../ipvs/drain.js';
 import type { DumpedService, IpvsOp, SyncDaemon } from '../ipvs/model.js';
 import { describeOp, plan } from '../ipvs/plan.js';
 import { groupsOf, planGroups, sameMachine } from './groups.js';
@@ -107,7 +108,8 @@ function ipvsChanges(config: DirectorConfig, present: Present): Change[] {
     return vrrpInstance === undefined || role === 'master';
   });
   const desired = desiredServices(active, (name, server) => present.serves(name, server));
-  return plan(desired, present.services, { ownedKeys: present.owned, prune: true }).map((op) => ({
+  const whole = withDrains(desired, () => desiredServices(active, () => true), present.services, {}, 0);
+  return plan(whole.desired, present.services, { ownedKeys: present.owned, prune: true }).map((op) => ({
     kind: 'ipvs',
     text: describeOp(op),
     op,

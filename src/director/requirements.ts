@@ -18,6 +18,16 @@ const SYNC_BY_TIME: readonly (readonly [key: string, value: string])[] = [
   ['net.ipv4.vs.sync_threshold', '2 0'],
 ];
 
+/**
+ * What becomes of the clients of a server that is gone. Without the first, a connection whose server was removed is
+ * dropped packet by packet, UDP from one port for ever; with it, its next packet is scheduled anew (UDP) or reset
+ * (TCP). Without the second, a persistent client's new connections go on to a server of weight 0.
+ */
+const LEAVE_DEAD_SERVERS: readonly string[] = [
+  'net.ipv4.vs.expire_nodest_conn',
+  'net.ipv4.vs.expire_quiescent_template',
+];
+
 /** Interface names in sysctl keys: sysctl(8) writes the dot of `eth0.100` as a slash. */
 function keyOfInterface(name: string): string {
   return name.replaceAll('.', '/');
@@ -50,6 +60,9 @@ export function requiredSysctls(config: DirectorConfig): ReadonlyMap<string, str
   for (const name of ipv4AddressInterfaces(config)) {
     // Or a virtual address that goes would take the host's own of the same subnet along (SecondaryAddresses).
     wanted.set(`net.ipv4.conf.${keyOfInterface(name)}.${PROMOTE_SECONDARIES}`, '1');
+  }
+  if (config.virtualServers.length > 0) {
+    for (const key of LEAVE_DEAD_SERVERS) wanted.set(key, '1');
   }
   if (config.connectionSync !== undefined) {
     for (const [key, value] of SYNC_BY_TIME) wanted.set(key, value);

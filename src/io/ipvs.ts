@@ -13,7 +13,14 @@ import {
   encodeOp,
 } from '../ipvs/encode.js';
 import { decodeFamilyId, encodeGetFamily, GENL_ID_CTRL } from '../ipvs/genl-controller.js';
-import type { DumpedDestination, DumpedService, IpvsOp, ServiceKey, SyncDaemon } from '../ipvs/model.js';
+import type {
+  DumpedDestination,
+  DumpedService,
+  DumpedSyncDaemon,
+  IpvsOp,
+  ServiceKey,
+  SyncDaemon,
+} from '../ipvs/model.js';
 import { opWords } from '../ipvs/plan.js';
 import { IPVS_GENL_NAME } from '../ipvs/uapi.js';
 import type { Ipvs, OpResult } from '../runtime/ports.js';
@@ -119,7 +126,7 @@ class KernelIpvs implements Ipvs {
   }
 
   async dump(): Promise<DumpedService[]> {
-    const messages = await this.#dumpServices();
+    const messages = await this.#dump(encodeGetServices());
     const services = messages.map(({ payload }) => valueOf(decodeService(payload)));
     const whole: DumpedService[] = [];
     // One after the other: the kernel runs one dump at a time on a socket, and more sockets gain nothing measurable.
@@ -153,8 +160,12 @@ class KernelIpvs implements Ipvs {
     return results;
   }
 
-  async syncDaemons(): Promise<SyncDaemon[]> {
-    const messages = await this.#connection.dump(this.#family, encodeGetDaemons());
+  destinations(key: ServiceKey): Promise<DumpedDestination[]> {
+    return this.#dumpDestinations(key);
+  }
+
+  async syncDaemons(): Promise<DumpedSyncDaemon[]> {
+    const messages = await this.#dump(encodeGetDaemons());
     return messages.map(({ payload }) => valueOf(decodeDaemon(payload)));
   }
 
@@ -201,19 +212,19 @@ class KernelIpvs implements Ipvs {
     return result?.error;
   }
 
-  async #dumpServices(): Promise<readonly { readonly payload: Uint8Array }[]> {
+  async #dump(request: Uint8Array): Promise<readonly { readonly payload: Uint8Array }[]> {
     try {
-      return await this.#connection.dump(this.#family, encodeGetServices());
+      return await this.#connection.dump(this.#family, request);
     } catch (error) {
       // The module was unloaded or loaded anew since: the family has another number now, or none.
       if (!(error instanceof NetlinkError) || error.code !== 'ENOENT') throw error;
       this.#family = await familyOrLoad(this.#host, this.#connection);
-      return this.#connection.dump(this.#family, encodeGetServices());
+      return this.#connection.dump(this.#family, request);
     }
   }
 
   async #dumpDestinations(key: ServiceKey): Promise<DumpedDestination[]> {
-    const messages = await this.#connection.dump(this.#family, encodeGetDestinations(key));
+    const messages = await this.#dump(encodeGetDestinations(key));
     return messages.map(({ payload }) => valueOf(decodeDestination(payload, key.family)));
   }
 }

@@ -4,7 +4,7 @@ import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { VirtualAddress } from '../config/model.js';
 import { addressBytes } from '../ip-address.js';
-import type { SyncDaemon } from '../ipvs/model.js';
+import type { StartedSyncDaemon } from '../ipvs/model.js';
 import type { ServicesLeftovers, StateFile, VrrpLeftovers } from '../runtime/ports.js';
 import { workInTurn } from '../util/in-turn.js';
 
@@ -38,6 +38,9 @@ export const SERVICES_STATE: StateKind<ServicesLeftovers> = {
       Object.entries(record(fields['sysctls'])).map(([key, value]) => [key, text(value)]),
     ),
     syncDaemons: listOf('syncDaemons', fields, syncDaemon),
+    drains: Object.fromEntries(
+      Object.entries(record(fields['drains'] ?? {})).map(([key, sinceMs]) => [key, milliseconds(sinceMs)]),
+    ),
   }),
 };
 
@@ -125,6 +128,11 @@ function integer(value: unknown, max: number): number {
   return value;
 }
 
+function milliseconds(value: unknown): number {
+  if (typeof value !== 'number' || !Number.isFinite(value)) throw new TypeError('a time is expected');
+  return value;
+}
+
 function virtualAddress(value: unknown): VirtualAddress {
   const fields = record(value);
   const address = text(fields['address']);
@@ -134,9 +142,15 @@ function virtualAddress(value: unknown): VirtualAddress {
   return { address, prefixLength: integer(fields['prefixLength'], 128), interface: name };
 }
 
-function syncDaemon(value: unknown): SyncDaemon {
+function syncDaemon(value: unknown): StartedSyncDaemon {
   const fields = record(value);
   const { state } = fields;
   if (state !== 'master' && state !== 'backup') throw new TypeError('a sync daemon is master or backup');
-  return { state, interface: text(fields['interface']), syncid: integer(fields['syncid'], 255) };
+  const daemon: StartedSyncDaemon = {
+    state,
+    interface: text(fields['interface']),
+    syncid: integer(fields['syncid'], 255),
+  };
+  const index = fields['interfaceIndex'];
+  return index === undefined ? daemon : { ...daemon, interfaceIndex: integer(index, 0x7fffffff) };
 }

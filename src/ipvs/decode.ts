@@ -8,7 +8,7 @@ import type { Attributes, Decoded } from './attributes.js';
 import { attributesOf, decoding, fail, required, textOf, u32Of } from './attributes.js';
 import type { IpvsTimeouts } from './encode.js';
 import { FORWARDING_METHODS } from './encode.js';
-import type { DumpedDestination, DumpedService, ServiceKey, SyncDaemon } from './model.js';
+import type { DumpedDestination, DumpedService, DumpedSyncDaemon, ServiceKey } from './model.js';
 import {
   AF_INET,
   AF_INET6,
@@ -125,8 +125,23 @@ export function decodeDestination(
   });
 }
 
+/** IPVS_DAEMON_ATTR_MCAST_GROUP or, for IPv6, IPVS_DAEMON_ATTR_MCAST_GROUP6. */
+function multicastGroupOf(attributes: Attributes): string | undefined {
+  const { MCAST_GROUP, MCAST_GROUP6 } = IPVS_DAEMON_ATTR;
+  const value = attributes.get(MCAST_GROUP) ?? attributes.get(MCAST_GROUP6);
+  if (value === undefined) return undefined;
+  return addressText(value) ?? fail('bad-value', 'IPVS_DAEMON_ATTR_MCAST_GROUP');
+}
+
+/** An attribute of `bytes` bytes in host order, which older kernels leave out. */
+function optionalOf(attributes: Attributes, type: number, bytes: 1 | 2, field: string): number | undefined {
+  if (!attributes.has(type)) return undefined;
+  const view = required(attributes, type, bytes, field);
+  return bytes === 1 ? view.getUint8(0) : view.getUint16(0, true);
+}
+
 /** A message of an IPVS_CMD_GET_DAEMON dump. */
-export function decodeDaemon(payload: Uint8Array): Decoded<SyncDaemon> {
+export function decodeDaemon(payload: Uint8Array): Decoded<DumpedSyncDaemon> {
   return decoding(() => {
     const attributes = nestOf(payload, IPVS_CMD_ATTR.DAEMON, 'IPVS_CMD_ATTR_DAEMON');
     const number = u32Of(attributes, IPVS_DAEMON_ATTR.STATE, 'IPVS_DAEMON_ATTR_STATE');
@@ -135,6 +150,10 @@ export function decodeDaemon(payload: Uint8Array): Decoded<SyncDaemon> {
       state: state ?? fail('bad-value', 'IPVS_DAEMON_ATTR_STATE'),
       interface: textOf(attributes, IPVS_DAEMON_ATTR.MCAST_IFN, 'IPVS_DAEMON_ATTR_MCAST_IFN'),
       syncid: u32Of(attributes, IPVS_DAEMON_ATTR.SYNC_ID, 'IPVS_DAEMON_ATTR_SYNC_ID'),
+      maxLength: optionalOf(attributes, IPVS_DAEMON_ATTR.SYNC_MAXLEN, 2, 'IPVS_DAEMON_ATTR_SYNC_MAXLEN'),
+      group: multicastGroupOf(attributes),
+      port: optionalOf(attributes, IPVS_DAEMON_ATTR.MCAST_PORT, 2, 'IPVS_DAEMON_ATTR_MCAST_PORT'),
+      ttl: optionalOf(attributes, IPVS_DAEMON_ATTR.MCAST_TTL, 1, 'IPVS_DAEMON_ATTR_MCAST_TTL'),
     };
   });
 }

@@ -1,7 +1,7 @@
 /** From configuration and health to the table that the kernel should hold. */
 import type { Forwarding, Protocol, RealServer, VirtualServer } from '../config/model.js';
 import { familyOf } from '../ip-address.js';
-import type { Destination, ForwardingMethod, Service } from './model.js';
+import type { Destination, ForwardingMethod, Service, ServiceKey } from './model.js';
 import { IP_VS_SVC_F, IPPROTO } from './uapi.js';
 
 const FORWARDING: Readonly<Record<Forwarding, ForwardingMethod>> = {
@@ -28,6 +28,12 @@ function destinationOf(virtualServer: VirtualServer, realServer: RealServer): De
   };
 }
 
+/** The kernel's key of a virtual server. */
+export function serviceKeyOf(virtualServer: VirtualServer): ServiceKey {
+  const { address, port, protocol } = virtualServer;
+  return { family: familyOf(address), protocol: PROTOCOL[protocol], address, port };
+}
+
 /** An IPv6 service has a prefix length in the netmask's place; the configuration's IPv4 default says nothing there. */
 function netmaskOf(family: 'inet' | 'inet6', configured: string | undefined): string {
   if (configured === undefined) return WHOLE_ADDRESS[family];
@@ -36,7 +42,7 @@ function netmaskOf(family: 'inet' | 'inet6', configured: string | undefined): st
 
 /**
  * One service for each virtual server, with the real servers that `healthy` admits. One that is not healthy is left
- * out, not given weight 0: its connections then move on instead of hanging. Timeouts are rounded up to whole seconds.
+ * out, not given weight 0: its connections then move on instead of hanging (`expire_nodest_conn`). Timeouts are rounded up to whole seconds.
  */
 export function desiredServices(
   virtualServers: readonly VirtualServer[],
@@ -44,18 +50,13 @@ export function desiredServices(
 ): Service[] {
   return virtualServers.map((virtualServer) => {
     const { persistence } = virtualServer;
-    const family = familyOf(virtualServer.address);
+    const key = serviceKeyOf(virtualServer);
     return {
-      key: {
-        family,
-        protocol: PROTOCOL[virtualServer.protocol],
-        address: virtualServer.address,
-        port: virtualServer.port,
-      },
+      key,
       scheduler: virtualServer.scheduler,
       flags: persistence === undefined ? 0 : IP_VS_SVC_F.PERSISTENT,
       timeoutSeconds: persistence === undefined ? 0 : Math.ceil(persistence.timeoutMs / 1000),
-      netmask: netmaskOf(family, persistence?.netmask),
+      netmask: netmaskOf(key.family, persistence?.netmask),
       destinations: virtualServer.realServers
         .filter((realServer) => healthy(virtualServer.name, realServer))
         .map((realServer) => destinationOf(virtualServer, realServer)),

@@ -67,3 +67,22 @@ export interface SyncDaemon {
   /** 0 to 255. */
   readonly syncid: number;
 }
+
+/** One as the kernel lists it; what follows is told since Linux 4.3. */
+export interface DumpedSyncDaemon extends SyncDaemon {
+  /** IPVS_DAEMON_ATTR_SYNC_MAXLEN: bytes of a sync message. */
+  readonly maxLength?: number | undefined;
+  /** Multicast group, IPv4 or IPv6. */
+  readonly group?: string | undefined;
+  readonly port?: number | undefined;
+  readonly ttl?: number | undefined;
+}
+
+/**
+ * One that this director started. The kernel does not tell which interface a daemon's sockets are bound to, so that is
+ * remembered: an interface that was deleted and made anew has another index.
+ */
+export interface StartedSyncDaemon extends SyncDaemon {
+  /** IFLA_IFINDEX at the start; undefined where that is not known. */
+  readonly interfaceIndex?: number | undefined;
+}

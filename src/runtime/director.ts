@@ -251,6 +251,7 @@ export class Director {
               interface: connectionSync.interface,
               id: connectionSync.id,
               daemons: status?.sync_daemons ?? [],
+              faults: status?.sync_faults ?? [],
             },
       services: { state, pid, restarts, event_loop: status?.event_loop ?? null, log: status?.log ?? null },
       event_loop: this.#ports.loopDelay.read(),

@@ -1,33 +1,45 @@
 /** Keeps the kernel's IPVS table, sync daemons and health verdicts as the configuration wants them. */
 import type { DirectorConfig, RealServer, VirtualServer } from '../config/model.js';
 import { requiredSyncDaemons } from '../director/requirements.js';
-import { desiredServices } from '../ipvs/desired.js';
-import type { SyncDaemon } from '../ipvs/model.js';
+import { desiredServices, serviceKeyOf } from '../ipvs/desired.js';
+import { DRAIN_LIMIT_MS, type Drain, type DrainTimes, drainKey, withDrains } from '../ipvs/drain.js';
+import { foundWords } from '../ipvs/found.js';
+import type { DumpedService, IpvsOp, Service, StartedSyncDaemon } from '../ipvs/model.js';
 import { describeOp, plan, serviceKeyText } from '../ipvs/plan.js';
 import type { RealServerHealth } from '../track/quorum.js';
 import { type CleanUpStep, cleanUp } from './clean-up.js';
 import { HealthRunner } from './health-runner.js';
-import type { Clock, Ipvs, Log, OpResult, Prober, ServicesLeftovers } from './ports.js';
+import type { Clock, Ipvs, Log, OpResult, Prober, ServicesLeftovers, SyncInterfaces } from './ports.js';
+import { RepairPace } from './repair-pace.js';
 import type { RoleReport } from './services-messages.js';
 import type { VirtualServerStatus } from './status.js';
+import { SyncDaemonKeeper, type SyncDaemonsStatus } from './sync-daemon-keeper.js';
+import { type KnownTable, TableLook } from './table-look.js';
 
 export interface IpvsServicePorts {
   readonly clock: Clock;
   readonly ipvs: Ipvs;
   readonly prober: Prober;
   readonly log: Log;
+  readonly syncInterfaces: SyncInterfaces;
   role(instance: string): RoleReport | undefined;
   /** Saves which virtual servers are ours, before the kernel has them. */
   saveOwned(keys: readonly string[]): Promise<void>;
   /** Saves which sync daemons are ours. */
-  saveSyncDaemons(daemons: readonly SyncDaemon[]): Promise<void>;
+  saveSyncDaemons(daemons: readonly StartedSyncDaemon[]): Promise<void>;
+  /** Saves which removed real servers keep their connections, and since when. */
+  saveDrains(times: DrainTimes): Promise<void>;
   /** A health verdict changed. */
   onVerdict(): void;
 }
 
-/** Somebody else may change the table: it is compared this often even when nothing happens here. */
+/** Somebody else may change the table: all of it is compared this often even when nothing happens here. */
 const REFRESH_MS = 30_000;
+/** So often the sync daemons and a part of the table are looked at. */
+const LOOK_MS = 1000;
 const RETRY_MS = 2000;
+/** Repairs that are named one by one. */
+const NAMED_REPAIRS = 20;
 
 export class IpvsService {
   readonly #ports: IpvsServicePorts;
@@ -39,17 +51,31 @@ export class IpvsService {
   #closed = false;
   #lastError = '';
   #cancelRefresh: () => void = () => {};
-  #startedDaemons: readonly SyncDaemon[] = [];
+  #cancelLook: () => void = () => {};
+  readonly #daemons: SyncDaemonKeeper;
+  readonly #look: TableLook;
+  readonly #pace = new RepairPace();
+  /** Undefined while changes fail. */
+  #known: KnownTable | undefined;
+  #drainTimes: DrainTimes;
 
   constructor(
     config: DirectorConfig,
-    leftovers: Pick<ServicesLeftovers, 'ownedServices' | 'syncDaemons'>,
+    leftovers: Pick<ServicesLeftovers, 'ownedServices' | 'syncDaemons' | 'drains'>,
     ports: IpvsServicePorts,
   ) {
     this.#config = config;
     this.#owned = new Set(leftovers.ownedServices);
-    this.#startedDaemons = leftovers.syncDaemons;
+    this.#drainTimes = leftovers.drains ?? {};
     this.#ports = ports;
+    this.#look = new TableLook(ports.ipvs);
+    this.#daemons = new SyncDaemonKeeper(leftovers.syncDaemons, {
+      clock: ports.clock,
+      ipvs: ports.ipvs,
+      interfaces: ports.syncInterfaces,
+      log: ports.log,
+      save: (daemons) => ports.saveSyncDaemons(daemons),
+    });
     this.#health = new HealthRunner(config.virtualServers, {
       clock: ports.clock,
       prober: ports.prober,
@@ -61,17 +87,18 @@ export class IpvsService {
     });
   }
 
-  /** Resolves when the kernel has the table and the sync daemons for the first time. */
+  /** Resolves when the kernel has the table and the sync daemons for the first time, or it is told why not. */
   async start(): Promise<void> {
-    await this.#reconcileDaemons();
+    this.#daemons.configure(requiredSyncDaemons(this.#config));
     this.refresh();
+    this.#lookSoon();
     await this.#work;
   }
 
   async reconfigure(config: DirectorConfig): Promise<void> {
     this.#config = config;
     this.#health.configure(config.virtualServers);
-    await this.#reconcileDaemons();
+    this.#daemons.configure(requiredSyncDaemons(config));
     this.refresh();
     await this.#work;
   }
@@ -82,8 +109,35 @@ export class IpvsService {
     this.#scheduled = true;
     this.#work = this.#work.then(async () => {
       this.#scheduled = false;
-      if (!this.#closed) await this.#reconcile();
+      if (this.#closed) return;
+      await this.#daemons.reconcile();
+      await this.#reconcile();
     });
+  }
+
+  #lookSoon(): void {
+    const { clock } = this.#ports;
+    this.#cancelLook = clock.at(clock.nowMs() + LOOK_MS, () => {
+      this.#work = this.#work.then(async () => {
+        if (this.#closed) return;
+        await this.#daemons.reconcile();
+        await this.#lookAtTable();
+        if (!this.#closed) this.#lookSoon();
+      });
+    });
+  }
+
+  /** What differs is for a whole comparison, not sooner than the pace allows: a rival may undo every repair. */
+  async #lookAtTable(): Promise<void> {
+    const nowMs = this.#ports.clock.nowMs();
+    if (this.#known === undefined) return;
+    try {
+      const found = await this.#look.look(this.#known, nowMs);
+      if (found === 'drained' || (found === 'changed' && this.#pace.due(nowMs))) this.refresh();
+    } catch {
+      // The comparison tells what is the matter.
+      this.refresh();
+    }
   }
 
   /** Takes everything of ours out of the kernel. One step that fails does not stop the others. */
@@ -91,6 +145,7 @@ export class IpvsService {
     this.#closed = true;
     this.#health.close();
     this.#cancelRefresh();
+    this.#cancelLook();
     await this.#work;
     const { ipvs, log } = this.#ports;
     const steps: CleanUpStep[] = [
@@ -100,24 +155,19 @@ export class IpvsService {
           const ops = plan([], await ipvs.dump(), { ownedKeys: this.#owned, prune: true });
           if (this.#report(await ipvs.apply(ops))) return;
           await this.#ports.saveOwned([]);
+          await this.#ports.saveDrains({});
         },
       },
       {
         what: 'the sync daemons',
-        run: async () => {
-          const running = await ipvs.syncDaemons();
-          for (const daemon of this.#startedDaemons) {
-            if (!running.some((other) => sameDaemon(daemon, other))) continue;
-            await ipvs.stopSyncDaemon(daemon.state, daemon.syncid, daemon.interface);
-          }
-          await this.#ports.saveSyncDaemons([]);
-        },
+        run: () => this.#daemons.stop(),
       },
     ];
     await cleanUp(steps, log);
   }
 
   status(): readonly VirtualServerStatus[] {
+    const drains = this.#known?.drains ?? [];
     return this.#config.virtualServers.map((server) => ({
       name: server.name,
       address: server.address,
@@ -131,7 +181,22 @@ export class IpvsService {
         weight,
         ...this.#health.of(server.name, { address, port }),
       })),
+      ...(drains.length > 0 ? { draining: this.#drainingOf(server, drains) } : {}),
     }));
+  }
+
+  #drainingOf(server: VirtualServer, drains: readonly Drain[]): VirtualServerStatus['draining'] {
+    const nowMs = this.#ports.clock.nowMs();
+    const key = serviceKeyText(serviceKeyOf(server));
+    return drains
+      .filter((drain) => serviceKeyText(drain.key) === key)
+      .map(({ sinceMs, destination }) => ({
+        address: destination.address,
+        port: destination.port,
+        active_connections: destination.activeConnections,
+        inactive_connections: destination.inactiveConnections,
+        at_most_s: Math.max(0, Math.ceil((sinceMs + DRAIN_LIMIT_MS - nowMs) / 1000)),
+      }));
   }
 
   /** `unknown` for what is not configured here. */
@@ -144,9 +209,9 @@ export class IpvsService {
     return this.#health.of(virtualServer, realServer).health;
   }
 
-  /** Kernel sync daemons that run for us. */
-  get syncDaemons(): readonly SyncDaemon[] {
-    return this.#startedDaemons;
+  /** By the kernel's word. */
+  get syncDaemons(): SyncDaemonsStatus {
+    return this.#daemons.status;
   }
 
   /** Virtual servers that this director is to have in its table now. */
@@ -171,24 +236,70 @@ export class IpvsService {
       const actual = await this.#ports.ipvs.dump();
       // Read after the dump and in one go: a verdict that comes in between must not let the pruning begin on a
       // table that was wanted without it.
-      const desired = desiredServices(this.#active(), (name, server) => this.#health.serves(name, server));
+      const active = this.#active();
+      const healthy = desiredServices(active, (name, server) => this.#health.serves(name, server));
       const prune = this.#health.firstVerdictsIn;
+      const { desired, drains } = prune
+        ? this.#drain(healthy, active, actual)
+        : { desired: healthy, drains: this.#known?.drains ?? [] };
       const undecided = this.#undecided();
       const kept = [...this.#owned].filter((key) => undecided.has(key));
       const keys = [...new Set([...desired.map((service) => serviceKeyText(service.key)), ...kept])];
       const ownedKeys = new Set([...this.#owned].filter((key) => !undecided.has(key)));
       const ops = plan(desired, actual, { ownedKeys, prune });
+      if (ops.length > 0) this.#tellOthersChanges(actual);
       // Known as ours before they are in the kernel: a crash in between must not make them a stranger's.
       await this.#own([...new Set([...this.#owned, ...keys])]);
+      if (prune) await this.#saveDrains(drains);
       const results = await this.#ports.ipvs.apply(ops);
-      if (this.#report(results)) delayMs = RETRY_MS;
+      const failed = this.#report(results);
+      this.#known = failed ? undefined : { services: desired, drains, pruned: prune };
+      if (failed) delayMs = RETRY_MS;
       else if (prune) await this.#own(keys);
     } catch (error) {
+      this.#known = undefined;
       this.#ports.log.error({ err: error }, 'the IPVS table could not be compared');
       delayMs = RETRY_MS;
     }
     const { clock } = this.#ports;
     if (!this.#closed) this.#cancelRefresh = clock.at(clock.nowMs() + delayMs, () => this.refresh());
+  }
+
+  #drain(healthy: readonly Service[], active: readonly VirtualServer[], actual: readonly DumpedService[]) {
+    const configured = () => desiredServices(active, () => true);
+    return withDrains(healthy, configured, actual, this.#drainTimes, this.#ports.clock.nowMs());
+  }
+
+  async #saveDrains(drains: readonly Drain[]): Promise<void> {
+    const { log } = this.#ports;
+    const before = this.#drainTimes;
+    const times = Object.fromEntries(
+      drains.map(({ key, destination, sinceMs }) => [drainKey(key, destination), sinceMs]),
+    );
+    if (Object.keys(before).length === 0 && drains.length === 0) return;
+    this.#drainTimes = times;
+    await this.#ports.saveDrains(times);
+    for (const name of Object.keys(times)) {
+      if (!Object.hasOwn(before, name)) log.info({ event: 'drain', drain: name }, `${name}: drains`);
+    }
+    for (const name of Object.keys(before)) {
+      if (!Object.hasOwn(times, name)) log.info({ event: 'drain', drain: name }, `${name}: drains no more`);
+    }
+  }
+
+  /** Somebody changed what we had left in good order. */
+  #tellOthersChanges(actual: readonly DumpedService[]): void {
+    if (this.#known === undefined) return;
+    const { services, pruned } = this.#known;
+    const repairs = plan(services, actual, { ownedKeys: new Set(), prune: pruned });
+    if (repairs.length === 0) return;
+    const { clock, log } = this.#ports;
+    this.#pace.made(clock.nowMs());
+    const named: readonly IpvsOp[] = repairs.slice(0, NAMED_REPAIRS);
+    log.warn(
+      { event: 'ipvs-repair', repairs: repairs.length, first: named.map(describeOp) },
+      `somebody changed the IPVS table (${foundWords(repairs)}): repaired`,
+    );
   }
 
   async #own(keys: readonly string[]): Promise<void> {
@@ -214,28 +325,4 @@ export class IpvsService {
     this.#lastError = failed;
     return failed !== '';
   }
-
-  async #reconcileDaemons(): Promise<void> {
-    const { ipvs, log } = this.#ports;
-    const wanted = requiredSyncDaemons(this.#config);
-    if (wanted.length === 0 && this.#startedDaemons.length === 0) return;
-    for (const running of await ipvs.syncDaemons()) {
-      if (wanted.some((daemon) => sameDaemon(daemon, running))) continue;
-      const ours = this.#startedDaemons.some((daemon) => sameDaemon(daemon, running));
-      const inTheWay = wanted.some((daemon) => daemon.state === running.state);
-      if (!ours && !inTheWay) continue;
-      if (!ours) log.warn({ daemon: running }, 'replacing a sync daemon that runs with other settings');
-      await ipvs.stopSyncDaemon(running.state, running.syncid, running.interface);
-    }
-    const running = await ipvs.syncDaemons();
-    this.#startedDaemons = wanted;
-    await this.#ports.saveSyncDaemons(wanted);
-    for (const daemon of wanted) {
-      if (!running.some((other) => sameDaemon(daemon, other))) await ipvs.startSyncDaemon(daemon);
-    }
-  }
-}
-
-function sameDaemon(a: SyncDaemon, b: SyncDaemon): boolean {
-  return a.state === b.state && a.interface === b.interface && a.syncid === b.syncid;
 }

@@ -7,7 +7,15 @@ import type {
   VirtualRule,
   VrrpTransportKind,
 } from '../config/model.js';
-import type { DumpedService, IpvsOp, SyncDaemon } from '../ipvs/model.js';
+import type {
+  DumpedDestination,
+  DumpedService,
+  DumpedSyncDaemon,
+  IpvsOp,
+  ServiceKey,
+  StartedSyncDaemon,
+  SyncDaemon,
+} from '../ipvs/model.js';
 import type { LookKind, LookOutcome } from '../track/track.js';
 import type { FromServices, ToServices } from './services-messages.js';
 
@@ -172,14 +180,24 @@ export interface OpResult {
 /** The kernel's IPVS over generic netlink. */
 export interface Ipvs {
   dump(): Promise<DumpedService[]>;
+  /** Real servers of one virtual server; none when there is no such virtual server. */
+  destinations(key: ServiceKey): Promise<DumpedDestination[]>;
   /** Applies in order, pipelined; one failure does not stop the rest. */
   apply(ops: readonly IpvsOp[]): Promise<OpResult[]>;
-  syncDaemons(): Promise<SyncDaemon[]>;
+  syncDaemons(): Promise<DumpedSyncDaemon[]>;
   startSyncDaemon(daemon: SyncDaemon): Promise<void>;
   stopSyncDaemon(state: SyncDaemon['state'], syncid: number, interfaceName: string): Promise<void>;
   /** IP virtual server version from IPVS_CMD_GET_INFO, such as `1.2.1`, and the connection hash size. */
   info(): Promise<{ version: string; connectionTableSize: number }>;
   close(): void;
+}
+
+/** What the kernel knows of the sync daemons beside its list of them. */
+export interface SyncInterfaces {
+  /** IFLA_IFINDEX, undefined when there is no interface of that name. */
+  index(interfaceName: string): number | undefined;
+  /** What keeps a running daemon's socket from its work, such as a lost group membership; undefined: nothing known. */
+  socketFault(daemon: SyncDaemon): string | undefined;
 }
 
 export type ProbeOutcome =
@@ -259,7 +277,12 @@ export interface ServicesLeftovers {
   /** Values that sysctls had before. */
   readonly sysctls: Readonly<Record<string, string>>;
   /** Kernel sync daemons this director started. */
-  readonly syncDaemons: readonly SyncDaemon[];
+  readonly syncDaemons: readonly StartedSyncDaemon[];
+  /**
+   * Real servers that were removed from the configuration and keep their connections for a while, by virtual and real
+   * server (`drainKey`): since when, in milliseconds of CLOCK_MONOTONIC.
+   */
+  readonly drains?: Readonly<Record<string, number>> | undefined;
 }
 
 /** Names of the instances that stay in maintenance across a restart and a reboot. */

@@ -30,6 +30,8 @@ export interface ServicesStatus {
   readonly virtual_servers: readonly VirtualServerStatus[];
   /** Kernel sync daemons that run for this director. */
   readonly sync_daemons: readonly SyncDaemon['state'][];
+  /** Why one does not run as wanted. */
+  readonly sync_faults?: readonly string[] | undefined;
   readonly event_loop: EventLoopStatus;
   readonly log: LogStatus;
 }

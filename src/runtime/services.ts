@@ -5,7 +5,17 @@ import type { VrrpEvent } from '../hooks/hooks.js';
 import type { RealServerHealth } from '../track/quorum.js';
 import { cleanUp } from './clean-up.js';
 import { IpvsService } from './ipvs-service.js';
-import type { Clock, Ipvs, Log, LoopDelay, Prober, ServicesLeftovers, StateFile, Sysctls } from './ports.js';
+import type {
+  Clock,
+  Ipvs,
+  Log,
+  LoopDelay,
+  Prober,
+  ServicesLeftovers,
+  StateFile,
+  SyncInterfaces,
+  Sysctls,
+} from './ports.js';
 import type { Roles, ServicesStatus, TrackedVerdict } from './services-messages.js';
 import type { LogStatus } from './status.js';
 import { SysctlKeeper } from './sysctl-keeper.js';
@@ -29,6 +39,7 @@ export interface ServicesPorts {
   /** Opens IPVS; called only when there is something to do in it. */
   readonly openIpvs: () => Promise<Ipvs>;
   readonly prober: Prober;
+  readonly syncInterfaces: SyncInterfaces;
   readonly sysctls: Sysctls;
   readonly stateFile: StateFile<ServicesLeftovers>;
   readonly loopDelay: LoopDelay;
@@ -89,15 +100,17 @@ export class Services {
   }
 
   #openService(config: DirectorConfig, ipvs: Ipvs): IpvsService {
-    const { clock, prober, log } = this.#ports;
+    const { clock, prober, log, syncInterfaces } = this.#ports;
     return new IpvsService(config, this.#leftovers, {
       clock,
       prober,
       log,
+      syncInterfaces,
       ipvs,
       role: (instance) => this.#roles[instance],
       saveOwned: (ownedServices) => this.#save({ ownedServices }),
       saveSyncDaemons: (syncDaemons) => this.#save({ syncDaemons }),
+      saveDrains: (drains) => this.#save({ drains }),
       onVerdict: () => this.#healthChanged(),
     });
   }
@@ -146,7 +159,8 @@ export class Services {
   status(): ServicesStatus {
     return {
       virtual_servers: this.#ipvs?.status() ?? [],
-      sync_daemons: (this.#ipvs?.syncDaemons ?? []).map((daemon) => daemon.state),
+      sync_daemons: this.#ipvs?.syncDaemons.daemons ?? [],
+      sync_faults: this.#ipvs?.syncDaemons.faults ?? [],
       event_loop: this.#ports.loopDelay.read(),
       log: this.#ports.logStatus(),
     };

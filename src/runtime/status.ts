@@ -20,6 +20,8 @@ export interface DirectorStatus {
     readonly id: number;
     /** Kernel sync daemons that run now. */
     readonly daemons: readonly ('master' | 'backup')[];
+    /** Why one does not run as wanted, as sentences; empty when both do. */
+    readonly faults?: readonly string[] | undefined;
   } | null;
   /** The process that programs IPVS and checks the real servers. */
   readonly services: {
@@ -110,4 +112,16 @@ export interface VirtualServerStatus {
     /** Why the last probe failed. */
     readonly reason: string | null;
   }[];
+  /** Real servers that left the configuration and keep their connections for a while; missing when there are none. */
+  readonly draining?:
+    | readonly {
+        readonly address: string;
+        readonly port: number;
+        /** As the kernel counts them (ActiveConn, InActConn). */
+        readonly active_connections: number;
+        readonly inactive_connections: number;
+        /** After so many seconds it is removed in any case. */
+        readonly at_most_s: number;
+      }[]
+    | undefined;
 }

@@ -79,6 +79,8 @@ async function startDuringVerdicts(answer: (address: string) => ProbeOutcome): P
       role: () => undefined,
       saveOwned: async () => {},
       saveSyncDaemons: async () => {},
+      saveDrains: async () => {},
+      syncInterfaces: { index: () => 1, socketFault: () => undefined },
       onVerdict: () => {},
       prober: { probe: (_check, address) => new Promise((resolve) => probes.push({ address, resolve })) },
       ipvs: {
@@ -90,6 +92,7 @@ async function startDuringVerdicts(answer: (address: string) => ProbeOutcome): P
           applied.push(...ops);
           return ops.map((op) => ({ op, error: undefined }));
         },
+        destinations: async () => [],
         syncDaemons: async () => [],
         startSyncDaemon: async () => {},
         stopSyncDaemon: async () => {},

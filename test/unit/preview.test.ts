@@ -101,6 +101,8 @@ void t.test('a first start', async (t) => {
     "sysctl -w net.ipv4.ip_forward='1' (is 0)",
     "sysctl -w net.ipv4.conf.eth0.send_redirects='0' (is 1)",
     "sysctl -w net.ipv4.conf.eth0.promote_secondaries='1' (is 0)",
+    "sysctl -w net.ipv4.vs.expire_nodest_conn='1' (IPVS not loaded)",
+    "sysctl -w net.ipv4.vs.expire_quiescent_template='1' (IPVS not loaded)",
     'ipvsadm -A -t 192.0.2.51:80 -s rr',
     'ipvsadm -a -t 192.0.2.51:80 -r 10.0.0.2:80 -m -w 1',
     'ipvsadm -a -t 192.0.2.51:80 -r 10.0.0.3:8000 -m -w 2',

@@ -34,6 +34,12 @@ function config(
 }
 
 const PROMOTING: [string, string][] = [['net.ipv4.conf.eth0.promote_secondaries', '1']];
+/** Of every director with virtual servers. */
+const BALANCING: [string, string][] = [
+  ...PROMOTING,
+  ['net.ipv4.vs.expire_nodest_conn', '1'],
+  ['net.ipv4.vs.expire_quiescent_template', '1'],
+];
 
 function sysctls(...args: Parameters<typeof config>): [string, string][] {
   return [...requiredSysctls(config(...args))];
@@ -86,10 +92,10 @@ void t.test('nat routes and sends no redirects, dr sends no redirects, tun needs
     ['net.ipv4.conf.eth0.send_redirects', '0'],
   ];
   const forward = ['net.ipv4.ip_forward', '1'];
-  t.strictSame(sysctls(['nat']), [forward, ...redirects, ...PROMOTING]);
-  t.strictSame(sysctls(['dr']), [...redirects, ...PROMOTING]);
-  t.strictSame(sysctls(['tun']), PROMOTING);
-  t.strictSame(sysctls(['tun', 'nat']), [forward, ...redirects, ...PROMOTING]);
+  t.strictSame(sysctls(['nat']), [forward, ...redirects, ...BALANCING]);
+  t.strictSame(sysctls(['dr']), [...redirects, ...BALANCING]);
+  t.strictSame(sysctls(['tun']), BALANCING);
+  t.strictSame(sysctls(['tun', 'nat']), [forward, ...redirects, ...BALANCING]);
 });
 
 void t.test('each interface once, a VLAN in the words of sysctl(8)', async (t) => {
@@ -100,6 +106,7 @@ void t.test('each interface once, a VLAN in the words of sysctl(8)', async (t) =
     'net.ipv4.conf.eth0/100.send_redirects',
     'net.ipv4.conf.eth0.promote_secondaries',
     'net.ipv4.conf.eth0/100.promote_secondaries',
+    ...BALANCING.slice(1).map(([key]) => key),
   ]);
 });
 

@@ -57,6 +57,7 @@ function kernelWith(services: readonly VirtualServer[]): Kernel {
 function ipvsOf(kernel: Kernel): Ipvs {
   return {
     dump: async () => [...kernel.services],
+    destinations: async () => [],
     apply: async (ops) => {
       for (const op of ops) {
         kernel.ops.push(describeOp(op));
@@ -102,6 +103,7 @@ function host(kernel: Kernel, left: Partial<ServicesLeftovers>, openIpvs?: () =>
       clock: { nowMs: () => 0, at: () => () => {} },
       openIpvs: openIpvs ?? (async () => ipvsOf(kernel)),
       prober: { probe: async () => ({ ok: true }) },
+      syncInterfaces: { index: () => 1, socketFault: () => undefined },
       sysctls: {
         read: async (key) => kernel.sysctls.get(key) ?? '1',
         write: async (key, value) => {

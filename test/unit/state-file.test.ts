@@ -8,7 +8,11 @@ import type { ServicesLeftovers, VrrpLeftovers } from '../../src/runtime/ports.j
 const STATE: ServicesLeftovers = {
   ownedServices: ['tcp 192.168.1.253:80'],
   sysctls: { 'net.ipv4.ip_forward': '0' },
-  syncDaemons: [{ state: 'master', interface: 'eth1', syncid: 51 }],
+  syncDaemons: [
+    { state: 'master', interface: 'eth1', syncid: 51, interfaceIndex: 7 },
+    { state: 'backup', interface: 'eth1', syncid: 51 },
+  ],
+  drains: { 'tcp 192.168.1.253:80 -> 10.0.0.2:80': 12.5 },
 };
 const EMPTY: ServicesLeftovers = { ownedServices: [], sysctls: {}, syncDaemons: [] };
 

@@ -25,6 +25,8 @@ const NO_REDIRECTS = {
 };
 /** Connections are told to the peer by time, not by packet count. */
 const SYNC = {
+  'net.ipv4.vs.expire_nodest_conn': '1',
+  'net.ipv4.vs.expire_quiescent_template': '1',
   'net.ipv4.vs.sync_version': '1',
   'net.ipv4.vs.sync_refresh_period': '10',
   'net.ipv4.vs.sync_retries': '3',
