@@ -89,7 +89,11 @@ async function turns(): Promise<void> {
   for (let turn = 0; turn < 10; turn += 1) await new Promise((resolve) => setImmediate(resolve));
 }
 
-async function running(leftovers: { drains?: Record<string, number> } = {}, kernel = new Kernel()) {
+async function running(
+  leftovers: { drains?: Record<string, number> } = {},
+  kernel = new Kernel(),
+  config = BOTH,
+) {
   const lines: string[] = [];
   const say = (_fields: object, message: string): void => void lines.push(message);
   const log: Log = { debug: () => {}, info: say, warn: say, error: say };
@@ -97,7 +101,7 @@ async function running(leftovers: { drains?: Record<string, number> } = {}, kern
   let nowMs = 0;
   let saved: Readonly<Record<string, number>> = {};
   const service = new IpvsService(
-    BOTH,
+    config,
     { ownedServices: [], syncDaemons: [], ...leftovers },
     {
       clock: {
@@ -198,8 +202,7 @@ void t.test('the next process goes on where this one was', async (t) => {
   before.kernel.connections(1);
   await before.service.reconfigure(ONE);
   const { kernel } = before;
-  const after = await running({ drains: { [KEY]: -20_000 } }, kernel);
-  await after.service.reconfigure(ONE);
+  const after = await running({ drains: { [KEY]: -20_000 } }, kernel, ONE);
   t.equal(kernel.servers.length, 2);
   await after.pass(11_000);
   t.equal(kernel.servers.length, 1, 'ten seconds were left');
