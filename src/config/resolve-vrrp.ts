@@ -17,6 +17,7 @@ import {
 import { resolveRoute, resolveRule } from './resolve-routing.js';
 import { type ConfigFile, DEFAULT_PRIORITY } from './schema.js';
 import { DEFAULT_UDP_PORT, type FileVrrp } from './schema-vrrp.js';
+import { virtualMacName } from './virtual-mac-name.js';
 
 type FileInstance = FileVrrp['instances'][number];
 type FileTracked = FileVrrp['track'][number];
@@ -30,11 +31,8 @@ type VrrpParts = Pick<DirectorConfig, 'instances' | 'syncGroups' | 'tracked' | '
 export function resolveVrrp(file: ConfigFile, director: string): VrrpParts {
   const { vrrp } = file;
   if (vrrp === undefined) return { instances: [], syncGroups: [], tracked: [], hooks: [] };
-  const devices = virtualMacInterfaces(vrrp.instances);
   return {
-    instances: vrrp.instances.map((instance) =>
-      resolveInstance(file, instance, director, devices.get(instance.name)),
-    ),
+    instances: vrrp.instances.map((instance) => resolveInstance(file, instance, director)),
     syncGroups: vrrp.sync_groups.map((group) => ({
       name: group.name,
       instances: group.instances,
@@ -43,23 +41,6 @@ export function resolveVrrp(file: ConfigFile, director: string): VrrpParts {
     tracked: vrrp.track.map((object) => resolveTracked(object, director)),
     hooks: vrrp.hooks.map(resolveHook),
   };
-}
-
-/**
- * Names of the macvlan devices by instance: `vrrp4-51`, `vrrp6-51`, and `vrrp4-51.2` for the second instance of the
- * same VRID, which is on another interface. The longest, `vrrp4-255.256`, fits IFNAMSIZ.
- */
-function virtualMacInterfaces(instances: readonly FileInstance[]): ReadonlyMap<string, string> {
-  const used = new Map<string, number>();
-  const names = new Map<string, string>();
-  for (const instance of instances) {
-    if (!instance.virtual_mac) continue;
-    const base = `vrrp${familyOf(instance) === 'ipv4' ? 4 : 6}-${instance.virtual_router_id}`;
-    const ordinal = (used.get(base) ?? 0) + 1;
-    used.set(base, ordinal);
-    names.set(instance.name, ordinal === 1 ? base : `${base}.${ordinal}`);
-  }
-  return names;
 }
 
 function isAdvertised(entry: FileInstance['addresses'][number]): boolean {
@@ -76,13 +57,11 @@ function familyOf(instance: FileInstance): AddressFamily {
   return first !== undefined && addressFamily(addressText(first)) === 'ipv6' ? 'ipv6' : 'ipv4';
 }
 
-function resolveInstance(
-  file: ConfigFile,
-  instance: FileInstance,
-  director: string,
-  virtualMacInterface: string | undefined,
-): VrrpInstance {
+function resolveInstance(file: ConfigFile, instance: FileInstance, director: string): VrrpInstance {
   const parent = interfaceFor(instance.interface, director);
+  const virtualMacInterface = instance.virtual_mac
+    ? virtualMacName(familyOf(instance), instance.virtual_router_id, parent)
+    : undefined;
   const device = virtualMacInterface ?? parent;
   const priority = instance.priority?.[director] ?? file.directors[director]?.priority ?? DEFAULT_PRIORITY;
   const addresses = instance.addresses.map((entry): VirtualAddress => {

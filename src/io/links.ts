@@ -111,6 +111,7 @@ export async function watchLinks(
     isUp: (interfaceName) => table.isUp(interfaceName),
     index: (interfaceName) => table.index(interfaceName),
     holds: (interfaceName, address) => table.holds(interfaceName, address),
+    catchUp: dump,
     close: () => {
       closed = true;
       for (const retry of retries) clearTimeout(retry);

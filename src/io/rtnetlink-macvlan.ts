@@ -7,6 +7,7 @@ const IFLA_ADDRESS = 1;
 const IFLA_IFNAME = 3;
 const IFLA_LINK = 5;
 const IFLA_LINKINFO = 18;
+const IFLA_IFALIAS = 20;
 const IFLA_INFO_KIND = 1;
 const IFLA_INFO_DATA = 2;
 const IFLA_MACVLAN_MODE = 1;
@@ -18,9 +19,14 @@ const IFLA_MACVLAN_MODE = 1;
 const MACVLAN_MODE_VEPA = 2;
 const KIND = 'macvlan';
 const MAC_BYTES = 6;
+/** What ip(8) shows as the device's alias: the mark of those that a director made. */
+const OWN_ALIAS = 'lvs-director';
+/** Of 00:00:5e:00:01:VRID and 00:00:5e:00:02:VRID. */
+const VIRTUAL_ROUTER_MAC = /^00:00:5e:00:0[12]:/;
 
 /** What a device is, as far as a macvlan of ours can be told from another. */
 export interface DeviceIdentity {
+  readonly name: string;
   readonly index: number;
   /** IFLA_INFO_KIND; undefined for a device that is no virtual one. */
   readonly kind: string | undefined;
@@ -28,6 +34,12 @@ export interface DeviceIdentity {
   readonly parentIndex: number | undefined;
   /** As `00:00:5e:00:01:33`. */
   readonly mac: string | undefined;
+  /** IFLA_MACVLAN_MODE of a macvlan. */
+  readonly mode: number | undefined;
+  /** IFLA_IFALIAS. */
+  readonly alias: string | undefined;
+  /** IFF_UP: what was asked for; the operational state may follow later. */
+  readonly up: boolean;
 }
 
 /** Throws RangeError. */
@@ -52,9 +64,10 @@ export function macvlanPayload(name: string, parentIndex: number, mac: string): 
   );
 }
 
-/** Payload of RTM_NEWLINK that turns a macvlan that is there to VEPA mode and sets it up. */
+/** Payload of RTM_NEWLINK that turns a macvlan that is there to VEPA mode, marks it as ours and sets it up. */
 export function setUpPayload(index: number): Uint8Array {
-  return new Uint8Array(Buffer.concat([linkHeader(index, IFF_UP), vepaMode()]));
+  const alias = encodeAttribute(IFLA_IFALIAS, new TextEncoder().encode(OWN_ALIAS));
+  return new Uint8Array(Buffer.concat([linkHeader(index, IFF_UP), alias, vepaMode()]));
 }
 
 function vepaMode(): Uint8Array {
@@ -83,22 +96,38 @@ export function decodeDevice(payload: Uint8Array): DeviceIdentity | undefined {
   const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
   const attributes = decodeAttributes(payload.subarray(IFINFOMSG_BYTES));
   const info = decodeAttributes(attributes.get(IFLA_LINKINFO) ?? new Uint8Array());
-  const parent = attributes.get(IFLA_LINK);
+  const data = decodeAttributes(info.get(IFLA_INFO_DATA) ?? new Uint8Array());
   const mac = attributes.get(IFLA_ADDRESS);
   return {
+    name: attributeText(attributes.get(IFLA_IFNAME)) ?? '',
     index: view.getInt32(4, HOST_LITTLE_ENDIAN),
     kind: attributeText(info.get(IFLA_INFO_KIND)),
-    parentIndex:
-      parent?.length === 4
-        ? new DataView(parent.buffer, parent.byteOffset, 4).getInt32(0, HOST_LITTLE_ENDIAN)
-        : undefined,
+    parentIndex: uint32Of(attributes.get(IFLA_LINK)),
     mac:
       mac?.length === MAC_BYTES
         ? Array.from(mac, (byte) => byte.toString(16).padStart(2, '0')).join(':')
         : undefined,
+    mode: uint32Of(data.get(IFLA_MACVLAN_MODE)),
+    alias: attributeText(attributes.get(IFLA_IFALIAS)),
+    up: (view.getUint32(8, HOST_LITTLE_ENDIAN) & IFF_UP) !== 0,
   };
+}
+
+function uint32Of(bytes: Uint8Array | undefined): number | undefined {
+  if (bytes?.length !== 4) return undefined;
+  return new DataView(bytes.buffer, bytes.byteOffset, 4).getUint32(0, HOST_LITTLE_ENDIAN);
 }
 
 export function isMacvlan(device: DeviceIdentity): boolean {
   return device.kind === KIND;
+}
+
+/** Whether a director made it, this one or an earlier run. */
+export function isOwnDevice(device: DeviceIdentity): boolean {
+  return isMacvlan(device) && device.alias === OWN_ALIAS && VIRTUAL_ROUTER_MAC.test(device.mac ?? '');
+}
+
+/** Whether nothing is left to do for a device of ours but its sysctls. */
+export function isReady(device: DeviceIdentity): boolean {
+  return device.up && device.mode === MACVLAN_MODE_VEPA && device.alias === OWN_ALIAS;
 }

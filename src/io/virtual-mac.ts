@@ -1,8 +1,7 @@
 /** macvlan devices with a virtual router's MAC address (RFC 9568 section 7.3), over rtnetlink. */
 import type { AddressFamily } from '../config/model.js';
-import type { Sysctls, VirtualMacs } from '../runtime/ports.js';
+import type { KeptVirtualMacs, Sysctls, VirtualMac, VirtualMacs } from '../runtime/ports.js';
 import { workInTurn } from '../util/in-turn.js';
-import { interfaceIndexes, NoInterfaceError } from './addresses.js';
 import { NETLINK_ROUTE, NetlinkConnection, type NetlinkError, type NetlinkRequest } from './netlink.js';
 import { NLM_F_CREATE, NLM_F_EXCL } from './netlink-message.js';
 import {
@@ -10,10 +9,12 @@ import {
   decodeDevice,
   deleteLinkPayload,
   isMacvlan,
+  isOwnDevice,
+  isReady,
   macvlanPayload,
   setUpPayload,
 } from './rtnetlink-macvlan.js';
-import { linkByNamePayload, RTM_DELLINK, RTM_GETLINK, RTM_NEWLINK } from './rtnetlink-messages.js';
+import { linkDumpPayload, RTM_DELLINK, RTM_GETLINK, RTM_NEWLINK } from './rtnetlink-messages.js';
 import { interfaceSysctl, openSysctls } from './sysctls.js';
 
 /** The kernel has no macvlan. */
@@ -46,9 +47,6 @@ export class VirtualMacError extends Error {
 export interface HostVirtualMacs extends VirtualMacs {
   close(): void;
 }
-
-/** Of 00:00:5e:00:01:VRID and 00:00:5e:00:02:VRID. */
-const VIRTUAL_ROUTER_MAC = /^00:00:5e:00:0[12]:/;
 
 /**
  * What a device needs before it is set up, written on it alone.
@@ -87,63 +85,107 @@ export function openVirtualMacs(sysctls: Sysctls = openSysctls()): HostVirtualMa
   const connection = NetlinkConnection.openImmediate(NETLINK_ROUTE);
   const inTurn = workInTurn();
   return {
-    create: (device) => inTurn(() => create(connection, sysctls, device)),
-    remove: (name) => inTurn(() => remove(connection, name)),
+    keep: (wanted) => inTurn(() => keep({ connection, sysctls }, wanted)),
     close: () => connection.close(),
   };
 }
 
-type Wanted = Parameters<VirtualMacs['create']>[0];
+interface Host {
+  readonly connection: NetlinkConnection;
+  readonly sysctls: Sysctls;
+}
 
-async function create(connection: NetlinkConnection, sysctls: Sysctls, wanted: Wanted): Promise<void> {
-  const { name, parent, family } = wanted;
-  const parentIndex = interfaceIndexes([parent]).get(parent);
-  if (parentIndex === undefined) throw new NoInterfaceError(parent);
-  const existing = await find(connection, name);
-  if (existing !== undefined) refuseForeign(existing, wanted, parentIndex);
-  const device = existing ?? (await make(connection, wanted, parentIndex));
+async function keep(host: Host, wanted: readonly VirtualMac[]): Promise<KeptVirtualMacs> {
+  const faults = new Map<string, Error>();
+  const mended: string[] = [];
+  const removed: string[] = [];
+  const attempt = async (name: string, work: () => Promise<void>): Promise<void> => {
+    try {
+      await work();
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+      faults.set(name, error);
+    }
+  };
+  const present = new Map((await devices(host)).map((device) => [device.name, device]));
+  const placed = wanted.map((one) => ({ one, parentIndex: present.get(one.parent)?.index }));
+  const fitting = (device: DeviceIdentity) =>
+    placed.some(({ one, parentIndex }) => one.name === device.name && isThis(device, one, parentIndex));
+  // First what goes: a MAC address can be up once on a parent.
+  for (const device of present.values()) {
+    if (!isOwnDevice(device) || fitting(device)) continue;
+    await attempt(device.name, async () => {
+      await remove(host, device);
+      present.delete(device.name);
+      removed.push(device.name);
+    });
+  }
+  for (const { one, parentIndex } of placed) {
+    if (parentIndex === undefined || faults.has(one.name)) continue;
+    await attempt(one.name, async () => {
+      const existing = present.get(one.name);
+      if (existing !== undefined) refuseForeign(existing, one, parentIndex);
+      if (existing === undefined || !isReady(existing)) mended.push(one.name);
+      await bringUp(host, one, existing, parentIndex, [...present.values()]);
+    });
+  }
+  return { faults, mended, removed };
+}
+
+function isThis(device: DeviceIdentity, { mac }: VirtualMac, parentIndex: number | undefined): boolean {
+  return isMacvlan(device) && device.parentIndex === parentIndex && device.mac === mac.toLowerCase();
+}
+
+/** Makes the device unless it is there, and sees to its settings. */
+async function bringUp(
+  host: Host,
+  wanted: VirtualMac,
+  existing: DeviceIdentity | undefined,
+  parentIndex: number,
+  others: readonly DeviceIdentity[],
+): Promise<void> {
+  const { name, family } = wanted;
+  const device = existing ?? (await make(host, wanted, parentIndex));
   try {
     for (const [key, value] of deviceSysctls(name, family)) {
-      const now = await sysctls.read(key);
+      const now = await host.sysctls.read(key);
       // No such key: a kernel without IPv6.
-      if (now !== undefined && now !== value) await sysctls.write(key, value);
+      if (now !== undefined && now !== value) await host.sysctls.write(key, value);
     }
-    const error = await ask(connection, {
-      type: RTM_NEWLINK,
-      flags: 0,
-      payload: setUpPayload(device.index),
-    });
+    if (isReady(device)) return;
+    const error = await ask(host, { type: RTM_NEWLINK, flags: 0, payload: setUpPayload(device.index) });
     if (error !== undefined) throw error;
   } catch (error) {
-    if (existing === undefined) {
-      await ask(connection, { type: RTM_DELLINK, flags: 0, payload: deleteLinkPayload(device.index) });
-    }
-    throw error instanceof Error ? new VirtualMacError(name, 'set up', error) : error;
+    if (existing === undefined) await remove(host, device);
+    if (!(error instanceof Error)) throw error;
+    const rival = others.find((other) => other.name !== name && isThis(other, wanted, parentIndex));
+    const why =
+      rival === undefined ? error : new Error(`'${rival.name}' has its MAC address: ${error.message}`);
+    throw new VirtualMacError(name, 'set up', why);
   }
 }
 
-function refuseForeign(existing: DeviceIdentity, wanted: Wanted, parentIndex: number): void {
+function refuseForeign(existing: DeviceIdentity, wanted: VirtualMac, parentIndex: number): void {
+  if (isThis(existing, wanted, parentIndex)) return;
   const { name, parent, mac } = wanted;
   if (!isMacvlan(existing)) throw new ForeignDeviceError(name, 'it is no macvlan');
   if (existing.parentIndex !== parentIndex) throw new ForeignDeviceError(name, `its parent is not ${parent}`);
-  if (existing.mac !== mac.toLowerCase()) {
-    throw new ForeignDeviceError(name, `its MAC address is ${existing.mac ?? 'unknown'}, not ${mac}`);
-  }
+  throw new ForeignDeviceError(name, `its MAC address is ${existing.mac ?? 'unknown'}, not ${mac}`);
 }
 
 async function make(
-  connection: NetlinkConnection,
-  { name, parent, mac }: Wanted,
+  host: Host,
+  { name, parent, mac }: VirtualMac,
   parentIndex: number,
 ): Promise<DeviceIdentity> {
-  const error = await ask(connection, {
+  const error = await ask(host, {
     type: RTM_NEWLINK,
     flags: NLM_F_CREATE | NLM_F_EXCL,
     payload: macvlanPayload(name, parentIndex, mac),
   });
   if (error !== undefined) throw macvlanRefusal(name, parent, error);
-  const device = await find(connection, name);
-  if (device === undefined) throw new NoInterfaceError(name);
+  const device = (await devices(host)).find((one) => one.name === name);
+  if (device === undefined) throw new VirtualMacError(name, 'find', new Error('it went at once'));
   return device;
 }
 
@@ -153,32 +195,19 @@ export function macvlanRefusal(name: string, parent: string, error: NetlinkError
   return new VirtualMacError(name, `make, over ${parent},`, error);
 }
 
-async function remove(connection: NetlinkConnection, name: string): Promise<void> {
-  const device = await find(connection, name);
-  if (device === undefined) return;
-  if (!isMacvlan(device) || device.mac === undefined || !VIRTUAL_ROUTER_MAC.test(device.mac)) {
-    throw new ForeignDeviceError(name, "it is no macvlan with a virtual router's MAC address");
-  }
-  const payload = deleteLinkPayload(device.index);
-  const error = await ask(connection, { type: RTM_DELLINK, flags: 0, payload });
+async function remove(host: Host, { name, index }: DeviceIdentity): Promise<void> {
+  const error = await ask(host, { type: RTM_DELLINK, flags: 0, payload: deleteLinkPayload(index) });
   if (error !== undefined && error.code !== 'ENODEV') throw new VirtualMacError(name, 'remove', error);
 }
 
-async function find(connection: NetlinkConnection, name: string): Promise<DeviceIdentity | undefined> {
-  const request = { type: RTM_GETLINK, flags: 0, payload: linkByNamePayload(name) };
-  const [result] = await connection.transact([request]);
-  const answer = result?.messages.find((message) => message.type === RTM_NEWLINK);
-  if (answer !== undefined) return decodeDevice(answer.payload);
-  if (result?.error !== undefined && result.error.code !== 'ENODEV') {
-    throw new VirtualMacError(name, 'look for', result.error);
-  }
-  return undefined;
+async function devices({ connection }: Host): Promise<DeviceIdentity[]> {
+  const messages = await connection.dump(RTM_GETLINK, linkDumpPayload());
+  return messages.flatMap((message) =>
+    message.type === RTM_NEWLINK ? (decodeDevice(message.payload) ?? []) : [],
+  );
 }
 
-async function ask(
-  connection: NetlinkConnection,
-  request: NetlinkRequest,
-): Promise<NetlinkError | undefined> {
+async function ask({ connection }: Host, request: NetlinkRequest): Promise<NetlinkError | undefined> {
   const [result] = await connection.transact([request]);
   return result?.error;
 }

@@ -209,7 +209,7 @@ export class Director {
         `link of ${name} is ${up ? 'up' : 'down'}`,
       );
     }
-    this.#vrrp.linkChanged(name, up);
+    this.#vrrp.linkChanged(name);
   }
 
   addressChanged(change: Parameters<VrrpService['addressChanged']>[0]): void {

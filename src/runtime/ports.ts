@@ -125,12 +125,29 @@ export type LostRouting =
   | { readonly kind: 'rule'; readonly family: AddressFamily; readonly priority: number }
   | { readonly kind: 'unknown' };
 
-/** macvlan devices with a virtual router's MAC address. */
+/** A macvlan device with a virtual router's MAC address. */
+export interface VirtualMac {
+  readonly name: string;
+  readonly parent: string;
+  readonly mac: string;
+  readonly family: AddressFamily;
+}
+
 export interface VirtualMacs {
-  /** Makes the device (private mode) over `parent`, or adopts one of ours, and brings it up. */
-  create(device: { name: string; parent: string; mac: string; family: AddressFamily }): Promise<void>;
-  /** One that is not there counts as done. */
-  remove(name: string): Promise<void>;
+  /**
+   * Brings the host's devices to `wanted`: makes, mends or adopts each over the parent that has its name now, and
+   * removes the others that are ours. Where a parent is missing, its device is none's and goes.
+   */
+  keep(wanted: readonly VirtualMac[]): Promise<KeptVirtualMacs>;
+}
+
+export interface KeptVirtualMacs {
+  /** Why a device is not as wanted, by its name. */
+  readonly faults: ReadonlyMap<string, Error>;
+  /** Devices that were made or mended. */
+  readonly mended: readonly string[];
+  /** Devices that were removed. */
+  readonly removed: readonly string[];
 }
 
 /** Accept_Mode false: drops packets to addresses, neighbour discovery excepted. */
@@ -158,6 +175,8 @@ export interface LinkMonitor {
   index(interfaceName: string): number | undefined;
   /** Whether the interface holds an address. */
   holds(interfaceName: string, address: string): boolean;
+  /** Afterwards it knows what was in the kernel before the call, and has told the changes. */
+  catchUp(): Promise<void>;
   close(): void;
 }
 export type OpenLinkMonitor = (

@@ -99,7 +99,13 @@ export class VrrpService {
       links,
       onVerdict: (object, state) => this.tracked(object, state),
     });
-    this.#virtualMacs = new VirtualMacKeeper(ports.virtualMacs, log);
+    this.#virtualMacs = new VirtualMacKeeper({
+      devices: ports.virtualMacs,
+      links,
+      clock,
+      log,
+      onFault: (device) => this.#linkInputs(device),
+    });
     this.#heard = new HeardIdentifiers(clock);
     this.#discards = new Discards(clock, log);
   }
@@ -167,15 +173,11 @@ export class VrrpService {
     if (this.#filtering) await this.#ports.acceptFilter.drop([]);
   }
 
-  linkChanged(interfaceName: string, up: boolean): void {
-    if (up) this.#virtualMacs.parentIsBack(interfaceName);
+  linkChanged(interfaceName: string): void {
+    this.#virtualMacs.changed(interfaceName);
     this.#channels.refresh(interfaceName);
     this.#guardian.forgetPrepared();
-    for (const { state, runner } of this.#on(interfaceName)) {
-      const { name: instance } = state.config;
-      const fault = linkFault(this.#ports.links, state.config);
-      runner.input({ type: 'link', instance, up: fault === undefined, fault });
-    }
+    this.#linkInputs(interfaceName);
     this.#interfaceTracks.changed(interfaceName);
   }
 
@@ -268,6 +270,15 @@ export class VrrpService {
     return this.#instances().filter(({ state }) => interfacesOf(state.config).includes(interfaceName));
   }
 
+  /** Tells the instances that depend on an interface how it is now. */
+  #linkInputs(interfaceName: string): void {
+    for (const { state, runner } of this.#on(interfaceName)) {
+      const { name: instance } = state.config;
+      const fault = linkFault(this.#ports.links, state.config, this.#virtualMacs.faultOf(state.config));
+      runner.input({ type: 'link', instance, up: fault === undefined, fault });
+    }
+  }
+
   #guarded(): readonly GuardedInstance[] {
     return this.#instances().map(({ state, runner }) => ({
       config: state.config,
@@ -296,7 +307,7 @@ export class VrrpService {
     const { clock, addresses, routing, announcer, links, log } = this.#ports;
     const members = plan.instances.map((config) => {
       const source = this.#channels.join(config);
-      const fault = linkFault(links, config);
+      const fault = linkFault(links, config, this.#virtualMacs.faultOf(config));
       const sourceFault = this.#channels.faultOf(config.name);
       return { config, source, linkUp: fault === undefined, linkFault: fault, sourceFault };
     });

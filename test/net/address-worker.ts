@@ -12,8 +12,10 @@ const errors: string[] = [];
 const announcer = openAnnouncer((error) => errors.push(error.message));
 
 const work: Record<string, (argument: never) => unknown> = {
-  create: (argument) => devices.create(argument),
-  remove: (argument) => devices.remove(argument),
+  keep: async (argument) => {
+    const { faults } = await devices.keep(argument);
+    return [...faults.values()].map(({ message }) => message).join('; ') || 'done';
+  },
   add: (argument) => addresses.add(argument),
   del: (argument) => addresses.remove(argument),
   announce: (argument) => announcer.announce(argument),

@@ -99,15 +99,20 @@ await runInNamespace(import.meta.url, async () => {
 
   await t.test('names that others have, or nobody', async (t) => {
     const devices = openVirtualMacs();
-    await t.rejects(devices.create({ ...wanted, parent: 'absent' }), { code: 'ERR_NO_INTERFACE' });
-    await t.rejects(devices.create({ ...wanted, name: 'v1' }), {
+    const keep = async (...all: Parameters<typeof devices.keep>[0]) => (await devices.keep(all)).faults;
+    t.same(
+      await keep({ ...wanted, parent: 'absent' }),
+      new Map(),
+      'a parent that is missing is told by others',
+    );
+    const faults = await keep({ ...wanted, name: 'v1' });
+    t.match(faults.get('v1'), {
       code: 'ERR_FOREIGN_DEVICE',
       message: "there is a device 'v1' that is not ours (it is no macvlan): remove or rename it",
     });
-    await t.rejects(devices.remove('v1'), { code: 'ERR_FOREIGN_DEVICE' });
+    t.match((await keep({ ...wanted, mac: '00:00:5e:00:01' })).get(wanted.name), RangeError);
+    t.same(await keep(), new Map());
     t.match(ip('link'), 'v1');
-    await t.resolves(devices.remove('vrrp4.51'));
-    await t.rejects(devices.create({ ...wanted, mac: '00:00:5e:00:01' }), RangeError);
     devices.close();
   });
 
@@ -147,8 +152,7 @@ await runInNamespace(import.meta.url, async () => {
 
   await t.test('a device without addresses is silent, of a router even', async (t) => {
     for (const host of [a, b]) {
-      t.equal(await host.do('create', device4), 'done');
-      t.equal(await host.do('create', device6), 'done');
+      t.equal(await host.do('keep', [device4, device6]), 'done');
       // The control: a device as ip(8) makes it.
       host.ip('link add control link eth0 address 00:00:5e:00:02:99 type macvlan mode private');
       host.ip('link set control up');
@@ -162,19 +166,42 @@ await runInNamespace(import.meta.url, async () => {
     for (const host of [a, b]) host.ip('link del control');
   });
 
-  await t.test('made again, it is adopted; another is refused', async (t) => {
+  await t.test('what is there is adopted, what is different is mended', async (t) => {
     const before = a.ip('-o link show vrrp4.51');
-    t.equal(await a.do('create', device4), 'done');
+    t.match(before, 'alias lvs-director');
+    t.equal(await a.do('keep', [device4, device6]), 'done');
     t.equal(a.ip('-o link show vrrp4.51'), before);
     // What a version before had, which kept a peer's advertisements from the parent.
     a.ip('link set vrrp4.51 type macvlan mode private');
-    t.equal(await a.do('create', device4), 'done');
-    t.match(a.ip('-d link show vrrp4.51'), 'mode vepa');
-    t.match(
-      await a.do('create', { ...device4, mac: '00:00:5e:00:01:34' }),
-      /its MAC address is .*:33, not .*:34/,
+    a.ip('link set vrrp4.51 down alias ""');
+    t.equal(await a.do('keep', [device4, device6]), 'done');
+    t.match(a.ip('-d link show vrrp4.51'), /,UP[,>][^]*mode vepa[^]*alias lvs-director/);
+    t.equal(a.ip('-o link show vrrp4.51'), before);
+    // Of an earlier run with another file: another VRID under the name, and a name that nobody wants.
+    t.equal(
+      await a.do('keep', [
+        { ...device4, mac: '00:00:5e:00:01:34' },
+        { ...device6, name: 'old' },
+      ]),
+      'done',
     );
-    t.match(await a.do('create', { ...device4, parent: 'vrrp6.51' }), /its parent is not vrrp6\.51/);
+    t.notMatch(a.ip('link'), 'vrrp6.51');
+    t.equal(await a.do('keep', [device4, device6]), 'done');
+    t.match(a.ip('link show vrrp4.51'), MAC4);
+    t.notMatch(a.ip('link'), 'old');
+  });
+
+  await t.test('a MAC address that another program has, until it lets go', async (t) => {
+    t.equal(await a.do('keep', [device6]), 'done');
+    a.ip(`link add foreign link eth0 address ${MAC4} type macvlan mode bridge`);
+    a.ip('link set foreign up');
+    t.match(
+      await a.do('keep', [device4, device6]),
+      /cannot set up .*vrrp4\.51.*'foreign' has its MAC address/,
+    );
+    t.notMatch(a.ip('link'), 'vrrp4.51');
+    a.ip('link del foreign');
+    t.equal(await a.do('keep', [device4, device6]), 'done');
   });
 
   await t.test('the parent must leave the answer to the device', async (t) => {
@@ -233,14 +260,10 @@ await runInNamespace(import.meta.url, async () => {
   });
 
   await t.test('removed, and again; others are left alone', async (t) => {
-    t.equal(await a.do('remove', 'vrrp4.51'), 'done');
-    t.equal(await a.do('remove', 'vrrp4.51'), 'done');
-    t.notMatch(a.ip('link'), 'vrrp4.51');
-    a.ip('link add other link eth0 type macvlan mode private');
-    t.match(
-      await a.do('remove', 'other'),
-      /not ours \(it is no macvlan with a virtual router's MAC address\)/,
-    );
+    a.ip(`link add other link eth0 address 00:00:5e:00:01:63 type macvlan mode private`);
+    t.equal(await a.do('keep', []), 'done');
+    t.equal(await a.do('keep', []), 'done');
+    t.notMatch(a.ip('link'), /vrrp[46]\.51/);
     t.match(a.ip('link'), 'other');
   });
 });

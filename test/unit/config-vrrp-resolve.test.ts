@@ -2,6 +2,7 @@
 import t from 'tap';
 import type { DirectorConfig, VrrpInstance } from '../../src/config/model.js';
 import { parseConfig } from '../../src/config/parse.js';
+import { virtualMacName } from '../../src/config/virtual-mac-name.js';
 import { virtualRoute, virtualRule } from './instances.js';
 
 function configOf(vrrp: string, name = 'lb1'): DirectorConfig {
@@ -115,31 +116,40 @@ void t.test(
     const rest = `virtual_mac: true, ${addresses}, ${routes}`;
     const [lb1, lb2] = [instanceOf(rest, 'lb1'), instanceOf(rest, 'lb2')];
     t.equal(lb1.interface, 'eth0');
-    t.equal(lb1.virtualMacInterface, 'vrrp4-51');
+    t.equal(lb1.virtualMacInterface, 'vrrp4-51-eth0');
     t.strictSame(
       lb1.addresses.map((one) => one.interface),
-      ['vrrp4-51', 'eth7'],
+      ['vrrp4-51-eth0', 'eth7'],
     );
     t.strictSame(
       lb2.addresses.map((one) => one.interface),
-      ['vrrp4-51', 'vrrp4-51'],
+      ['vrrp4-51-eth0', 'vrrp4-51-eth0'],
     );
     t.strictSame(lb1.routes, [
-      virtualRoute({ via: '10.0.0.254', interface: 'vrrp4-51' }),
+      virtualRoute({ via: '10.0.0.254', interface: 'vrrp4-51-eth0' }),
       virtualRoute({ destination: '192.0.2.0', prefixLength: 24, metric: 7 }),
     ]);
   },
 );
 
-void t.test('devices of instances with the same VRID differ, and fit IFNAMSIZ', async (t) => {
+void t.test('devices are named by VRID and interface alone, and fit IFNAMSIZ', async (t) => {
   const one = (name: string, device: string, address: string) =>
     `    - { name: ${name}, interface: ${device}, virtual_router_id: 255, virtual_mac: true, addresses: [${address}] }\n`;
   const many = Array.from({ length: 254 }, (_, n) => one(`i${n}`, `e${n}`, `10.3.${n}.1/32`)).join('');
   const { instances } = configOf(`vrrp:\n  instances:\n${many}${one('six', 'e1', 'fe80::1/64')}`);
   const names = instances.map(({ virtualMacInterface }) => virtualMacInterface ?? '');
-  t.strictSame(names.slice(0, 3), ['vrrp4-255', 'vrrp4-255.2', 'vrrp4-255.3']);
-  t.equal(names.at(-1), 'vrrp6-255');
+  t.strictSame(names.slice(0, 3), ['vrrp4-255-e0', 'vrrp4-255-e1', 'vrrp4-255-e2']);
+  t.equal(names.at(-1), 'vrrp6-255-e1');
   t.equal(new Set(names).size, 255);
+  // The second without the first has its name all the same: a reload that removes one leaves the other alone.
+  const second = configOf(`vrrp:\n  instances:\n${one('i1', 'e1', '10.3.1.1/32')}`).instances[0];
+  t.equal(second?.virtualMacInterface, 'vrrp4-255-e1');
+  t.match(
+    virtualMacName('ipv4', 255, 'enp65s0f0np0'),
+    /^vrrp4-255-[0-9a-z]{5}$/,
+    'where the whole is too long',
+  );
+  t.not(virtualMacName('ipv4', 255, 'enp65s0f0np0'), virtualMacName('ipv4', 255, 'enp65s0f1np1'));
   t.ok(names.every((name) => name.length <= 15));
 });
 

@@ -3,7 +3,7 @@ import t from 'tap';
 import type { VirtualServer } from '../../src/config/model.js';
 import { DRAIN_LIMIT_MS } from '../../src/ipvs/drain.js';
 import type { DumpedDestination, DumpedService, IpvsOp } from '../../src/ipvs/model.js';
-import { destinationKeyText, describeOp, serviceKeyText } from '../../src/ipvs/plan.js';
+import { describeOp, destinationKeyText, serviceKeyText } from '../../src/ipvs/plan.js';
 import { IpvsService } from '../../src/runtime/ipvs-service.js';
 import type { Ipvs, Log } from '../../src/runtime/ports.js';
 import { directorConfig } from './instances.js';

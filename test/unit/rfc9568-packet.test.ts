@@ -189,7 +189,13 @@ class Lines implements Log {
 
 /** The instance that a message for `virtualRouterId` on the channel of VRID 51 is given to. */
 function receiver(virtualRouterId: number): string | undefined {
-  const links: LinkMonitor = { isUp: () => true, index: () => 1, holds: () => true, close: () => {} };
+  const links: LinkMonitor = {
+    isUp: () => true,
+    index: () => 1,
+    holds: () => true,
+    catchUp: async () => {},
+    close: () => {},
+  };
   let deliver: (message: ReceivedVrrp) => void = () => {};
   let found: string | undefined;
   const transport: VrrpTransport = {

@@ -29,6 +29,7 @@ class World {
       isUp: () => true,
       index: (name) => this.indices.get(name),
       holds: (_, address) => address === this.source,
+      catchUp: async () => {},
       close: () => {},
     };
     const silent = () => {};

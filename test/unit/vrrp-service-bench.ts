@@ -61,6 +61,8 @@ export interface LogLine {
 export class FakeHost {
   readonly clock = new HandClock();
   readonly said: string[] = [];
+  /** Whether there are virtual MAC devices. */
+  devices = false;
   readonly log: LogLine[] = [];
   readonly transports: FakeTransport[] = [];
   readonly up = new Set(['eth0', 'eth1', 'eth2']);
@@ -117,11 +119,14 @@ export class FakeHost {
         clear: async () => 0,
       },
       virtualMacs: {
-        create: async ({ name, parent, mac }) => {
-          this.indexes.set(name, 100 + this.indexes.size);
-          this.said.push(`make ${name} over ${parent} with ${mac}`);
+        keep: async (wanted) => {
+          const told = wanted.map(({ name, parent, mac }) => `${name} over ${parent} with ${mac}`);
+          const mended = wanted.flatMap(({ name }) => (this.indexes.has(name) ? [] : [name]));
+          for (const name of mended) this.indexes.set(name, 100 + this.indexes.size);
+          if (wanted.length > 0 || this.devices) this.said.push(['devices', ...told].join(' '));
+          this.devices = wanted.length > 0;
+          return { faults: new Map(), mended, removed: [] };
         },
-        remove: async (name) => void this.said.push(`unmake ${name}`),
       },
       acceptFilter: { drop: async (addresses) => void this.said.push(`filter ${addresses.join(' ')}`) },
       announcer: {
@@ -133,6 +138,7 @@ export class FakeHost {
         isUp: (name) => this.up.has(name),
         index: (name) => this.indexes.get(name),
         holds: (name, address) => this.held.has(`${name} ${address}`),
+        catchUp: async () => {},
         close: () => {},
       },
       guardian: {

@@ -148,14 +148,14 @@ void t.test('a device that is made anew gets a new socket; one without an addres
   host.up.delete('eth0');
   host.indexes.delete('eth0');
   host.held.delete('eth0 192.0.2.11');
-  host.service.linkChanged('eth0', false);
+  host.service.linkChanged('eth0');
   await settled();
   t.equal(host.service.role('outside'), 'fault');
   t.ok(host.transports[0]?.closed);
 
   host.up.add('eth0');
   host.indexes.set('eth0', 9);
-  host.service.linkChanged('eth0', true);
+  host.service.linkChanged('eth0');
   await settled();
   t.equal(host.service.role('outside'), 'fault', 'it has no address yet');
   t.strictSame(host.service.status()[0]?.faults.length, 1);
@@ -263,34 +263,34 @@ void t.test('tracked interfaces: link and address, a change counts when it has l
   await host.clock.advance(DOWN_MS);
   t.equal(host.service.role('outside'), 'master');
   host.up.delete('eth2');
-  host.service.linkChanged('eth2', false);
+  host.service.linkChanged('eth2');
   await host.clock.advance(400);
   host.up.add('eth2');
-  host.service.linkChanged('eth2', true);
+  host.service.linkChanged('eth2');
   await host.clock.advance(1000);
   t.equal(host.service.role('outside'), 'master', 'it was back in time');
   host.up.delete('eth2');
-  host.service.linkChanged('eth2', false);
+  host.service.linkChanged('eth2');
   await host.clock.advance(501);
   t.equal(host.service.role('outside'), 'fault');
 });
 
 void t.test('what an instance needs is made before the election and gone after it', async (t) => {
   const host = new FakeHost();
-  host.up.add('vrrp4-51');
   const instance = vrrpInstance({ virtualMacInterface: 'vrrp4-51', acceptMode: false });
   await host.start(directorConfig({ instances: [instance] }));
   await host.clock.advance(0);
   const told = host.heard().filter((one) => one !== 'guard');
   t.strictSame(told, [
-    'make vrrp4-51 over eth0 with 00:00:5e:00:01:33',
+    'devices vrrp4-51 over eth0 with 00:00:5e:00:01:33',
     'filter 192.0.2.1',
     'outside is backup',
   ]);
-  host.service.linkChanged('eth0', true);
-  t.strictSame(host.heard(), ['make vrrp4-51 over eth0 with 00:00:5e:00:01:33'], 'its parent is back');
+  host.service.linkChanged('eth0');
+  await host.clock.advance(200);
+  t.strictSame(host.heard(), ['devices vrrp4-51 over eth0 with 00:00:5e:00:01:33'], 'its parent changed');
   await host.service.stop();
-  t.strictSame(host.heard(), ['disarm', 'unmake vrrp4-51', 'filter ']);
+  t.strictSame(host.heard(), ['disarm', 'devices', 'filter ']);
 });
 
 void t.test('maintenance before the start holds from the start on', async (t) => {
