@@ -6,6 +6,7 @@ import { delimiter, join } from 'node:path';
 import { PROJECT, prepare, prepareTap } from './lib/build.mjs';
 import { runChecks } from './lib/checks.mjs';
 import { ensureGuestKernel, ensureJudges, hostHasIpvs } from './lib/lab.mjs';
+import { ensureNodes } from './lib/nodes.mjs';
 import { ensure } from './lib/packages.mjs';
 import { StepError, say } from './lib/progress.mjs';
 import { runSuite } from './lib/suite.mjs';
@@ -44,6 +45,8 @@ const COMMANDS = {
     await prepare();
     await prepareTap();
     await ensureLab({ always: true });
+    await ensure(['systemd']);
+    await ensureNodes();
     return runSuite(args, await ensureJudges());
   },
 };

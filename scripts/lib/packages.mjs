@@ -14,6 +14,11 @@ export const PACKAGES = {
   ping: { needs: ['ping'], packages: ['iputils-ping'], why: 'be a client in the tests' },
   fping: { needs: ['fping'], packages: ['fping'], why: 'watch a failover as a client does' },
   procps: { needs: ['sysctl'], packages: ['procps'], why: 'set up the hosts of a lab' },
+  systemd: {
+    needs: ['/lib/systemd/systemd', '/lib/systemd/systemd-networkd', 'systemctl', 'journalctl'],
+    packages: ['systemd'],
+    why: 'start the service in the VM as a host does',
+  },
   qemu: {
     needs: ['qemu-system-x86_64'],
     packages: ['qemu-system-x86'],

@@ -75,6 +75,8 @@ export interface MachinePlan {
   readonly accelerator: Accelerator;
   readonly initramfs: string;
   readonly memoryMiB: number;
+  /** Features that the guest's processor is to have (`+NAME`) or not (`-NAME`), in QEMU's names. */
+  readonly processorFeatures: readonly string[];
   readonly kernelLog: string;
   /** Folders of the host that the guest may write to, by 9p mount tag. */
   readonly shares: Readonly<Record<'channel' | 'out', string>>;
@@ -82,12 +84,9 @@ export interface MachinePlan {
 
 /** QEMU's command line. First serial port: the kernel's log into a file. Second: our line to the guest's agent. */
 export function qemuArguments(plan: MachinePlan): string[] {
-  const processor =
-    plan.accelerator === 'kvm'
-      ? ['-accel', 'kvm', '-cpu', 'host']
-      : ['-accel', 'tcg,thread=multi', '-cpu', 'max'];
+  const [accelerator, model] = plan.accelerator === 'kvm' ? ['kvm', 'host'] : ['tcg,thread=multi', 'max'];
   return [
-    processor,
+    ['-accel', accelerator, '-cpu', [model, ...plan.processorFeatures].join(',')],
     ['-smp', '2', '-m', String(plan.memoryMiB)],
     BARE_MACHINE,
     ['-kernel', plan.kernel.image, '-initrd', plan.initramfs, '-append', KERNEL_ARGUMENTS],

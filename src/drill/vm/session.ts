@@ -26,6 +26,8 @@ export interface VmOptions {
   readonly signal?: AbortSignal;
   /** Default 2048. Memory that the guest never touches costs the host nothing. */
   readonly memoryMiB?: number;
+  /** What the guest's processor is to lack or to have beyond the usual, such as `-pku`. */
+  readonly processorFeatures?: readonly string[];
   readonly onProgress?: (line: string) => void;
 }
 
@@ -135,6 +137,7 @@ class VmSession implements Vm {
       accelerator,
       initramfs: ensureInitramfs(kernel),
       memoryMiB: options.memoryMiB ?? 2048,
+      processorFeatures: options.processorFeatures ?? [],
       kernelLog: this.kernelLog,
       shares: { channel: this.channel, out: options.outDir },
     });
