@@ -28,6 +28,7 @@ import { ServicesError } from '../runtime/services-supervisor.js';
 import type { MaintenanceAnswer, MaintenanceOrder } from '../runtime/status.js';
 import { type ConfigOptions, faultText, readConfig } from './load-config.js';
 import { openProcessLog, type ProcessLog } from './process-log.js';
+import { Reloads } from './reloads.js';
 import { type DaemonSignals, takeSignals } from './signals.js';
 
 export interface DaemonOptions {
@@ -159,18 +160,39 @@ async function bringUp(
   }
 }
 
-/** Reads the file again; one that is wrong or cannot run here is told and changes nothing. */
-async function reload(director: Director, file: ConfigOptions, log: Log, notifier: Notifier): Promise<void> {
+/** Why a good file is not taken over; empty when it is. */
+function refusals(now: DirectorConfig, next: DirectorConfig): readonly string[] {
+  const lost = now.instances.length;
+  if (next.saysVrrp || lost === 0) return [];
+  return [
+    `the file says nothing of vrrp, and may have been cut off: this would withdraw ${lost} instances. ` +
+      "Where that is meant, write 'vrrp: { instances: [] }'",
+  ];
+}
+
+/** Reads the file again; one that is wrong or cannot run here is told and changes nothing. Never rejects. */
+async function reload(
+  director: Director,
+  file: ConfigOptions,
+  log: Log,
+  notifier: Notifier,
+  signals: DaemonSignals,
+): Promise<void> {
   notifier.notify(`RELOADING=1\nMONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`);
   const result = await readConfig(file);
-  if (!result.ok) {
-    const faults = faultText(file.config, result).trimEnd().split('\n');
+  if (signals.stopping()) return;
+  const faults = result.ok
+    ? refusals(director.config, result.config)
+    : faultText(file.config, result).trimEnd().split('\n');
+  if (!result.ok || faults.length > 0) {
     log.error({ event: 'reload', faults }, `${faults.join('; ')}: the director goes on with what it had`);
   } else {
     try {
       await director.reload(result.config);
+      if (signals.stopping()) return;
       log.info({ event: 'reload' }, 'configuration reloaded');
     } catch (error) {
+      if (signals.stopping()) return;
       log.error(
         { event: 'reload', err: error },
         'the reload failed part way: mend the cause and reload again',
@@ -184,14 +206,12 @@ async function reload(director: Director, file: ConfigOptions, log: Log, notifie
 async function serve(daemon: Daemon, file: ConfigOptions, log: Log, signals: DaemonSignals): Promise<void> {
   const { director } = daemon;
   const notifier = openNotifier((error) => log.warn({ err: error }, 'the service manager was not reached'));
-  let reloads: Promise<void> = Promise.resolve();
+  const reloads = new Reloads(() => reload(director, file, log, notifier, signals));
   const watchdog =
     notifier.watchdogMs === undefined
       ? undefined
       : setInterval(() => notifier.notify('WATCHDOG=1'), notifier.watchdogMs / 2);
-  signals.onReload(() => {
-    reloads = reloads.then(() => reload(director, file, log, notifier));
-  });
+  signals.onReload(() => reloads.request());
   director.watchRoles((roles) => notifier.notify(`STATUS=${roles}`));
   notifier.notify('READY=1');
   log.info({ event: 'ready' }, 'ready');
@@ -199,7 +219,7 @@ async function serve(daemon: Daemon, file: ConfigOptions, log: Log, signals: Dae
   log.info({ event: 'stopping', signal }, `${signal}: handing over and leaving`);
   notifier.notify('STOPPING=1');
   signals.onHurry(() => director.hurry());
-  await reloads;
+  reloads.close();
   await director.stop();
   await daemon.close();
   clearInterval(watchdog);

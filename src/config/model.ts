@@ -298,6 +298,8 @@ export interface DirectorConfig {
   readonly director: string;
   /** The peers' addresses under `directors`, this one's left out. */
   readonly peers: readonly string[];
+  /** The file says `vrrp`. One that does not may have been cut off: a reload does not take the instances away for it. */
+  readonly saysVrrp: boolean;
   readonly instances: readonly VrrpInstance[];
   readonly syncGroups: readonly SyncGroup[];
   readonly tracked: readonly TrackedObject[];

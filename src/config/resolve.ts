@@ -16,6 +16,7 @@ export function resolveConfig(file: ConfigFile, director: string): DirectorConfi
     peers: Object.entries(file.directors)
       .filter(([name]) => name !== director)
       .map(([, peer]) => peer.address),
+    saysVrrp: file.vrrp !== undefined,
     ...resolveVrrp(file, director),
     connectionSync: sync && { interface: interfaceFor(sync.interface, director), id: sync.id },
     virtualServers: file.virtual_servers.map(resolveVirtualServer),

@@ -1,5 +1,6 @@
 /** The sockets of all instances: who shares one, whom a message is for, and what happens when an interface changes. */
 import type { VrrpInstance } from '../config/model.js';
+import { type GroupPlan, sameMachine } from '../director/groups.js';
 import type {
   Clock,
   LinkMonitor,
@@ -213,4 +214,14 @@ export class Channels {
 
 function devicesOf({ interface: name, virtualMacInterface }: VrrpChannel): readonly string[] {
   return virtualMacInterface === undefined ? [name] : [name, virtualMacInterface];
+}
+
+/** Whether a running group takes the new settings over without an election: its sockets and its place must stay. */
+export function goesOn(before: GroupPlan, after: GroupPlan): boolean {
+  const key = ({ instances }: GroupPlan) =>
+    instances
+      .map((instance) => `${instance.name} ${instance.version} ${channelKey(instance)}`)
+      .sort()
+      .join('\n');
+  return sameMachine(before, after) && key(before) === key(after);
 }

@@ -59,6 +59,7 @@ export class Director {
   readonly #settled = new Set<string>();
   #config: DirectorConfig;
   #saving: Promise<void> = Promise.resolve();
+  #stopping = false;
   #cancelRoles: (() => void) | undefined;
   #rolesWatch: { readonly tell: (roles: string) => void; told: string } | undefined;
 
@@ -122,14 +123,22 @@ export class Director {
     const before = this.#addresses();
     this.#config = config;
     const addresses = this.#addresses();
-    await this.#save([...before, ...addresses]);
-    await this.#services.configure(config);
-    await this.#vrrp.reconfigure(config);
-    await this.#save(addresses);
+    const steps = [
+      () => this.#save([...before, ...addresses]),
+      () => this.#services.configure(config),
+      () => this.#vrrp.reconfigure(config),
+      () => this.#save(addresses),
+    ];
+    for (const step of steps) {
+      // What is left to do would come after the end of everything.
+      if (this.#stopping) return;
+      await step();
+    }
   }
 
-  /** Hands the roles over, then takes everything of ours out of the kernel. */
+  /** Hands the roles over at once, a reload or not, then takes everything of ours out of the kernel. */
   async stop(): Promise<void> {
+    this.#stopping = true;
     const { log, stateFile, loopDelay } = this.#ports;
     const steps = [
       { what: 'the roles', run: () => this.#vrrp.stop() },

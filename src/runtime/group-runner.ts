@@ -77,6 +77,7 @@ export class GroupRunner implements Waiting {
   #work: Promise<void> = Promise.resolve();
   #pending = 0;
   #onStopped: () => void = () => {};
+  #stopped: Promise<void> | undefined;
   readonly #restorer: Restorer;
 
   constructor(state: GroupState, ports: GroupRunnerPorts) {
@@ -119,10 +120,11 @@ export class GroupRunner implements Waiting {
   /** Leaves in good order; resolves when the kernel holds nothing of this group any more. */
   stop(): Promise<void> {
     if (this.#state.phase === 'stopped') return Promise.resolve();
-    return new Promise((resolve) => {
+    this.#stopped ??= new Promise((resolve) => {
       this.#onStopped = resolve;
       this.input({ type: 'stop' });
     });
+    return this.#stopped;
   }
 
   /** An address went away, whoever did it: it is put back when this director ought to hold it. */

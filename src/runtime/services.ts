@@ -190,6 +190,7 @@ export class Services {
 const NOTHING: DirectorConfig = {
   director: '',
   peers: [],
+  saysVrrp: false,
   instances: [],
   syncGroups: [],
   tracked: [],

@@ -1,11 +1,11 @@
 /** All VRRP groups of this director: sockets, link events, tracked objects, the guardian's orders, reload. */
 import type { DirectorConfig, VirtualAddress } from '../config/model.js';
-import { type GroupPlan, planGroups, sameMachine } from '../director/groups.js';
+import { type GroupPlan, planGroups } from '../director/groups.js';
 import { addressDifference } from '../vrrp/address-difference.js';
 import { AdvertisementMemory } from '../vrrp/advertisement-memory.js';
 import { createGroup } from '../vrrp/group.js';
 import type { InstanceState, Notice, TrackState, VrrpState } from '../vrrp/group-types.js';
-import { type Channel, Channels, channelKey } from './channels.js';
+import { type Channel, Channels, goesOn } from './channels.js';
 import { Deadlines } from './deadlines.js';
 import { type Discarded, Discards, MEANT_FOR_ANOTHER } from './discards.js';
 import { GroupRunner, type RoleEvent } from './group-runner.js';
@@ -30,6 +30,7 @@ import type {
   VirtualMacs,
 } from './ports.js';
 import type { InstanceStatus } from './status.js';
+import { TrackedVerdicts } from './tracked-verdicts.js';
 import { VirtualMacKeeper } from './virtual-mac-keeper.js';
 
 export interface VrrpServicePorts {
@@ -64,11 +65,13 @@ export class VrrpService {
   readonly #deadlines: Deadlines;
   readonly #memory = new AdvertisementMemory();
   readonly #discards: Discards;
-  readonly #verdicts = new Map<string, { readonly state: TrackState; readonly value: number | undefined }>();
+  readonly #verdicts = new TrackedVerdicts();
   readonly #maintained = new Set<string>();
   #groups: Running[] = [];
   #byInstance = new Map<string, GroupRunner>();
   #filtering = false;
+  /** Nothing begins any more. */
+  #stopping = false;
 
   constructor(ports: VrrpServicePorts) {
     this.#ports = ports;
@@ -144,12 +147,15 @@ export class VrrpService {
       else kept.push({ plan, runner: running.runner });
     }
     await Promise.all(leaving.map((running) => running.runner.stop()));
+    if (this.#stopping) return;
     for (const { plan } of leaving) this.#forget(plan);
     this.#groups = kept;
     this.#guardian.forgetPrepared();
     await this.#prepare(config);
+    if (this.#stopping) return;
     for (const { plan, runner } of kept) {
       runner.input({ type: 'configure', instances: plan.instances, track: plan.track });
+      for (const verdict of this.#verdicts.inputs(plan.track)) runner.input(verdict);
     }
     for (const plan of plans) {
       if (!kept.some((running) => running.plan === plan)) this.#startGroup(plan);
@@ -157,13 +163,14 @@ export class VrrpService {
     this.#changed();
   }
 
-  /** Hands over and leaves; a second call stops at once. */
+  /** Hands over and leaves, whatever is under way; a second call stops at once. */
   async stop(): Promise<void> {
-    const again = this.#groups.filter(({ runner }) => runner.state.phase === 'leaving');
-    if (again.length > 0) {
-      for (const { runner } of again) runner.input({ type: 'stop' });
+    if (this.#stopping) {
+      const leaving = this.#groups.filter(({ runner }) => runner.state.phase === 'leaving');
+      for (const { runner } of leaving) runner.input({ type: 'stop' });
       return;
     }
+    this.#stopping = true;
     await Promise.all(this.#groups.map(({ runner }) => runner.stop()));
     this.#guardian.disarm();
     this.#interfaceTracks.close();
@@ -293,14 +300,12 @@ export class VrrpService {
   async #prepare(config: DirectorConfig): Promise<void> {
     const { instances } = config;
     await this.#virtualMacs.keep(instances);
+    if (this.#stopping) return;
     const refused = instances.filter(({ acceptMode, priority }) => !acceptMode && priority !== 255);
     await this.#ports.acceptFilter.drop(refused.flatMap((one) => one.addresses.map((a) => a.address)));
     this.#filtering = refused.length > 0;
     this.#interfaceTracks.configure(config.tracked);
-    const known = new Set(config.tracked.map(({ name }) => name));
-    for (const name of this.#verdicts.keys()) {
-      if (!known.has(name)) this.#verdicts.delete(name);
-    }
+    this.#verdicts.keep(config.tracked);
   }
 
   #startGroup(plan: GroupPlan): void {
@@ -327,10 +332,7 @@ export class VrrpService {
     });
     this.#groups.push({ plan, runner });
     for (const { name } of plan.instances) this.#byInstance.set(name, runner);
-    for (const { object } of plan.track) {
-      const verdict = this.#verdicts.get(object);
-      if (verdict !== undefined) runner.input({ type: 'tracked', object, ...verdict });
-    }
+    for (const verdict of this.#verdicts.inputs(plan.track)) runner.input(verdict);
     if (plan.instances.some(({ name }) => this.#maintained.has(name))) {
       runner.input({ type: 'maintenance', on: true });
     }
@@ -398,14 +400,4 @@ export class VrrpService {
     this.#guardian.changed();
     this.#ports.onRoles();
   }
-}
-
-/** Whether a running group takes the new settings over without an election: its sockets and its place must stay. */
-function goesOn(before: GroupPlan, after: GroupPlan): boolean {
-  const key = ({ instances }: GroupPlan) =>
-    instances
-      .map((instance) => `${instance.name} ${instance.version} ${channelKey(instance)}`)
-      .sort()
-      .join('\n');
-  return sameMachine(before, after) && key(before) === key(after);
 }

@@ -76,6 +76,7 @@ export function directorConfig(overrides: Partial<DirectorConfig> = {}): Directo
     director: 'lb1',
     peers: [],
     instances: [],
+    saysVrrp: true,
     syncGroups: [],
     tracked: [],
     hooks: [],
