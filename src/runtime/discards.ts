@@ -1,6 +1,7 @@
 /** VRRP packets that were not taken: counted by interface and reason, and told with what to do about them. */
 import type { DiscardReason } from '../vrrp/packet.js';
 import type { Clock, Log, TransportRejection } from './ports.js';
+import type { StrangerBudget } from './stranger-budget.js';
 
 export type Discarded = DiscardReason | TransportRejection | 'unknown-vrid';
 
@@ -34,12 +35,14 @@ export const MEANT_FOR_ANOTHER: ReadonlySet<Discarded> = new Set([
 export class Discards {
   readonly #clock: Clock;
   readonly #log: Log;
+  readonly #budget: StrangerBudget;
   readonly #counters = new Map<string, Map<Discarded, number>>();
   readonly #toldAtMs = new Map<string, number>();
 
-  constructor(clock: Clock, log: Log) {
+  constructor(clock: Clock, log: Log, budget: StrangerBudget) {
     this.#clock = clock;
     this.#log = log;
+    this.#budget = budget;
   }
 
   discard(interfaceName: string, reason: Discarded, source: string, ttl: number | undefined): void {
@@ -51,6 +54,7 @@ export class Discards {
     ofInterface.set(reason, (ofInterface.get(reason) ?? 0) + 1);
     const words = WORDS[reason];
     if (words === undefined || !this.#isNews(`${interfaceName} ${source} ${reason}`)) return;
+    if (!this.#budget.allows(reason)) return;
     this.#log.warn(
       { event: 'discarded', interface: interfaceName, source, reason, ttl },
       `a VRRP packet of ${source} on ${interfaceName} is ignored: ${words}`,

@@ -38,6 +38,15 @@ export class HeardIdentifiers {
   }
 }
 
+/** What any sender can bring about, and as often as it likes. */
+export const OF_STRANGERS: ReadonlySet<Notice['kind']> = new Set([
+  'still-master',
+  'other-cluster',
+  'address-mismatch',
+  'interval-mismatch',
+  'rogue-owner',
+]);
+
 /** Logs a notice about `config`. `freeId` finds a virtual router identifier that nobody uses on its interface. */
 export function logNotice(
   log: Log,

@@ -14,7 +14,7 @@ import { instanceStatus } from './instance-status.js';
 import { InterfaceTracks } from './interface-tracks.js';
 import type { LatenessSummary } from './lateness.js';
 import { interfacesOf, linkFault } from './link-faults.js';
-import { HeardIdentifiers, logNotice } from './notices.js';
+import { HeardIdentifiers, logNotice, OF_STRANGERS } from './notices.js';
 import type {
   AcceptFilter,
   Addresses,
@@ -30,6 +30,7 @@ import type {
   VirtualMacs,
 } from './ports.js';
 import type { InstanceStatus } from './status.js';
+import { StrangerBudget } from './stranger-budget.js';
 import { TrackedVerdicts } from './tracked-verdicts.js';
 import { VirtualMacKeeper } from './virtual-mac-keeper.js';
 
@@ -65,6 +66,7 @@ export class VrrpService {
   readonly #deadlines: Deadlines;
   readonly #memory = new AdvertisementMemory();
   readonly #discards: Discards;
+  readonly #budget: StrangerBudget;
   readonly #verdicts = new TrackedVerdicts();
   readonly #maintained = new Set<string>();
   #groups: Running[] = [];
@@ -110,7 +112,8 @@ export class VrrpService {
       onFault: (device) => this.#linkInputs(device),
     });
     this.#heard = new HeardIdentifiers(clock);
-    this.#discards = new Discards(clock, log);
+    this.#budget = new StrangerBudget(clock, log);
+    this.#discards = new Discards(clock, log, this.#budget);
   }
 
   /**
@@ -364,6 +367,7 @@ export class VrrpService {
       .get(instance)
       ?.state.instances.find((state) => state.config.name === instance)?.config;
     if (config === undefined) return;
+    if (OF_STRANGERS.has(notice.kind) && !this.#budget.allows(notice.kind)) return;
     const own = new Set(
       this.#instances()
         .filter(({ state }) => state.config.interface === config.interface)

@@ -4,10 +4,12 @@ import { Channels } from '../../src/runtime/channels.js';
 import { Discards } from '../../src/runtime/discards.js';
 import { advertisementPackets } from '../../src/runtime/group-runner.js';
 import type { LinkMonitor, Log, ReceivedVrrp, VrrpTransport } from '../../src/runtime/ports.js';
+import { StrangerBudget } from '../../src/runtime/stranger-budget.js';
 import { type Advertisement, decodeAdvertisement, encodeAdvertisement } from '../../src/vrrp/packet.js';
 import { HandClock } from './hand-clock.js';
 import { vrrpInstance } from './instances.js';
 
+const CLOCK = { nowMs: () => 0, at: () => () => {} };
 const V4: Advertisement = {
   version: 3,
   family: 'ipv4',
@@ -241,14 +243,14 @@ await t.test('RFC9568-7.1-5 negative: any other VRID finds none', async (t) => {
 
 await t.test('RFC9568-7.1-9 positive: a discarded packet is told and counted', async (t) => {
   const log = new Lines();
-  const discards = new Discards({ nowMs: () => 0, at: () => () => {} }, log);
+  const discards = new Discards(CLOCK, log, new StrangerBudget(CLOCK, log));
   discards.discard('eth0', 'bad-checksum', '192.168.1.66', 255);
   t.match(log.lines, [/192\.168\.1\.66.*checksum/]);
   t.same(discards.counters('eth0'), { discarded_bad_checksum: 1 });
 });
 await t.test('RFC9568-7.1-9 negative: the same again is counted, not told', async (t) => {
   const log = new Lines();
-  const discards = new Discards({ nowMs: () => 0, at: () => () => {} }, log);
+  const discards = new Discards(CLOCK, log, new StrangerBudget(CLOCK, log));
   for (let i = 0; i < 1000; i++) discards.discard('eth0', 'bad-checksum', '192.168.1.66', 255);
   t.equal(log.lines.length, 1);
   t.same(discards.counters('eth0'), { discarded_bad_checksum: 1000 });
