@@ -29,6 +29,8 @@ export interface VirtualAddress {
   /** 0 to 32 (IPv4) or 0 to 128 (IPv6). */
   readonly prefixLength: number;
   readonly interface: string;
+  /** The interface is the device of the virtual router's MAC address. */
+  readonly virtualMac?: true;
 }
 
 /** RFC 9568 section 6.1 Preempt_Mode, with the delay before a higher priority takes over. */

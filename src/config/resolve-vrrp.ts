@@ -67,7 +67,8 @@ function resolveInstance(file: ConfigFile, instance: FileInstance, director: str
   const addresses = instance.addresses.map((entry): VirtualAddress => {
     const named = typeof entry === 'string' ? undefined : entry.interface;
     const other = named === undefined ? parent : interfaceFor(named, director);
-    return { ...splitPrefix(addressText(entry)), interface: other === parent ? device : other };
+    const place = { ...splitPrefix(addressText(entry)), interface: other === parent ? device : other };
+    return place.interface === virtualMacInterface ? { ...place, virtualMac: true } : place;
   });
   return {
     name: instance.name,

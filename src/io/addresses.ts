@@ -1,7 +1,7 @@
 /** Virtual addresses on the host's interfaces, over rtnetlink. */
 import type { VirtualAddress } from '../config/model.js';
 import { familyOf } from '../ip-address.js';
-import type { Addresses } from '../runtime/ports.js';
+import type { Addresses, Sysctls } from '../runtime/ports.js';
 import { workInTurn } from '../util/in-turn.js';
 import { preferredSources } from './ipv6-sources.js';
 import { native } from './native.js';
@@ -24,7 +24,7 @@ import {
   RTM_NEWADDR,
 } from './rtnetlink-messages.js';
 import { SecondaryAddresses } from './secondary-addresses.js';
-import { openSysctls } from './sysctls.js';
+import { interfaceSysctl, openSysctls } from './sysctls.js';
 
 /** Adding or removing some of the addresses failed; the others are done. */
 export class AddressError extends Error {
@@ -70,7 +70,8 @@ export interface HostAddresses extends Addresses {
  */
 export function openAddresses(): HostAddresses {
   const connection = NetlinkConnection.openImmediate(NETLINK_ROUTE);
-  const secondaries = new SecondaryAddresses(connection, openSysctls());
+  const sysctls = openSysctls();
+  const secondaries = new SecondaryAddresses(connection, sysctls);
   /** Each takes several steps: one that is called later must not come between. */
   const inTurn = workInTurn();
   const homes: Homes = new Map();
@@ -83,12 +84,22 @@ export function openAddresses(): HostAddresses {
         if (missing.length > 0) await add(connection, secondaries, missing, homes);
         return missing;
       }),
-    remove: (addresses) => inTurn(() => remove(connection, secondaries, addresses, homes)),
+    remove: (addresses) =>
+      inTurn(async () => {
+        await leaveInSilence(connection, sysctls, place(addresses).placed);
+        await remove(connection, secondaries, addresses, homes);
+      }),
     held: (addresses) => inTurn(() => held(connection, addresses)),
     prepare: (addresses) => inTurn(() => prepare(connection, secondaries, addresses)).catch(() => undefined),
     close: () => connection.close(),
   };
 }
+
+/**
+ * Of the route to the subnet of an address on a virtual MAC device. The parent has a route to the same subnet, as a rule,
+ * and after its link was down the two would come in another order: the host would speak from the virtual address.
+ */
+const LAST_RESORT_METRIC = 0x7fff_ffff;
 
 type Failure = { readonly address: VirtualAddress; readonly error: Error };
 interface Placed {
@@ -213,8 +224,37 @@ async function remove(
   if (failures.length > 0) throw new AddressError('remove', failures);
 }
 
+/**
+ * An IPv6 address that goes leaves its solicited-node group, and the kernel reports that (MLD) with the device's MAC
+ * address. From a virtual MAC device, on a host that is master no more, this would teach the switch that the virtual
+ * MAC address is here: the clients' packets would come here until the new master advertises again. A device that loses
+ * IPv6 altogether loses its addresses without a word (ipv6_mc_down). Where /proc/sys is read-only, the word is said.
+ */
+async function leaveInSilence(
+  connection: NetlinkConnection,
+  sysctls: Sysctls,
+  placed: readonly Placed[],
+): Promise<void> {
+  const going = placed.filter((one) => one.address.virtualMac === true && isIpv6(one));
+  if (going.length === 0) return;
+  const keys = new Set(going.map(placedKey));
+  const present = await dumpAddresses(connection, AF_INET6);
+  for (const [index, name] of new Map(going.map((one) => [one.index, one.address.interface]))) {
+    const own = present.filter(({ interfaceIndex }) => interfaceIndex === index);
+    if (own.length === 0 || !own.every((one) => keys.has(addressKey(one)))) continue;
+    const key = interfaceSysctl('ipv6', name, 'disable_ipv6');
+    try {
+      await sysctls.write(key, '1');
+      await sysctls.write(key, '0');
+    } catch {
+      // The addresses are removed one by one after this.
+    }
+  }
+}
+
 function newRequest({ address, index }: Placed, deprecated: boolean): NetlinkRequest {
-  const payload = addressPayload('new', address.address, address.prefixLength, index, deprecated);
+  const metric = address.virtualMac === true ? LAST_RESORT_METRIC : undefined;
+  const payload = addressPayload('new', address.address, address.prefixLength, index, deprecated, metric);
   return { type: RTM_NEWADDR, flags: NLM_F_CREATE | NLM_F_EXCL, payload };
 }
 

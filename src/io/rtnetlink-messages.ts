@@ -49,6 +49,7 @@ const IFA_LOCAL = 2;
 const IFA_BROADCAST = 4;
 const IFA_CACHEINFO = 6;
 const IFA_FLAGS = 8;
+const IFA_RT_PRIORITY = 9;
 const IFLA_ADDRESS = 1;
 const IFLA_IFNAME = 3;
 const RT_SCOPE_UNIVERSE = 0;
@@ -98,7 +99,8 @@ export function uint32(value: number): Uint8Array {
 /**
  * Payload of RTM_NEWADDR and RTM_DELADDR: struct ifaddrmsg with IFA_LOCAL and IFA_ADDRESS; for `new` also the
  * broadcast address of an IPv4 prefix below 31 (RFC 3021 leaves none above) and IFA_F_NODAD for IPv6. `deprecated`
- * gives a new IPv6 address a preferred lifetime of 0: in use for ever, and no source of choice.
+ * gives a new IPv6 address a preferred lifetime of 0: in use for ever, and no source of choice. `routeMetric` is that of
+ * the route to the address's subnet, which the kernel adds with it.
  */
 export function addressPayload(
   purpose: 'new' | 'delete',
@@ -106,6 +108,7 @@ export function addressPayload(
   prefixLength: number,
   interfaceIndex: number,
   deprecated = false,
+  routeMetric?: number,
 ): Uint8Array {
   const bytes = knownAddressBytes(address);
   const bits = bytes.length * 8;
@@ -126,6 +129,9 @@ export function addressPayload(
     // struct ifa_cacheinfo: preferred, valid, and two times that the kernel fills in.
     const lifetimes = new Uint8Array(new Uint32Array([0, INFINITY_LIFE_TIME, 0, 0]).buffer);
     parts.push(encodeAttribute(IFA_CACHEINFO, lifetimes));
+  }
+  if (purpose === 'new' && routeMetric !== undefined) {
+    parts.push(encodeAttribute(IFA_RT_PRIORITY, uint32(routeMetric)));
   }
   return new Uint8Array(Buffer.concat(parts));
 }

@@ -71,6 +71,8 @@ function deviceSysctls(name: string, family: AddressFamily): [key: string, value
   if (family === 'ipv4') return [...common, ipv6('disable_ipv6', '1')];
   return [
     ...common,
+    // A removal of addresses that was cut short may have left it (leaveInSilence).
+    ipv6('disable_ipv6', '0'),
     ipv6('addr_gen_mode', '1'),
     ipv6('force_mld_version', '1'),
     ipv6('forwarding', '0'),

@@ -1,11 +1,14 @@
 /** Two directors with one virtual MAC address: roles, failovers and the host's own traffic as a neighbour sees them. */
 import t, { type Test } from 'tap';
+import { SWITCHES } from '../../src/drill/lab-plan.js';
+import { stopChild } from '../../src/drill/process.js';
 import { hasMacvlan } from '../interop/peer-frr.js';
 import {
   Bench,
   FILE_LIMIT_MS,
   isAlive,
   skip as noNamespaces,
+  pause,
   type RunningDirector,
   settled,
   statusOf,
@@ -75,13 +78,14 @@ async function openBench(t: Test): Promise<Bench> {
   return bench;
 }
 
-/** The MAC address that the client has for an address; undefined without an answer. */
+/** The MAC address that the client has for an address, once that answers. */
 async function neighbour(bench: Bench, address: string): Promise<string | undefined> {
-  const answered = await bench.lab
-    .run('client', ['ping', '-n', '-c1', '-W5', address])
-    .then(() => true)
-    .catch(() => false);
-  if (!answered) return undefined;
+  await settled(`${address} answers`, () =>
+    bench.lab
+      .run('client', ['ping', '-n', '-c1', '-W1', address])
+      .then(() => true)
+      .catch(() => false),
+  );
   const entry = await bench.lab.run('client', ['ip', 'neigh', 'show', address, 'dev', 'eth0']);
   return / lladdr (\S+)/.exec(entry)?.[1];
 }
@@ -158,3 +162,57 @@ for (const [name, routers] of PAIRS) {
     );
   });
 }
+
+test('the host speaks from its own addresses, however its routes are ranked', async (t) => {
+  const bench = await openBench(t);
+  const ip = (command: string) => bench.lab.run('lb1', ['ip', ...command.split(' ')]);
+  // As NetworkManager has it: a route of metric 0 to the same subnet would be preferred.
+  await ip('addr del 192.168.7.11/24 dev eth0');
+  await ip('addr add 192.168.7.11/24 dev eth0 metric 100');
+  await ip('addr del fd00:7::11/64 dev eth0');
+  await ip('addr add fd00:7::11/64 dev eth0 nodad metric 1024');
+  const director = await bench.start('lb1', yaml([V3, V6]));
+  await settledIn(director, 'master');
+  await servedBy(t, bench, 'lb1', [V3, V6]);
+  t.match(await ip('route get 192.168.7.100'), / dev eth0 src 192\.168\.7\.11 /);
+  t.match(await ip('-6 route get fd00:7::100'), / dev eth0 .*src fd00:7::11 /);
+  // A route that is made anew comes last among equals, or not at all.
+  await ip('route del 192.168.7.0/24 dev eth0');
+  await ip('route add 192.168.7.0/24 dev eth0 src 192.168.7.11');
+  t.match(await ip('route get 192.168.7.100'), / dev eth0 src 192\.168\.7\.11 /);
+});
+
+test('where the host has no other way to the subnet, it has one by the virtual address', async (t) => {
+  const bench = await openBench(t);
+  const away = { ...V3, vip: '192.168.9.253' };
+  const director = await bench.start('lb1', yaml([away]));
+  await settledIn(director, 'master');
+  await bench.lab.run('client', ['ip', 'addr', 'add', '192.168.9.100/24', 'dev', 'eth0']);
+  await servedBy(t, bench, 'lb1', [away]);
+});
+
+test('a host that is master no more says nothing with the virtual MAC address', async (t) => {
+  const bench = await openBench(t);
+  const [lb1, lb2] = await bench.pair(yaml([V6]));
+  const heard: string[] = [];
+  const said: string[] = [];
+  const filter = `ether src ${V6.mac}`;
+  const argv = ['-i', 'lb1-outside', '-Q', 'in', '-Z', 'root', '-nn', '-l', '--immediate-mode', filter];
+  const tcpdump = bench.lab.start(SWITCHES, ['tcpdump', ...argv], {
+    onLine: (line) => heard.push(line),
+    onErrorLine: (line) => said.push(line),
+  });
+  await settled('tcpdump listens', () => said.some((line) => line.includes('listening on')));
+  await settled('it sees advertisements', () => heard.length > 0);
+  await stop(lb1);
+  await settledIn(lb2, 'master');
+  // The kernel repeats its report within a second (mldv2_unsolicited_report_interval).
+  await pause(2500);
+  await stopChild(tcpdump, 'SIGINT');
+  t.strictSame(
+    heard.filter((line) => line.includes('multicast listener')),
+    [],
+    'no report that would draw the clients here',
+  );
+  await servedBy(t, bench, 'lb2', [V6]);
+});
