@@ -149,6 +149,7 @@ function main(): void {
     run('ip', 'address', 'del', `${VIPS[0]}/32`, 'dev', 'va');
     daemon.child.kill('SIGKILL');
     await until(() => !alive(pid), 'the guardian ends');
+    void peer.transport.drain();
     t.equal(peer.farewells(), 1);
     t.same(held(), []);
   });
@@ -201,6 +202,7 @@ function main(): void {
     t.not(second, first);
     daemon.child.kill('SIGKILL');
     await until(() => !alive(second), 'the guardian ends');
+    void peer.transport.drain();
     t.equal(peer.farewells(), 1);
     t.same(held(), []);
   });
