@@ -1,4 +1,7 @@
-/** The service starts, serves, reloads and stops under each version of Node, with and without protection keys. */
+/**
+ * The service starts, serves, reloads and stops under each version of Node, with and without protection keys.
+ * Run by hand, as systemd-unit.ts.
+ */
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
