@@ -46,6 +46,7 @@ void t.test('nat.yaml as lb2 sees it', async (t) => {
   t.strictSame(config, {
     director: 'lb2',
     peers: ['10.10.10.11'],
+    saysVrrp: true,
     instances: [
       vrrpInstance({
         name: 'outside',
