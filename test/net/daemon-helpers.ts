@@ -5,7 +5,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Test } from 'tap';
+import t, { type Test } from 'tap';
 import { Lab } from '../../src/drill/lab.js';
 import { SWITCHES } from '../../src/drill/lab-plan.js';
 import { type Child, type Exit, stopChild } from '../../src/drill/process.js';
@@ -21,7 +21,7 @@ export const DIP = '10.7.0.1';
 /** What the guardian calls itself. */
 export const GUARDIAN = 'lvs-guardian';
 /** Above what the waits in one test give up after, and what a whole file may take on a busy machine. */
-export const TEST_LIMIT_MS = 120_000;
+const TEST_LIMIT_MS = 120_000;
 export const FILE_LIMIT_MS = 240_000;
 /** Patience with a machine that does other things too. */
 const SETTLE_LIMIT_MS = 20_000;
@@ -34,6 +34,13 @@ export const skip: string | false =
     : spawnSync('unshare', ['--net', 'true']).status === 0
       ? false
       : 'unshare --net is not permitted here';
+
+/** Tests with daemons, on hosts of their own each; left out for the reason given. */
+export function testUnless(reason: string | false): (name: string, body: (t: Test) => Promise<void>) => void {
+  return (name, body) => void t.test(name, { skip: reason, timeout: TEST_LIMIT_MS }, body);
+}
+
+export const test = testUnless(skip);
 
 /** `skip`, or that one of `programs` is not installed. */
 export function skipWithout(...programs: string[]): string | false {

@@ -1,7 +1,7 @@
 /** `director failover` on a pair, with a client that pings. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import t, { type Test } from 'tap';
+import t from 'tap';
 import {
   Bench,
   DIP,
@@ -13,18 +13,13 @@ import {
   OUTSIDE,
   pause,
   settled,
-  skip,
   stop,
-  TEST_LIMIT_MS,
+  test,
   VIP,
 } from './daemon-helpers.js';
 
 t.jobs = 3;
 t.setTimeout(FILE_LIMIT_MS);
-
-function test(name: string, body: (t: Test) => Promise<void>): void {
-  void t.test(name, { skip, timeout: TEST_LIMIT_MS }, body);
-}
 
 test('the role moves without a gap, stays away, and comes back when told', async (t) => {
   const bench = await Bench.open(t);

@@ -17,7 +17,7 @@ import {
   settled,
   skipWithout,
   stop,
-  TEST_LIMIT_MS,
+  testUnless,
   VIP,
 } from './daemon-helpers.js';
 
@@ -115,9 +115,7 @@ async function becomesMaster(keepalived: Keepalived): Promise<void> {
   );
 }
 
-function test(name: string, body: (t: Test) => Promise<void>): void {
-  void t.test(name, { skip, timeout: TEST_LIMIT_MS }, body);
-}
+const test = testUnless(skip);
 
 test('ours is master: stopped, it hands over; comes back as backup; keepalived stops, ours takes over', async (t) => {
   const bench = await Bench.open(t);

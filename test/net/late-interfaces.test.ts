@@ -12,17 +12,12 @@ import {
   OUTSIDE,
   type RunningDirector,
   settled,
-  skip,
-  TEST_LIMIT_MS,
+  test,
   VIP,
 } from './daemon-helpers.js';
 
 t.jobs = 2;
 t.setTimeout(FILE_LIMIT_MS);
-
-function test(name: string, body: (t: Test) => Promise<void>): void {
-  void t.test(name, { skip, timeout: TEST_LIMIT_MS }, body);
-}
 
 /** Each instance on its own. */
 function apart(...instances: (typeof OUTSIDE)[]): string {

@@ -1,5 +1,5 @@
 /** Links change under a running director: what neighbours see of it. */
-import t, { type Test } from 'tap';
+import t from 'tap';
 import {
   Bench,
   directorYaml,
@@ -7,17 +7,12 @@ import {
   inState,
   instanceOf,
   settled,
-  skip,
-  TEST_LIMIT_MS,
+  test,
   VIP,
 } from './daemon-helpers.js';
 
 t.jobs = 2;
 t.setTimeout(FILE_LIMIT_MS);
-
-function test(name: string, body: (t: Test) => Promise<void>): void {
-  void t.test(name, { skip, timeout: TEST_LIMIT_MS }, body);
-}
 
 test("a MAC address that changes while master reaches the neighbours' caches", async (t) => {
   const bench = await Bench.open(t);

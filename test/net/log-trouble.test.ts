@@ -1,17 +1,16 @@
 /** Running directors whose log cannot be written: the pair serves on, fails over, obeys, and tells afterwards. */
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import t, { type Test } from 'tap';
+import t from 'tap';
 import {
   Bench,
   directorYaml,
   FILE_LIMIT_MS,
   type LaunchedDirector,
   settled,
-  skip,
   statusOf,
   stop,
-  TEST_LIMIT_MS,
+  test,
 } from './daemon-helpers.js';
 
 t.jobs = 2;
@@ -30,10 +29,6 @@ const TROUBLES = {
     'mkfifo "$0/pipe-$$" && exec 9<> "$0/pipe-$$" 8> "$0/pipe-$$" 9<&- && exec "$@" >&8 2>&1',
   nothing: 'exec "$@" >&- 2>&-',
 };
-
-function test(name: string, body: (t: Test) => Promise<void>): void {
-  void t.test(name, { skip, timeout: TEST_LIMIT_MS }, body);
-}
 
 /** In a mount namespace of its own, so that nothing stays mounted. */
 function troubled(bench: Bench, host: string, shell: string): Promise<LaunchedDirector> {

@@ -1,7 +1,7 @@
 /** Two directors on this kernel: election, failover, reload, and what they leave behind. */
 import { existsSync, readdirSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
-import t, { type Test } from 'tap';
+import t from 'tap';
 import {
   Bench,
   complaints,
@@ -16,10 +16,9 @@ import {
   OUTSIDE,
   pause,
   settled,
-  skip,
   statusOf,
   stop,
-  TEST_LIMIT_MS,
+  test,
   VIP,
 } from './daemon-helpers.js';
 
@@ -29,10 +28,6 @@ t.setTimeout(FILE_LIMIT_MS);
 
 /** Long enough for a role to move if it wanted to: some advertisement intervals of 200 ms. */
 const QUIET_MS = 1200;
-
-function test(name: string, body: (t: Test) => Promise<void>): void {
-  void t.test(name, { skip, timeout: TEST_LIMIT_MS }, body);
-}
 
 test('a sync group moves as one when one link fails, and status tells it', async (t) => {
   const bench = await Bench.open(t);

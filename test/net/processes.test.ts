@@ -1,6 +1,6 @@
 /** The VRRP process and the services process: each dies, hangs and is stopped while the other goes on. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import t, { type Test } from 'tap';
+import t from 'tap';
 import {
   Bench,
   childrenOf,
@@ -14,18 +14,13 @@ import {
   pause,
   type RunningDirector,
   settled,
-  skip,
   statusOf,
   stop,
-  TEST_LIMIT_MS,
+  test,
 } from './daemon-helpers.js';
 
 t.jobs = 3;
 t.setTimeout(FILE_LIMIT_MS);
-
-function test(name: string, body: (t: Test) => Promise<void>): void {
-  void t.test(name, { skip, timeout: TEST_LIMIT_MS }, body);
-}
 
 async function servicesPid(director: RunningDirector): Promise<number> {
   const { pid } = (await statusOf(director)).services;

@@ -1,25 +1,20 @@
 /** Reloads of a running director that come at a bad time, or with half a file. */
 import { readFileSync, writeFileSync } from 'node:fs';
-import t, { type Test } from 'tap';
+import t from 'tap';
 import {
   Bench,
   directorYaml,
   FILE_LIMIT_MS,
   inState,
   settled,
-  skip,
   statusOf,
   stop,
-  TEST_LIMIT_MS,
+  test,
   VIP,
 } from './daemon-helpers.js';
 
 t.jobs = 2;
 t.setTimeout(FILE_LIMIT_MS);
-
-function test(name: string, body: (t: Test) => Promise<void>): void {
-  void t.test(name, { skip, timeout: TEST_LIMIT_MS }, body);
-}
 
 test('a file that was cut off takes nothing away, one that says so does', async (t) => {
   const bench = await Bench.open(t);

@@ -11,18 +11,13 @@ import {
   instanceOf,
   type RunningDirector,
   settled,
-  skip,
   stop,
-  TEST_LIMIT_MS,
+  test,
   VIP,
 } from './daemon-helpers.js';
 
 t.jobs = 2;
 t.setTimeout(FILE_LIMIT_MS);
-
-function test(name: string, body: (t: Test) => Promise<void>): void {
-  void t.test(name, { skip, timeout: TEST_LIMIT_MS }, body);
-}
 
 const ROUTES = `routes: [{ to: 198.51.100.0/24, via: 192.168.7.100 }, { to: default, via: 192.168.7.100, table: 100 }]`;
 const RULES = `rules: [{ priority: 500, from: 10.7.0.0/24, table: 100 }]`;

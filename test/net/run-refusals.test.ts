@@ -14,9 +14,8 @@ import {
   inState,
   instanceOf,
   settled,
-  skip,
   statusOf,
-  TEST_LIMIT_MS,
+  test,
   VIP,
 } from './daemon-helpers.js';
 
@@ -91,10 +90,6 @@ function oneSentence(t: Test, result: CommandResult, ...words: (string | RegExp)
   t.equal(result.errors.length, 1, result.errors.join('\n'));
   for (const word of words) t.match(result.errors[0], word);
   t.notMatch(result.output.join('\n'), '"event":"ready"');
-}
-
-function test(name: string, body: (t: Test) => Promise<void>): void {
-  void t.test(name, { skip, timeout: TEST_LIMIT_MS }, body);
 }
 
 test('without privilege', async (t) => {

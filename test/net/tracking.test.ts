@@ -2,7 +2,7 @@
 import { chmodSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import t, { type Test } from 'tap';
+import t from 'tap';
 import {
   Bench,
   complaints,
@@ -11,9 +11,8 @@ import {
   inState,
   MAIN,
   settled,
-  skip,
   stop,
-  TEST_LIMIT_MS,
+  test,
   VIP,
 } from './daemon-helpers.js';
 
@@ -21,10 +20,6 @@ t.jobs = 2;
 t.setTimeout(FILE_LIMIT_MS);
 
 const NOBODY = 65_534;
-
-function test(name: string, body: (t: Test) => Promise<void>): void {
-  void t.test(name, { skip, timeout: TEST_LIMIT_MS }, body);
-}
 
 /** Where nobody may write, with a hook that writes a line for each call, and its lines. */
 async function hookFolder(bench: Bench) {

@@ -10,7 +10,7 @@ import {
   skip as noNamespaces,
   type RunningDirector,
   settled,
-  TEST_LIMIT_MS,
+  testUnless,
 } from './daemon-helpers.js';
 
 // Most of the time these tests wait.
@@ -109,9 +109,7 @@ async function openBench(t: Test): Promise<Bench> {
   return bench;
 }
 
-function test(name: string, body: (t: Test) => Promise<void>): void {
-  void t.test(name, { skip, timeout: TEST_LIMIT_MS }, body);
-}
+const test = testUnless(skip);
 
 test('a device that is deleted, set down or put in another mode comes back, addresses and all', async (t) => {
   const bench = await openBench(t);

@@ -13,7 +13,7 @@ import {
   settled,
   statusOf,
   stop,
-  TEST_LIMIT_MS,
+  testUnless,
 } from './daemon-helpers.js';
 
 // Most of the time these tests wait.
@@ -123,9 +123,7 @@ async function settledIn(director: RunningDirector, state: 'master' | 'backup'):
   );
 }
 
-function test(name: string, body: (t: Test) => Promise<void>): void {
-  void t.test(name, { skip, timeout: TEST_LIMIT_MS }, body);
-}
+const test = testUnless(skip);
 
 const PAIRS: readonly (readonly [name: string, routers: readonly Router[]])[] = [
   ['VRRPv3', [V3]],

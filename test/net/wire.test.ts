@@ -1,6 +1,6 @@
 /** What is on the wire, judged by a decoder that is not ours: tcpdump. */
 import { join } from 'node:path';
-import t, { type Test } from 'tap';
+import t from 'tap';
 import { type Child, runChild, stopChild } from '../../src/drill/process.js';
 import {
   Bench,
@@ -11,7 +11,7 @@ import {
   settled,
   skipWithout,
   stop,
-  TEST_LIMIT_MS,
+  testUnless,
   VIP,
 } from './daemon-helpers.js';
 
@@ -55,9 +55,7 @@ async function macOf(bench: Bench, host: string): Promise<string> {
   return link?.address ?? '';
 }
 
-function test(name: string, body: (t: Test) => Promise<void>): void {
-  void t.test(name, { skip, timeout: TEST_LIMIT_MS }, body);
-}
+const test = testUnless(skip);
 
 test('advertisement, gratuitous ARP and farewell', async (t) => {
   const bench = await Bench.open(t);
