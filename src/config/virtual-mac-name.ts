@@ -1,4 +1,5 @@
 /** The name of the macvlan device that bears a virtual router's MAC address. */
+import { fnv1a } from '../util/fnv1a.js';
 import type { AddressFamily } from './model.js';
 
 /** IFNAMSIZ without the final zero. */
@@ -16,11 +17,4 @@ export function virtualMacName(family: AddressFamily, virtualRouterId: number, p
   const whole = head + parent;
   if (new TextEncoder().encode(whole).length <= MAX_NAME) return whole;
   return head + (fnv1a(parent) % SHORT_NAMES).toString(DIGITS).padStart(5, '0');
-}
-
-/** FNV-1a, 32 bits. */
-function fnv1a(text: string): number {
-  let hash = 0x811c9dc5;
-  for (const byte of new TextEncoder().encode(text)) hash = Math.imul(hash ^ byte, 0x01000193);
-  return hash >>> 0;
 }

@@ -6,6 +6,7 @@
  * One target (address, port and check) is probed once however many virtual servers name it, and never twice at a time.
  */
 import type { CheckKind, HealthCheck, RealServer, VirtualServer } from '../config/model.js';
+import { fnv1a } from '../util/fnv1a.js';
 import { DueQueue } from './due-queue.js';
 import { INITIAL, provisional, type RiseFallState, step, type Verdict } from './rise-fall.js';
 
@@ -300,15 +301,6 @@ function nextSlotMs(target: Target, nowMs: number): number {
  */
 function lastSlotMs(target: Target, nowMs: number): number {
   const { intervalMs } = target.check;
-  const offset = hash(target.key) % intervalMs;
+  const offset = fnv1a(target.key) % intervalMs;
   return Math.floor((nowMs - offset) / intervalMs) * intervalMs + offset;
-}
-
-/** FNV-1a, 32 bits. */
-function hash(text: string): number {
-  let value = 0x811c9dc5;
-  for (let index = 0; index < text.length; index++) {
-    value = Math.imul(value ^ text.charCodeAt(index), 0x01000193);
-  }
-  return value >>> 0;
 }

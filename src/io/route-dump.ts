@@ -45,7 +45,7 @@ class RouteDumpSocket extends NetlinkEventSocket {
     try {
       this.setIntOption(SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1);
     } catch {
-      // An older kernel dumps all routes, and decodeOwnRoute picks ours.
+      // An older kernel dumps all routes, and the kind's decode picks ours.
     }
   }
 

@@ -1,5 +1,5 @@
 /** All VRRP groups of this director: sockets, link events, tracked objects, the guardian's orders, reload. */
-import type { DirectorConfig, VirtualAddress } from '../config/model.js';
+import { type DirectorConfig, OWNER_PRIORITY, type VirtualAddress } from '../config/model.js';
 import { type GroupPlan, planGroups } from '../director/groups.js';
 import { addressDifference } from '../vrrp/address-difference.js';
 import { AdvertisementMemory } from '../vrrp/advertisement-memory.js';
@@ -304,7 +304,9 @@ export class VrrpService {
     const { instances } = config;
     await this.#virtualMacs.keep(instances);
     if (this.#stopping) return;
-    const refused = instances.filter(({ acceptMode, priority }) => !acceptMode && priority !== 255);
+    const refused = instances.filter(
+      ({ acceptMode, priority }) => !acceptMode && priority !== OWNER_PRIORITY,
+    );
     await this.#ports.acceptFilter.drop(refused.flatMap((one) => one.addresses.map((a) => a.address)));
     this.#filtering = refused.length > 0;
     this.#interfaceTracks.configure(config.tracked);

@@ -1,4 +1,5 @@
 /** Who is master: advertisements heard and deadlines reached (RFC 9568 sections 6.4.2 and 6.4.3). */
+import { OWNER_PRIORITY } from '../config/model.js';
 import { compareAddresses } from '../ip-address.js';
 import type { Draft, Member } from './group-draft.js';
 import { listeningMs, masterDownAt, masterDownOf, setTimer, startMasterDown } from './group-draft.js';
@@ -11,7 +12,7 @@ import {
   startUp,
   wantMaster,
 } from './group-roles.js';
-import { isOwner, OWNER_PRIORITY } from './group-tracking.js';
+import { isOwner } from './group-tracking.js';
 import type { InstanceState } from './group-types.js';
 import type { Advertisement } from './packet.js';
 import { earlyMs } from './timers.js';

@@ -1,9 +1,8 @@
 /** What weighs on a group's election beside the configuration: tracked objects, maintenance, and reasons for fault. */
-import type { TrackUse, VrrpInstance } from '../config/model.js';
+import { OWNER_PRIORITY, type TrackUse, type VrrpInstance } from '../config/model.js';
 import type { GroupState, InstanceState, TrackedVerdict } from './group-types.js';
 
 /** RFC 9568 section 5.2.4: 255 is the address owner's alone, 0 a farewell. */
-export const OWNER_PRIORITY = 255;
 const MAX_PRIORITY = 254;
 const MIN_PRIORITY = 1;
 
