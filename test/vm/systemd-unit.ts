@@ -1,7 +1,7 @@
 /**
  * The unit's own life, under systemd as process 1: a pair of hosts on a kernel with IPVS.
  *
- * Run by hand, `node dist/test/vm/systemd-unit.js`: it takes more than nine minutes under TCG, and is no part of `npm test`
+ * Run by hand, `npm run systemd`: it takes more than nine minutes under TCG, and is no part of `npm test`
  * until it is shorter.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
