@@ -158,7 +158,7 @@ await t.test('the unit, under systemd', { skip: noVm() }, async (t) => {
       `sed -i '/name: inside/a\\${more}' /etc/lvs-director/director.yaml; systemctl reload lvs-director`,
     );
     await lb1.until(
-      'ip -4 -o addr | grep vrrp4-53 | grep 10.9.0.200/ && ip -d link show vrrp4-53 | grep macvlan',
+      'ip -4 -o addr | grep vrrp4-53-eth0 | grep 10.9.0.200/ && ip -d link show vrrp4-53-eth0 | grep macvlan',
     );
     await lb1.until('nft list table inet lvs_director | grep 10.9.0.200');
   });
@@ -166,7 +166,7 @@ await t.test('the unit, under systemd', { skip: noVm() }, async (t) => {
   await step('systemd-networkd takes the addresses away, and they come back', async () => {
     const network = '[Match]\\nName=eth0\\n[Network]\\nAddress=10.9.0.11/24\\n';
     await lb1.out(`printf '${network}' >/etc/systemd/network/eth0.network; systemctl start systemd-networkd`);
-    await lb1.until('journalctl -u lvs-director -p warning | grep "removed a virtual address"');
+    await lb1.until('journalctl -u lvs-director -p warning | grep "somebody removed"');
     await lb1.until(isMaster);
     await lb1.out('systemctl restart systemd-networkd; networkctl reconfigure eth0');
     await lb1.until(isMaster);
@@ -184,7 +184,8 @@ await t.test('the unit, under systemd', { skip: noVm() }, async (t) => {
 
   await step('failover --persist lasts across a restart', async () => {
     await lb1.out('director failover --persist; systemctl restart lvs-director');
-    await lb1.until(`${isMaster}; director status | grep -i maintenance`);
+    await lb1.until('director status | grep -i maintenance');
+    await lb2.until(isMaster);
     await lb1.out('director failover --end');
   });
 
