@@ -1,4 +1,4 @@
-// Compiles the addon and the guardian with the machine's own C compiler. Plain Node, no dependencies.
+// Compiles the addon, the guardian and the runner of commands with the machine's own C compiler. Plain Node, no dependencies.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
@@ -26,6 +26,7 @@ const LINK = ['-Wl,-z,relro,-z,now', '-Wl,-z,noexecstack'];
 const TARGETS = [
   { output: 'lvs-director.node', source: 'addon.c', flags: ['-fPIC', '-shared'], needsNodeHeaders: true },
   { output: 'guardian', source: 'guardian.c', flags: ['-fPIE', '-pie'], needsNodeHeaders: false },
+  { output: 'runner', source: 'runner.c', flags: ['-fPIE', '-pie'], needsNodeHeaders: false },
 ];
 
 /** Folder with node_api.h: of the package node-api-headers, else of the Node installation. */

@@ -1,9 +1,15 @@
-/** Runs scripts and hooks: no shell, own user, own process group, a time limit that its descendants cannot outlive. */
+/**
+ * Runs scripts and hooks: no shell, own user, own process group, a time limit that its descendants cannot outlive. Each is
+ * the child of a runner (native/runner.c), which ends it when this process is gone, and reports its end as its own.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { Socket } from 'node:net';
 import { isAbsolute } from 'node:path';
+import { getSystemErrorName } from 'node:util';
 import type { CommandOutcome, CommandRequest, Commands } from '../runtime/ports.js';
 import { BoundedLooks } from './bounded-looks.js';
 import { monotonicClock } from './clock.js';
+import { nativeFile } from './native.js';
 import { StartGate } from './start-gate.js';
 import { untrustedPart } from './trusted-path.js';
 import { findUser, UNPRIVILEGED_USER, type User } from './users.js';
@@ -25,9 +31,11 @@ const FILE_CHECK_MS = 2000;
 
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
+/** What the runner is asked for: SIGTERM for the process group, SIGKILL for all that there is. */
+type Wish = 'T' | 'K';
+
 interface Running {
   readonly child: ChildProcess;
-  readonly pid: number;
   readonly key: string;
   ended: boolean;
 }
@@ -43,14 +51,6 @@ class HostCommands implements Commands {
   #closed = false;
   readonly #stops = new Set<AbortController>();
   readonly #underWay = new Set<Promise<CommandOutcome>>();
-  readonly #killAll = (): void => {
-    for (const { pid, ended } of this.#running) if (!ended) killGroup(pid, 'SIGKILL');
-  };
-
-  constructor() {
-    // The last thing this process does, also after an exception nobody caught. SIGKILL leaves no time for it.
-    process.on('exit', this.#killAll);
-  }
 
   async run(request: CommandRequest, cancel?: AbortSignal): Promise<CommandOutcome> {
     if (this.#count >= MAX_COMMANDS) {
@@ -71,7 +71,6 @@ class HostCommands implements Commands {
     this.#closed = true;
     for (const stop of this.#stops) stop.abort();
     await Promise.all(this.#underWay);
-    process.off('exit', this.#killAll);
   }
 
   async #run(request: CommandRequest, cancel: AbortSignal | undefined): Promise<CommandOutcome> {
@@ -108,31 +107,33 @@ class HostCommands implements Commands {
     if ([...this.#running].some((other) => other.key === key && other.ended)) {
       return { type: 'refused', reason: 'its last run could not be killed and is still there' };
     }
-    const [file = '', ...args] = request.command;
-    const child = spawn(file, args, {
+    const child = spawn(nativeFile('runner'), [...userArguments(user), ...request.command], {
       cwd: '/',
       env: { PATH, ...request.environment },
-      // setsid(2): the group's number is the pid.
+      // setsid(2): a Ctrl-C in the terminal is not for it.
       detached: true,
-      stdio: ['ignore', 'pipe', 'pipe'],
-      // libuv drops the supplementary groups when it sets either.
-      ...user,
+      stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
     });
     return new Promise((resolve) => {
-      child.once('error', (error) => resolve({ type: 'refused', reason: spawnReason(error, request) }));
+      child.once('error', ({ message }) => resolve({ type: 'refused', reason: message }));
       if (child.pid === undefined) return;
-      const running: Running = { child, pid: child.pid, key, ended: false };
+      const running: Running = { child, key, ended: false };
       this.#running.add(running);
-      void supervise(running, request.timeoutMs, signal).then(resolve);
+      void supervise(running, request, signal).then(resolve);
       child.once('exit', () => this.#running.delete(running));
     });
   }
 }
 
-/** Waits for the command, ends it when its time is over, and leaves nothing of its group behind. */
-function supervise(running: Running, timeoutMs: number, signal: AbortSignal): Promise<CommandOutcome> {
-  const { child, pid } = running;
+function userArguments(user: User | undefined): [uid: string, gid: string] {
+  return user === undefined ? ['-', '-'] : [String(user.uid), String(user.gid)];
+}
+
+/** Waits for the command, and ends it when its time is over. */
+function supervise(running: Running, request: CommandRequest, signal: AbortSignal): Promise<CommandOutcome> {
+  const { child } = running;
   const output = collectOutput(child);
+  const lifeline = lifelineOf(child);
   let ending: Ending | undefined;
   let timer: NodeJS.Timeout | undefined;
   return new Promise((resolve) => {
@@ -140,9 +141,9 @@ function supervise(running: Running, timeoutMs: number, signal: AbortSignal): Pr
       if (ending !== undefined || running.ended) return;
       ending = why;
       clearTimeout(timer);
-      killGroup(pid, 'SIGTERM');
+      lifeline.wish('T');
       timer = setTimeout(() => {
-        killGroup(pid, 'SIGKILL');
+        lifeline.wish('K');
         timer = setTimeout(() => finish(null, null), GIVE_UP_MS);
       }, KILL_GRACE_MS);
     };
@@ -152,14 +153,37 @@ function supervise(running: Running, timeoutMs: number, signal: AbortSignal): Pr
       running.ended = true;
       clearTimeout(timer);
       signal.removeEventListener('abort', onAbort);
-      // Whatever it started in the background ends with it.
-      killGroup(pid, 'SIGKILL');
-      void output.end().then((text) => resolve(outcomeOf(ending, status, killedBy, text)));
+      void output.end().then((text) => {
+        const error = lifeline.error();
+        if (error === undefined) resolve(outcomeOf(ending, status, killedBy, text));
+        else resolve({ type: 'refused', reason: refusal(error, request) });
+      });
     };
-    timer = setTimeout(() => end('timed-out'), timeoutMs);
+    timer = setTimeout(() => end('timed-out'), request.timeoutMs);
     signal.addEventListener('abort', onAbort);
     child.once('exit', finish);
   });
+}
+
+interface Lifeline {
+  wish(what: Wish): void;
+  /** Why the command was not executed: the name of an errno. */
+  error(): string | undefined;
+}
+
+function lifelineOf(child: ChildProcess): Lifeline {
+  const stream = child.stdio[3];
+  let heard = '';
+  stream?.on('error', () => {});
+  stream?.on('data', (chunk: Buffer) => {
+    heard += chunk.toString('latin1');
+  });
+  return {
+    wish: (what) => {
+      if (stream instanceof Socket && stream.writable) stream.write(what);
+    },
+    error: () => (heard === '' ? undefined : getSystemErrorName(-Number(heard))),
+  };
 }
 
 function outcomeOf(
@@ -206,15 +230,6 @@ function collectOutput(child: ChildProcess): { end(): Promise<string> } {
   };
 }
 
-/** A group that is gone, or not ours to end, is not an error. */
-function killGroup(pid: number, signal: NodeJS.Signals): void {
-  try {
-    process.kill(-pid, signal);
-  } catch {
-    // ESRCH: nothing is left of it. EPERM: it became another user's (a set-user-id program).
-  }
-}
-
 /** The user to change to (undefined: it is ours already), or why the command may not run. */
 async function checkedUser(request: CommandRequest): Promise<User | undefined | string> {
   const [file = ''] = request.command;
@@ -231,16 +246,14 @@ async function checkedUser(request: CommandRequest): Promise<User | undefined | 
   return own === user.uid ? undefined : `it is to run as ${name}, and only root can change the user`;
 }
 
-function spawnReason(error: NodeJS.ErrnoException, request: CommandRequest): string {
+function refusal(code: string, request: CommandRequest): string {
   const file = request.command[0] ?? '';
-  if (error.code === 'ENOENT') return `${file} does not exist, or its interpreter does not`;
-  if (error.code === 'EACCES') {
-    return `user '${request.user ?? UNPRIVILEGED_USER}' may not execute ${file}`;
-  }
-  return `${file} cannot be run: ${error.message}`;
+  if (code === 'ENOENT') return `${file} does not exist, or its interpreter does not`;
+  if (code === 'EACCES') return `user '${request.user ?? UNPRIVILEGED_USER}' may not execute ${file}`;
+  return `${file} cannot be run: ${code}`;
 }
 
-/** Ends all that runs when this process exits, unless that dies by SIGKILL. */
+/** They end with this process, whatever ends it. */
 export function openCommands(): Commands {
   return new HostCommands();
 }

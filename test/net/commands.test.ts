@@ -1,11 +1,10 @@
 /** Running scripts and hooks as another user: needs root, touches no network. */
-import { spawnSync } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import {
   chmodSync,
   chownSync,
   closeSync,
-  existsSync,
   mkdirSync,
   mkdtempSync,
   openSync,
@@ -160,7 +159,7 @@ void t.test('cancelling and closing end what runs', { skip }, async (t) => {
   const request = { command: ['/bin/sh', '-c', `sleep 300; : ${mark}`], user: undefined, timeoutMs: LONG_MS };
   const cancelled = commands.run(request, cancel.signal);
   const closed = commands.run(request);
-  await until(() => processesWith(mark).length === 2);
+  await until(() => processesWith(mark).length === 4);
   cancel.abort();
   t.same(await cancelled, { type: 'cancelled' });
   await commands.close();
@@ -237,24 +236,89 @@ void t.test('there is a limit to how many run', { skip }, async (t) => {
   for (const one of all.slice(0, MAX_COMMANDS)) t.same(await one, { type: 'cancelled' });
 });
 
-void t.test('a process that crashes takes its commands along', { skip }, async (t) => {
-  const mark = randomUUID();
+/** A process that runs one marked command with `script` until it is ended; resolves when that wrote to its file. */
+async function processWithCommand(
+  t: Test,
+  script: (file: string) => string,
+  more = '',
+): Promise<ChildProcess> {
   const module = new URL('../../src/io/command.js', import.meta.url).href;
   const file = join(folder(t), 'started');
   writeFileSync(file, '');
   chmodSync(file, 0o666);
+  const request = { command: ['/bin/sh', '-c', script(file)], timeoutMs: 1e6 };
   const code = `
     import { openCommands } from ${JSON.stringify(module)};
     import { readFileSync } from 'node:fs';
-    void openCommands().run({ command: ['/bin/sh', '-c', 'echo $$ > ${file}; sleep 300; : ${mark}'], timeoutMs: 1e6 });
-    setInterval(() => { if (readFileSync('${file}', 'utf8') !== '') throw new Error('on purpose'); }, 10);`;
-  const { status, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', code], {
-    encoding: 'utf8',
-    timeout: LONG_MS,
+    const started = () => readFileSync(${JSON.stringify(file)}, 'utf8') !== '';
+    void openCommands().run(${JSON.stringify(request)});
+    setInterval(() => {}, 1000);
+    ${more}`;
+  const child = spawn(process.execPath, ['--input-type=module', '-e', code], {
+    stdio: ['ignore', 'ignore', 'pipe'],
   });
-  t.match(stderr, 'on purpose');
-  t.equal(status, 1);
-  const pid = readFileSync(file, 'utf8').trim();
-  t.match(pid, /^\d+$/);
-  await until(() => !existsSync(`/proc/${pid}`) || processesWith(mark).length === 0);
+  t.teardown(() => child.kill('SIGKILL'));
+  await until(() => readFileSync(file, 'utf8') !== '');
+  return child;
+}
+
+void t.test('a process that crashes takes its commands along', { skip }, async (t) => {
+  const mark = randomUUID();
+  const crash = `setInterval(() => { if (started()) throw new Error('on purpose'); }, 10);`;
+  const child = await processWithCommand(t, (file) => `echo $$ > ${file}; sleep 300; : ${mark}`, crash);
+  await until(() => child.exitCode !== null);
+  t.equal(child.exitCode, 1);
+  await until(() => processesWith(mark).length === 0);
+});
+
+void t.test(
+  'a process that is killed takes its commands along, and all that they started',
+  { skip },
+  async (t) => {
+    const mark = randomUUID();
+    t.teardown(() => {
+      for (const pid of processesWith(mark)) process.kill(Number(pid), 'SIGKILL');
+    });
+    const sleeper = `sh -c 'trap "" HUP INT TERM; sleep 300; : ${mark}'`;
+    // In its group; in a session of its own; an orphan in a session of its own.
+    const child = await processWithCommand(
+      t,
+      (file) =>
+        `${sleeper} & setsid ${sleeper} & (setsid ${sleeper} &); sleep 0.3; echo $$ > ${file}; ${sleeper}; :`,
+    );
+    t.ok(processesWith(mark).length >= 4);
+    child.kill('SIGKILL');
+    await until(() => processesWith(mark).length === 0);
+  },
+);
+
+void t.test('no command outlives a process that is killed while it starts some', { skip }, async (t) => {
+  const mark = randomUUID();
+  t.teardown(() => {
+    for (const pid of processesWith(mark)) process.kill(Number(pid), 'SIGKILL');
+  });
+  const more = `
+    const commands = openCommands();
+    for (let n = 0; n < 30; n += 1) {
+      void commands.run({ command: ['/bin/sh', '-c', 'sleep 300; : ${mark}' + n], timeoutMs: 1e6 });
+    }`;
+  for (let round = 0; round < 5; round += 1) {
+    const child = await processWithCommand(t, (file) => `echo > ${file}; sleep 300; : ${mark}`, more);
+    await until(() => processesWith(mark).length > 2 * round);
+    child.kill('SIGKILL');
+    await until(() => processesWith(mark).length === 0);
+  }
+});
+
+void t.test('a runner that is killed takes its command along', { skip }, async (t) => {
+  const mark = randomUUID();
+  const script = `sleep 300; : ${mark}`;
+  const outcome = sh(open(t), script);
+  await until(() => processesWith(mark).length === 2);
+  const runner = processesWith(mark).find((pid) =>
+    readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('runner'),
+  );
+  process.kill(Number(runner), 'SIGKILL');
+  t.same(await outcome, { type: 'killed', signal: 'SIGKILL', output: '' });
+  await until(() => processesWith(mark).length === 0);
 });
