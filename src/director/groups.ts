@@ -10,9 +10,6 @@ export interface GroupPlan extends Group<VrrpInstance> {
   readonly track: readonly TrackUse[];
 }
 
-/** What a running group cannot change: its sockets and its place in the election hang on it. */
-export type Identity = Pick<VrrpInstance, 'name' | 'interface' | 'virtualRouterId'>;
-
 export function planGroups(config: Pick<DirectorConfig, 'instances' | 'syncGroups'>): readonly GroupPlan[] {
   return groupsOf(config.instances, config.syncGroups).map((group) => {
     const own = config.syncGroups.find(({ name }) => name === group.name)?.track ?? [];
@@ -46,17 +43,4 @@ export function groupsOf<Instance extends { readonly name: string }>(
     .filter((instance) => !grouped.has(instance.name))
     .map((instance) => ({ name: instance.name, instances: [instance] }));
   return [...groups, ...alone];
-}
-
-/**
- * Two plans run as the same machine when only settings differ that a running master can take over. Neither the
- * name of the group nor the order in the file is worth a failover.
- */
-export function sameMachine(a: Group<Identity>, b: Group<Identity>): boolean {
-  const identity = ({ instances }: Group<Identity>) =>
-    instances
-      .map((i) => `${i.name} ${i.interface} ${i.virtualRouterId}`)
-      .sort()
-      .join('\n');
-  return identity(a) === identity(b);
 }

@@ -4,7 +4,7 @@ import { desiredServices } from '../ipvs/desired.js';
 import { withDrains } from '../ipvs/drain.js';
 import type { DumpedService, IpvsOp, SyncDaemon } from '../ipvs/model.js';
 import { describeOp, plan } from '../ipvs/plan.js';
-import { groupsOf, planGroups, sameMachine } from './groups.js';
+import { groupsOf, planGroups } from './groups.js';
 import { requiredSyncDaemons } from './requirements.js';
 import {
   type InstanceSettings,
@@ -148,30 +148,62 @@ function vrrpChanges(config: DirectorConfig, present: Present): Change[] {
     text: `vrrp ${instance}: ${text}`,
   });
   const running = present.instances ?? [];
-  const machines = groupsOf(
-    running.map((now) => ({ ...now, virtualRouterId: now.virtual_router_id })),
-    present.syncGroups,
-  );
+  const groups = groupsOf(running, present.syncGroups);
+  const going = running.filter((now) => config.instances.some((wanted) => isSameRouter(wanted, now)));
+  const mates = (now: RunningInstance) =>
+    groups.find(({ instances }) => instances.includes(now))?.instances ?? [];
+  const leave = (now: RunningInstance) =>
+    mates(now).some((one) => going.includes(one)) ? 'stop, its sync group goes on' : 'hand over and stop';
   const changes: Change[] = [];
   for (const group of planGroups(config)) {
-    const goesOn = machines.some((machine) => sameMachine(machine, group));
     const tracking = groupTrackChanges(config, present.syncGroups, group.name);
-    for (const wanted of group.instances) {
-      const now = running.find((candidate) => candidate.name === wanted.name);
+    const matches = group.instances.map((wanted) => running.find((now) => isSameRouter(wanted, now)));
+    for (const [index, wanted] of group.instances.entries()) {
+      const same = matches[index];
+      const now = same ?? running.find((candidate) => candidate.name === wanted.name);
       const place = `start on ${wanted.interface} as virtual router ${wanted.virtualRouterId}`;
-      if (now === undefined) changes.push(change(wanted.name, place));
-      else {
-        if (!goesOn) changes.push(change(wanted.name, restart(wanted, now, place)));
-        const texts = [...settingChanges(wanted, now), ...tracking];
-        changes.push(...texts.map((text) => change(wanted.name, text)));
+      if (now === undefined) {
+        changes.push(change(wanted.name, place));
+        continue;
       }
+      const texts = [
+        ...(same === undefined
+          ? [`${leave(now)}, then ${place}`]
+          : goingOn(wanted, same, matches, mates(same))),
+        ...settingChanges(wanted, now),
+        ...tracking,
+      ];
+      changes.push(...texts.map((text) => change(wanted.name, text)));
     }
   }
   for (const now of running) {
-    if (!config.instances.some((instance) => instance.name === now.name))
-      changes.push(change(now.name, 'hand over and stop'));
+    const isNamed = config.instances.some(({ name }) => name === now.name);
+    if (!going.includes(now) && !isNamed) changes.push(change(now.name, leave(now)));
   }
   return changes;
+}
+
+/** Whoever speaks for the same virtual router goes on as it is, whatever it is called. */
+function isSameRouter(wanted: VrrpInstance, now: RunningInstance): boolean {
+  return (
+    wanted.interface === now.interface &&
+    wanted.virtualRouterId === now.virtual_router_id &&
+    wanted.family === (now.settings?.family ?? wanted.family)
+  );
+}
+
+/** What happens to an instance that keeps its role; `before` are those of its sync group until now. */
+function goingOn(
+  { name }: VrrpInstance,
+  now: RunningInstance,
+  matches: readonly (RunningInstance | undefined)[],
+  before: readonly RunningInstance[],
+): string[] {
+  const isSameGroup = before.length === matches.length && before.every((one) => matches.includes(one));
+  return [
+    ...(name === now.name ? [] : [`goes on, renamed from ${now.name}`]),
+    ...(isSameGroup ? [] : ['goes on, its sync group changes']),
+  ];
 }
 
 /** What a sync group tracks weighs on each of its instances. */
@@ -189,11 +221,6 @@ function groupTrackChanges(
     `with its group track`,
     'with its group no longer track',
   );
-}
-
-function restart(wanted: VrrpInstance, now: RunningInstance, place: string): string {
-  const moves = wanted.interface !== now.interface || wanted.virtualRouterId !== now.virtual_router_id;
-  return moves ? `hand over, then ${place}` : 'hand over, then start again: its sync group changes';
 }
 
 function settingChanges(wanted: VrrpInstance, now: RunningInstance): string[] {

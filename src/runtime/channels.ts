@@ -1,6 +1,5 @@
 /** The sockets of all instances: who shares one, whom a message is for, and what happens when an interface changes. */
 import type { VrrpInstance } from '../config/model.js';
-import { type GroupPlan, sameMachine } from '../director/groups.js';
 import type {
   Clock,
   LinkMonitor,
@@ -28,7 +27,6 @@ export interface Channel {
   readonly members: ReadonlyMap<number, Member>;
 }
 
-/** What does not change while an instance is on its channel. */
 export type Member = Pick<VrrpInstance, 'name' | 'version'>;
 
 interface OpenChannel extends Channel {
@@ -69,13 +67,14 @@ export class Channels {
   }
 
   /**
-   * Lets an instance speak and listen; an earlier channel of the same instance is left. Returns the address it
+   * Lets an instance speak and listen; an earlier channel of it is left, unless it is the same. Returns the address it
    * speaks from; undefined: it cannot, `faultOf` says why, and `onSource` tells when it can.
    */
   join(instance: VrrpInstance): string | undefined {
-    this.leave(instance.name);
     const key = channelKey(instance);
     let channel = this.#channels.get(key);
+    if (channel === undefined || channel !== this.#byInstance.get(instance.name)) this.leave(instance.name);
+    else forgetName(channel, instance.name);
     if (channel === undefined) {
       channel = {
         settings: settingsOf(instance),
@@ -102,9 +101,7 @@ export class Channels {
     const channel = this.#byInstance.get(instance);
     if (channel === undefined) return;
     this.#byInstance.delete(instance);
-    for (const [id, { name }] of channel.members) {
-      if (name === instance) channel.members.delete(id);
-    }
+    forgetName(channel, instance);
     if (channel.members.size > 0) return;
     channel.cancelRetry();
     channel.transport?.close();
@@ -212,16 +209,10 @@ export class Channels {
   }
 }
 
-function devicesOf({ interface: name, virtualMacInterface }: VrrpChannel): readonly string[] {
-  return virtualMacInterface === undefined ? [name] : [name, virtualMacInterface];
+function forgetName({ members }: OpenChannel, instance: string): void {
+  for (const [id, { name }] of members) if (name === instance) members.delete(id);
 }
 
-/** Whether a running group takes the new settings over without an election: its sockets and its place must stay. */
-export function goesOn(before: GroupPlan, after: GroupPlan): boolean {
-  const key = ({ instances }: GroupPlan) =>
-    instances
-      .map((instance) => `${instance.name} ${instance.version} ${channelKey(instance)}`)
-      .sort()
-      .join('\n');
-  return sameMachine(before, after) && key(before) === key(after);
+function devicesOf({ interface: name, virtualMacInterface }: VrrpChannel): readonly string[] {
+  return virtualMacInterface === undefined ? [name] : [name, virtualMacInterface];
 }

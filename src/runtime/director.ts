@@ -112,28 +112,47 @@ export class Director {
   /** The election starts when the table is in the kernel: a master without it would lose every connection. */
   async #bringUp(leftovers: VrrpLeftovers): Promise<void> {
     await this.#services.start(this.#config);
-    await this.#save(this.#addresses());
+    await this.#save(addressesOf(this.#config));
     this.#vrrp.maintenance(await this.#maintenance.load(), true);
     this.#ports.beforeElection();
     await this.#vrrp.start(this.#config, leftovers.addresses);
   }
 
-  /** A changed file: touches only what differs from what the kernel holds. */
+  /**
+   * A changed file: touches only what differs from what the kernel holds. When something is refused, all is as it was
+   * before the error is thrown.
+   */
   async reload(config: DirectorConfig): Promise<void> {
-    const before = this.#addresses();
+    const before = this.#config;
+    const [old, wanted] = [addressesOf(before), addressesOf(config)];
     this.#config = config;
-    const addresses = this.#addresses();
     const steps = [
-      () => this.#save([...before, ...addresses]),
+      () => this.#save([...old, ...wanted]),
       () => this.#services.configure(config),
       () => this.#vrrp.reconfigure(config),
-      () => this.#save(addresses),
+      () => this.#save(wanted),
     ];
-    for (const step of steps) {
-      // What is left to do would come after the end of everything.
-      if (this.#stopping) return;
-      await step();
+    try {
+      for (const step of steps) {
+        // What is left to do would come after the end of everything.
+        if (this.#stopping) return;
+        await step();
+      }
+    } catch (error) {
+      await this.#goBack(before);
+      throw error;
     }
+  }
+
+  async #goBack(config: DirectorConfig): Promise<void> {
+    this.#config = config;
+    if (this.#stopping) return;
+    await this.#services
+      .configure(config)
+      .catch((error: unknown) =>
+        this.#ports.log.error({ err: error }, 'the services could not go back to the earlier configuration'),
+      );
+    await this.#save(addressesOf(config));
   }
 
   /** Hands the roles over at once, a reload or not, then takes everything of ours out of the kernel. */
@@ -170,10 +189,6 @@ export class Director {
   /** Hurries a hand-over that is under way. */
   hurry(): void {
     void this.#vrrp.stop();
-  }
-
-  #addresses(): VrrpLeftovers['addresses'] {
-    return this.#config.instances.flatMap((instance) => instance.addresses);
   }
 
   /** Once for all the roles that change in this turn. */
@@ -278,4 +293,8 @@ export class Director {
       );
     return this.#saving;
   }
+}
+
+function addressesOf({ instances }: DirectorConfig): VrrpLeftovers['addresses'] {
+  return instances.flatMap(({ addresses }) => addresses);
 }

@@ -10,7 +10,7 @@ import type {
   Notice,
   VrrpState,
 } from '../vrrp/group-types.js';
-import { encodeAdvertisement } from '../vrrp/packet.js';
+import { advertisementPackets } from './advertisement-packets.js';
 import type { Deadlines, Waiting } from './deadlines.js';
 import type {
   Addresses,
@@ -52,6 +52,11 @@ export interface GroupRunnerPorts {
   guarded(): Promise<void> | undefined;
 }
 
+export interface StopOptions {
+  readonly silently?: boolean;
+  readonly onLeft?: (succeeded: boolean) => void;
+}
+
 /** Backlog of address work that a sane kernel never reaches. */
 const MAX_PENDING_CHANGES = 1000;
 
@@ -78,6 +83,9 @@ export class GroupRunner implements Waiting {
   #pending = 0;
   #onStopped: () => void = () => {};
   #stopped: Promise<void> | undefined;
+  #onLeft: (succeeded: boolean) => void = () => {};
+  /** Another runner has its instances now. */
+  #released = false;
   readonly #restorer: Restorer;
 
   constructor(state: GroupState, ports: GroupRunnerPorts) {
@@ -101,8 +109,13 @@ export class GroupRunner implements Waiting {
   }
 
   input(input: GroupInput): void {
-    const result = step(this.#state, input, this.#ports.clock.nowMs());
+    if (this.#released) return;
+    const before = this.#state;
+    const result = step(before, input, this.#ports.clock.nowMs());
     this.#state = result.state;
+    if (before.phase === 'leaving' && result.state.phase === 'stopped') {
+      this.#onLeft(before.instances.some(({ succeeded }) => succeeded));
+    }
     let changed = input.type === 'configure' || input.type === 'source' || input.type === 'maintenance';
     for (const effect of result.effects) {
       if (effect.type === 'role') changed = true;
@@ -117,14 +130,46 @@ export class GroupRunner implements Waiting {
     return state === 'master' || this.#changing.has(config.name);
   }
 
-  /** Leaves in good order; resolves when the kernel holds nothing of this group any more. */
-  stop(): Promise<void> {
+  /**
+   * Leaves in good order; resolves when the kernel holds nothing of this group any more. `silently`: as the input says.
+   * `onLeft` is called before addresses are removed after a hand-over: whether anybody took over.
+   */
+  stop({ silently = false, onLeft }: StopOptions = {}): Promise<void> {
     if (this.#state.phase === 'stopped') return Promise.resolve();
+    if (onLeft !== undefined) this.#onLeft = onLeft;
     this.#stopped ??= new Promise((resolve) => {
       this.#onStopped = resolve;
-      this.input({ type: 'stop' });
+      this.input({ type: 'stop', silently });
     });
     return this.#stopped;
+  }
+
+  /** Resolves when the kernel has what the machine told until then. */
+  async idle(): Promise<void> {
+    await this.#work;
+  }
+
+  get isIdle(): boolean {
+    return this.#pending === 0;
+  }
+
+  /** Its instances go on elsewhere: it does nothing any more. */
+  release(): void {
+    this.#released = true;
+    this.#cancelTimer();
+    for (const { config } of this.#state.instances) this.#restorer.forget(config.name);
+  }
+
+  get isReleased(): boolean {
+    return this.#released;
+  }
+
+  /** An instance of a runner that is released goes on here, as `name`. */
+  takeOver(from: GroupRunner, instance: string, name: string): void {
+    const counters = from.#counters.get(instance);
+    if (counters !== undefined) this.#counters.set(name, new Map(counters));
+    // What is missing is looked for here.
+    if (from.troubleOf(instance) !== undefined) this.#restorer.lost(name);
   }
 
   /** An address went away, whoever did it: it is put back when this director ought to hold it. */
@@ -346,25 +391,4 @@ function isConcerned({ routes, rules }: VrrpInstance, lost: LostRouting): boolea
     case 'unknown':
       return routes.length + rules.length > 0;
   }
-}
-
-/** What an instance sends to each destination: its advertisement, or with priority 0 its farewell. */
-export function advertisementPackets(
-  config: VrrpInstance,
-  priority: number,
-  { source, destinations }: Pick<VrrpTransport, 'source' | 'destinations'>,
-): readonly VrrpPacket[] {
-  const {
-    version,
-    family,
-    virtualRouterId,
-    advertisementIntervalMs,
-    advertised: addresses,
-    checksum,
-  } = config;
-  const advertisement = { version, family, virtualRouterId, priority, advertisementIntervalMs, addresses };
-  return destinations.map((destination) => ({
-    destination,
-    payload: encodeAdvertisement(advertisement, { checksum, source, destination }),
-  }));
 }

@@ -3,7 +3,7 @@
  * some milliseconds; at 10 ms advertisements a takeover has none to spare.
  */
 import type { VrrpInstance } from '../config/model.js';
-import { createGroup } from '../vrrp/group.js';
+import { createGroup } from '../vrrp/group-create.js';
 import { Deadlines } from './deadlines.js';
 import { GroupRunner, type GroupRunnerPorts } from './group-runner.js';
 import { guardianOrders } from './guardian-orders.js';

@@ -41,13 +41,16 @@ export class VirtualMacKeeper {
   /**
    * Makes the devices of `instances`, adopting what is there, and removes the others of ours; afterwards the link
    * monitor knows them. What cannot be is told by `faultOf` and tried again. Instances that still serve must be among
-   * `instances`: a device takes its addresses along.
+   * `instances`: a device takes its addresses along. Of two that name one device the first counts.
    */
   async keep(instances: readonly VrrpInstance[]): Promise<void> {
-    this.#wanted = instances.flatMap((instance) => {
+    const wanted = new Map<string, VirtualMac>();
+    for (const instance of instances) {
       const { interface: parent, family, virtualMacInterface: name } = instance;
-      return name === undefined ? [] : [{ name, parent, family, mac: virtualMacAddress(instance) }];
-    });
+      if (name === undefined || wanted.has(name)) continue;
+      wanted.set(name, { name, parent, family, mac: virtualMacAddress(instance) });
+    }
+    this.#wanted = [...wanted.values()];
     if (await this.#look()) await this.#ports.links.catchUp();
   }
 

@@ -1,14 +1,22 @@
 /** All VRRP groups of this director: sockets, link events, tracked objects, the guardian's orders, reload. */
-import { type DirectorConfig, OWNER_PRIORITY, type VirtualAddress } from '../config/model.js';
-import { type GroupPlan, planGroups } from '../director/groups.js';
+import { type DirectorConfig, type VirtualAddress, type VrrpInstance } from '../config/model.js';
+import { planGroups } from '../director/groups.js';
 import { addressDifference } from '../vrrp/address-difference.js';
 import { AdvertisementMemory } from '../vrrp/advertisement-memory.js';
-import { createGroup } from '../vrrp/group.js';
-import type { InstanceState, Notice, TrackState, VrrpState } from '../vrrp/group-types.js';
-import { type Channel, Channels, goesOn } from './channels.js';
+import type { GroupMember } from '../vrrp/group-create.js';
+import type {
+  GroupInput,
+  GroupState,
+  InstanceState,
+  Notice,
+  TrackState,
+  VrrpState,
+} from '../vrrp/group-types.js';
+import { type Channel, Channels } from './channels.js';
 import { Deadlines } from './deadlines.js';
 import { type Discarded, Discards, MEANT_FOR_ANOTHER } from './discards.js';
 import { GroupRunner, type RoleEvent } from './group-runner.js';
+import { GroupSet, type Running } from './group-set.js';
 import { type GuardedInstance, GuardianKeeper } from './guardian-keeper.js';
 import { instanceStatus } from './instance-status.js';
 import { InterfaceTracks } from './interface-tracks.js';
@@ -29,6 +37,7 @@ import type {
   Routing,
   VirtualMacs,
 } from './ports.js';
+import { PreparedHost } from './prepared-host.js';
 import type { InstanceStatus } from './status.js';
 import { StrangerBudget } from './stranger-budget.js';
 import { TrackedVerdicts } from './tracked-verdicts.js';
@@ -51,11 +60,6 @@ export interface VrrpServicePorts {
   onNotice(instance: string, notice: Notice): void;
 }
 
-interface Running {
-  readonly plan: GroupPlan;
-  readonly runner: GroupRunner;
-}
-
 export class VrrpService {
   readonly #ports: VrrpServicePorts;
   readonly #channels: Channels;
@@ -69,9 +73,8 @@ export class VrrpService {
   readonly #budget: StrangerBudget;
   readonly #verdicts = new TrackedVerdicts();
   readonly #maintained = new Set<string>();
-  #groups: Running[] = [];
-  #byInstance = new Map<string, GroupRunner>();
-  #filtering = false;
+  readonly #groups: GroupSet;
+  readonly #host: PreparedHost;
   /** Nothing begins any more. */
   #stopping = false;
 
@@ -86,7 +89,7 @@ export class VrrpService {
       onMessage: (channel, message) => this.#receive(channel, message),
       onSource: (instance, source, fault) => {
         this.#guardian.forgetPrepared();
-        this.#byInstance.get(instance)?.input({ type: 'source', instance, source, fault });
+        this.#groups.runnerOf(instance)?.input({ type: 'source', instance, source, fault });
       },
     });
     this.#guardian = new GuardianKeeper({
@@ -95,8 +98,15 @@ export class VrrpService {
       guardian: ports.guardian,
       instances: () => this.#guarded(),
       onWithdrawn: () => {
-        for (const { runner } of this.#groups) runner.input({ type: 'withdrawn' });
+        for (const { runner } of this.#groups.all) runner.input({ type: 'withdrawn' });
       },
+    });
+    this.#groups = new GroupSet({
+      channels: this.#channels,
+      nowMs: () => clock.nowMs(),
+      createRunner: (state) => this.#createRunner(state),
+      join: (instance) => this.#join(instance),
+      news: (running) => this.#news(running),
     });
     this.#deadlines = new Deadlines(clock, () => this.#guardian.check());
     this.#interfaceTracks = new InterfaceTracks({
@@ -111,6 +121,7 @@ export class VrrpService {
       log,
       onFault: (device) => this.#linkInputs(device),
     });
+    this.#host = new PreparedHost(this.#virtualMacs, ports.acceptFilter);
     this.#heard = new HeardIdentifiers(clock);
     this.#budget = new StrangerBudget(clock, log);
     this.#discards = new Discards(clock, log, this.#budget);
@@ -135,52 +146,40 @@ export class VrrpService {
     const left = await this.#ports.routing.clear();
     if (left > 0)
       this.#ports.log.warn({ count: left }, `removed ${left} routes and rules left by an earlier run`);
-    await this.#prepare(config);
-    for (const plan of planGroups(config)) this.#startGroup(plan);
+    await this.#host.prepare(config.instances);
+    if (this.#stopping) return;
+    this.#track(config);
+    this.#groups.start(planGroups(config));
   }
 
-  /** Groups that stay the same machine keep their role; others leave in good order and start anew. */
+  /**
+   * Changes what differs: an instance that goes on keeps its role whatever happens to its group. When this host cannot
+   * be prepared for the new ones nothing is changed, and the error is thrown.
+   */
   async reconfigure(config: DirectorConfig): Promise<void> {
-    const plans = planGroups(config);
-    const kept: Running[] = [];
-    const leaving: Running[] = [];
-    for (const running of this.#groups) {
-      const plan = plans.find((candidate) => goesOn(running.plan, candidate));
-      if (plan === undefined) leaving.push(running);
-      else kept.push({ plan, runner: running.runner });
-    }
-    await Promise.all(leaving.map((running) => running.runner.stop()));
+    await this.#host.prepareAlso(config.instances);
     if (this.#stopping) return;
-    for (const { plan } of leaving) this.#forget(plan);
-    this.#groups = kept;
     this.#guardian.forgetPrepared();
-    await this.#prepare(config);
+    this.#track(config);
+    await this.#groups.reconfigure(planGroups(config));
     if (this.#stopping) return;
-    for (const { plan, runner } of kept) {
-      runner.input({ type: 'configure', instances: plan.instances, track: plan.track });
-      for (const verdict of this.#verdicts.inputs(plan.track)) runner.input(verdict);
-    }
-    for (const plan of plans) {
-      if (!kept.some((running) => running.plan === plan)) this.#startGroup(plan);
-    }
     this.#changed();
+    try {
+      await this.#host.prepare(config.instances);
+    } catch (error) {
+      // Nobody needs it, and the roles are where they belong: no reason to go back.
+      this.#ports.log.error({ err: error }, 'what the earlier configuration needed could not be removed');
+    }
   }
 
   /** Hands over and leaves, whatever is under way; a second call stops at once. */
   async stop(): Promise<void> {
-    if (this.#stopping) {
-      const leaving = this.#groups.filter(({ runner }) => runner.state.phase === 'leaving');
-      for (const { runner } of leaving) runner.input({ type: 'stop' });
-      return;
-    }
+    if (this.#stopping) return this.#groups.stop();
     this.#stopping = true;
-    await Promise.all(this.#groups.map(({ runner }) => runner.stop()));
+    await this.#groups.stop();
     this.#guardian.disarm();
     this.#interfaceTracks.close();
-    for (const { plan } of this.#groups) this.#forget(plan);
-    this.#groups = [];
-    await this.#virtualMacs.keep([]);
-    if (this.#filtering) await this.#ports.acceptFilter.drop([]);
+    await this.#host.prepare([]);
   }
 
   linkChanged(interfaceName: string): void {
@@ -206,7 +205,7 @@ export class VrrpService {
   addressChanged(change: { address: string; interface: string; added: boolean; dadFailed: boolean }): void {
     if (change.dadFailed) this.#duplicate(change.address, change.interface);
     else if (!change.added) {
-      for (const { runner } of this.#groups) runner.addressLost(change.address, change.interface);
+      for (const { runner } of this.#groups.all) runner.addressLost(change.address, change.interface);
     }
     this.#channels.refresh(change.interface);
     this.#guardian.forgetPrepared();
@@ -214,13 +213,13 @@ export class VrrpService {
   }
 
   routingLost(lost: LostRouting): void {
-    for (const { runner } of this.#groups) runner.routingLost(lost);
+    for (const { runner } of this.#groups.all) runner.routingLost(lost);
   }
 
   /** A verdict on a tracked object; `value` is a file's number. */
   tracked(object: string, state: TrackState, value?: number): void {
     this.#verdicts.set(object, { state, value });
-    for (const { plan, runner } of this.#groups) {
+    for (const { plan, runner } of this.#groups.all) {
       if (plan.track.some((use) => use.object === object))
         runner.input({ type: 'tracked', object, state, value });
     }
@@ -232,7 +231,7 @@ export class VrrpService {
       if (on) this.#maintained.add(name);
       else this.#maintained.delete(name);
     }
-    for (const { plan, runner } of this.#groups) {
+    for (const { plan, runner } of this.#groups.all) {
       if (plan.instances.some(({ name }) => instances.includes(name)))
         runner.input({ type: 'maintenance', on });
     }
@@ -244,7 +243,7 @@ export class VrrpService {
   }
 
   role(instance: string): VrrpState | undefined {
-    return this.#instances().find(({ state }) => state.config.name === instance)?.state.state;
+    return this.#groups.instances().find(({ state }) => state.config.name === instance)?.state.state;
   }
 
   /** How late deadlines were handled. */
@@ -254,7 +253,7 @@ export class VrrpService {
 
   status(): readonly Omit<InstanceStatus, 'maintenance'>[] {
     const now = this.#ports.clock.nowMs();
-    return this.#instances().map(({ state, runner }) => ({
+    return this.#groups.instances().map(({ state, runner }) => ({
       ...instanceStatus(state, runner, now),
       counters: {
         ...runner.counters(state.config.name),
@@ -263,34 +262,35 @@ export class VrrpService {
     }));
   }
 
-  #instances(): { state: InstanceState; runner: GroupRunner }[] {
-    return this.#groups.flatMap(({ runner }) => runner.state.instances.map((state) => ({ state, runner })));
-  }
-
   #isHeld(address: VirtualAddress, except: GroupRunner): boolean {
-    return this.#instances().some(
-      ({ state, runner }) =>
-        runner !== except &&
-        state.state === 'master' &&
-        addressDifference(state.config.addresses, [address]).added.length === 0,
-    );
+    return this.#groups
+      .instances()
+      .some(
+        ({ state, runner }) =>
+          runner !== except &&
+          state.state === 'master' &&
+          addressDifference(state.config.addresses, [address]).added.length === 0,
+      );
   }
 
   #on(interfaceName: string): { state: InstanceState; runner: GroupRunner }[] {
-    return this.#instances().filter(({ state }) => interfacesOf(state.config).includes(interfaceName));
+    return this.#groups.instances().filter(({ state }) => interfacesOf(state.config).includes(interfaceName));
   }
 
   /** Tells the instances that depend on an interface how it is now. */
   #linkInputs(interfaceName: string): void {
     for (const { state, runner } of this.#on(interfaceName)) {
-      const { name: instance } = state.config;
-      const fault = linkFault(this.#ports.links, state.config, this.#virtualMacs.faultOf(state.config));
-      runner.input({ type: 'link', instance, up: fault === undefined, fault });
+      runner.input(this.#linkInput(state.config));
     }
   }
 
+  #linkInput(config: VrrpInstance): GroupInput {
+    const fault = linkFault(this.#ports.links, config, this.#virtualMacs.faultOf(config));
+    return { type: 'link', instance: config.name, up: fault === undefined, fault };
+  }
+
   #guarded(): readonly GuardedInstance[] {
-    return this.#instances().map(({ state, runner }) => ({
+    return this.#groups.instances().map(({ state, runner }) => ({
       config: state.config,
       source: state.source,
       destinations: this.#channels.transport(state.config.name)?.destinations ?? [],
@@ -299,29 +299,21 @@ export class VrrpService {
     }));
   }
 
-  /** What has to be there before an instance can be master. */
-  async #prepare(config: DirectorConfig): Promise<void> {
-    const { instances } = config;
-    await this.#virtualMacs.keep(instances);
-    if (this.#stopping) return;
-    const refused = instances.filter(
-      ({ acceptMode, priority }) => !acceptMode && priority !== OWNER_PRIORITY,
-    );
-    await this.#ports.acceptFilter.drop(refused.flatMap((one) => one.addresses.map((a) => a.address)));
-    this.#filtering = refused.length > 0;
-    this.#interfaceTracks.configure(config.tracked);
-    this.#verdicts.keep(config.tracked);
+  #track({ tracked }: DirectorConfig): void {
+    this.#interfaceTracks.configure(tracked);
+    this.#verdicts.keep(tracked);
   }
 
-  #startGroup(plan: GroupPlan): void {
-    const { clock, addresses, routing, announcer, links, log } = this.#ports;
-    const members = plan.instances.map((config) => {
-      const source = this.#channels.join(config);
-      const fault = linkFault(links, config, this.#virtualMacs.faultOf(config));
-      const sourceFault = this.#channels.faultOf(config.name);
-      return { config, source, linkUp: fault === undefined, linkFault: fault, sourceFault };
-    });
-    const runner = new GroupRunner(createGroup(plan.name, members, clock.nowMs(), plan.track), {
+  #join(config: VrrpInstance): GroupMember {
+    const source = this.#channels.join(config);
+    const fault = linkFault(this.#ports.links, config, this.#virtualMacs.faultOf(config));
+    const sourceFault = this.#channels.faultOf(config.name);
+    return { config, source, linkUp: fault === undefined, linkFault: fault, sourceFault };
+  }
+
+  #createRunner(state: GroupState): GroupRunner {
+    const { clock, addresses, routing, announcer, log } = this.#ports;
+    const runner: GroupRunner = new GroupRunner(state, {
       clock,
       deadlines: this.#deadlines,
       addresses,
@@ -335,25 +327,21 @@ export class VrrpService {
       onNotice: (instance, notice) => this.#notice(instance, notice),
       guarded: () => this.#guardian.guarded(),
     });
-    this.#groups.push({ plan, runner });
-    for (const { name } of plan.instances) this.#byInstance.set(name, runner);
-    for (const verdict of this.#verdicts.inputs(plan.track)) runner.input(verdict);
-    if (plan.instances.some(({ name }) => this.#maintained.has(name))) {
-      runner.input({ type: 'maintenance', on: true });
-    }
-    runner.input({ type: 'start' });
+    return runner;
   }
 
-  #forget(plan: GroupPlan): void {
-    for (const { name } of plan.instances) {
-      this.#channels.leave(name);
-      this.#byInstance.delete(name);
-    }
+  #news({ plan, runner }: Running): readonly GroupInput[] {
+    const maintained = plan.instances.some(({ name }) => this.#maintained.has(name));
+    return [
+      ...runner.state.instances.map(({ config }) => this.#linkInput(config)),
+      ...this.#verdicts.inputs(plan.track),
+      ...(maintained === runner.state.maintenance ? [] : [{ type: 'maintenance', on: maintained } as const]),
+    ];
   }
 
   /** Another host answers for an address of ours: whoever was master with it must not be. */
   #duplicate(address: string, interfaceName: string): void {
-    for (const { state, runner } of this.#instances()) {
+    for (const { state, runner } of this.#groups.instances()) {
       const held = state.config.addresses.some((a) => a.address === address && a.interface === interfaceName);
       if (!held || state.state !== 'master') continue;
       this.#ports.log.error(
@@ -365,13 +353,14 @@ export class VrrpService {
   }
 
   #notice(instance: string, notice: Notice): void {
-    const config = this.#byInstance
-      .get(instance)
+    const config = this.#groups
+      .runnerOf(instance)
       ?.state.instances.find((state) => state.config.name === instance)?.config;
     if (config === undefined) return;
     if (OF_STRANGERS.has(notice.kind) && !this.#budget.allows(notice.kind)) return;
     const own = new Set(
-      this.#instances()
+      this.#groups
+        .instances()
         .filter(({ state }) => state.config.interface === config.interface)
         .map(({ state }) => state.config.virtualRouterId),
     );
@@ -389,7 +378,7 @@ export class VrrpService {
     const { advertisement } = decoded;
     this.#heard.heard(channel.settings.interface, advertisement.virtualRouterId);
     const member = channel.members.get(advertisement.virtualRouterId);
-    const runner = member === undefined ? undefined : this.#byInstance.get(member.name);
+    const runner = member === undefined ? undefined : this.#groups.runnerOf(member.name);
     if (member === undefined || runner === undefined) return this.#discard(channel, message, 'unknown-vrid');
     if (member.version !== advertisement.version) return this.#discard(channel, message, 'bad-version');
     const { source, receivedAtMs } = message;

@@ -108,9 +108,9 @@ export class Draft {
     return -1;
   }
 
-  /** Whether the group is master: its instances are always in one state. */
+  /** Whether the group is master: its instances are in one state, but while one that a reload formed hands over. */
   get isMaster(): boolean {
-    return this.members[0]?.state === 'master';
+    return this.members.some(({ state }) => state === 'master');
   }
 
   result(): GroupStep {

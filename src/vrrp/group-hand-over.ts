@@ -3,7 +3,7 @@
  * 6.4.3 goes to Initialize at once; docs/decisions/0001 tells why we wait.
  */
 import type { Draft } from './group-draft.js';
-import { masterDownOf } from './group-draft.js';
+import { masterDownOf, setTimer } from './group-draft.js';
 import { left, listen, listenAll, reconsiderPriorities } from './group-roles.js';
 import type { Advertisement } from './packet.js';
 import { handOverHoldMs } from './timers.js';
@@ -11,10 +11,11 @@ import { handOverHoldMs } from './timers.js';
 /** From the successor's first advertisement until its announcement has surely reached the segment. */
 const SUCCESSOR_GRACE_MS = 150;
 
-/** For good: after the hand-over the group is stopped. A second time: at once. */
-export function stop(draft: Draft): void {
+/** For good: after the hand-over the group is stopped. A second time, or silently: at once. */
+export function stop(draft: Draft, silently = false): void {
   const { group } = draft;
   if (group.phase === 'stopped') return;
+  if (silently) return left(draft, 'taken out of its sync group');
   if (group.phase === 'leaving') return left(draft, 'told to stop at once');
   if (!draft.isMaster) return left(draft, 'stopped');
   if (group.phase !== 'handing-over') sayFarewell(draft);
@@ -26,8 +27,7 @@ export function setMaintenance(draft: Draft, on: boolean): void {
   const { group } = draft;
   group.maintenance = on;
   if (on && draft.isMaster && group.phase === 'running') {
-    sayFarewell(draft);
-    group.phase = 'handing-over';
+    handOver(draft);
     for (const member of draft.members) draft.count(member, 'hand_overs');
   }
   reconsiderPriorities(draft);
@@ -35,11 +35,18 @@ export function setMaintenance(draft: Draft, on: boolean): void {
   if (!on && group.phase === 'handing-over' && !hasSuccessor(draft)) goOn(draft);
 }
 
+/** Says farewell and waits for a successor; what is no master of a group that a reload formed only waits. */
+export function handOver(draft: Draft): void {
+  sayFarewell(draft);
+  draft.group.phase = 'handing-over';
+}
+
 function sayFarewell(draft: Draft): void {
   let holdMs = 0;
   for (const member of draft.all()) {
-    draft.farewell(member);
-    member.timerMs = Number.POSITIVE_INFINITY;
+    if (member.state === 'master') draft.farewell(member);
+    setTimer(member, Number.POSITIVE_INFINITY);
+    member.wantsMaster = false;
     member.announceAtMs = [];
     member.refreshAtMs = Number.POSITIVE_INFINITY;
     member.succeeded = false;
@@ -99,6 +106,8 @@ export function handOverEnds(draft: Draft): void {
 /** Back to an ordinary master, which says so at once. */
 function goOn(draft: Draft): void {
   const { group } = draft;
+  if (draft.members.some(({ state }) => state !== 'master'))
+    return listenAll(draft, 'its group has another master');
   group.phase = 'running';
   group.leaveAtMs = Number.POSITIVE_INFINITY;
   for (const member of draft.all()) {

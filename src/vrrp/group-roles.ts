@@ -70,8 +70,13 @@ export function goMasterWhenAllWant(draft: Draft, reason: string): void {
   if (group.phase !== 'running' || members.length === 0) return;
   for (const { state, wantsMaster } of members) if (state !== 'backup' || !wantsMaster) return;
   group.claimAtMs = Number.POSITIVE_INFINITY;
-  const all = draft.all();
-  for (const member of all) {
+  toMaster(draft, draft.all(), reason);
+}
+
+/** These become master; a group as a whole, or what joins one that is. */
+export function toMaster(draft: Draft, members: readonly Member[], reason: string): void {
+  for (const member of members) {
+    setTimer(member, Number.POSITIVE_INFINITY);
     const { name, addresses, routes, rules } = member.config;
     draft.effects.push({ type: 'add-addresses', instance: name, addresses, routes, rules });
     draft.announceWithRepeats(member);
@@ -84,11 +89,11 @@ export function goMasterWhenAllWant(draft: Draft, reason: string): void {
   }
   // The RFC has the advertisement first. A predecessor that hands over lets go when it hears it, so it must not
   // hear it before the addresses are here.
-  for (const member of all) draft.advertise(member, true);
+  for (const member of members) draft.advertise(member, true);
 }
 
 /** The whole group gives up: what can still speak says farewell, so that the peer is quick. */
-function toFault(draft: Draft): void {
+export function toFault(draft: Draft): void {
   const { group } = draft;
   const said = group.phase === 'handing-over';
   group.phase = 'running';

@@ -111,7 +111,12 @@ export interface GroupState {
 
 export type GroupInput =
   | { readonly type: 'start' }
-  | { readonly type: 'stop' }
+  /** `silently`: without a farewell and at once, where others of its sync group go on and a farewell would take them along. */
+  | { readonly type: 'stop'; readonly silently?: boolean }
+  /** A reload formed the group of instances that come from others (`formGroup`): they are brought to one state. */
+  | { readonly type: 'formed' }
+  /** This director holds the addresses already, by instances that it gave up for this group, and nobody took over. */
+  | { readonly type: 'inherit' }
   | {
       readonly type: 'advertisement';
       readonly instance: string;

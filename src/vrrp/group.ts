@@ -3,11 +3,13 @@ import type { TrackUse, VirtualRoute, VrrpInstance } from '../config/model.js';
 import { addressDifference } from './address-difference.js';
 import { Draft, type Member } from './group-draft.js';
 import { deadline, heardAsBackup, heardAsMaster, listenAfterPause } from './group-election.js';
+import { formed, inherit } from './group-forming.js';
 import { isOurs } from './group-guard.js';
 import { handOverEnds, heardSuccessor, setMaintenance, stop } from './group-hand-over.js';
 import { depart, isOvertaken, remember } from './group-heard.js';
 import {
   left,
+  listen,
   listenAll,
   reconsiderFaults,
   reconsiderPriorities,
@@ -15,76 +17,10 @@ import {
   startUp,
 } from './group-roles.js';
 import { effectivePriority, faultsOf, linksOf, verdictsFor, weightOf } from './group-tracking.js';
-import type { GroupInput, GroupState, GroupStep, InstanceState, TrackedVerdict } from './group-types.js';
+import type { GroupInput, GroupState, GroupStep, TrackedVerdict } from './group-types.js';
 
 /** A refused address puts the group in fault for so long. */
 const ADDRESS_RETRY_MS = 5000;
-
-/** One instance of a group that is to be. Without a `source` it has no address to speak from. */
-export interface GroupMember {
-  readonly config: VrrpInstance;
-  readonly source: string | undefined;
-  readonly linkUp: boolean;
-  /** As in `InstanceState`. */
-  readonly linkFault?: string | undefined;
-  readonly sourceFault?: string | undefined;
-}
-
-/** A stopped group. `track`: what weighs on all of its instances, each object once. */
-export function createGroup(
-  name: string,
-  members: readonly GroupMember[],
-  nowMs: number,
-  track: readonly TrackUse[] = [],
-): GroupState {
-  return {
-    name,
-    phase: 'stopped',
-    maintenance: false,
-    track,
-    verdicts: verdictsFor(track, [], false),
-    faults: [],
-    startAtMs: Number.POSITIVE_INFINITY,
-    leaveAtMs: Number.POSITIVE_INFINITY,
-    refused: undefined,
-    retryAtMs: Number.POSITIVE_INFINITY,
-    claimAtMs: Number.POSITIVE_INFINITY,
-    backOffMs: 0,
-    rogueHeardMs: Number.NEGATIVE_INFINITY,
-    instances: members.map((member) => createInstance(member, nowMs)),
-  };
-}
-
-function createInstance(member: GroupMember, nowMs: number): InstanceState {
-  const { config, source, linkUp, linkFault, sourceFault } = member;
-  return {
-    config,
-    source: source ?? '',
-    hasSource: source !== undefined,
-    linkUp,
-    linkFault,
-    sourceFault,
-    state: 'initialize',
-    sinceMs: nowMs,
-    priority: effectivePriority(config.priority, 0, false),
-    activeAdverIntervalMs: config.advertisementIntervalMs,
-    timerMs: Number.POSITIVE_INFINITY,
-    overdueAtMs: Number.POSITIVE_INFINITY,
-    wantsMaster: false,
-    listensAgain: false,
-    spokeAtMs: Number.NEGATIVE_INFINITY,
-    heardAtMs: Number.NEGATIVE_INFINITY,
-    heardUntilMs: Number.NEGATIVE_INFINITY,
-    departed: undefined,
-    lowerMasterSinceMs: undefined,
-    master: undefined,
-    announceAtMs: [],
-    refreshAtMs: Number.POSITIVE_INFINITY,
-    succeeded: false,
-    contest: undefined,
-    noticed: [],
-  };
-}
 
 /** Takes one input at `nowMs` (monotonic). Never fails; what does not concern the state is ignored. */
 export function step(state: GroupState, input: GroupInput, nowMs: number): GroupStep {
@@ -104,7 +40,11 @@ function take(draft: Draft, input: GroupInput): void {
     case 'start':
       return start(draft);
     case 'stop':
-      return stop(draft);
+      return stop(draft, input.silently);
+    case 'formed':
+      return formed(draft);
+    case 'inherit':
+      return inherit(draft);
     case 'withdrawn':
       return withdrawn(draft);
     case 'configure':
@@ -230,6 +170,12 @@ function configure(draft: Draft, configs: readonly VrrpInstance[], track: readon
     member.config = config;
     member.priority = effectivePriority(config.priority, weight, group.maintenance);
     respectMaster(draft, member);
+    // As it is where a reload formed the group with it.
+    if (config === before) continue;
+    // Who spoke the other version is not heard any more.
+    if (before.version !== config.version && member.state === 'backup') {
+      listen(draft, member, config.advertisementIntervalMs, draft.now, 'speaks another version');
+    }
     if (member.state !== 'master') continue;
     member.activeAdverIntervalMs = config.advertisementIntervalMs;
     if (group.phase === 'running') draft.advertise(member);

@@ -1,7 +1,8 @@
 /** Hostile input to the state machine: nothing makes it fail, and what is not for it changes nothing. */
 import fc from 'fast-check';
 import t from 'tap';
-import { createGroup, step } from '../../src/vrrp/group.js';
+import { step } from '../../src/vrrp/group.js';
+import { createGroup } from '../../src/vrrp/group-create.js';
 import type { GroupInput, GroupState, GroupStep } from '../../src/vrrp/group-types.js';
 import { type Advertisement, decodeAdvertisement, encodeAdvertisement } from '../../src/vrrp/packet.js';
 import { vrrpInstance } from '../unit/instances.js';

@@ -322,21 +322,26 @@ void t.test('VRRP: what a sync group tracks', async (t) => {
   ]);
 });
 
-void t.test('VRRP: what costs an election is told', async (t) => {
+void t.test('VRRP: what costs an election is told, and what does not', async (t) => {
   const instances = PAIR.instances.map((i) => running(i));
   const { syncGroups } = PAIR;
-  const moved = { ...PAIR, instances: [{ ...OUTSIDE, virtualRouterId: 53 }, INSIDE] };
+  const outside = { ...OUTSIDE, virtualRouterId: 53 };
   t.strictSame(
-    texts(moved, { instances, syncGroups }),
+    texts({ ...PAIR, instances: [outside, INSIDE] }, { instances, syncGroups }),
     [
-      'vrrp outside: hand over, then start on eth0 as virtual router 53',
-      'vrrp inside: hand over, then start again: its sync group changes',
+      'vrrp outside: stop, its sync group goes on, then start on eth0 as virtual router 53',
+      'vrrp inside: goes on, its sync group changes',
     ],
-    'the other member goes along',
+    'the other member does not go along',
+  );
+  t.strictSame(
+    texts({ ...PAIR, syncGroups: [], instances: [outside, INSIDE] }, { instances }),
+    ['vrrp outside: hand over and stop, then start on eth0 as virtual router 53'],
+    'alone it hands over',
   );
   t.strictSame(texts({ ...PAIR, syncGroups: [] }, { instances, syncGroups }), [
-    'vrrp outside: hand over, then start again: its sync group changes',
-    'vrrp inside: hand over, then start again: its sync group changes',
+    'vrrp outside: goes on, its sync group changes',
+    'vrrp inside: goes on, its sync group changes',
   ]);
   t.strictSame(
     texts(PLAIN, { instances }),
@@ -344,7 +349,11 @@ void t.test('VRRP: what costs an election is told', async (t) => {
     'alone, it concerns no other',
   );
   t.strictSame(texts(PLAIN, { instances, syncGroups }), [
-    'vrrp outside: hand over, then start again: its sync group changes',
+    'vrrp outside: goes on, its sync group changes',
+    'vrrp inside: stop, its sync group goes on',
+  ]);
+  t.strictSame(texts({ ...PLAIN, instances: [{ ...OUTSIDE, name: 'front' }] }, { instances }), [
+    'vrrp front: goes on, renamed from outside',
     'vrrp inside: hand over and stop',
   ]);
 });

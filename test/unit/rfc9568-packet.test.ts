@@ -1,8 +1,8 @@
 /** Requirements of RFC 9568 on messages; docs/RFC9568.md has the table. */
 import t from 'tap';
+import { advertisementPackets } from '../../src/runtime/advertisement-packets.js';
 import { Channels } from '../../src/runtime/channels.js';
 import { Discards } from '../../src/runtime/discards.js';
-import { advertisementPackets } from '../../src/runtime/group-runner.js';
 import type { LinkMonitor, Log, ReceivedVrrp, VrrpTransport } from '../../src/runtime/ports.js';
 import { StrangerBudget } from '../../src/runtime/stranger-budget.js';
 import { type Advertisement, decodeAdvertisement, encodeAdvertisement } from '../../src/vrrp/packet.js';

@@ -1,6 +1,7 @@
 /** One machine of a sync group with a clock of its own, for tests; effects are told as short words. */
 import type { TrackUse, VrrpInstance } from '../../src/config/model.js';
-import { createGroup, step } from '../../src/vrrp/group.js';
+import { step } from '../../src/vrrp/group.js';
+import { createGroup } from '../../src/vrrp/group-create.js';
 import type { GroupEffect, GroupInput, GroupState, Notice } from '../../src/vrrp/group-types.js';
 import type { Advertisement } from '../../src/vrrp/packet.js';
 import { vrrpInstance } from './instances.js';

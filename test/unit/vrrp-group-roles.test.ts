@@ -1,5 +1,5 @@
 import t from 'tap';
-import { createGroup } from '../../src/vrrp/group.js';
+import { createGroup } from '../../src/vrrp/group-create.js';
 import {
   ROGUE_BACK_OFF_MAX_MS,
   ROGUE_BACK_OFF_MIN_MS,

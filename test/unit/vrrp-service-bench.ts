@@ -76,6 +76,8 @@ export class FakeHost {
   readonly gone = new Set<string>();
   readonly lost: string[] = [];
   orders: GuardianOrders | undefined;
+  /** The accept filter refuses addresses with this. */
+  refuses: Error | undefined;
   /** Delays the kernel's answer to the next address changes. */
   kernel: Promise<void> = Promise.resolve();
   readonly service: VrrpService;
@@ -128,7 +130,12 @@ export class FakeHost {
           return { faults: new Map(), mended, removed: [] };
         },
       },
-      acceptFilter: { drop: async (addresses) => void this.said.push(`filter ${addresses.join(' ')}`) },
+      acceptFilter: {
+        drop: async (addresses) => {
+          if (this.refuses !== undefined && addresses.length > 0) throw this.refuses;
+          this.said.push(`filter ${addresses.join(' ')}`);
+        },
+      },
       announcer: {
         announce: (addresses) => void this.said.push(`announce ${texts(addresses)}`),
         cancel: () => {},

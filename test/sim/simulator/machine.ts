@@ -1,5 +1,6 @@
 /** The state machine under test, and how the shell of the model may differ from the real one: for seeded bugs. */
-import { createGroup, step } from '../../../src/vrrp/group.js';
+import { step } from '../../../src/vrrp/group.js';
+import { createGroup } from '../../../src/vrrp/group-create.js';
 
 export interface Machine {
   readonly create: typeof createGroup;
