@@ -52,6 +52,7 @@ const COMMANDS = {
   'bench-failover': (args) => bench('failover', args),
   'bench-instances': (args) => bench('instances', args),
   'bench-soak': (args) => bench('soak', args),
+  'bench-regroup': (args) => bench('regroup', args),
   'bench-standstill': (args) => bench('standstill', args),
   async test(args) {
     await prepare();

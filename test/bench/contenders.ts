@@ -44,7 +44,7 @@ export interface Running {
 
 const MAX_LINES = 2000;
 
-function yaml({ intervalMs, instances, moreYaml = [], instanceYaml = [] }: Setup): string {
+export function yaml({ intervalMs, instances, moreYaml = [], instanceYaml = [] }: Setup): string {
   return [
     'version: 1',
     'directors:',
