@@ -8,8 +8,7 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
-#define NAPI_VERSION 8
-#include <node_api.h>
+#include "addon.h"
 
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -176,6 +175,29 @@ static double clock_ms(clockid_t clock)
 	struct timespec now;
 	clock_gettime(clock, &now);
 	return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
+}
+
+/* ---- for the other files of the addon ---- */
+
+bool addon_arguments(napi_env env, napi_callback_info info, size_t wanted, napi_value *argv)
+{
+	return arguments(env, info, wanted, argv);
+}
+
+bool addon_bytes(napi_env env, napi_value value, void **data, size_t *length)
+{
+	return get_bytes(env, value, data, length);
+}
+
+int addon_descriptor(napi_env env, napi_value handle)
+{
+	struct sock *sock = get_sock(env, handle, true);
+	return sock == NULL ? -1 : sock->fd;
+}
+
+napi_value addon_throw(napi_env env, int error, const char *syscall_name)
+{
+	return throw_errno(env, error, syscall_name);
 }
 
 /* ---- life of a socket ---- */
@@ -992,6 +1014,7 @@ NAPI_MODULE_INIT()
 		{"bind", sock_bind},
 		{"setOption", sock_set_option},
 		{"getOption", sock_get_option},
+		{"attachFilter", attach_filter},
 		{"send", sock_send},
 		{"receive", sock_receive},
 		{"interfaceInfo", interface_info},

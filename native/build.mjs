@@ -24,9 +24,27 @@ const HARDENING = ['-fstack-protector-strong', '-U_FORTIFY_SOURCE', '-D_FORTIFY_
 const LINK = ['-Wl,-z,relro,-z,now', '-Wl,-z,noexecstack'];
 
 const TARGETS = [
-  { output: 'lvs-director.node', source: 'addon.c', flags: ['-fPIC', '-shared'], needsNodeHeaders: true },
-  { output: 'guardian', source: 'guardian.c', flags: ['-fPIE', '-pie'], needsNodeHeaders: false },
-  { output: 'runner', source: 'runner.c', flags: ['-fPIE', '-pie'], needsNodeHeaders: false },
+  {
+    output: 'lvs-director.node',
+    sources: ['addon.c', 'socket-filter.c'],
+    headers: ['addon.h'],
+    flags: ['-fPIC', '-shared'],
+    needsNodeHeaders: true,
+  },
+  {
+    output: 'guardian',
+    sources: ['guardian.c'],
+    headers: [],
+    flags: ['-fPIE', '-pie'],
+    needsNodeHeaders: false,
+  },
+  {
+    output: 'runner',
+    sources: ['runner.c'],
+    headers: [],
+    flags: ['-fPIE', '-pie'],
+    needsNodeHeaders: false,
+  },
 ];
 
 /** Folder with node_api.h: of the package node-api-headers, else of the Node installation. */
@@ -53,21 +71,23 @@ function compilerVersion(compiler) {
   return result.status === 0 ? result.stdout.split('\n')[0] : undefined;
 }
 
+const paths = (names) => names.map((name) => join(here, name));
+
 function argumentsOf(target) {
   const include = target.needsNodeHeaders ? ['-isystem', nodeHeaders()] : [];
-  return [...WARNINGS, ...HARDENING, ...include, ...target.flags, join(here, target.source), ...LINK];
+  return [...WARNINGS, ...HARDENING, ...include, ...target.flags, ...paths(target.sources), ...LINK];
 }
 
 function compile(compiler, version, target, log) {
   const output = join(buildDir, target.output);
   const args = argumentsOf(target);
-  const stamp = createHash('sha256')
-    .update(JSON.stringify([version, process.arch, args]))
-    .update(readFileSync(join(here, target.source)))
-    .digest('hex');
+  const hash = createHash('sha256').update(JSON.stringify([version, process.arch, args]));
+  for (const file of paths([...target.sources, ...target.headers])) hash.update(readFileSync(file));
+  const stamp = hash.digest('hex');
   const stampFile = `${output}.stamp`;
   if (existsSync(output) && existsSync(stampFile) && readFileSync(stampFile, 'utf8') === stamp) return;
-  log(`compiling native/${target.source}`);
+  const names = target.sources.map((name) => `native/${name}`).join(', ');
+  log(`compiling ${names}`);
   // To a name of its own, then renamed: a daemon that has the old file mapped keeps it unharmed.
   const partial = `${output}.${process.pid}`;
   const result = spawnSync(compiler, [...args, '-o', partial], {
@@ -78,7 +98,7 @@ function compile(compiler, version, target, log) {
     rmSync(partial, { force: true });
     const words = (result.stderr || String(result.error ?? `signal ${result.signal}`)).trim();
     throw new Error(
-      `${compiler} could not compile native/${target.source} (C library headers missing? Debian: apt-get install gcc libc6-dev):\n${words}`,
+      `${compiler} could not compile ${names} (C library headers missing? Debian: apt-get install gcc libc6-dev):\n${words}`,
     );
   }
   renameSync(partial, output);

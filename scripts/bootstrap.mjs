@@ -50,6 +50,7 @@ const COMMANDS = {
     return status;
   },
   'bench-failover': (args) => bench('failover', args),
+  'bench-flood': (args) => bench('flood', args),
   'bench-instances': (args) => bench('instances', args),
   'bench-soak': (args) => bench('soak', args),
   'bench-regroup': (args) => bench('regroup', args),

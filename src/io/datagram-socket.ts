@@ -1,10 +1,12 @@
 /** What the native sockets share: life cycle and reading, in the manner of node:dgram. */
 import { EventEmitter } from 'node:events';
 import { native, type SocketHandle } from './native.js';
+import type { ReadingPace } from './reading-pace.js';
 import { type NativeMessage, ReceiveTable } from './receive-table.js';
-import { int32 } from './socket-address.js';
+import { int32, uint32 } from './socket-address.js';
 import {
   SO_BINDTODEVICE,
+  SO_MEMINFO,
   SO_PRIORITY,
   SO_RCVBUF,
   SO_SNDBUF,
@@ -20,6 +22,9 @@ const MAX_BATCH = 64;
 const table = new ReceiveTable();
 /** IFNAMSIZ - 1. */
 const MAX_INTERFACE_NAME = 15;
+/** SK_MEMINFO_VARS and SK_MEMINFO_DROPS of linux/sock_diag.h: 32-bit numbers, and which one tells what was dropped. */
+const MEMINFO_NUMBERS = 9;
+const MEMINFO_DROPS = 8;
 
 /** The socket was closed before. */
 export class SocketClosedError extends Error {
@@ -47,6 +52,8 @@ export abstract class DatagramSocket<Info> extends EventEmitter<DatagramSocketEv
   #listening = false;
   /** Read and not yet emitted: shared, so that a nested `drain()` keeps the order. */
   readonly #queue: NativeMessage[] = [];
+  #pace: ReadingPace | undefined;
+  #resume: NodeJS.Timeout | undefined;
 
   /**
    * Opens the socket.
@@ -70,6 +77,7 @@ export abstract class DatagramSocket<Info> extends EventEmitter<DatagramSocketEv
     if (!this.#open) return;
     this.#open = false;
     this.#listening = false;
+    clearTimeout(this.#resume);
     this.#queue.length = 0;
     native().close(this.#handle);
     process.nextTick(() => this.emit('close'));
@@ -85,6 +93,22 @@ export abstract class DatagramSocket<Info> extends EventEmitter<DatagramSocketEv
   unref(): this {
     if (this.#open) native().keepAlive(this.#handle, false);
     return this;
+  }
+
+  /** Reads no faster than this from now on; what comes beyond it waits in the kernel, which drops what it has no room for. */
+  paceReading(pace: ReadingPace): void {
+    this.#pace = pace;
+  }
+
+  /** SO_ATTACH_FILTER: the kernel drops what the program (`programBytes`) does not take, and nobody wakes for it. */
+  attachFilter(program: Uint8Array): void {
+    native().attachFilter(this.#live(), program);
+  }
+
+  /** Messages that found no room in the receive buffer since it was opened, modulo 2^32 (SO_MEMINFO). */
+  droppedCount(): number {
+    const numbers = this.getOption(SOL_SOCKET, SO_MEMINFO, MEMINFO_NUMBERS * Uint32Array.BYTES_PER_ELEMENT);
+    return uint32(numbers, MEMINFO_DROPS * Uint32Array.BYTES_PER_ELEMENT);
   }
 
   /** SO_RCVBUF in bytes; the kernel doubles it and caps it at net.core.rmem_max. */
@@ -165,15 +189,28 @@ export abstract class DatagramSocket<Info> extends EventEmitter<DatagramSocketEv
 
   #read(batches: number): void {
     for (let batch = 0; batch < batches && this.#open; batch++) {
+      if (this.#pace?.isSpent() === true) return this.#rest(this.#pace);
       let last = true;
       try {
         last = table.receive(this.#handle, this.#queue);
       } catch (error) {
         this.emit('error', error instanceof Error ? error : new Error(String(error)));
       }
+      this.#pace?.spend(this.#queue.length);
       this.#deliver();
       if (last) return;
     }
+  }
+
+  /** The kernel wakes nobody for a socket that is not watched. */
+  #rest(pace: ReadingPace): void {
+    if (this.#resume !== undefined) return;
+    native().watch(this.#handle, false);
+    this.#resume = setTimeout(() => {
+      this.#resume = undefined;
+      if (this.#open) native().watch(this.#handle, true);
+    }, pace.restMs);
+    this.#resume.unref();
   }
 
   #deliver(): void {

@@ -20,7 +20,7 @@ export interface InterfaceInfo {
   readonly hardwareAddress: Buffer;
 }
 
-/** The exports of native/addon.c. Calls throw an Error with `code`, `errno` and `syscall`. */
+/** The exports of native/addon.c and the files beside it. Calls throw an Error with `code`, `errno` and `syscall`. */
 export interface NativeAddon {
   open(family: number, type: number, protocol: number, onReadable: () => void): SocketHandle;
   /** timerfd_create(2); taken by `close`, `watch`, `keepAlive` and `setTimer`. */
@@ -33,6 +33,11 @@ export interface NativeAddon {
   bind(socket: SocketHandle, address: Uint8Array): void;
   setOption(socket: SocketHandle, level: number, name: number, value: Uint8Array): void;
   getOption(socket: SocketHandle, level: number, name: number, length: number): Buffer;
+  /**
+   * SO_ATTACH_FILTER, in place of the one before: the bytes of struct sock_filter, 1 to 4096 of them. EINVAL for a
+   * program that the kernel refuses, ENOMEM where net.core.optmem_max has no room for it.
+   */
+  attachFilter(socket: SocketHandle, program: Uint8Array): void;
   /** One message to each address, at most 64. One that is refused does not stop the rest, and is thrown at the end. */
   send(socket: SocketHandle, messages: readonly Uint8Array[], addresses: readonly Uint8Array[]): void;
   /**

@@ -27,6 +27,11 @@ export function int32(value: number): Buffer {
   return bytes;
 }
 
+/** A C `unsigned int` at `offset`, in the machine's byte order. */
+export function uint32(bytes: Buffer, offset: number): number {
+  return LITTLE ? bytes.readUInt32LE(offset) : bytes.readUInt32BE(offset);
+}
+
 function writeFamily(bytes: Buffer, family: number): void {
   if (LITTLE) bytes.writeUInt16LE(family, 0);
   else bytes.writeUInt16BE(family, 0);

@@ -1,9 +1,13 @@
 /** VRRP as raw IP protocol 112 on one interface (RFC 9568 sections 5.1.1 and 5.1.2), multicast or to named peers. */
-import type { ReceivedVrrp, VrrpPacket, VrrpTransport } from '../runtime/ports.js';
+import type { ExpectedRouter, ReceivedVrrp, VrrpPacket, VrrpTransport } from '../runtime/ports.js';
 import { IP_PROTOCOL_VRRP, VRRP_TTL } from '../vrrp/packet.js';
+import { MAX_INSTRUCTIONS, programBytes } from './bpf.js';
+import { monotonicClock } from './clock.js';
 import { ipv4Payload } from './ipv4-header.js';
 import { type RawMessageInfo, RawSocket } from './raw-socket.js';
+import { ReadingPace } from './reading-pace.js';
 import { IPPROTO_IPV6, IPV6_FREEBIND } from './socket-constants.js';
+import { type Depth, type Ear, NOTHING, vrrpFilter } from './vrrp-filter.js';
 import type { VrrpRoute } from './vrrp-transport-route.js';
 
 /** DSCP CS6, network control (RFC 4594 section 3.1), in its place in the DS field. */
@@ -12,6 +16,15 @@ const NETWORK_CONTROL_TOS = 0xc0;
 const INTERACTIVE_PRIORITY = 6;
 /** Some hundred advertisements: room for a stalled event loop. */
 const RECEIVE_BUFFER_BYTES = 262_144;
+/** Of the socket for the rest: what it holds is read within a few rests, or dropped. */
+const OTHERS_BUFFER_BYTES = 65_536;
+/**
+ * Of packets that no virtual router here would take: enough for the diagnosis of a crowded segment, and a hundredth of
+ * a processor in a flood of any size.
+ */
+const OTHERS_PER_SECOND = 1000;
+const OTHERS_BURST = 256;
+const OTHERS_REST_MS = 50;
 /** The kernel's minimum, for a socket that only sends. */
 const NO_RECEIVE_BUFFER = 0;
 
@@ -20,7 +33,10 @@ export class RawVrrpTransport implements VrrpTransport {
   readonly destinations: readonly string[];
   readonly #route: VrrpRoute;
   readonly #peers: ReadonlySet<string>;
+  /** Hears what is expected. */
   readonly #receiver: RawSocket;
+  /** Hears all the rest, at a pace: whoever sends it, and however much, fills this one's buffer alone. */
+  readonly #others: RawSocket;
   /** The receiver, unless packets leave by another device: that of the virtual MAC address. */
   readonly #sender: RawSocket;
   /** Of the destinations, as sendmsg(2) takes them. */
@@ -35,15 +51,27 @@ export class RawVrrpTransport implements VrrpTransport {
     this.#peers = new Set(peers);
     this.#onMessage = onMessage;
     this.#receiver = openSocket(route.family);
+    this.#others = this.#receiver;
     this.#sender = this.#receiver;
     try {
+      this.#others = openSocket(route.family);
       if (group !== undefined && route.sendInterface !== route.interface) {
         this.#sender = openSocket(route.family);
         prepareVirtualMacSender(this.#sender, route, onError);
       } else {
         prepareSending(this.#sender, route.interface, source);
       }
-      this.#prepareReceiving(onError);
+      this.#receiver.attachFilter(programBytes(NOTHING));
+      this.#prepareReceiving(this.#receiver, RECEIVE_BUFFER_BYTES, onError);
+      this.#others.paceReading(
+        new ReadingPace({
+          nowMs: () => monotonicClock.nowMs(),
+          perSecond: OTHERS_PER_SECOND,
+          burst: OTHERS_BURST,
+          restMs: OTHERS_REST_MS,
+        }),
+      );
+      this.#prepareReceiving(this.#others, OTHERS_BUFFER_BYTES, onError);
     } catch (error) {
       this.close();
       throw error;
@@ -59,10 +87,21 @@ export class RawVrrpTransport implements VrrpTransport {
 
   drain(): undefined {
     this.#receiver.drain();
+    this.#others.drain();
+  }
+
+  expect(routers: readonly ExpectedRouter[]): void {
+    // For a moment both hear a packet, and it counts twice; the other way round nobody would.
+    if (!this.#filter('whole', routers)) this.#filter('head', routers);
+  }
+
+  unread(): number {
+    return this.#receiver.droppedCount() + this.#others.droppedCount();
   }
 
   close(): void {
     this.#receiver.close();
+    this.#others.close();
     this.#sender.close();
   }
 
@@ -73,11 +112,25 @@ export class RawVrrpTransport implements VrrpTransport {
     return address;
   }
 
-  #prepareReceiving(onError: (error: Error) => void): void {
+  /** Whether the kernel has room for programs of this depth. */
+  #filter(depth: Depth, routers: readonly ExpectedRouter[]): boolean {
+    const program = (ear: Ear) => vrrpFilter(ear, depth, this.#route, routers);
+    if (program('expected').length > MAX_INSTRUCTIONS) return false;
+    try {
+      this.#receiver.attachFilter(programBytes(program('expected')));
+      this.#others.attachFilter(programBytes(program('others')));
+      return true;
+    } catch (error) {
+      if (depth === 'whole' && error instanceof Error && 'code' in error && error.code === 'ENOMEM')
+        return false;
+      throw error;
+    }
+  }
+
+  #prepareReceiving(socket: RawSocket, bufferBytes: number, onError: (error: Error) => void): void {
     const { interface: interfaceName, family, group, source } = this.#route;
-    const socket = this.#receiver;
     socket.bindToDevice(interfaceName);
-    socket.setRecvBufferSize(RECEIVE_BUFFER_BYTES);
+    socket.setRecvBufferSize(bufferBytes);
     socket.setJoinedGroupsOnly();
     socket.on('error', onError);
     socket.on('message', (packet, info) => this.#received(packet, info));

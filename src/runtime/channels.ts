@@ -2,6 +2,7 @@
 import type { VrrpInstance } from '../config/model.js';
 import type {
   Clock,
+  ExpectedRouter,
   LinkMonitor,
   Log,
   OpenVrrpTransport,
@@ -27,7 +28,10 @@ export interface Channel {
   readonly members: ReadonlyMap<number, Member>;
 }
 
-export type Member = Pick<VrrpInstance, 'name' | 'version'>;
+/** An instance, and what its advertisements say, whoever sends them. */
+export interface Member extends ExpectedRouter {
+  readonly name: string;
+}
 
 interface OpenChannel extends Channel {
   readonly members: Map<number, Member>;
@@ -37,6 +41,7 @@ interface OpenChannel extends Channel {
   /** Of the devices when the transport was opened. */
   indices: string;
   cancelRetry: () => void;
+  cancelExpecting: () => void;
 }
 
 /** No event tells when what the kernel refused would go (a port that is taken, no descriptors): tried again after so long. */
@@ -83,6 +88,7 @@ export class Channels {
         fault: undefined,
         indices: '',
         cancelRetry: () => {},
+        cancelExpecting: () => {},
       };
       this.#open(channel);
       this.#channels.set(key, channel);
@@ -90,10 +96,20 @@ export class Channels {
       this.#open(channel);
       if (channel.transport !== undefined) this.#tellMembers(channel);
     }
-    const { name, version } = instance;
-    channel.members.set(instance.virtualRouterId, { name, version });
+    const { name, version, virtualRouterId, advertised: addresses } = instance;
+    channel.members.set(virtualRouterId, { name, version, virtualRouterId, addresses });
     this.#byInstance.set(name, channel);
+    this.#expectSoon(channel);
     return channel.transport?.source;
+  }
+
+  /** Messages on an interface that the kernel dropped unread since its sockets were opened, as `director status` names them. */
+  counters(interfaceName: string): Record<string, number> {
+    let unread = 0;
+    for (const { settings, transport } of this.#channels.values()) {
+      if (settings.interface === interfaceName) unread += transport?.unread?.() ?? 0;
+    }
+    return unread === 0 ? {} : { discarded_unread: unread };
   }
 
   /** Closes the socket behind the last one that leaves. */
@@ -102,8 +118,9 @@ export class Channels {
     if (channel === undefined) return;
     this.#byInstance.delete(instance);
     forgetName(channel, instance);
-    if (channel.members.size > 0) return;
+    if (channel.members.size > 0) return this.#expectSoon(channel);
     channel.cancelRetry();
+    channel.cancelExpecting();
     channel.transport?.close();
     for (const [key, other] of this.#channels) {
       if (other === channel) this.#channels.delete(key);
@@ -138,6 +155,22 @@ export class Channels {
       const { interface: name, virtualMacInterface } = channel.settings;
       if (name !== interfaceName && virtualMacInterface !== interfaceName) continue;
       if (this.#isStale(channel)) this.#reopen(channel);
+    }
+  }
+
+  /** Once for all instances that come and go together. Until then they hear by the slower way. */
+  #expectSoon(channel: OpenChannel): void {
+    const { clock } = this.#ports;
+    channel.cancelExpecting();
+    channel.cancelExpecting = clock.at(clock.nowMs(), () => this.#expect(channel));
+  }
+
+  #expect({ transport, members, settings }: OpenChannel): void {
+    try {
+      transport?.expect?.([...members.values()]);
+    } catch (err) {
+      // They go on hearing by the slower way.
+      this.#ports.log.warn({ event: 'channel', interface: settings.interface, err }, 'no socket filter');
     }
   }
 
@@ -206,6 +239,7 @@ export class Channels {
     );
     channel.indices = indices;
     channel.transport = transport;
+    this.#expectSoon(channel);
   }
 }
 

@@ -75,8 +75,24 @@ export interface VrrpTransport {
    * a promise where it takes a turn of the event loop.
    */
   drain(): Promise<void> | undefined;
+  /**
+   * What the channel's virtual routers say from now on. A transport that can lets such messages pass before all others,
+   * and reads of the rest as much as it has time for.
+   */
+  expect?(routers: readonly ExpectedRouter[]): void;
+  /** Messages that the kernel dropped unread, because more came than was read. */
+  unread?(): number;
   close(): void;
 }
+
+/** What is the same in all advertisements of one virtual router. */
+export interface ExpectedRouter {
+  readonly version: 2 | 3;
+  readonly virtualRouterId: number;
+  /** In the order of the message. */
+  readonly addresses: readonly string[];
+}
+
 export type OpenVrrpTransport = (
   channel: VrrpChannel,
   onMessage: (message: ReceivedVrrp) => void,

@@ -258,6 +258,7 @@ export class VrrpService {
       counters: {
         ...runner.counters(state.config.name),
         ...this.#discards.counters(state.config.interface),
+        ...this.#channels.counters(state.config.interface),
       },
     }));
   }

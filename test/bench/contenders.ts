@@ -28,6 +28,8 @@ export interface Setup {
   readonly moreYaml?: readonly string[];
   /** Lines for each of our instances. */
   readonly instanceYaml?: readonly string[];
+  /** Further arguments of our command. */
+  readonly moreArguments?: readonly string[];
 }
 
 /** A contender that runs on a host. */
@@ -40,6 +42,8 @@ export interface Running {
   readonly runtimeDirectory: string;
   /** Log lines of ours that tell a change of role, all of them. */
   readonly roles: string[];
+  /** Bytes of what it wrote, all of it. */
+  readonly wrote: () => number;
 }
 
 const MAX_LINES = 2000;
@@ -111,6 +115,7 @@ export async function start(
           runtimeDirectory,
           '--log',
           'json',
+          ...(setup.moreArguments ?? []),
         ]
       : [
           'keepalived',
@@ -128,11 +133,13 @@ export async function start(
         ];
   const output: string[] = [];
   const roles: string[] = [];
+  let bytes = 0;
   const take = (line: string): void => {
+    bytes += Buffer.byteLength(line) + 1;
     if (line.includes('"event":"role"')) roles.push(line);
     output.push(line);
     if (output.length > MAX_LINES) output.shift();
   };
   const child = lab.start(host, argv, { onLine: take, onErrorLine: take });
-  return { host, contender, child, output, runtimeDirectory, roles };
+  return { host, contender, child, output, runtimeDirectory, roles, wrote: () => bytes };
 }

@@ -97,6 +97,11 @@ export class BenchLab {
     return this.#helper(['nice', '-n', '-20'], 'witness.js', args, onLine);
   }
 
+  /** Starts test/bench/flood-source.ts with the client; `onLine` gets what it sent, at its end. */
+  flood(args: readonly string[], onLine: (line: string) => void): Promise<Child> {
+    return this.#helper([], 'flood-source.js', args, onLine);
+  }
+
   /** Starts test/bench/processor-witness.ts on each processor that this process may use. */
   async processorWitnesses(onLine: (line: string) => void): Promise<void> {
     await this.#onProcessors(await firstOfAll(this.lab, 'client'), 'processor-witness.js', onLine);

@@ -12,7 +12,7 @@ function freshPackage(t: Test): string {
   t.teardown(() => rmSync(folder, { recursive: true }));
   const root = packageRoot();
   mkdirSync(join(folder, 'native'));
-  for (const file of ['addon.c', 'guardian.c', 'runner.c', 'build.mjs']) {
+  for (const file of ['addon.c', 'addon.h', 'socket-filter.c', 'guardian.c', 'runner.c', 'build.mjs']) {
     cpSync(join(root, 'native', file), join(folder, 'native', file));
   }
   writeFileSync(join(folder, 'package.json'), '{ "type": "module" }');
@@ -76,7 +76,10 @@ void t.test('without a compiler: one sentence, or what the package brought', asy
 void t.test('compiles what changed, and only that', async (t) => {
   const folder = freshPackage(t);
   const first = build(folder);
-  t.equal(first.text, 'compiling native/addon.c\ncompiling native/guardian.c\ncompiling native/runner.c\n');
+  t.equal(
+    first.text,
+    'compiling native/addon.c, native/socket-filter.c\ncompiling native/guardian.c\ncompiling native/runner.c\n',
+  );
   t.match(load(folder).text, /^loaded/);
   t.equal(build(folder).text, '');
   writeFileSync(join(folder, 'native/guardian.c'), 'int main(void) { return 0; }\n');

@@ -1,0 +1,101 @@
+/** Classic BPF, the kernel's language for socket filters (linux/filter.h, linux/bpf_common.h). Pure. */
+import { endianness } from 'node:os';
+
+export interface Instruction {
+  readonly code: number;
+  /** Instructions to pass over when the test holds, and when it does not: 0 to 255. */
+  readonly jt: number;
+  readonly jf: number;
+  /** A constant, an offset, or how far a jump goes: 32 bits. */
+  readonly k: number;
+}
+
+/** Operations, their operands and sizes put together as `code` has them. */
+export const BPF = {
+  LOAD_WORD: 0x20,
+  LOAD_HALF: 0x28,
+  LOAD_BYTE: 0x30,
+  LOAD_MEMORY: 0x60,
+  LOAD_LENGTH: 0x80,
+  LOAD_X: 0x01,
+  STORE: 0x02,
+  JUMP: 0x05,
+  JUMP_EQUAL: 0x15,
+  JUMP_AT_LEAST: 0x35,
+  JUMP_ANY_BIT: 0x45,
+  ADD_X: 0x0c,
+  AND: 0x54,
+  SHIFT_RIGHT: 0x74,
+  RETURN: 0x06,
+  A_TO_X: 0x07,
+  X_TO_A: 0x87,
+} as const;
+
+/** SKF_NET_OFF: added to an offset, it counts from the IP header wherever the socket's data begin. */
+export const FROM_IP_HEADER = 0xfff00000;
+/** BPF_MAXINSNS. */
+export const MAX_INSTRUCTIONS = 4096;
+const INSTRUCTION_BYTES = 8;
+const LITTLE = endianness() === 'LE';
+
+type Test = typeof BPF.JUMP_EQUAL | typeof BPF.JUMP_AT_LEAST | typeof BPF.JUMP_ANY_BIT;
+
+/** Writes a program. A label is where a jump goes, forward alone, as the kernel has it. */
+export class Assembler {
+  readonly #instructions: Instruction[] = [];
+  readonly #jumps: { at: number; label: string }[] = [];
+  readonly #labels = new Map<string, number>();
+
+  do(code: number, k = 0): this {
+    this.#instructions.push({ code, jt: 0, jf: 0, k: k >>> 0 });
+    return this;
+  }
+
+  /** Goes to `label` unless the test of A holds. */
+  unless(code: Test, k: number, label: string): this {
+    this.#instructions.push({ code, jt: 1, jf: 0, k: k >>> 0 });
+    return this.jump(label);
+  }
+
+  /** Goes to `label` if the test of A holds. */
+  when(code: Test, k: number, label: string): this {
+    this.#instructions.push({ code, jt: 0, jf: 1, k: k >>> 0 });
+    return this.jump(label);
+  }
+
+  /** Conditional jumps reach 255 instructions far, and this one everywhere. */
+  jump(label: string): this {
+    this.#jumps.push({ at: this.#instructions.length, label });
+    return this.do(BPF.JUMP);
+  }
+
+  label(name: string): this {
+    this.#labels.set(name, this.#instructions.length);
+    return this;
+  }
+
+  /** @throws {RangeError} for a jump that leads nowhere or back */
+  program(): readonly Instruction[] {
+    const program = [...this.#instructions];
+    for (const { at, label } of this.#jumps) {
+      const distance = (this.#labels.get(label) ?? -1) - at - 1;
+      if (distance < 0) throw new RangeError(`no way forward to ${label}`);
+      program[at] = { code: BPF.JUMP, jt: 0, jf: 0, k: distance };
+    }
+    return program;
+  }
+}
+
+/** An array of struct sock_filter, in the machine's byte order. */
+export function programBytes(program: readonly Instruction[]): Buffer {
+  const bytes = Buffer.alloc(program.length * INSTRUCTION_BYTES);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  for (const [index, { code, jt, jf, k }] of program.entries()) {
+    const at = index * INSTRUCTION_BYTES;
+    view.setUint16(at, code, LITTLE);
+    view.setUint8(at + 2, jt);
+    view.setUint8(at + 3, jf);
+    view.setUint32(at + 4, k, LITTLE);
+  }
+  return bytes;
+}
