@@ -12,12 +12,13 @@ const COMMANDS: Record<string, () => Promise<Command>> = {
   events: async () => (await import('./cli/events.js')).command,
   failover: async () => (await import('./cli/failover.js')).command,
   drill: async () => (await import('./cli/drill.js')).command,
+  load: async () => (await import('./cli/load.js')).command,
   services: async () => (await import('./cli/services.js')).command,
 };
 
-/** Not for people: `run` starts it. */
-const HIDDEN = 'services';
-const ORDER = Object.keys(COMMANDS).filter((name) => name !== HIDDEN);
+/** Not for people: `run` starts them. */
+const HIDDEN: ReadonlySet<string> = new Set(['load', 'services']);
+const ORDER = Object.keys(COMMANDS).filter((name) => !HIDDEN.has(name));
 
 async function help(): Promise<string> {
   const rows = await Promise.all(

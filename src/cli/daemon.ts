@@ -1,13 +1,15 @@
 /** The VRRP process from start to end: opens what it needs, serves until a signal, reloads. */
 import { setFlagsFromString } from 'node:v8';
-import type { DirectorConfig } from '../config/model.js';
+import type { ElectionConfig } from '../config/model.js';
 import { openAcceptFilter } from '../io/accept-filter.js';
 import { type HostAddresses, openAddresses } from '../io/addresses.js';
 import { openAnnouncer } from '../io/announcer.js';
 import { monotonicClock } from '../io/clock.js';
-import { ControlRequestError, openControlServer } from '../io/control-server.js';
+import { keepConfiguration } from '../io/configuration-files.js';
+import { openControlServer } from '../io/control-server.js';
 import { openLoopDelay } from '../io/event-loop-delay.js';
 import { startGuardian } from '../io/guardian.js';
+import { ControlRequestError, NotReadyError } from '../io/http-socket.js';
 import { openLinkMonitor } from '../io/links.js';
 import { openMaintenanceFile } from '../io/maintenance-file.js';
 import { collectGarbage } from '../io/memory.js';
@@ -20,19 +22,22 @@ import { openStateFile, VRRP_STATE } from '../io/state-file.js';
 import { openVirtualMacs } from '../io/virtual-mac.js';
 import { vrrpTransportOpener } from '../io/vrrp-transport.js';
 import type { LogFormat, LogLevel } from '../observe/logger.js';
+import type { Configuration, Load, LoadRequest } from '../runtime/configuration.js';
 import { Director } from '../runtime/director.js';
 import { NoInstanceError, PersistError } from '../runtime/maintenance.js';
-import type { Announcer, Log, Notifier } from '../runtime/ports.js';
+import type { Announcer, Log } from '../runtime/ports.js';
 import { rehearseTakeover } from '../runtime/rehearsal.js';
+import { MAX_TOLD_FAULTS, type ReloadPorts, reload } from '../runtime/reload.js';
 import { ServicesError } from '../runtime/services-supervisor.js';
 import type { MaintenanceAnswer, MaintenanceOrder } from '../runtime/status.js';
-import { type ConfigOptions, faultText, readConfig } from './load-config.js';
 import { openProcessLog, type ProcessLog } from './process-log.js';
 import { Reloads } from './reloads.js';
 import { type DaemonSignals, takeSignals } from './signals.js';
 
 export interface DaemonOptions {
-  readonly file: ConfigOptions;
+  /** How the file is read, at first and again. */
+  readonly request: LoadRequest;
+  readonly load: Load;
   readonly runtimeDirectory: string;
   readonly stateDirectory: string;
   readonly realTime: boolean;
@@ -73,7 +78,7 @@ function namesIn(value: unknown): readonly string[] | undefined {
 
 /** What a takeover would otherwise have to do first: it has milliseconds, and this may be weeks before it. */
 async function getReady(
-  { instances }: DirectorConfig,
+  { instances }: ElectionConfig,
   addresses: HostAddresses,
   announcer: Announcer,
 ): Promise<void> {
@@ -90,15 +95,20 @@ async function getReady(
 
 /** Opens what the daemon needs, in an order in which a failure leaves nothing behind. */
 async function bringUp(
-  config: DirectorConfig,
-  { runtimeDirectory, stateDirectory, realTime, services }: DaemonOptions,
+  configuration: Configuration,
+  { runtimeDirectory, stateDirectory, realTime, services, load }: DaemonOptions,
   { log, status: logStatus }: ProcessLog,
 ): Promise<Daemon> {
   let director: Director | undefined;
-  const instances = () => (director?.config ?? config).instances;
+  const instances = () => (director?.config ?? configuration.election).instances;
   // First: it also keeps a second daemon out.
   const control = await openControlServer(runtimeDirectory, {
-    get: { '/status': () => director?.status() ?? {} },
+    get: {
+      '/status': () => {
+        if (director === undefined) throw new NotReadyError('the director is still starting');
+        return director.status();
+      },
+    },
     post: { '/maintenance': (body) => maintenance(director, body) },
   });
   const addresses = openAddresses();
@@ -121,11 +131,15 @@ async function bringUp(
     addresses.close();
     routing.close();
     virtualMacs.close();
+    await keepConfiguration(runtimeDirectory, undefined).catch((error: unknown) =>
+      log.warn({ err: error }, 'the configuration could not be removed from the runtime directory'),
+    );
     await control.close();
   };
   try {
-    await getReady(config, addresses, announcer);
-    director = await Director.start(config, {
+    await keepConfiguration(runtimeDirectory, configuration.path);
+    await getReady(configuration.election, addresses, announcer);
+    director = await Director.start(configuration, {
       clock: monotonicClock,
       openTransport: vrrpTransportOpener(() =>
         instances().flatMap((one) => one.addresses.map(({ address }) => address)),
@@ -138,6 +152,7 @@ async function bringUp(
       announcer,
       guardian,
       startServices: services.start,
+      load,
       loopDelay: openLoopDelay(),
       logStatus,
       maintenanceFile: openMaintenanceFile(stateDirectory, (path, reason) =>
@@ -160,53 +175,27 @@ async function bringUp(
   }
 }
 
-/** Why a good file is not taken over; empty when it is. */
-function refusals(now: DirectorConfig, next: DirectorConfig): readonly string[] {
-  const lost = now.instances.length;
-  if (next.saysVrrp || lost === 0) return [];
-  return [
-    `the file says nothing of vrrp, and may have been cut off: this would withdraw ${lost} instances. ` +
-      "Where that is meant, write 'vrrp: { instances: [] }'",
-  ];
-}
-
-/** Reads the file again; one that is wrong or cannot run here is told and changes nothing. Never rejects. */
-async function reload(
-  director: Director,
-  file: ConfigOptions,
+/** Serves until SIGTERM or SIGINT. */
+async function serve(
+  daemon: Daemon,
+  options: DaemonOptions,
   log: Log,
-  notifier: Notifier,
   signals: DaemonSignals,
 ): Promise<void> {
-  notifier.notify(`RELOADING=1\nMONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`);
-  const result = await readConfig(file);
-  if (signals.stopping()) return;
-  const faults = result.ok
-    ? refusals(director.config, result.config)
-    : faultText(file.config, result).trimEnd().split('\n');
-  if (!result.ok || faults.length > 0) {
-    log.error({ event: 'reload', faults }, `${faults.join('; ')}: the director goes on with what it had`);
-  } else {
-    try {
-      await director.reload(result.config);
-      if (signals.stopping()) return;
-      log.info({ event: 'reload' }, 'configuration reloaded');
-    } catch (error) {
-      if (signals.stopping()) return;
-      log.error(
-        { event: 'reload', err: error },
-        'the reload failed part way: mend the cause and reload again',
-      );
-    }
-  }
-  notifier.notify('READY=1');
-}
-
-/** Serves until SIGTERM or SIGINT. */
-async function serve(daemon: Daemon, file: ConfigOptions, log: Log, signals: DaemonSignals): Promise<void> {
   const { director } = daemon;
   const notifier = openNotifier((error) => log.warn({ err: error }, 'the service manager was not reached'));
-  const reloads = new Reloads(() => reload(director, file, log, notifier, signals));
+  const request = { ...options.request, maxFaults: MAX_TOLD_FAULTS };
+  const ports: ReloadPorts = {
+    log,
+    notifier,
+    nowUs: () => process.hrtime.bigint() / 1000n,
+    load: () => director.load(request),
+    current: () => director.configuration,
+    apply: (configuration) => director.reload(configuration),
+    keepOnly: (path) => keepConfiguration(options.runtimeDirectory, path),
+    stopping: () => signals.stopping(),
+  };
+  const reloads = new Reloads(() => reload(ports));
   const watchdog =
     notifier.watchdogMs === undefined
       ? undefined
@@ -232,13 +221,13 @@ function stoppedEarly(error: unknown, signals: DaemonSignals): boolean {
 }
 
 /** @throws OperationalError and others with a `code`, after everything was undone. */
-export async function runDaemon(config: DirectorConfig, options: DaemonOptions): Promise<number> {
-  const { level, format, file } = options;
-  const opened = await openProcessLog({ format, level, director: config.director });
+export async function runDaemon(configuration: Configuration, options: DaemonOptions): Promise<number> {
+  const { level, format } = options;
+  const opened = await openProcessLog({ format, level, director: configuration.election.director });
   const signals = takeSignals(() => monotonicClock.nowMs());
   try {
-    const daemon = await bringUp(config, options, opened);
-    await serve(daemon, file, opened.log, signals);
+    const daemon = await bringUp(configuration, options, opened);
+    await serve(daemon, options, opened.log, signals);
     return 0;
   } catch (error) {
     if (!stoppedEarly(error, signals)) throw error;

@@ -1,4 +1,5 @@
 /** The configuration file for every command: where it is, whose part counts, and how its faults are told. */
+import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { hostname } from 'node:os';
 import type { ConfigFault, ConfigResult, DirectorConfig } from '../config/model.js';
@@ -29,7 +30,11 @@ export interface ConfigOptions {
 }
 
 /** `unreadable` is a sentence: the file could not be read at all. */
-export type LoadResult = ConfigResult | { readonly ok: false; readonly unreadable: string };
+export type LoadResult =
+  /** `sha256`: of the file's text, in hexadecimal. */
+  | (Extract<ConfigResult, { ok: true }> & { readonly sha256: string })
+  | Extract<ConfigResult, { ok: false }>
+  | { readonly ok: false; readonly unreadable: string };
 
 /** Reads and checks the file; prints nothing, never rejects. */
 export async function readConfig(options: ConfigOptions): Promise<LoadResult> {
@@ -49,7 +54,8 @@ export async function readConfig(options: ConfigOptions): Promise<LoadResult> {
     options.director === undefined
       ? { name: host, shortName: host.split('.')[0] }
       : { name: options.director };
-  return parseConfig(text, choice);
+  const result = parseConfig(text, choice);
+  return result.ok ? { ...result, sha256: createHash('sha256').update(text).digest('hex') } : result;
 }
 
 /**

@@ -1,11 +1,14 @@
+import { rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { openLoader } from '../io/loader.js';
 import { STATE_DIRECTORY } from '../io/maintenance-file.js';
 import { staySmall } from '../io/memory.js';
 import { missingCapabilities } from '../io/privileges.js';
 import { launchServices } from '../io/services-process.js';
+import { faultsOf, type LoadRefusal, type LoadRequest } from '../runtime/configuration.js';
 import { type Command, OperationalError } from './command.js';
-import { CONFIG_OPTIONS, CONFIG_OPTIONS_USAGE, EXIT_CONFIG, loadConfig } from './load-config.js';
+import { CONFIG_OPTIONS, CONFIG_OPTIONS_USAGE, EXIT_CONFIG } from './load-config.js';
 import { LOG_OPTIONS, LOG_OPTIONS_USAGE, logOptions } from './log-options.js';
 import { RUNTIME_OPTIONS, RUNTIME_OPTIONS_USAGE } from './runtime-dir.js';
 
@@ -35,7 +38,8 @@ function options(argv: readonly string[]) {
     },
   });
   return {
-    file: values,
+    config: values.config,
+    director: values.director,
     runtimeDirectory: values['runtime-dir'],
     stateDirectory: values['state-dir'],
     realTime: !values['no-real-time'],
@@ -52,6 +56,21 @@ function checkPrivileges(): void {
   );
 }
 
+/** Tells why and returns the exit status. */
+function refused(answer: LoadRefusal): number {
+  if ('failed' in answer) throw new OperationalError('ERR_LOAD', answer.failed);
+  const prefix = 'unreadable' in answer ? 'director: ' : '';
+  process.stderr.write(
+    faultsOf(answer)
+      .map(
+        (line) => `${prefix}${line}
+`,
+      )
+      .join(''),
+  );
+  return EXIT_CONFIG;
+}
+
 export const command: Command = {
   name: 'run',
   summary: 'run the director in the foreground',
@@ -60,17 +79,26 @@ export const command: Command = {
     staySmall();
     const chosen = options(argv);
     const { runtimeDirectory, format, level } = chosen;
-    // First: it loads its program while this process reads the configuration and loads its own.
+    const { config, director } = chosen;
+    const request: LoadRequest = { config, director, runtimeDirectory, maxFaults: Number.MAX_SAFE_INTEGER };
+    const load = openLoader({ main: MAIN });
+    // First: both load their programs while this process loads its own.
+    const loading = load(request);
     const services = launchServices({
       main: MAIN,
       argv: ['services', `--runtime-dir=${runtimeDirectory}`, `--log=${format}`, `--log-level=${level}`],
     });
     try {
-      const config = await loadConfig(chosen.file);
-      if (config === undefined) return EXIT_CONFIG;
-      checkPrivileges();
-      const { runDaemon } = await import('./daemon.js');
-      return await runDaemon(config, { ...chosen, services });
+      const daemon = import('./daemon.js');
+      const answer = await loading;
+      if (!answer.ok) return refused(answer);
+      try {
+        checkPrivileges();
+        return await (await daemon).runDaemon(answer.configuration, { ...chosen, request, load, services });
+      } finally {
+        // Where it did not get so far as to remove it.
+        rmSync(answer.configuration.path, { force: true });
+      }
     } finally {
       services.close();
     }

@@ -1,12 +1,16 @@
 import { rmSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { monotonicClock } from '../io/clock.js';
 import { openCommands } from '../io/command.js';
+import { readConfiguration } from '../io/configuration-files.js';
 import { openLoopDelay } from '../io/event-loop-delay.js';
 import { eventSocketPath, openEventSocket } from '../io/event-socket.js';
+import { openLoader } from '../io/loader.js';
 import { openProber } from '../io/probes.js';
-import { takeServicesPriority } from '../io/real-time.js';
+import { takeLowPriority } from '../io/real-time.js';
 import { openParentLink, type ParentLink } from '../io/services-process.js';
+import { openServicesSocket, servicesSocketPath } from '../io/services-socket.js';
 import { openStateFile, SERVICES_STATE } from '../io/state-file.js';
 import { syncInterfaces } from '../io/sync-interfaces.js';
 import { openSysctls } from '../io/sysctls.js';
@@ -19,6 +23,8 @@ import { type Command, UsageError } from './command.js';
 import { LOG_OPTIONS, logOptions } from './log-options.js';
 import { openProcessLog } from './process-log.js';
 import { RUNTIME_OPTIONS } from './runtime-dir.js';
+
+const MAIN = fileURLToPath(new URL('../main.js', import.meta.url));
 
 const USAGE = `'director run' starts this by itself: the process that programs IPVS and checks the real servers.
 `;
@@ -48,9 +54,12 @@ async function openHost(
   const { runtimeDirectory, format, level, director } = options;
   const opened = await openProcessLog({ format, level, director, process: 'services' });
   const { log } = opened;
-  takeServicesPriority(log);
-  return new ServicesHost(
+  const refusals = takeLowPriority();
+  if (refusals.length > 0) log.debug({ event: 'real-time', refusals }, 'priorities could not be set');
+  const host = new ServicesHost(
     {
+      load: openLoader({ main: MAIN }),
+      readConfiguration,
       clock: monotonicClock,
       openIpvs: async () => (await import('../io/ipvs.js')).openIpvs(),
       prober: openProber(),
@@ -68,9 +77,20 @@ async function openHost(
     () => {
       // A process that was killed left its own.
       rmSync(eventSocketPath(runtimeDirectory), { force: true });
+      rmSync(servicesSocketPath(runtimeDirectory), { force: true });
       void opened.end().then(() => parent.end(0));
     },
   );
+  try {
+    await openServicesSocket(
+      runtimeDirectory,
+      () => host.status(),
+      () => monotonicClock.nowMs(),
+    );
+  } catch (error) {
+    log.error({ err: error }, "'director status' will not see virtual servers");
+  }
+  return host;
 }
 
 export const command: Command = {
@@ -86,7 +106,7 @@ export const command: Command = {
     let host: Promise<ServicesHost> | undefined;
     // Opened by the first message: this process is started while its parent still reads the configuration.
     const parent = openParentLink((message) => {
-      const director = message.type === 'configure' ? message.config.director : '';
+      const director = message.type === 'configure' ? message.director : '';
       host ??= openHost({ ...options, director }, parent);
       void host.then((opened) => opened.take(message));
     });

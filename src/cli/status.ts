@@ -80,10 +80,9 @@ export function formatStatus(status: DirectorStatus): string {
     parts.push(table([['SERVER', 'ADDRESS', 'SCHEDULING', 'HEALTH', 'REASON'], ...rows]));
   }
   const { services } = status;
-  if (services.state !== 'running') {
-    parts.push(
-      `  the services process is down (${services.restarts} restarts): health and table are as last told`,
-    );
+  if (services.state !== 'running' || !services.answers) {
+    const what = services.state === 'running' ? 'does not answer' : `is down (${services.restarts} restarts)`;
+    parts.push(`  the services process ${what}: health and sync daemons are not known`);
   }
   for (const [name, log] of [
     ['VRRP', status.log],
@@ -96,10 +95,9 @@ export function formatStatus(status: DirectorStatus): string {
   }
   const sync = status.connection_sync;
   if (sync !== null) {
+    const daemons = services.answers ? sync.daemons.join(' and ') || 'not running' : 'not known';
     const faults = (sync.faults ?? []).map((fault) => `\n    ${fault}`);
-    parts.push(
-      `  connection sync on ${sync.interface}, syncid ${sync.id}: ${sync.daemons.join(' and ') || 'not running'}${faults.join('')}`,
-    );
+    parts.push(`  connection sync on ${sync.interface}, syncid ${sync.id}: ${daemons}${faults.join('')}`);
   }
   return `${parts.join('\n\n')}\n`;
 }

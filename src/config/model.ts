@@ -310,6 +310,9 @@ export interface DirectorConfig {
   readonly virtualServers: readonly VirtualServer[];
 }
 
+/** What the election needs of it: nothing that grows with the virtual servers. */
+export type ElectionConfig = Omit<DirectorConfig, 'virtualServers' | 'hooks'>;
+
 /** One fault of a configuration file. Line and column count from 1. */
 export interface ConfigFault {
   readonly line: number;

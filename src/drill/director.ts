@@ -1,27 +1,15 @@
 /** A director of the lab: the very daemon, in its own network namespace. */
 import { createWriteStream, type WriteStream } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
-import { request } from 'node:http';
-import { join } from 'node:path';
+import { fetchStatus } from '../io/control-client.js';
 import type { DirectorStatus } from '../runtime/status.js';
 import { DrillError } from './errors.js';
 import type { Lab } from './lab.js';
 import { type DirectorEvent, parseDirectorLine } from './observations.js';
 import { type Child, type Exit, stopChild } from './process.js';
 
-const STATUS_TIMEOUT_MS = 5000;
 /** Last lines of the log that are quoted when a director ends unasked. */
 const QUOTED_LINES = 5;
-
-function parseStatus(body: string): DirectorStatus | undefined {
-  try {
-    const status = JSON.parse(body) as Partial<DirectorStatus>;
-    // Until the daemon has its parts together, its answer is empty.
-    return status.instances === undefined ? undefined : (status as DirectorStatus);
-  } catch {
-    return undefined;
-  }
-}
 
 export interface DirectorOptions {
   readonly name: string;
@@ -90,29 +78,7 @@ export class Director {
         `director ${this.name} has ended: ${this.#lastLines.join(' | ') || 'without a word'}`,
       );
     }
-    return new Promise((resolve) => {
-      const query = request(
-        {
-          socketPath: join(this.#options.runtimeDir, 'director.sock'),
-          path: '/status',
-          timeout: STATUS_TIMEOUT_MS,
-        },
-        (response) => {
-          let body = '';
-          response.setEncoding('utf8');
-          response.on('data', (text: string) => {
-            body += text;
-          });
-          response.on('error', () => resolve(undefined));
-          response.on('end', () => {
-            resolve(response.statusCode === 200 ? parseStatus(body) : undefined);
-          });
-        },
-      );
-      query.on('timeout', () => query.destroy());
-      query.on('error', () => resolve(undefined));
-      query.end();
-    });
+    return fetchStatus(this.#options.runtimeDir).catch(() => undefined);
   }
 
   #take(line: string): void {

@@ -1,25 +1,12 @@
 /** The daemon's unix socket: HTTP that only root can reach. */
-import { closeSync, mkdirSync, rmSync } from 'node:fs';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { closeSync, mkdirSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
+import { type ControlAnswers, checkSocketPath, serveHttp } from './http-socket.js';
 import { native } from './native.js';
-
-/** Requests under way at a time; a further client is turned away. */
-const MAX_CLIENTS = 32;
-/** Of a request; no order is longer than the names of all instances. */
-const MAX_BODY_BYTES = 65_536;
-
-/** sun_path of unix(7) less the terminating zero. Node cuts a longer path short and listens elsewhere. */
-const MAX_SOCKET_PATH_BYTES = 107;
 
 export class ControlSocketError extends Error {
   readonly code = 'ERR_CONTROL_SOCKET';
-}
-
-/** What a client asked for cannot be done; the message is its answer. */
-export class ControlRequestError extends Error {
-  readonly code = 'ERR_CONTROL_REQUEST';
 }
 
 export interface ControlServer {
@@ -56,71 +43,12 @@ function lock(runtimeDirectory: string): number {
   }
 }
 
-function listen(server: Server, path: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    // The socket is made inside the call, and must be root's alone from its first moment.
-    const umask = process.umask(0o177);
-    try {
-      server.listen(path, () => {
-        server.off('error', reject);
-        resolve();
-      });
-    } finally {
-      process.umask(umask);
-    }
-  });
-}
-
-/** Answers to `GET` and `POST` by path. A POST gets its body, parsed; what throws a ControlRequestError is answered with 400. */
-export interface ControlAnswers {
-  readonly get: Readonly<Record<string, () => unknown>>;
-  readonly post?: Readonly<Record<string, (body: unknown) => unknown>>;
-}
-
-function answerTo(
-  answers: ControlAnswers,
-  request: IncomingMessage,
-): ((body: unknown) => unknown) | undefined {
-  const path = request.url ?? '';
-  const { get, post = {} } = answers;
-  if (request.method === 'GET' && Object.hasOwn(get, path)) return get[path];
-  if (request.method === 'POST' && Object.hasOwn(post, path)) return post[path];
-  return undefined;
-}
-
-/** The parsed body, undefined for none. */
-async function bodyOf(request: IncomingMessage): Promise<unknown> {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  for await (const chunk of request) {
-    if (!(chunk instanceof Buffer)) continue;
-    length += chunk.length;
-    if (length > MAX_BODY_BYTES) throw new ControlRequestError(`more than ${MAX_BODY_BYTES} bytes`);
-    chunks.push(chunk);
-  }
-  if (length === 0) return undefined;
+/** Does one step of the opening; `what` says what failed. */
+function attempt(what: string, step: () => void): void {
   try {
-    return JSON.parse(Buffer.concat(chunks).toString('utf8'));
+    step();
   } catch (cause) {
-    throw new ControlRequestError('the request is no JSON', { cause });
-  }
-}
-
-async function serve(answers: ControlAnswers, request: IncomingMessage, response: ServerResponse) {
-  const send = (status: number, body: unknown): void => {
-    response.statusCode = status;
-    response.setHeader('content-type', 'application/json');
-    if (!request.complete) response.setHeader('connection', 'close');
-    response.end(`${JSON.stringify(body)}\n`);
-  };
-  const answer = answerTo(answers, request);
-  if (answer === undefined) return send(404, { error: 'not found' });
-  try {
-    send(200, await answer(await bodyOf(request)));
-  } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    send(error instanceof ControlRequestError ? 400 : 500, { error: message });
+    throw new ControlSocketError(`${what}: ${cause instanceof Error ? cause.message : ''}`, { cause });
   }
 }
 
@@ -133,50 +61,29 @@ export async function openControlServer(
   answers: ControlAnswers,
 ): Promise<ControlServer> {
   const path = controlSocketPath(runtimeDirectory);
-  if (Buffer.byteLength(path) > MAX_SOCKET_PATH_BYTES) {
-    throw new ControlSocketError(
-      `cannot listen on ${path}: the path of a unix socket has at most ${MAX_SOCKET_PATH_BYTES} bytes, choose a shorter runtime directory`,
-    );
-  }
-  try {
-    mkdirSync(runtimeDirectory, { recursive: true, mode: 0o700 });
-  } catch (cause) {
-    throw new ControlSocketError(
-      `cannot make ${runtimeDirectory}: ${cause instanceof Error ? cause.message : ''}`,
-      { cause },
-    );
-  }
+  attempt(`cannot listen on ${path}`, () => checkSocketPath(path));
+  attempt(`cannot make ${runtimeDirectory}`, () =>
+    mkdirSync(runtimeDirectory, { recursive: true, mode: 0o700 }),
+  );
   const held = lock(runtimeDirectory);
-  const server = createServer((request, response) => void serve(answers, request, response));
-  server.maxConnections = MAX_CLIENTS;
   try {
     // Somebody without the lock, such as another release.
     if (await isAlive(path)) {
       throw new ControlSocketError(`a director runs already: it answers on ${path}`);
     }
-    rmSync(path, { force: true });
-    await listen(server, path);
+    const close = await serveHttp(path, answers);
+    let closed: Promise<void> | undefined;
+    return {
+      close: () => {
+        closed ??= close().then(() => closeSync(held));
+        return closed;
+      },
+    };
   } catch (cause) {
-    server.close();
     closeSync(held);
     if (cause instanceof ControlSocketError) throw cause;
     throw new ControlSocketError(`cannot listen on ${path}: ${cause instanceof Error ? cause.message : ''}`, {
       cause,
     });
   }
-  server.unref();
-  let closed: Promise<void> | undefined;
-  return {
-    close: () => {
-      closed ??= new Promise((resolve) => {
-        server.close(() => {
-          rmSync(path, { force: true });
-          closeSync(held);
-          resolve();
-        });
-        server.closeAllConnections();
-      });
-      return closed;
-    },
-  };
 }

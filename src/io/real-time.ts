@@ -8,8 +8,8 @@ import { native } from './native.js';
 const PRIORITY = 10;
 /** How often a priority that was lost is taken again. */
 const REGAIN_MS = 10_000;
-/** The services process yields to whoever else works. */
-const SERVICES_NICE = 5;
+/** The services process and the loader yield to whoever else works. */
+const LOW_NICE = 5;
 
 /** The kernel's words where it does not permit something. */
 function attempt(action: () => void): string | undefined {
@@ -49,12 +49,14 @@ export function takeRealTime(log: Log): () => void {
   return () => clearInterval(timer);
 }
 
-/** The services process: normal priority and a little less, first to go when memory runs out, never without its parent. */
-export function takeServicesPriority(log: Log): void {
-  const refusals = [
+/**
+ * For what must not weigh on the election: normal priority and a little less, first to go when memory runs out, never
+ * without its parent. Returns the kernel's words where something is not permitted.
+ */
+export function takeLowPriority(): string[] {
+  return [
     attempt(() => native().dieWithParent()),
-    attempt(() => setPriority(SERVICES_NICE)),
+    attempt(() => setPriority(LOW_NICE)),
     attempt(() => writeFileSync('/proc/self/oom_score_adj', '0')),
   ].filter((words) => words !== undefined);
-  if (refusals.length > 0) log.debug({ event: 'real-time', refusals }, 'priorities could not be set');
 }

@@ -1,7 +1,8 @@
 /** The VRRP process: election, addresses and announcements, and the supervision of the services process. */
-import type { DirectorConfig } from '../config/model.js';
+import type { ElectionConfig } from '../config/model.js';
 import { rolesText } from '../director/roles-text.js';
 import { cleanUp } from './clean-up.js';
+import type { Configuration, Load, LoadAnswer, LoadRequest } from './configuration.js';
 import { Maintenance } from './maintenance.js';
 import type {
   AcceptFilter,
@@ -24,7 +25,7 @@ import type {
 } from './ports.js';
 import type { Roles } from './services-messages.js';
 import { ServicesSupervisor } from './services-supervisor.js';
-import type { DirectorStatus, LogStatus, MaintenanceAnswer, MaintenanceOrder } from './status.js';
+import type { ElectionStatus, LogStatus, MaintenanceAnswer, MaintenanceOrder } from './status.js';
 import { VrrpService } from './vrrp-service.js';
 
 export interface DirectorPorts {
@@ -38,6 +39,7 @@ export interface DirectorPorts {
   readonly announcer: Announcer;
   readonly guardian: Guardian;
   readonly startServices: StartServicesProcess;
+  readonly load: Load;
   readonly stateFile: StateFile<VrrpLeftovers>;
   readonly maintenanceFile: MaintenanceFile;
   readonly loopDelay: LoopDelay;
@@ -57,14 +59,14 @@ export class Director {
   readonly #maintenance: Maintenance;
   /** Instances whose election has spoken since the start. */
   readonly #settled = new Set<string>();
-  #config: DirectorConfig;
+  #configuration: Configuration;
   #saving: Promise<void> = Promise.resolve();
   #stopping = false;
   #cancelRoles: (() => void) | undefined;
   #rolesWatch: { readonly tell: (roles: string) => void; told: string } | undefined;
 
-  private constructor(config: DirectorConfig, ports: DirectorPorts, links: LinkMonitor) {
-    this.#config = config;
+  private constructor(configuration: Configuration, ports: DirectorPorts, links: LinkMonitor) {
+    this.#configuration = configuration;
     this.#ports = ports;
     this.#links = links;
     this.#maintenance = new Maintenance(ports.maintenanceFile, ports.log);
@@ -72,6 +74,7 @@ export class Director {
       clock: ports.clock,
       log: ports.log,
       startProcess: ports.startServices,
+      load: ports.load,
       onTracked: ({ object, state, value }) => this.#vrrp.tracked(object, state, value),
       roles: () => this.#roles(),
     });
@@ -85,10 +88,10 @@ export class Director {
   }
 
   /**
-   * Brings the kernel to what `config` wants and starts the election. When anything fails, all that was done is
+   * Brings the kernel to what `configuration` wants and starts the election. When anything fails, all that was done is
    * undone before the error is thrown.
    */
-  static async start(config: DirectorConfig, ports: DirectorPorts): Promise<Director> {
+  static async start(configuration: Configuration, ports: DirectorPorts): Promise<Director> {
     const leftovers = await ports.stateFile.load();
     // Events can come before the director is there to take them.
     const events: { taker?: Director } = {};
@@ -98,7 +101,7 @@ export class Director {
       (lost) => events.taker?.routingLost(lost),
       (name) => events.taker?.hardwareAddressChanged(name),
     );
-    const director = new Director(config, ports, links);
+    const director = new Director(configuration, ports, links);
     events.taker = director;
     try {
       await director.#bringUp(leftovers);
@@ -111,25 +114,30 @@ export class Director {
 
   /** The election starts when the table is in the kernel: a master without it would lose every connection. */
   async #bringUp(leftovers: VrrpLeftovers): Promise<void> {
-    await this.#services.start(this.#config);
-    await this.#save(addressesOf(this.#config));
+    await this.#services.start(this.#configuration);
+    await this.#save(addressesOf(this.#configuration));
     this.#vrrp.maintenance(await this.#maintenance.load(), true);
     this.#ports.beforeElection();
-    await this.#vrrp.start(this.#config, leftovers.addresses);
+    await this.#vrrp.start(this.config, leftovers.addresses);
+  }
+
+  /** Has a file read and checked, in another process. */
+  load(request: LoadRequest): Promise<LoadAnswer> {
+    return this.#services.load(request);
   }
 
   /**
    * A changed file: touches only what differs from what the kernel holds. When something is refused, all is as it was
    * before the error is thrown.
    */
-  async reload(config: DirectorConfig): Promise<void> {
-    const before = this.#config;
-    const [old, wanted] = [addressesOf(before), addressesOf(config)];
-    this.#config = config;
+  async reload(configuration: Configuration): Promise<void> {
+    const before = this.#configuration;
+    const [old, wanted] = [addressesOf(before), addressesOf(configuration)];
+    this.#configuration = configuration;
     const steps = [
       () => this.#save([...old, ...wanted]),
-      () => this.#services.configure(config),
-      () => this.#vrrp.reconfigure(config),
+      () => this.#services.configure(configuration),
+      () => this.#vrrp.reconfigure(configuration.election),
       () => this.#save(wanted),
     ];
     try {
@@ -144,15 +152,15 @@ export class Director {
     }
   }
 
-  async #goBack(config: DirectorConfig): Promise<void> {
-    this.#config = config;
+  async #goBack(configuration: Configuration): Promise<void> {
+    this.#configuration = configuration;
     if (this.#stopping) return;
     await this.#services
-      .configure(config)
+      .configure(configuration)
       .catch((error: unknown) =>
         this.#ports.log.error({ err: error }, 'the services could not go back to the earlier configuration'),
       );
-    await this.#save(addressesOf(config));
+    await this.#save(addressesOf(configuration));
   }
 
   /** Hands the roles over at once, a reload or not, then takes everything of ours out of the kernel. */
@@ -177,13 +185,18 @@ export class Director {
    * @throws NoInstanceError, PersistError
    */
   async maintenance(order: MaintenanceOrder): Promise<MaintenanceAnswer> {
-    const instances = await this.#maintenance.take(order, this.#config);
+    const instances = await this.#maintenance.take(order, this.config);
     this.#vrrp.maintenance(instances, order.on);
     return { instances };
   }
 
-  get config(): DirectorConfig {
-    return this.#config;
+  get config(): ElectionConfig {
+    return this.#configuration.election;
+  }
+
+  /** As last accepted. */
+  get configuration(): Configuration {
+    return this.#configuration;
   }
 
   /** Hurries a hand-over that is under way. */
@@ -256,28 +269,21 @@ export class Director {
     this.#vrrp.withdrawn();
   }
 
-  async status(): Promise<DirectorStatus> {
-    const { state, pid, restarts, status } = await this.#services.status();
-    const { connectionSync, syncGroups } = this.#config;
+  /** Without what the services process has to tell: it does so itself, and it may be long. */
+  status(): ElectionStatus {
+    const { connectionSync, syncGroups, director } = this.config;
+    const { path, sha256 } = this.#configuration;
     return {
       version: 1,
-      director: this.#config.director,
+      director,
       started: this.#ports.started,
+      configuration: { path, sha256 },
       instances: this.#vrrp
         .status()
         .map((instance) => ({ ...instance, maintenance: this.#maintenance.of(instance.name) })),
       sync_groups: syncGroups,
-      virtual_servers: status?.virtual_servers ?? [],
-      connection_sync:
-        connectionSync === undefined
-          ? null
-          : {
-              interface: connectionSync.interface,
-              id: connectionSync.id,
-              daemons: status?.sync_daemons ?? [],
-              faults: status?.sync_faults ?? [],
-            },
-      services: { state, pid, restarts, event_loop: status?.event_loop ?? null, log: status?.log ?? null },
+      connection_sync: connectionSync ?? null,
+      services: this.#services.status(),
       event_loop: this.#ports.loopDelay.read(),
       log: this.#ports.logStatus(),
       deadline_lateness: this.#vrrp.lateness(),
@@ -295,6 +301,6 @@ export class Director {
   }
 }
 
-function addressesOf({ instances }: DirectorConfig): VrrpLeftovers['addresses'] {
-  return instances.flatMap(({ addresses }) => addresses);
+function addressesOf({ election }: Configuration): VrrpLeftovers['addresses'] {
+  return election.instances.flatMap(({ addresses }) => addresses);
 }

@@ -1,5 +1,5 @@
 /** Which instances an operator has taken out of service, now and across restarts. */
-import type { DirectorConfig } from '../config/model.js';
+import type { ElectionConfig } from '../config/model.js';
 import { workInTurn } from '../util/in-turn.js';
 import type { Log, MaintenanceFile } from './ports.js';
 import type { MaintenanceOrder } from './status.js';
@@ -52,11 +52,11 @@ export class Maintenance {
    * Takes an order down and returns all instances that it concerns: those of one sync group go together.
    * @throws NoInstanceError, or PersistError; nothing has changed then.
    */
-  take(order: MaintenanceOrder, config: DirectorConfig): Promise<readonly string[]> {
+  take(order: MaintenanceOrder, config: ElectionConfig): Promise<readonly string[]> {
     return this.#inTurn(() => this.#take(order, config));
   }
 
-  async #take(order: MaintenanceOrder, config: DirectorConfig): Promise<readonly string[]> {
+  async #take(order: MaintenanceOrder, config: ElectionConfig): Promise<readonly string[]> {
     const names = concerned(order, config);
     const persistent = new Set(this.#persistent);
     for (const name of names) {
@@ -89,7 +89,7 @@ export class Maintenance {
   }
 }
 
-function concerned({ instances }: MaintenanceOrder, config: DirectorConfig): readonly string[] {
+function concerned({ instances }: MaintenanceOrder, config: ElectionConfig): readonly string[] {
   const known = config.instances.map(({ name }) => name);
   const wanted = instances ?? known;
   const stranger = wanted.find((name) => !known.includes(name));

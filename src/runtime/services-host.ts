@@ -1,6 +1,13 @@
 /** The services process: takes its parent's messages one after the other and answers them. */
+import type { DirectorConfig } from '../config/model.js';
+import type { Load } from './configuration.js';
 import { Services, type ServicesPorts } from './services.js';
-import type { FromServices, Roles, ToServices } from './services-messages.js';
+import type { FromServices, Roles, ServicesStatus, ToServices } from './services-messages.js';
+
+export interface ServicesHostPorts extends ServicesPorts {
+  readonly load: Load;
+  readonly readConfiguration: (path: string) => Promise<DirectorConfig>;
+}
 
 /** Stable code of an error; the parent passes it on with the sentence. */
 function codeOf(error: unknown): string {
@@ -12,15 +19,17 @@ function codeOf(error: unknown): string {
 export class ServicesHost {
   readonly #send: (message: FromServices) => void;
   readonly #onStopped: () => void;
-  readonly #ports: ServicesPorts;
+  readonly #ports: ServicesHostPorts;
   #services: Promise<Services> | undefined;
   /** The latest services, for what cannot wait in line. */
   #open: Services | undefined;
+  #configured = false;
+  #latest = 0;
   #roles: Roles = {};
   #work: Promise<void> = Promise.resolve();
 
   /** `onStopped` is called when everything is cleared away and said. */
-  constructor(ports: ServicesPorts, send: (message: FromServices) => void, onStopped: () => void) {
+  constructor(ports: ServicesHostPorts, send: (message: FromServices) => void, onStopped: () => void) {
     this.#ports = ports;
     this.#send = send;
     this.#onStopped = onStopped;
@@ -32,6 +41,7 @@ export class ServicesHost {
       case 'configure':
         // At once: roles that come while this waits in line are newer.
         this.#setRoles(message.roles);
+        this.#latest = message.serial;
         return this.#inTurn(() => this.#configure(message));
       case 'stop':
         return this.#inTurn(() => this.#stop());
@@ -41,8 +51,8 @@ export class ServicesHost {
         return this.#open?.event(message.event);
       case 'ping':
         return this.#send({ type: 'pong' });
-      case 'status':
-        if (this.#open !== undefined) this.#send({ type: 'status', status: this.#open.status() });
+      case 'load':
+        void this.#load(message);
     }
   }
 
@@ -64,10 +74,23 @@ export class ServicesHost {
     this.#open?.setRoles(roles);
   }
 
-  async #configure({ serial, config }: Extract<ToServices, { type: 'configure' }>): Promise<void> {
+  /** Undefined before the first configuration. */
+  status(): ServicesStatus | undefined {
+    return this.#configured ? this.#open?.status() : undefined;
+  }
+
+  async #load({ serial, request }: Extract<ToServices, { type: 'load' }>): Promise<void> {
+    this.#send({ type: 'loaded', serial, answer: await this.#ports.load(request) });
+  }
+
+  async #configure({ serial, path }: Extract<ToServices, { type: 'configure' }>): Promise<void> {
+    // One that a newer waits behind is of no use, and its file may be gone.
+    if (serial !== this.#latest) return;
     try {
+      const config = await this.#ports.readConfiguration(path);
       const services = await this.#ready();
       await services.configure(config);
+      this.#configured = true;
       this.#send({ type: 'ready', serial });
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);

@@ -2,10 +2,10 @@
  * What the VRRP process and its child, the services process, say to each other. Plain data that a structured clone
  * carries; both are the same program, so there is no version.
  */
-import type { DirectorConfig } from '../config/model.js';
 import type { VrrpEvent } from '../hooks/hooks.js';
 import type { SyncDaemon } from '../ipvs/model.js';
 import type { TrackState, VrrpState } from '../vrrp/group-types.js';
+import type { LoadAnswer, LoadRequest } from './configuration.js';
 import type { EventLoopStatus, LogStatus, VirtualServerStatus } from './status.js';
 
 export interface RoleReport {
@@ -26,6 +26,7 @@ export interface TrackedVerdict {
   readonly value?: number | undefined;
 }
 
+/** What it tells on a socket of its own. */
 export interface ServicesStatus {
   readonly virtual_servers: readonly VirtualServerStatus[];
   /** Kernel sync daemons that run for this director. */
@@ -37,19 +38,23 @@ export interface ServicesStatus {
 }
 
 export type ToServices =
-  /** The kernel is to be as `config` says; answered by `ready` or `failed` with the same serial. */
+  /**
+   * The kernel is to be as the configuration at `path` says; answered by `ready` or `failed` with the same serial.
+   * `director`: this one's name.
+   */
   | {
       readonly type: 'configure';
       readonly serial: number;
-      readonly config: DirectorConfig;
+      readonly director: string;
+      readonly path: string;
       readonly roles: Roles;
     }
+  /** A loader is to be started, which costs its parent milliseconds; answered by `loaded` with the same serial. */
+  | { readonly type: 'load'; readonly serial: number; readonly request: LoadRequest }
   | { readonly type: 'roles'; readonly roles: Roles }
   | { readonly type: 'event'; readonly event: VrrpEvent }
   /** Answered by `pong` as soon as the event loop turns. */
   | { readonly type: 'ping' }
-  /** Answered by `status`. */
-  | { readonly type: 'status' }
   /** Everything of ours leaves the kernel, also what an earlier process left; answered by `stopped`, then it exits. */
   | { readonly type: 'stop' };
 
@@ -58,5 +63,5 @@ export type FromServices =
   | { readonly type: 'failed'; readonly serial: number; readonly code: string; readonly message: string }
   | { readonly type: 'tracked'; readonly verdict: TrackedVerdict }
   | { readonly type: 'pong' }
-  | { readonly type: 'status'; readonly status: ServicesStatus }
+  | { readonly type: 'loaded'; readonly serial: number; readonly answer: LoadAnswer }
   | { readonly type: 'stopped' };

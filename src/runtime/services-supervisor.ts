@@ -1,13 +1,15 @@
 /** The services process seen from the VRRP process: started, configured, watched, started again. Nothing here waits for it in the election's way. */
-import type { DirectorConfig } from '../config/model.js';
 import type { VrrpEvent } from '../hooks/hooks.js';
+import type { Configuration, Load, LoadAnswer, LoadRequest } from './configuration.js';
 import type { Clock, Log, ServicesProcess, StartServicesProcess } from './ports.js';
-import type { FromServices, Roles, ServicesStatus, ToServices, TrackedVerdict } from './services-messages.js';
+import type { FromServices, Roles, TrackedVerdict } from './services-messages.js';
 
 export interface ServicesSupervisorPorts {
   readonly clock: Clock;
   readonly log: Log;
   readonly startProcess: StartServicesProcess;
+  /** Starts a loader from here, for when there is no services process to do it. */
+  readonly load: Load;
   onTracked(verdict: TrackedVerdict): void;
   /** Roles as they are now; asked once a second and whenever the process is configured. */
   roles(): Roles;
@@ -29,7 +31,6 @@ export const CONFIGURE_LIMIT_MS = 60_000;
 export const STOP_LIMIT_MS = 20_000;
 /** Processes that may try to clear away everything. */
 export const MAX_STOP_ATTEMPTS = 2;
-export const STATUS_LIMIT_MS = 1000;
 /** Messages that a process which does not read may leave waiting; further events are dropped. */
 export const MAX_BACKLOG = 256;
 
@@ -47,8 +48,6 @@ export interface ServicesView {
   readonly state: 'running' | 'restarting';
   readonly pid: number | null;
   readonly restarts: number;
-  /** As last told. */
-  readonly status: ServicesStatus | undefined;
 }
 
 interface Child {
@@ -70,7 +69,7 @@ interface Waiting {
 export class ServicesSupervisor {
   readonly #ports: ServicesSupervisorPorts;
   #phase: 'idle' | 'starting' | 'running' | 'stopping' = 'idle';
-  #config: DirectorConfig | undefined;
+  #configuration: Configuration | undefined;
   #serial = 0;
   #child: Child | undefined;
   #waiting: Waiting | undefined;
@@ -80,21 +79,20 @@ export class ServicesSupervisor {
   #cancelPing: () => void = () => {};
   #sentRoles = '';
   #dropped = 0;
-  #lastStatus: ServicesStatus | undefined;
-  #statusAsked: Promise<void> | undefined;
-  #onStatus: () => void = () => {};
+  #loads = 0;
+  #loading: { readonly serial: number; settle(answer: LoadAnswer | undefined): void } | undefined;
 
   constructor(ports: ServicesSupervisorPorts) {
     this.#ports = ports;
   }
 
   /**
-   * Starts the process; resolves when the kernel is as `config` says for the first time.
+   * Starts the process; resolves when the kernel is as `configuration` says for the first time.
    * @throws ServicesError when it cannot be, or when the process ends before.
    */
-  async start(config: DirectorConfig): Promise<void> {
+  async start(configuration: Configuration): Promise<void> {
     this.#phase = 'starting';
-    this.#config = config;
+    this.#configuration = configuration;
     this.#start();
     this.#ping();
     await this.#configured();
@@ -106,8 +104,8 @@ export class ServicesSupervisor {
    * it is back.
    * @throws ServicesError when the process says that it cannot be done.
    */
-  async configure(config: DirectorConfig): Promise<void> {
-    this.#config = config;
+  async configure(configuration: Configuration): Promise<void> {
+    this.#configuration = configuration;
     const child = this.#child;
     if (child === undefined || !child.configured) {
       this.#ports.log.warn(
@@ -145,22 +143,31 @@ export class ServicesSupervisor {
     this.#dropped += 1;
   }
 
-  /** What the process does; the last known answer when it does not give one within a second. */
-  async status(): Promise<ServicesView> {
+  /**
+   * Has a file read and checked. The services process starts the loader: to start a process holds this one up for
+   * milliseconds.
+   */
+  async load(request: LoadRequest): Promise<LoadAnswer> {
     const child = this.#child;
     if (child?.configured === true && child.process.backlog < MAX_BACKLOG) {
-      // One question at a time, whoever asks.
-      this.#statusAsked ??= this.#askStatus(child.process).finally(() => {
-        this.#statusAsked = undefined;
+      this.#loads += 1;
+      const serial = this.#loads;
+      const answered = new Promise<LoadAnswer | undefined>((resolve) => {
+        this.#loading = { serial, settle: resolve };
       });
-      await this.#statusAsked;
+      child.process.send({ type: 'load', serial, request });
+      const answer = await answered;
+      if (answer !== undefined) return answer;
     }
+    return this.#ports.load(request);
+  }
+
+  status(): ServicesView {
     const running = this.#child?.configured === true && this.#child.unanswered < 2;
     return {
       state: running ? 'running' : 'restarting',
       pid: this.#child?.process.pid ?? null,
       restarts: this.#restarts,
-      status: this.#lastStatus,
     };
   }
 
@@ -213,11 +220,13 @@ export class ServicesSupervisor {
   }
 
   #sendConfiguration(child: Child): void {
-    if (this.#config === undefined) return;
+    if (this.#configuration === undefined) return;
     this.#serial += 1;
     const roles = this.#ports.roles();
     this.#sentRoles = JSON.stringify(roles);
-    child.process.send({ type: 'configure', serial: this.#serial, config: this.#config, roles });
+    const { path, election } = this.#configuration;
+    const { director } = election;
+    child.process.send({ type: 'configure', serial: this.#serial, director, path, roles });
   }
 
   /** Resolves when the last configuration sent is in the kernel, or the process ended after its first start. */
@@ -269,9 +278,9 @@ export class ServicesSupervisor {
         return this.#failed(child, message);
       case 'tracked':
         return this.#ports.onTracked(message.verdict);
-      case 'status':
-        this.#lastStatus = message.status;
-        return this.#onStatus();
+      case 'loaded':
+        if (message.serial === this.#loading?.serial) this.#loaded(message.answer);
+        return;
       case 'stopped':
         return child.onStopped();
       case 'pong':
@@ -306,7 +315,7 @@ export class ServicesSupervisor {
     );
     // A reload that waits goes on: the next process gets the new settings.
     this.#settle(undefined);
-    this.#onStatus();
+    this.#loaded(undefined);
     this.#cancelRestart = clock.at(clock.nowMs() + waitMs, () => this.#start());
   }
 
@@ -350,17 +359,10 @@ export class ServicesSupervisor {
     return said;
   }
 
-  #askStatus(process: ServicesProcess): Promise<void> {
-    const { clock } = this.#ports;
-    return new Promise((resolve) => {
-      const cancel = clock.at(clock.nowMs() + STATUS_LIMIT_MS, () => this.#onStatus());
-      this.#onStatus = () => {
-        this.#onStatus = () => {};
-        cancel();
-        resolve();
-      };
-      const question: ToServices = { type: 'status' };
-      process.send(question);
-    });
+  /** Undefined: the process ended before it said. */
+  #loaded(answer: LoadAnswer | undefined): void {
+    const loading = this.#loading;
+    this.#loading = undefined;
+    loading?.settle(answer);
   }
 }

@@ -7,6 +7,13 @@ export interface DirectorStatus {
   readonly director: string;
   /** Wall-clock time of the daemon's start, ISO 8601. */
   readonly started: string;
+  /** The configuration that was accepted last. */
+  readonly configuration: {
+    /** What the file says for this director, as JSON. */
+    readonly path: string;
+    /** Of the file's text, in hexadecimal. */
+    readonly sha256: string;
+  };
   readonly instances: readonly InstanceStatus[];
   readonly sync_groups: readonly {
     readonly name: string;
@@ -18,19 +25,21 @@ export interface DirectorStatus {
   readonly connection_sync: {
     readonly interface: string;
     readonly id: number;
-    /** Kernel sync daemons that run now. */
+    /** Kernel sync daemons that run now; none while the services process does not answer. */
     readonly daemons: readonly ('master' | 'backup')[];
     /** Why one does not run as wanted, as sentences; empty when both do. */
     readonly faults?: readonly string[] | undefined;
   } | null;
   /** The process that programs IPVS and checks the real servers. */
   readonly services: {
-    /** `restarting`: it ended or hung; what it had told before is shown. */
+    /** `restarting`: it ended or hung. */
     readonly state: 'running' | 'restarting';
+    /** Whether it answered within a second. If not, virtual servers are as configured, and their health is unknown. */
+    readonly answers: boolean;
     readonly pid: number | null;
     /** Ends that nobody asked for, since the director's start. */
     readonly restarts: number;
-    /** Of the services process; null until it has told. */
+    /** Of the services process; null when it does not answer. */
     readonly event_loop: EventLoopStatus | null;
     readonly log: LogStatus | null;
   };
@@ -49,6 +58,12 @@ export interface LogStatus {
   /** Why it cannot be written now; null when it can. */
   readonly error: string | null;
 }
+
+/** The VRRP process's own part, without what the services process tells. */
+export type ElectionStatus = Omit<DirectorStatus, 'virtual_servers' | 'connection_sync' | 'services'> & {
+  readonly connection_sync: { readonly interface: string; readonly id: number } | null;
+  readonly services: Pick<DirectorStatus['services'], 'state' | 'pid' | 'restarts'>;
+};
 
 /** How late the event loop was, over the last minute or two. */
 export interface EventLoopStatus {

@@ -1,5 +1,5 @@
 /** All VRRP groups of this director: sockets, link events, tracked objects, the guardian's orders, reload. */
-import { type DirectorConfig, type VirtualAddress, type VrrpInstance } from '../config/model.js';
+import type { ElectionConfig, VirtualAddress, VrrpInstance } from '../config/model.js';
 import { planGroups } from '../director/groups.js';
 import { addressDifference } from '../vrrp/address-difference.js';
 import { AdvertisementMemory } from '../vrrp/advertisement-memory.js';
@@ -131,7 +131,7 @@ export class VrrpService {
    * Starts the groups of `config`. Virtual addresses that lie around from an earlier run are removed first:
    * a director that starts is no master.
    */
-  async start(config: DirectorConfig, leftBehind: readonly VirtualAddress[]): Promise<void> {
+  async start(config: ElectionConfig, leftBehind: readonly VirtualAddress[]): Promise<void> {
     const stale = await this.#ports.addresses.held([
       ...leftBehind,
       ...config.instances.flatMap((instance) => instance.addresses),
@@ -156,7 +156,7 @@ export class VrrpService {
    * Changes what differs: an instance that goes on keeps its role whatever happens to its group. When this host cannot
    * be prepared for the new ones nothing is changed, and the error is thrown.
    */
-  async reconfigure(config: DirectorConfig): Promise<void> {
+  async reconfigure(config: ElectionConfig): Promise<void> {
     await this.#host.prepareAlso(config.instances);
     if (this.#stopping) return;
     this.#guardian.forgetPrepared();
@@ -300,7 +300,7 @@ export class VrrpService {
     }));
   }
 
-  #track({ tracked }: DirectorConfig): void {
+  #track({ tracked }: ElectionConfig): void {
     this.#interfaceTracks.configure(tracked);
     this.#verdicts.keep(tracked);
   }

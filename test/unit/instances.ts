@@ -6,6 +6,7 @@ import {
   type VirtualRule,
   type VrrpInstance,
 } from '../../src/config/model.js';
+import type { Configuration } from '../../src/runtime/configuration.js';
 
 /** `advertised` follows `addresses` unless it is given. */
 export function vrrpInstance(overrides: Partial<VrrpInstance> = {}): VrrpInstance {
@@ -84,4 +85,10 @@ export function directorConfig(overrides: Partial<DirectorConfig> = {}): Directo
     virtualServers: [],
     ...overrides,
   };
+}
+
+/** As the loader would tell it. */
+export function configuration(overrides: Partial<DirectorConfig> = {}, path = '/run/x.json'): Configuration {
+  const { virtualServers, hooks: _, ...election } = directorConfig(overrides);
+  return { election, path, virtualServers: virtualServers.length, realServers: 0, sha256: 'abc' };
 }

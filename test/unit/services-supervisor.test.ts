@@ -1,4 +1,5 @@
 import t from 'tap';
+import { type LoadAnswer, type LoadRequest, loadFailed } from '../../src/runtime/configuration.js';
 import type { Log, ServicesProcess } from '../../src/runtime/ports.js';
 import type { FromServices, Roles, ToServices } from '../../src/runtime/services-messages.js';
 import {
@@ -13,19 +14,14 @@ import {
   ServicesError,
   ServicesSupervisor,
   STARTING_HUNG_AFTER_PINGS,
-  STATUS_LIMIT_MS,
   STOP_LIMIT_MS,
 } from '../../src/runtime/services-supervisor.js';
 import { HandClock } from './hand-clock.js';
-import { directorConfig } from './instances.js';
+import { configuration } from './instances.js';
 
-const CONFIG = directorConfig();
-const STATUS = {
-  virtual_servers: [],
-  sync_daemons: [],
-  event_loop: { max_ms: 1, p99_ms: 1 },
-  log: { lines_lost: 0, failed_writes: 0, error: null },
-} as const;
+const CONFIG = configuration();
+const OWN: LoadAnswer = loadFailed('asked from here');
+const REQUEST: LoadRequest = { config: 'x.yaml', runtimeDirectory: '/run', maxFaults: 1 };
 
 type Handlers = { onMessage(message: FromServices): void; onExit(how: string): void };
 
@@ -90,6 +86,7 @@ function bench({ hangs = false } = {}) {
       processes.push(process);
       return process;
     },
+    load: async () => OWN,
     onTracked: (verdict) => tracked.push(verdict),
     roles: () => roles,
   });
@@ -122,7 +119,7 @@ void t.test('the start waits for the first ready', async (t) => {
   const started = supervisor.start(CONFIG).then(() => {
     ready = true;
   });
-  t.match(last().received, [{ type: 'configure', config: CONFIG, roles: {} }]);
+  t.match(last().received, [{ type: 'configure', path: CONFIG.path, roles: {} }]);
   await clock.advance(30_000);
   t.notOk(ready, 'thousands of services may take their time while it answers pings');
   last().ready();
@@ -167,7 +164,7 @@ void t.test('an end that nobody asked for: started again, later each time', asyn
   let waitMs = FIRST_RESTART_MS;
   for (let round = 1; round <= 7; round += 1) {
     last().end('SIGSEGV');
-    t.same(await supervisor.status(), { state: 'restarting', pid: null, restarts: round, status: undefined });
+    t.same(supervisor.status(), { state: 'restarting', pid: null, restarts: round });
     await clock.advance(waitMs - 1);
     t.equal(processes.length, round, `not before ${waitMs} ms`);
     await clock.advance(1);
@@ -218,7 +215,7 @@ void t.test('hung: killed after so many pings without an answer', async (t) => {
 void t.test('a reload: done, refused, or left for the next process', async (t) => {
   const { supervisor, clock, last, run, lines } = bench();
   await run();
-  const other = directorConfig({ director: 'lb2' });
+  const other = configuration({}, '/run/other.json');
   const done = supervisor.configure(other);
   last().ready();
   await done;
@@ -237,7 +234,7 @@ void t.test('a reload: done, refused, or left for the next process', async (t) =
   await supervisor.configure(CONFIG);
   t.ok(lines.some((line) => line.includes('it gets the new configuration when it is back')));
   await clock.advance(FIRST_RESTART_MS);
-  t.match(last().received[0], { type: 'configure', config: { director: CONFIG.director } });
+  t.match(last().received[0], { type: 'configure', path: CONFIG.path, director: 'lb1' });
 });
 
 void t.test('roles and events: what changed, and no more than the process reads', async (t) => {
@@ -281,22 +278,29 @@ void t.test('verdicts go on to the election; those of an ended process do not', 
   t.equal(tracked.length, 1);
 });
 
-void t.test('status: one question for all who ask, and the last answer when none comes', async (t) => {
-  const { supervisor, last, run, clock } = bench();
-  await run();
-  const both = [supervisor.status(), supervisor.status()];
-  t.equal(
-    last()
-      .types()
-      .filter((type) => type === 'status').length,
-    1,
-  );
-  last().say({ type: 'status', status: STATUS });
-  for (const view of await Promise.all(both)) t.match(view, { state: 'running', pid: 100, status: STATUS });
-  const late = supervisor.status();
-  await clock.advance(STATUS_LIMIT_MS);
-  t.match(await late, { state: 'running', status: STATUS });
-});
+void t.test(
+  'a file is read by the services process, and from here when that is down, or ends meanwhile',
+  async (t) => {
+    const { supervisor, last, run, clock } = bench();
+    t.same(await supervisor.load(REQUEST), OWN, 'before the start');
+    await run();
+    const asked = supervisor.load(REQUEST);
+    const question = last().received.findLast(({ type }) => type === 'load');
+    t.match(question, { type: 'load', request: REQUEST });
+    if (question?.type !== 'load') return;
+    last().say({ type: 'loaded', serial: question.serial - 1, answer: OWN });
+    const answer = loadFailed('read over there');
+    last().say({ type: 'loaded', serial: question.serial, answer });
+    t.same(await asked, answer);
+
+    const late = supervisor.load(REQUEST);
+    last().end('SIGKILL');
+    t.same(await late, OWN);
+    t.same(await supervisor.load(REQUEST), OWN, 'while it is down');
+    await clock.advance(FIRST_RESTART_MS);
+    t.same(await supervisor.load(REQUEST), OWN, 'and while it has no configuration');
+  },
+);
 
 void t.test('the stop: cleared away, by another process when the first cannot', async (t) => {
   const plain = bench();

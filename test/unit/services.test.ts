@@ -1,9 +1,10 @@
 /** The services process's own part: what it does with the kernel, told by a fake of it. */
 import t from 'tap';
-import type { VirtualServer } from '../../src/config/model.js';
+import type { DirectorConfig, VirtualServer } from '../../src/config/model.js';
 import { desiredServices } from '../../src/ipvs/desired.js';
 import type { DumpedService, SyncDaemon } from '../../src/ipvs/model.js';
 import { describeOp, serviceKeyText } from '../../src/ipvs/plan.js';
+import { loadFailed } from '../../src/runtime/configuration.js';
 import type { Ipvs, Log, ServicesLeftovers, StateFile } from '../../src/runtime/ports.js';
 import { ServicesHost } from '../../src/runtime/services-host.js';
 import type { FromServices, Roles, ToServices } from '../../src/runtime/services-messages.js';
@@ -116,6 +117,8 @@ function host(kernel: Kernel, left: Partial<ServicesLeftovers>, openIpvs?: () =>
       loopDelay: { read: () => ({ max_ms: 0, p99_ms: 0 }), close: () => {} },
       log: LOG,
       parts: [],
+      load: async () => loadFailed('no loader here'),
+      readConfiguration: async (path) => JSON.parse(path),
     },
     (message) => answers.push(message),
     () => {
@@ -133,6 +136,11 @@ function host(kernel: Kernel, left: Partial<ServicesLeftovers>, openIpvs?: () =>
   return { answers, stateFile, say, isStopped: () => stopped };
 }
 
+/** A configuration that is its own path. */
+function file(config: DirectorConfig) {
+  return { director: config.director, path: JSON.stringify(config) };
+}
+
 function roles(state: 'initialize' | 'backup' | 'master', settled: boolean): Roles {
   return { outside: { state, settled } };
 }
@@ -140,7 +148,7 @@ function roles(state: 'initialize' | 'backup' | 'master', settled: boolean): Rol
 void t.test('a bound virtual server waits for the election', async (t) => {
   const kernel = kernelWith([WEB]);
   const { say, answers, stateFile } = host(kernel, { ownedServices: [KEY] });
-  await say({ type: 'configure', serial: 1, config: CONFIG, roles: roles('initialize', false) });
+  await say({ type: 'configure', serial: 1, ...file(CONFIG), roles: roles('initialize', false) });
   t.same(answers, [{ type: 'ready', serial: 1 }]);
   t.same(kernel.ops, [], 'left by an earlier run: it stays');
   await say({ type: 'roles', roles: roles('backup', false) });
@@ -155,7 +163,7 @@ void t.test('a bound virtual server waits for the election', async (t) => {
 void t.test('nothing left: it is added when this director is master, and not before', async (t) => {
   const kernel = kernelWith([]);
   const { say } = host(kernel, {});
-  await say({ type: 'configure', serial: 1, config: CONFIG, roles: roles('initialize', false) });
+  await say({ type: 'configure', serial: 1, ...file(CONFIG), roles: roles('initialize', false) });
   await say({ type: 'roles', roles: roles('backup', false) });
   t.same(kernel.services, []);
   await say({ type: 'roles', roles: roles('master', true) });
@@ -172,7 +180,7 @@ void t.test('roles that come while a configuration waits in line are the newer o
     await gate;
     return ipvsOf(kernel);
   });
-  await say({ type: 'configure', serial: 1, config: CONFIG, roles: roles('backup', true) });
+  await say({ type: 'configure', serial: 1, ...file(CONFIG), roles: roles('backup', true) });
   await say({ type: 'roles', roles: roles('master', true) });
   open();
   await say({ type: 'ping' });
@@ -187,8 +195,8 @@ void t.test('a failure is told with its code and words, and the next attempt may
     if (attempts > 1) return ipvsOf(kernel);
     throw Object.assign(new Error('the kernel has no IPVS'), { code: 'ERR_NO_IPVS' });
   });
-  await say({ type: 'configure', serial: 7, config: CONFIG, roles: {} });
-  await say({ type: 'configure', serial: 8, config: CONFIG, roles: {} });
+  await say({ type: 'configure', serial: 7, ...file(CONFIG), roles: {} });
+  await say({ type: 'configure', serial: 8, ...file(CONFIG), roles: {} });
   t.same(answers, [
     { type: 'failed', serial: 7, code: 'ERR_NO_IPVS', message: 'the kernel has no IPVS' },
     { type: 'ready', serial: 8 },
@@ -244,7 +252,7 @@ void t.test('sysctls of plain VRRP are set before the election and put back at t
   ] as const;
   for (const [key, value] of before) kernel.sysctls.set(key, value);
   const { say, answers, stateFile } = host(kernel, {});
-  await say({ type: 'configure', serial: 1, config: PLAIN, roles: {} });
+  await say({ type: 'configure', serial: 1, ...file(PLAIN), roles: {} });
   t.same(answers, [{ type: 'ready', serial: 1 }]);
   t.same(
     before.map(([key]) => kernel.sysctls.get(key)),
@@ -261,13 +269,13 @@ void t.test('where /proc/sys cannot be written, plain VRRP goes on and a balance
   kernel.sealed = true;
   const config = { ...PLAIN, instances: PLAIN.instances.slice(0, 1) };
   const plain = host(kernel, {});
-  await plain.say({ type: 'configure', serial: 1, config, roles: {} });
+  await plain.say({ type: 'configure', serial: 1, ...file(config), roles: {} });
   t.same(plain.answers, [{ type: 'ready', serial: 1 }]);
   t.same(plain.stateFile.state?.sysctls, {}, 'nothing to put back');
 
   kernel.sysctls.set('net.ipv4.ip_forward', '0');
   const balancer = host(kernel, {});
-  await balancer.say({ type: 'configure', serial: 1, config: CONFIG, roles: {} });
+  await balancer.say({ type: 'configure', serial: 1, ...file(CONFIG), roles: {} });
   t.same(
     balancer.answers.map(({ type }) => type),
     ['failed'],
