@@ -48,6 +48,8 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 #ifdef __SANITIZE_ADDRESS__
@@ -168,10 +170,36 @@ static uint32_t read32(const uint8_t *p)
 	return le32toh(value);
 }
 
+/*
+ * poll(2) knows of pipes, sockets and terminals whether a write would block. Of a file it does not, and the file system may
+ * hang: then a child waits for it. One at a time; what comes meanwhile is dropped.
+ */
+static bool stderr_is_file;
+
+static void write_words(const char *line)
+{
+	static pid_t writer;
+	struct pollfd out = {.fd = STDERR_FILENO, .events = POLLOUT};
+
+	if (stderr_is_file) {
+		if (writer > 0 && waitpid(writer, NULL, WNOHANG) == 0)
+			return;
+		writer = fork();
+		if (writer != 0)
+			return;
+		/* Its end must not look like the guardian's own. */
+		close(ORDERS_FD);
+	} else if (poll(&out, 1, 0) != 1 || (out.revents & POLLOUT) == 0) {
+		return;
+	}
+	(void)!write(STDERR_FILENO, line, strlen(line));
+	if (stderr_is_file)
+		_exit(EXIT_SUCCESS);
+}
+
 /* One line to stderr; dropped when nobody would take it at once, for nothing here may block. */
 __attribute__((format(printf, 1, 2))) static void say(const char *format, ...)
 {
-	struct pollfd out = {.fd = STDERR_FILENO, .events = POLLOUT};
 	char line[512] = "guardian: ";
 	size_t start = strlen(line);
 	va_list values;
@@ -183,8 +211,7 @@ __attribute__((format(printf, 1, 2))) static void say(const char *format, ...)
 	if (length < 0)
 		return;
 	line[strlen(line)] = '\n'; /* the array is zeroed beyond what vsnprintf wrote */
-	if (poll(&out, 1, 0) == 1 && (out.revents & POLLOUT) != 0 && write(STDERR_FILENO, line, strlen(line)) < 0)
-		return;
+	write_words(line);
 }
 
 static void answer(char byte)
@@ -869,8 +896,11 @@ static bool set_up(void)
 {
 	struct sockaddr_nl local = {.nl_family = AF_NETLINK};
 	struct rlimit files;
+	struct stat words;
 	int flags = fcntl(ORDERS_FD, F_GETFL);
 
+	/* Once: of a file system that hangs even this may be slow. */
+	stderr_is_file = fstat(STDERR_FILENO, &words) == 0 && S_ISREG(words.st_mode);
 	if (flags < 0 || fcntl(ORDERS_FD, F_SETFL, flags | O_NONBLOCK) < 0) {
 		say("file descriptor %d: %s (the daemon starts this program, nobody else)", ORDERS_FD, strerror(errno));
 		return false;

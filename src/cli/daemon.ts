@@ -18,7 +18,7 @@ import { rehearseEncoding } from '../io/rehearsal.js';
 import { openRouting } from '../io/routing.js';
 import { openNotifier } from '../io/sd-notify.js';
 import type { ServicesStarter } from '../io/services-process.js';
-import { openStateFile, VRRP_STATE } from '../io/state-file.js';
+import { VRRP_STATE } from '../io/state-file.js';
 import { openVirtualMacs } from '../io/virtual-mac.js';
 import { vrrpTransportOpener } from '../io/vrrp-transport.js';
 import type { LogFormat, LogLevel } from '../observe/logger.js';
@@ -30,6 +30,7 @@ import { rehearseTakeover } from '../runtime/rehearsal.js';
 import { MAX_TOLD_FAULTS, type ReloadPorts, reload } from '../runtime/reload.js';
 import { ServicesError } from '../runtime/services-supervisor.js';
 import type { MaintenanceAnswer, MaintenanceOrder } from '../runtime/status.js';
+import { keepState } from './keep-state.js';
 import { openProcessLog, type ProcessLog } from './process-log.js';
 import { Reloads } from './reloads.js';
 import { type DaemonSignals, takeSignals } from './signals.js';
@@ -158,9 +159,7 @@ async function bringUp(
       maintenanceFile: openMaintenanceFile(stateDirectory, (path, reason) =>
         log.warn({ err: reason }, `${path} is damaged: starting without it`),
       ),
-      stateFile: openStateFile(VRRP_STATE, runtimeDirectory, (path, reason) =>
-        log.warn({ err: reason }, `${path} is damaged: starting without it`),
-      ),
+      stateFile: keepState(VRRP_STATE, runtimeDirectory, log),
       log,
       // All threads are there by now: those that are made later are not concerned.
       beforeElection: () => {

@@ -9,6 +9,8 @@ import type { LogStatus } from '../runtime/status.js';
 const STANDARD_OUTPUT = 1;
 /** How long a process that leaves waits for its last lines. */
 const LAST_LINES_MS = 1000;
+/** And for whatever else is under way. */
+const LAST_TURNS_MS = 500;
 /** How long one that crashes may take to say why. */
 const LAST_WORDS_MS = 2000;
 
@@ -48,14 +50,14 @@ export async function openProcessLog(options: Omit<LogOptions, 'colors'>): Promi
     writer.writeNow();
   });
   process.on('exit', (status) => {
-    // Node waits for a write that hangs, at its exit too.
-    if (writer.busy && !crashed) native().exitNow(status);
+    // Node waits for what hangs in other threads, at its exit too: a write to the log or a state file, a look at a file.
+    if (!crashed) native().exitNow(status);
   });
   return {
     log,
     status: () => writer.status(),
     end: async () => {
-      // Where a write hangs, even the end of the process would wait for it.
+      // Where something hangs, even the end of the process would wait for it.
       native().killIn(LAST_WORDS_MS + LAST_LINES_MS);
       let timer: NodeJS.Timeout | undefined;
       const late = new Promise<void>((resolve) => {
@@ -63,8 +65,8 @@ export async function openProcessLog(options: Omit<LogOptions, 'colors'>): Promi
       });
       await Promise.race([writer.settled(), late]);
       clearTimeout(timer);
-      // A write under way would keep the process alive. The exit status is not known yet in this turn.
-      if (writer.busy) setTimeout(() => native().exitNow(Number(process.exitCode ?? 0)));
+      // What is under way would keep the process alive. The exit status is not known yet in this turn.
+      setTimeout(() => native().exitNow(Number(process.exitCode ?? 0)), LAST_TURNS_MS).unref();
     },
   };
 }

@@ -11,7 +11,7 @@ import { openProber } from '../io/probes.js';
 import { takeLowPriority } from '../io/real-time.js';
 import { openParentLink, type ParentLink } from '../io/services-process.js';
 import { openServicesSocket, servicesSocketPath } from '../io/services-socket.js';
-import { openStateFile, SERVICES_STATE } from '../io/state-file.js';
+import { SERVICES_STATE } from '../io/state-file.js';
 import { syncInterfaces } from '../io/sync-interfaces.js';
 import { openSysctls } from '../io/sysctls.js';
 import { openTrackProber } from '../io/track-probes.js';
@@ -20,6 +20,7 @@ import type { Log } from '../runtime/ports.js';
 import { ServicesHost } from '../runtime/services-host.js';
 import { TrackAndHooks, type TrackAndHooksPorts } from '../runtime/track-and-hooks.js';
 import { type Command, UsageError } from './command.js';
+import { keepState } from './keep-state.js';
 import { LOG_OPTIONS, logOptions } from './log-options.js';
 import { openProcessLog } from './process-log.js';
 import { RUNTIME_OPTIONS } from './runtime-dir.js';
@@ -65,9 +66,7 @@ async function openHost(
       prober: openProber(),
       syncInterfaces,
       sysctls: openSysctls(),
-      stateFile: openStateFile(SERVICES_STATE, runtimeDirectory, (path, reason) =>
-        log.warn({ err: reason }, `${path} is damaged: starting without it`),
-      ),
+      stateFile: keepState(SERVICES_STATE, runtimeDirectory, log),
       loopDelay: openLoopDelay(),
       logStatus: opened.status,
       log,

@@ -60,7 +60,6 @@ export class Director {
   /** Instances whose election has spoken since the start. */
   readonly #settled = new Set<string>();
   #configuration: Configuration;
-  #saving: Promise<void> = Promise.resolve();
   #stopping = false;
   #cancelRoles: (() => void) | undefined;
   #rolesWatch: { readonly tell: (roles: string) => void; told: string } | undefined;
@@ -171,13 +170,12 @@ export class Director {
       { what: 'the roles', run: () => this.#vrrp.stop() },
       { what: 'the services', run: () => this.#services.stop() },
       { what: 'the link monitor', run: () => this.#links.close() },
-      { what: 'the pending writes', run: () => this.#saving },
     ];
     const done = await cleanUp(steps, log);
     this.#cancelRoles?.();
     loopDelay.close();
     // Addresses that could not be removed must be known to the next start.
-    if (done) await cleanUp([{ what: 'the state file', run: () => stateFile.remove() }], log);
+    if (done) await stateFile.remove();
   }
 
   /**
@@ -290,14 +288,8 @@ export class Director {
     };
   }
 
-  /** Writes one after the other; a state file that cannot be written is told, not fatal. */
   #save(addresses: VrrpLeftovers['addresses']): Promise<void> {
-    this.#saving = this.#saving
-      .then(() => this.#ports.stateFile.save({ addresses }))
-      .catch((error: unknown) =>
-        this.#ports.log.error({ err: error }, 'the state file could not be written'),
-      );
-    return this.#saving;
+    return this.#ports.stateFile.save({ addresses });
   }
 }
 

@@ -53,7 +53,6 @@ export class Services {
   readonly #sysctls: SysctlKeeper;
   readonly #parts: readonly ServicesPart[];
   #leftovers: ServicesLeftovers;
-  #saving: Promise<void> = Promise.resolve();
   #roles: Roles = {};
   #ipvs: IpvsService | undefined;
   #ipvsClient: Ipvs | undefined;
@@ -134,7 +133,6 @@ export class Services {
         { what: 'the sysctls', run: () => this.#sysctls.restore() },
         // Last: the hooks of the hand-over run meanwhile and may take their time.
         ...this.#parts.map((part) => ({ what: 'tracked objects and hooks', run: () => part.close() })),
-        { what: 'the pending writes', run: () => this.#saving },
       ],
       log,
     );
@@ -174,16 +172,9 @@ export class Services {
     }
   }
 
-  /** Writes one after the other; a state file that cannot be written is told, not fatal. */
   #save(change: Partial<ServicesLeftovers>): Promise<void> {
     this.#leftovers = { ...this.#leftovers, ...change };
-    const state = this.#leftovers;
-    this.#saving = this.#saving
-      .then(() => this.#ports.stateFile.save(state))
-      .catch((error: unknown) =>
-        this.#ports.log.error({ err: error }, 'the state file could not be written'),
-      );
-    return this.#saving;
+    return this.#ports.stateFile.save(this.#leftovers);
   }
 }
 

@@ -366,6 +366,6 @@ export async function leftovers(director: RunningDirector): Promise<string[]> {
 }
 
 /** Messages that a log has at `warn` or above. */
-export function complaints(director: RunningDirector): string[] {
+export function complaints(director: LaunchedDirector): string[] {
   return director.log.filter((line) => line.level >= 40).map((line) => line.msg);
 }

@@ -1,6 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { encodeDisarm, encodeOrders } from '../../src/io/guardian-orders.js';
@@ -253,6 +256,46 @@ function main(): void {
     const result = await feed(encodeOrders({ ...orders, farewells }, index));
     t.match(result, { answers: 'RAD', code: 3, words: /on nope0: No such device[^]*1 of 2 farewells sent/ });
     t.same(held(), []);
+  });
+
+  void t.test('a standard error in a file whose file system hangs holds up nothing', async (t) => {
+    const folder = mkdtempSync(join(tmpdir(), 'guardian-'));
+    const path = (name: string): string => join(folder, name);
+    // A write(2) of our own stands for the file system: to descriptor 2 it waits until a file is gone.
+    writeFileSync(path('hangs'), '');
+    t.teardown(() => rmSync(folder, { recursive: true }));
+    writeFileSync(
+      path('hang.c'),
+      `#include <sys/syscall.h>
+      #include <unistd.h>
+      ssize_t write(int fd, const void *bytes, size_t length) {
+        while (fd == 2 && access("${path('hangs')}", F_OK) == 0) usleep(10000);
+        return syscall(SYS_write, fd, bytes, length);
+      }`,
+    );
+    run('cc', '-shared', '-fPIC', '-o', path('hang.so'), path('hang.c'));
+    const words = openSync(path('words'), 'a');
+    const child = spawn(nativeFile('guardian'), [], {
+      stdio: ['ignore', 'ignore', words, 'pipe'],
+      env: { LD_PRELOAD: path('hang.so') },
+    });
+    t.teardown(() => child.kill('SIGKILL'));
+    closeSync(words);
+    const orders = ordersWith(0);
+    const farewells = orders.farewells.flatMap((farewell) => [
+      { ...farewell, interface: 'nope0', sendInterface: 'nope0' },
+      farewell,
+    ]);
+    const link = child.stdio[3];
+    if (!(link instanceof Socket)) throw new Error('no pipe');
+    link.resume().on('error', () => {});
+    link.end(encodeOrders({ ...orders, farewells }, (name) => native().interfaceInfo(name).index));
+    await until(() => child.exitCode !== null, 'it acted and ended');
+    t.equal(child.exitCode, 3);
+    t.same(held(), []);
+    t.equal(readFileSync(path('words'), 'utf8'), '');
+    rmSync(path('hangs'));
+    await until(() => readFileSync(path('words'), 'utf8').includes('nope0'), 'and it is told after all');
   });
 
   void t.test('orders beyond the limits never leave', async (t) => {

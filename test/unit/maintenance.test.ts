@@ -1,4 +1,6 @@
-import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { spawnSync } from 'node:child_process';
+import { closeSync, constants, openSync } from 'node:fs';
+import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
@@ -101,6 +103,39 @@ void t.test('the file: saved, loaded, removed when empty, told when damaged', as
   await writeFile(join(base, 'file'), '');
   await chmod(join(base, 'file'), 0o600);
   await t.rejects(openMaintenanceFile(join(base, 'file'), () => {}).save(['a']));
+});
+
+void t.test('a file that hangs holds up neither a start nor an order', async (t) => {
+  const directory = join(base, 'hanging');
+  await mkdir(directory);
+  const paths = [join(directory, 'maintenance.json'), join(directory, 'maintenance.json.new')];
+  // A FIFO with nobody at its other end stands for a file system that hangs.
+  t.equal(spawnSync('mkfifo', paths).status, 0);
+  const told: string[] = [];
+  const starting = openMaintenanceFile(directory, (_path, { message }) => told.push(message), 500);
+  t.same(await starting.load(), []);
+  t.same(told, ['no answer within 500 ms']);
+  const [read = '', written = ''] = paths;
+  closeSync(openSync(read, constants.O_WRONLY | constants.O_NONBLOCK));
+  await rm(read);
+
+  const file = openMaintenanceFile(directory, () => t.fail(), 500);
+  t.same(await file.load(), []);
+  await t.rejects(file.save(['a']), /no answer within 500 ms/);
+  await t.rejects(file.save(['a']), /has not come back/);
+  const reader = openSync(written, constants.O_RDONLY | constants.O_NONBLOCK);
+  t.teardown(() => closeSync(reader));
+  await rm(written);
+  for (;;) {
+    try {
+      await file.save(['b']);
+      break;
+    } catch (error) {
+      t.match(error, /come back|no answer/);
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  }
+  t.same(await file.load(), ['b'], 'when it is over, all is well');
 });
 
 void t.test('one step of a clean-up that throws does not stop the others', async (t) => {
