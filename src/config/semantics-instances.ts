@@ -13,6 +13,7 @@ import {
   interfaceOf,
 } from './semantics-directors.js';
 import { checkRoutes, checkRules } from './semantics-routing.js';
+import { virtualMacName } from './virtual-mac-name.js';
 import { quote } from './yaml.js';
 
 /** RFC 9568 section 5.2.7: 12 bits of centiseconds. */
@@ -49,6 +50,7 @@ export function checkInstances(vrrp: Cursor | undefined, directors: Directors, r
   checkHeldOnce(instances, directors, report);
   checkRules(instances, directors, report);
   checkVirtualRouterIds(instances, directors, report);
+  checkDeviceNames(instances, directors, report);
 }
 
 /** Version 2 is RFC 3768: IPv4, an interval of one byte in seconds, and one way to make the checksum. */
@@ -186,6 +188,37 @@ function checkVirtualRouterIds(instances: readonly Cursor[], directors: Director
       report(
         id,
         () => `VRID ${number} is already that of instance ${quote(other)} on interface ${quote(own)}`,
+      );
+      break;
+    }
+  }
+}
+
+/** Where an interface's name is too long, digits drawn from it stand in a device's name: two may be alike. */
+function checkDeviceNames(instances: readonly Cursor[], directors: Directors, report: Report): void {
+  const taken = new Map<string, { readonly instance: string; readonly parent: string }>();
+  for (const instance of instances) {
+    const place = field(instance, 'virtual_mac');
+    const id = numberOf(field(instance, 'virtual_router_id'));
+    const family = familyOf(instance);
+    if (place === undefined || booleanOf(place) !== true || id === undefined || family === undefined)
+      continue;
+    for (const director of directors.keys()) {
+      const parent = interfaceOf(field(instance, 'interface'), director);
+      if (parent === undefined) continue;
+      const device = virtualMacName(family, id, parent);
+      const other = taken.get(`${director}\n${device}`);
+      if (other === undefined) {
+        taken.set(`${director}\n${device}`, { instance: textOf(field(instance, 'name')) ?? '', parent });
+        continue;
+      }
+      // The same VRID twice on one interface is told as such.
+      if (other.parent === parent) continue;
+      report(
+        place,
+        () =>
+          `its device on ${quote(director)} would be ${quote(device)}, as that of instance ${quote(other.instance)}: ` +
+          'choose another VRID for one of them',
       );
       break;
     }

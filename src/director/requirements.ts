@@ -46,7 +46,9 @@ export function requiredSysctls(config: DirectorConfig): ReadonlyMap<string, str
       instance.interface,
       ...instance.addresses.map((address) => address.interface),
     ]);
-    for (const name of ['all', ...new Set(interfaces)]) {
+    const devices = virtualMacDevices(config);
+    const lasting = interfaces.filter((name) => !devices.has(name));
+    for (const name of ['all', ...new Set(lasting)]) {
       wanted.set(`net.ipv4.conf.${keyOfInterface(name)}.send_redirects`, '0');
     }
   }
@@ -70,11 +72,15 @@ export function requiredSysctls(config: DirectorConfig): ReadonlyMap<string, str
   return wanted;
 }
 
-/** Without virtual MAC devices: they come later, and go with their addresses. */
-function ipv4AddressInterfaces({ instances }: DirectorConfig): ReadonlySet<string> {
-  const devices = new Set(instances.map(({ virtualMacInterface }) => virtualMacInterface));
+/** They come later, with settings of their own, and go with their addresses. */
+function virtualMacDevices({ instances }: DirectorConfig): ReadonlySet<string> {
+  return new Set(instances.flatMap(({ virtualMacInterface }) => virtualMacInterface ?? []));
+}
+
+function ipv4AddressInterfaces(config: DirectorConfig): ReadonlySet<string> {
+  const devices = virtualMacDevices(config);
   return new Set(
-    instances
+    config.instances
       .flatMap(({ addresses }) => addresses)
       .filter(({ address, interface: name }) => familyOf(address) === 'inet' && !devices.has(name))
       .map(({ interface: name }) => name),

@@ -1,6 +1,6 @@
 /** The labs as data: one entry for each topology that people know, all built by the same builder. */
 
-export const TOPOLOGY_NAMES = ['nat', 'nat-port-mapping', 'dr', 'tun'] as const;
+export const TOPOLOGY_NAMES = ['nat', 'nat-port-mapping', 'dr', 'tun', 'virtual-mac'] as const;
 export type TopologyName = (typeof TOPOLOGY_NAMES)[number];
 
 /** A cable from a host's interface to the switch of a network. */
@@ -92,6 +92,15 @@ function natServer(name: string, address: string, gateway: string, http: number[
   };
 }
 
+/** The whole of `nat` and `virtual-mac`. */
+const NAT_HOSTS: readonly Host[] = [
+  { name: 'client', role: 'client', cables: [outside('192.168.1.2/24')] },
+  natDirector('lb1', '192.168.1.11/24', '10.10.10.11/24'),
+  natDirector('lb2', '192.168.1.12/24', '10.10.10.12/24'),
+  natServer('rs1', '10.10.10.2/24', '10.10.10.1', [80], []),
+  natServer('rs2', '10.10.10.3/24', '10.10.10.1', [80], []),
+];
+
 /** Client and directors of the one-network topologies. */
 const FLAT_HOSTS: readonly Host[] = [
   { name: 'client', role: 'client', cables: [outside('192.168.79.2/24')] },
@@ -118,13 +127,7 @@ export const TOPOLOGIES: Readonly<Record<TopologyName, Topology>> = {
     networks: ['outside', 'inside'],
     vip: '192.168.1.253',
     port: 80,
-    hosts: [
-      { name: 'client', role: 'client', cables: [outside('192.168.1.2/24')] },
-      natDirector('lb1', '192.168.1.11/24', '10.10.10.11/24'),
-      natDirector('lb2', '192.168.1.12/24', '10.10.10.12/24'),
-      natServer('rs1', '10.10.10.2/24', '10.10.10.1', [80], []),
-      natServer('rs2', '10.10.10.3/24', '10.10.10.1', [80], []),
-    ],
+    hosts: NAT_HOSTS,
   },
   'nat-port-mapping': {
     name: 'nat-port-mapping',
@@ -163,5 +166,13 @@ export const TOPOLOGIES: Readonly<Record<TopologyName, Topology>> = {
       flatServer('rs1', '192.168.79.129/24', 'tunl0'),
       flatServer('rs2', '192.168.79.131/24', 'tunl0'),
     ],
+  },
+  'virtual-mac': {
+    name: 'virtual-mac',
+    configFile: 'virtual-mac.yaml',
+    networks: ['outside', 'inside'],
+    vip: '192.168.1.253',
+    port: 80,
+    hosts: NAT_HOSTS,
   },
 };

@@ -54,6 +54,7 @@ export interface HostVirtualMacs extends VirtualMacs {
  * - arp_ignore 1: it answers for its own addresses and not for the host's others.
  * - rp_filter 2: clients are reached by the parent's route, so a strict check would drop what they send to the virtual
  *   MAC address. The kernel takes the greater of this and `all`, so 0 would not do.
+ * - send_redirects 0: a redirect would tell neighbours the way around the director.
  * - IPv6 under IPv4: none at all. Multicast reports of a backup would show the virtual MAC address on its port, and
  *   the switch would send the master's traffic there.
  * - IPv6 under IPv6: no link-local address, no autoconfiguration, and `forwarding` 0, which takes the device out of the
@@ -67,7 +68,7 @@ export interface HostVirtualMacs extends VirtualMacs {
 function deviceSysctls(name: string, family: AddressFamily): [key: string, value: string][] {
   const ipv4 = (key: string, value: string): [string, string] => [interfaceSysctl('ipv4', name, key), value];
   const ipv6 = (key: string, value: string): [string, string] => [interfaceSysctl('ipv6', name, key), value];
-  const common = [ipv4('arp_ignore', '1'), ipv4('rp_filter', '2')];
+  const common = [ipv4('arp_ignore', '1'), ipv4('rp_filter', '2'), ipv4('send_redirects', '0')];
   if (family === 'ipv4') return [...common, ipv6('disable_ipv6', '1')];
   return [
     ...common,

@@ -1,5 +1,6 @@
 /** Rules of versions, IPv6, transports, tracking, routes and hooks. Each case is one edit of a good file. */
 import t, { type Test } from 'tap';
+import { virtualMacName } from '../../src/config/virtual-mac-name.js';
 import { type Case, checkEdits } from './config-cases.js';
 
 const GOOD = `version: 1
@@ -219,6 +220,25 @@ void t.test('transports', async (t) => {
     ],
     ['address: 10.10.10.12', 'address: "2001:db8::2"'],
     ['address: 10.10.10.12', 'address: "fe80::2"', /lb2\.address: a link-local address reaches nobody/],
+  ]);
+});
+
+void t.test('virtual MAC addresses: two devices need two names', async (t) => {
+  const long = 'enp129s0f0np0';
+  // Five digits stand for the long name, and somebody may have called an interface just so.
+  const short = virtualMacName('ipv4', 71, long).slice('vrrp4-71-'.length);
+  const first = 'instances:\n    - name: outside';
+  const one = (name: string, parent: string, id = 71) =>
+    `    - { name: ${name}, interface: ${parent}, virtual_router_id: ${id}, virtual_mac: true, addresses: [10.9.${id}.${name.length}/24] }`;
+  const withMore = (...more: string[]) => `instances:\n${more.join('\n')}\n    - name: outside`;
+  check(t, [
+    [first, withMore(one('long', long), one('other', 'eth7'))],
+    [first, withMore(one('long', long), one('short', short, 72))],
+    [
+      first,
+      withMore(one('long', long), one('short', short)),
+      new RegExp(`virtual_mac: its device on 'lb1' would be 'vrrp4-71-${short}', as that of instance 'long'`),
+    ],
   ]);
 });
 

@@ -10,7 +10,10 @@ function drill(...options: string[]): { status: number | null; stdout: string; s
 
 await t.test('wrong arguments are named and end with 2, before anything is built', async (t) => {
   const cases: [string[], RegExp][] = [
-    [['--topology', 'natt'], /there is no 'natt'; there are nat, nat-port-mapping, dr, tun and all/],
+    [
+      ['--topology', 'natt'],
+      /there is no 'natt'; there are nat, nat-port-mapping, dr, tun, virtual-mac and all/,
+    ],
     [['--scenario', 'planned,crush'], /there is no 'crush'/],
     [['--kernel', 'moon'], /there is no 'moon'/],
     [['--advertisement-interval', '2s'], /'2s' is none of 1s, 100ms, 10ms/],

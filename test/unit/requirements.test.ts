@@ -119,6 +119,22 @@ void t.test('an interface that only carries an address counts, too', async (t) =
   t.ok(requiredSysctls({ ...base, instances }).has('net.ipv4.conf.eth1.send_redirects'));
 });
 
+void t.test('a virtual MAC device has settings of its own: it is not there yet', async (t) => {
+  const base = config(['nat']);
+  const device = 'vrrp4-51-eth0';
+  const instances = base.instances.map((instance) => ({
+    ...instance,
+    virtualMacInterface: device,
+    addresses: [{ address: '10.0.0.1', prefixLength: 24, interface: device }],
+  }));
+  const keys = [...requiredSysctls({ ...base, instances }).keys()];
+  t.strictSame(
+    keys.filter((key) => key.includes(device)),
+    [],
+  );
+  t.ok(keys.includes('net.ipv4.conf.eth0.send_redirects'));
+});
+
 void t.test('connection sync: both daemons, and connections are told by time', async (t) => {
   const sync = { interface: 'eth1', id: 51 };
   t.strictSame(sysctls([], sync), [

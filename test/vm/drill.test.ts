@@ -32,7 +32,7 @@ await t.test('no topology loses a connection with its master', { skip: noVm() },
   t.equal(status === 0, report.passed, 'the exit status says what the report says');
   t.same(
     report.scenarios.map((scenario) => scenario.topology),
-    ['nat', 'nat-port-mapping', 'dr', 'tun'],
+    ['nat', 'nat-port-mapping', 'dr', 'tun', 'virtual-mac'],
   );
   for (const scenario of report.scenarios) {
     for (const kind of KINDS) {

@@ -1,5 +1,5 @@
 /**
- * The four files of `config/` on a kernel that has IPVS, each run by one director: the table that `ipvsadm -Ln` reads,
+ * The files of `config/` with virtual servers, on a kernel that has IPVS, each run by one director: the table that `ipvsadm -Ln` reads,
  * how requests spread, what a kill, a second start and a reload do to open connections, and what SIGTERM leaves.
  */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -92,6 +92,27 @@ const EXPECTED: Readonly<Record<keyof TopologiesReport, Expected>> = {
     ],
     sysctls: { ...ROUTER, ...SYNC },
     spread: { rs1: 10, rs2: 20 },
+    syncInterface: 'eth1',
+  },
+  'virtual-mac': {
+    table: [
+      'IP Virtual Server version 1.2.1 (size=4096)',
+      'Prot LocalAddress:Port Scheduler Flags',
+      '  -> RemoteAddress:Port           Forward Weight ActiveConn InActConn',
+      'TCP  192.168.1.253:80 rr',
+      '  -> 10.10.10.2:80                Masq    1      0          0         ',
+      '  -> 10.10.10.3:80                Masq    1      0          0         ',
+      '',
+    ],
+    addresses: [
+      'lo 127.0.0.1/8',
+      'eth0 192.168.1.11/24',
+      'eth1 10.10.10.11/24',
+      'vrrp4-51-eth0 192.168.1.253/24',
+      'vrrp4-52-eth1 10.10.10.1/24',
+    ],
+    sysctls: { ...NO_REDIRECTS, ...SYNC, 'net.ipv4.ip_forward': '1' },
+    spread: { rs1: 15, rs2: 15 },
     syncInterface: 'eth1',
   },
   dr: {
@@ -238,7 +259,7 @@ function judgeComeback(t: Test, comeback: Comeback, { before, running }: Topolog
   }
 }
 
-await t.test('the four topologies', { skip: noVm() }, async (t) => {
+await t.test('every topology', { skip: noVm() }, async (t) => {
   const outDir = mkdtempSync(join(tmpdir(), 'topologies-test-'));
   const vm = await startVm({ outDir, onProgress: (line) => t.comment(line) });
   t.teardown(async () => {
