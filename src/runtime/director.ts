@@ -51,6 +51,9 @@ export interface DirectorPorts {
   readonly started: string;
 }
 
+/** Between two times that all roles are told. Hundreds of groups that take over act each in a turn of its own. */
+const ROLES_APART_MS = 20;
+
 export class Director {
   readonly #ports: DirectorPorts;
   readonly #vrrp: VrrpService;
@@ -62,6 +65,7 @@ export class Director {
   #configuration: Configuration;
   #stopping = false;
   #cancelRoles: (() => void) | undefined;
+  #rolesToldMs = Number.NEGATIVE_INFINITY;
   #rolesWatch: { readonly tell: (roles: string) => void; told: string } | undefined;
 
   private constructor(configuration: Configuration, ports: DirectorPorts, links: LinkMonitor) {
@@ -202,11 +206,12 @@ export class Director {
     void this.#vrrp.stop();
   }
 
-  /** Once for all the roles that change in this turn. */
+  /** One change at once, many in a row together: each time all roles are told. */
   #rolesSoon(): void {
     const { clock } = this.#ports;
-    this.#cancelRoles ??= clock.at(clock.nowMs(), () => {
+    this.#cancelRoles ??= clock.at(Math.max(clock.nowMs(), this.#rolesToldMs + ROLES_APART_MS), () => {
       this.#cancelRoles = undefined;
+      this.#rolesToldMs = clock.nowMs();
       this.#services.rolesChanged();
       this.#tellRoles();
     });
@@ -221,7 +226,7 @@ export class Director {
   #tellRoles(): void {
     const watch = this.#rolesWatch;
     if (watch === undefined) return;
-    const text = rolesText(new Map(this.#vrrp.status().map(({ name, state }) => [name, state])));
+    const text = rolesText(new Map(this.#vrrp.states().map(({ config, state }) => [config.name, state])));
     if (text === watch.told) return;
     watch.told = text;
     watch.tell(text);
@@ -229,8 +234,8 @@ export class Director {
 
   #roles(): Roles {
     return Object.fromEntries(
-      this.#vrrp.status().map(({ name, state, master }) => {
-        if (state === 'master' || (state === 'backup' && master !== null)) this.#settled.add(name);
+      this.#vrrp.states().map(({ config: { name }, state, master }) => {
+        if (state === 'master' || (state === 'backup' && master !== undefined)) this.#settled.add(name);
         return [name, { state, settled: this.#settled.has(name) }];
       }),
     );

@@ -4,11 +4,23 @@ import type { InstanceState } from '../vrrp/group-types.js';
 import type { GroupRunner } from './group-runner.js';
 import type { InstanceStatus } from './status.js';
 
-export function instanceStatus(
-  state: InstanceState,
-  runner: GroupRunner,
+type Status = Omit<InstanceStatus, 'maintenance'>;
+
+/** `countersOf` an interface is called once for each: the kernel is asked, and hundreds of instances may share one. */
+export function instanceStatuses(
+  instances: readonly { readonly state: InstanceState; readonly runner: GroupRunner }[],
   nowMs: number,
-): Omit<InstanceStatus, 'maintenance' | 'counters'> {
+  countersOf: (interfaceName: string) => Record<string, number>,
+): readonly Status[] {
+  const names = new Set(instances.map(({ state }) => state.config.interface));
+  const shared = new Map([...names].map((name) => [name, countersOf(name)]));
+  return instances.map(({ state, runner }) => ({
+    ...instanceStatus(state, runner, nowMs),
+    counters: { ...runner.counters(state.config.name), ...shared.get(state.config.interface) },
+  }));
+}
+
+function instanceStatus(state: InstanceState, runner: GroupRunner, nowMs: number): Omit<Status, 'counters'> {
   const { config } = state;
   return {
     name: config.name,

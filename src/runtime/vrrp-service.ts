@@ -18,7 +18,7 @@ import { type Discarded, Discards, MEANT_FOR_ANOTHER } from './discards.js';
 import { GroupRunner, type RoleEvent } from './group-runner.js';
 import { GroupSet, type Running } from './group-set.js';
 import { type GuardedInstance, GuardianKeeper } from './guardian-keeper.js';
-import { instanceStatus } from './instance-status.js';
+import { instanceStatuses } from './instance-status.js';
 import { InterfaceTracks } from './interface-tracks.js';
 import type { LatenessSummary } from './lateness.js';
 import { interfacesOf, linkFault } from './link-faults.js';
@@ -243,7 +243,12 @@ export class VrrpService {
   }
 
   role(instance: string): VrrpState | undefined {
-    return this.#groups.instances().find(({ state }) => state.config.name === instance)?.state.state;
+    return this.states().find(({ config }) => config.name === instance)?.state;
+  }
+
+  /** Of every instance, as it is at this moment; asks nobody for it. */
+  states(): readonly InstanceState[] {
+    return this.#groups.all.flatMap(({ runner }) => runner.state.instances);
   }
 
   /** How late deadlines were handled. */
@@ -253,13 +258,9 @@ export class VrrpService {
 
   status(): readonly Omit<InstanceStatus, 'maintenance'>[] {
     const now = this.#ports.clock.nowMs();
-    return this.#groups.instances().map(({ state, runner }) => ({
-      ...instanceStatus(state, runner, now),
-      counters: {
-        ...runner.counters(state.config.name),
-        ...this.#discards.counters(state.config.interface),
-        ...this.#channels.counters(state.config.interface),
-      },
+    return instanceStatuses(this.#groups.instances(), now, (name) => ({
+      ...this.#discards.counters(name),
+      ...this.#channels.counters(name),
     }));
   }
 

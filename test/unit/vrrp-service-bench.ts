@@ -8,7 +8,7 @@ import type {
   VrrpPacket,
   VrrpTransport,
 } from '../../src/runtime/ports.js';
-import { VrrpService } from '../../src/runtime/vrrp-service.js';
+import { VrrpService, type VrrpServicePorts } from '../../src/runtime/vrrp-service.js';
 import { decodeAdvertisement, encodeAdvertisement, VRRP_MULTICAST_IPV4 } from '../../src/vrrp/packet.js';
 import { HandClock, settled } from './hand-clock.js';
 
@@ -47,6 +47,11 @@ class FakeTransport implements VrrpTransport {
 
   drain(): undefined {}
 
+  unread(): number {
+    this.#host.unreadAsked += 1;
+    return 1;
+  }
+
   close(): void {
     this.closed = true;
   }
@@ -80,6 +85,9 @@ export class FakeHost {
   refuses: Error | undefined;
   /** Delays the kernel's answer to the next address changes. */
   kernel: Promise<void> = Promise.resolve();
+  /** How often a transport was asked what it could not read: a question to the kernel. */
+  unreadAsked = 0;
+  readonly ports: VrrpServicePorts;
   readonly service: VrrpService;
 
   constructor() {
@@ -87,7 +95,7 @@ export class FakeHost {
       this.log.push({ level, event: 'event' in fields ? fields.event : undefined, message });
     };
     const texts = (addresses: readonly VirtualAddress[]) => addresses.map((one) => one.address).join(' ');
-    this.service = new VrrpService({
+    this.ports = {
       clock: this.clock,
       openTransport: this.#open,
       addresses: {
@@ -163,7 +171,8 @@ export class FakeHost {
       onRoles: () => {},
       onRole: ({ instance, to }) => void this.said.push(`${instance} is ${to}`),
       onNotice: (instance, { kind }) => void this.said.push(`${instance} notice ${kind}`),
-    });
+    };
+    this.service = new VrrpService(this.ports);
   }
 
   async start(config: DirectorConfig): Promise<void> {
