@@ -54,6 +54,7 @@ const COMMANDS = {
   'bench-instances': (args) => bench('instances', args),
   'bench-soak': (args) => bench('soak', args),
   'bench-regroup': (args) => bench('regroup', args),
+  'bench-reload': (args) => bench('reload', args),
   'bench-standstill': (args) => bench('standstill', args),
   async test(args) {
     await prepare();

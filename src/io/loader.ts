@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { type Load, type LoadAnswer, type LoadRequest, loadFailed } from '../runtime/configuration.js';
 
 /** For reading and checking one file; of 10,000 virtual servers it takes two seconds on an idle machine. */
-export const LOAD_LIMIT_MS = 60_000;
+export const LOAD_LIMIT_MS = 120_000;
 /** Of an answer; the instances of the largest file are less than a tenth of it. */
 const MAX_ANSWER_BYTES = 8 * 1024 * 1024;
 

@@ -30,6 +30,8 @@ export interface Setup {
   readonly instanceYaml?: readonly string[];
   /** Further arguments of our command. */
   readonly moreArguments?: readonly string[];
+  /** Arguments of Node for our command. */
+  readonly nodeArguments?: readonly string[];
 }
 
 /** A contender that runs on a host. */
@@ -105,6 +107,7 @@ export async function start(
     contender === 'ours'
       ? [
           process.execPath,
+          ...(setup.nodeArguments ?? []),
           MAIN,
           'run',
           '-c',

@@ -8,6 +8,12 @@ export interface Standstill {
   readonly toMs: number;
 }
 
+/** Between two advertisements of one virtual router, by the kernel's stamps (CLOCK_MONOTONIC). */
+export interface Gap {
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
 /** A virtual router was heard from another source than before. */
 export interface SourceChange {
   /** Last advertisement of the old source and first of the new one, by the kernel's stamps. */
@@ -34,4 +40,14 @@ export function causeOf(
   return standstills.find(
     ({ fromMs, toMs }) => fromMs <= lastMs && toMs + BLUR_MS > change.fromMs && toMs - fromMs >= leastMs,
   );
+}
+
+/** What remains of a gap without the time in which the processor that stood still the most of it ran nobody. */
+export function unaccountedMs({ fromMs, toMs }: Gap, standstills: readonly Standstill[]): number {
+  const still = new Map<number, number>();
+  for (const one of standstills) {
+    const overlap = Math.min(one.toMs, toMs) - Math.max(one.fromMs - BLUR_MS, fromMs);
+    if (overlap > 0) still.set(one.processor, (still.get(one.processor) ?? 0) + overlap);
+  }
+  return toMs - fromMs - Math.max(0, ...still.values());
 }

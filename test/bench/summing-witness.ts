@@ -18,9 +18,9 @@ export class SummingWitness {
     this.#answers = answers;
   }
 
-  static async start(bench: BenchLab): Promise<SummingWitness> {
+  static async start(bench: BenchLab, more: readonly string[] = []): Promise<SummingWitness> {
     const answers: GapSums[] = [];
-    const child = await bench.witness(['--sum'], (line) => answers.push(JSON.parse(line)));
+    const child = await bench.witness(['--sum', ...more], (line) => answers.push(JSON.parse(line)));
     return new SummingWitness(child, bench.signal, answers);
   }
 

@@ -1,11 +1,12 @@
 /**
  * Hears VRRP multicasts (IPv4) on `eth0` of the namespace it runs in, with the kernel's receive times. Prints
- * each packet as a line, or with `--sum` adds up and prints the sums for each line on stdin.
+ * each packet as a line, or with `--sum` adds up and prints the sums for each line on stdin; with `--long MS` also each
+ * gap that was longer.
  */
 import { createInterface } from 'node:readline';
 import { RawSocket } from '../../src/io/raw-socket.js';
 import { SOL_SOCKET } from '../../src/io/socket-constants.js';
-import type { SourceChange } from './standstills.js';
+import type { Gap, SourceChange } from './standstills.js';
 
 /** One advertisement on the wire. */
 export interface Heard {
@@ -24,6 +25,8 @@ export interface GapSums {
   /** Gaps by whole milliseconds: the last entry is all above. */
   readonly histogram: readonly number[];
   readonly sourceChanges: readonly SourceChange[];
+  /** At most MAX_LONG_GAPS. */
+  readonly longGaps: readonly Gap[];
 }
 
 const VRRP_PROTOCOL = 112;
@@ -33,12 +36,17 @@ const SO_RCVBUFFORCE = 33;
 /** Seconds of 250 virtual routers at 100 ms: this process may come late, the kernel's stamps do not. */
 const RECEIVE_BUFFER_BYTES = 16 * 1024 * 1024;
 const HISTOGRAM_MS = 5000;
+const MAX_LONG_GAPS = 1000;
 
 const summing = process.argv.includes('--sum');
+const longMs = process.argv.includes('--long')
+  ? Number(process.argv[process.argv.indexOf('--long') + 1])
+  : Number.POSITIVE_INFINITY;
 const last = new Map<number, Heard>();
 let packets = 0;
 let maxMs = 0;
 let sourceChanges: SourceChange[] = [];
+let longGaps: Gap[] = [];
 let histogram = new Uint32Array(HISTOGRAM_MS + 1);
 
 function add(heard: Heard): void {
@@ -50,6 +58,8 @@ function add(heard: Heard): void {
     sourceChanges.push({ fromMs: before.atMs, toMs: heard.atMs, source: heard.source });
   const gapMs = heard.atMs - before.atMs;
   maxMs = Math.max(maxMs, gapMs);
+  if (gapMs > longMs && longGaps.length < MAX_LONG_GAPS)
+    longGaps.push({ fromMs: before.atMs, toMs: heard.atMs });
   const bin = Math.min(HISTOGRAM_MS, Math.floor(gapMs));
   histogram[bin] = (histogram[bin] ?? 0) + 1;
 }
@@ -61,10 +71,12 @@ function answer(): void {
     maxMs,
     histogram: [...histogram],
     sourceChanges,
+    longGaps,
   };
   process.stdout.write(`${JSON.stringify(sums)}\n`);
   packets = maxMs = 0;
   sourceChanges = [];
+  longGaps = [];
   histogram = new Uint32Array(HISTOGRAM_MS + 1);
 }
 

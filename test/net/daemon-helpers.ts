@@ -1,6 +1,6 @@
 /** Directors, keepalived and a client in a lab of two directors: what the tests of the running daemon share. */
-import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { closeSync, constants, existsSync, openSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -91,6 +91,26 @@ export function pause(ms: number): Promise<void> {
   return new Promise((resolve) => {
     setTimeout(resolve, ms);
   });
+}
+
+/** Puts a FIFO in a file's place: who reads it has to wait. */
+export function makePipe(path: string): void {
+  rmSync(path);
+  execFileSync('mkfifo', [path]);
+}
+
+/** Resolves when somebody reads the pipe, with what ends the waiting (see fifo(7) for ENXIO). */
+export async function pipeReader(path: string): Promise<() => void> {
+  let writer = -1;
+  await settled(`${path} is read`, () => {
+    try {
+      writer = openSync(path, constants.O_WRONLY | constants.O_NONBLOCK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+  return () => closeSync(writer);
 }
 
 /** A process that is there and no zombie. */

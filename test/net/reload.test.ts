@@ -1,12 +1,13 @@
 /** Reloads of a running director that come at a bad time, or with half a file. */
-import { execFileSync } from 'node:child_process';
-import { closeSync, constants, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import t from 'tap';
 import {
   Bench,
   directorYaml,
   FILE_LIMIT_MS,
   inState,
+  makePipe,
+  pipeReader,
   settled,
   statusOf,
   stop,
@@ -38,24 +39,13 @@ test('a file that was cut off takes nothing away, one that says so does', async 
   t.match(await stop(lb1), { status: 0 });
 });
 
-/** Of a FIFO; see fifo(7) for ENXIO. */
-function hasReader(path: string): boolean {
-  try {
-    closeSync(openSync(path, constants.O_WRONLY | constants.O_NONBLOCK));
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 test('SIGTERM during a reload that does not get on hands over at once', async (t) => {
   const bench = await Bench.open(t);
   const [lb1, lb2] = await bench.pair(directorYaml());
   const { services } = await statusOf(lb1);
   const pid = services.pid ?? 0;
   // A file that gives nothing: its reader waits.
-  rmSync(lb1.configFile);
-  execFileSync('mkfifo', [lb1.configFile]);
+  makePipe(lb1.configFile);
   t.teardown(() => {
     try {
       process.kill(pid, 'SIGKILL');
@@ -64,7 +54,7 @@ test('SIGTERM during a reload that does not get on hands over at once', async (t
     }
   });
   lb1.child.kill('SIGHUP');
-  await settled('the file is read', () => hasReader(lb1.configFile));
+  const endReading = await pipeReader(lb1.configFile);
   process.kill(pid, 'SIGSTOP');
   lb1.child.kill('SIGTERM');
   await inState(lb2, 'master');
@@ -76,5 +66,6 @@ test('SIGTERM during a reload that does not get on hands over at once', async (t
     lb1.log.some(({ event }) => event === 'reload'),
     'nothing is told of a reload that was given up',
   );
+  endReading();
   await stop(lb2);
 });
