@@ -5,6 +5,7 @@
  * so a batch costs one system call and one wait instead of one for each request.
  */
 
+import { batches } from './netlink-batches.js';
 import { NetlinkEventSocket } from './netlink-event-socket.js';
 import { openImmediateSocket } from './netlink-immediate-socket.js';
 import {
@@ -130,7 +131,7 @@ export class NetlinkConnection {
       const results: NetlinkResult[] = [];
       this.#socket ??= this.#openSocket();
       const fitting = Math.floor(this.#socket.receiveBufferBytes / ANSWER_ALLOWANCE_BYTES);
-      for (const batch of batches(requests, Math.min(fitting, MAX_BATCH_MESSAGES))) {
+      for (const batch of batches(requests, Math.min(fitting, MAX_BATCH_MESSAGES), MAX_BATCH_BYTES)) {
         results.push(...(await this.#transactBatch(batch)));
       }
       return results;
@@ -363,24 +364,6 @@ export class NetlinkConnection {
         throw error;
       },
     );
-  }
-}
-
-/** Cuts requests into what one datagram carries: at least one, at most `most` and MAX_BATCH_BYTES. */
-function* batches(requests: readonly NetlinkRequest[], most: number): Generator<readonly NetlinkRequest[]> {
-  let start = 0;
-  let bytes = 0;
-  for (const [index, request] of requests.entries()) {
-    const length = request.payload.length + 32;
-    if (index > start && (index - start >= most || bytes + length > MAX_BATCH_BYTES)) {
-      yield requests.slice(start, index);
-      start = index;
-      bytes = 0;
-    }
-    bytes += length;
-  }
-  if (start < requests.length) {
-    yield requests.slice(start);
   }
 }
 
