@@ -34,7 +34,8 @@ function main(): void {
     const before = monotonicClock.nowMs();
     a.send(Buffer.from('abc'), '224.0.0.18');
     // Held up on purpose: the stamp must be of the arrival, not of the reading.
-    while (monotonicClock.nowMs() < before + 60);
+    while (monotonicClock.nowMs() < before + 300);
+    const readFromMs = monotonicClock.nowMs();
     const [packet, info]: [Buffer, RawMessageInfo] = await new Promise((resolve) =>
       b.once('message', (packet, info) => resolve([packet, info])),
     );
@@ -42,7 +43,7 @@ function main(): void {
     t.match(info, { address: '10.9.0.1', destination: '224.0.0.18', hopLimit: 17 });
     t.equal(info.interfaceIndex, native().interfaceInfo('vb').index);
     t.ok(
-      info.receivedAtMs >= before - 5 && info.receivedAtMs < before + 50,
+      info.receivedAtMs >= before - 5 && info.receivedAtMs < readFromMs,
       `${info.receivedAtMs - before} ms`,
     );
   });

@@ -279,8 +279,8 @@ test('signals that come early or twice', async (t) => {
   t.strictSame(readdirSync(early.runtimeDirectory), []);
   t.strictSame(await bench.addresses('lb1'), before);
 
-  // The address owner does not wait; alone, it would wait ten seconds for a successor.
-  const patient = await bench.start('lb1', directorYaml({ priorities: [255, 100], interval: '10s' }));
+  // The address owner does not wait; alone, it would wait forty seconds for a successor.
+  const patient = await bench.start('lb1', directorYaml({ priorities: [255, 100], interval: '40s' }));
   await inState(patient, 'master');
   await bench.heldBy('lb1');
   const startMs = performance.now();
@@ -289,7 +289,7 @@ test('signals that come early or twice', async (t) => {
   t.ok(patient.child.running, 'it waits for a successor');
   patient.child.kill('SIGTERM');
   t.strictSame(await patient.child.exited, { status: 0, signal: null });
-  t.ok(performance.now() - startMs < 9_000, 'the second signal hurries it');
+  t.ok(performance.now() - startMs < 35_000, 'the second signal hurries it');
   t.strictSame(await bench.addresses('lb1'), before);
   t.strictSame(await leftovers(patient), []);
 });

@@ -69,10 +69,8 @@ void t.test('one that throws does not stop the others; none that waits lets the 
     clock.at(now + 510, () => console.log('second'));
     clock.at(now + 1e6, () => console.log('never'))();
   `;
-  const options = { encoding: 'utf8', timeout: 20_000 } as const;
-  const started = performance.now();
+  const options = { encoding: 'utf8', timeout: 60_000 } as const;
   const { stdout, status } = spawnSync(process.execPath, ['--input-type=module', '-e', script], options);
   t.equal(stdout, 'first\nsecond\n');
   t.equal(status, 0);
-  t.ok(performance.now() - started < 20_000);
 });
