@@ -10,7 +10,12 @@ export interface PeerResults {
   readonly results: readonly CaseResult[];
 }
 
-const TITLES: Readonly<Record<PeerName, string>> = { keepalived: 'keepalived', frr: "FRR's vrrpd" };
+const TITLES: Readonly<Record<PeerName, string>> = {
+  ours: 'Another director of ours',
+  keepalived: 'keepalived',
+  frr: "FRR's vrrpd",
+};
+const SIDES = { none: 'no', both: 'both', ours: 'ours', peer: "the peer's" } as const;
 
 function intervalText({ intervalMs }: InteropCase): string {
   return intervalMs >= 1000 ? `${intervalMs / 1000} s` : `${intervalMs} ms`;
@@ -21,6 +26,7 @@ function row({ case: which, takeoverMs, complaints, failure }: CaseResult): stri
     `VRRPv${which.version}`,
     which.family === 'ipv4' ? 'IPv4' : 'IPv6',
     which.transport,
+    SIDES[which.virtualMac],
     intervalText(which),
     ...FAILOVERS.map((name) => (takeoverMs[name] === undefined ? '-' : `${takeoverMs[name]} ms`)),
     complaints.length === 0 ? 'none' : String(complaints.length),
@@ -30,7 +36,16 @@ function row({ case: which, takeoverMs, complaints, failure }: CaseResult): stri
 }
 
 function section({ peer, version, kernel, results }: PeerResults): string {
-  const head = ['protocol', 'family', 'transport', 'interval', ...FAILOVERS, 'complaints', 'result'];
+  const head = [
+    'protocol',
+    'family',
+    'transport',
+    'virtual MAC',
+    'interval',
+    ...FAILOVERS,
+    'complaints',
+    'result',
+  ];
   return [
     `## ${TITLES[peer]}`,
     '',
@@ -47,7 +62,7 @@ export function documentText(all: readonly PeerResults[]): string {
   const ordered = PEERS.flatMap((peer) => all.filter((one) => one.peer === peer));
   return `# Interoperability
 
-\`npm run interop\` makes this page: it runs our director and another implementation as one pair, on real kernels. Each row
+\`npm run interop\` makes this page: it runs our director and another implementation (or another of ours) as one pair, on real kernels. Each row
 is one course: ours is master and the peer joins; ours is stopped, and the peer takes over; ours comes back and stays
 backup; the peer is stopped, and ours takes over; the peer joins; ours is killed (SIGKILL); ours comes back; the peer is
 killed. So both have been in both roles, and have taken over from the other, after a farewell and without one (our
@@ -56,6 +71,10 @@ guardian says it for a killed director).
 The cells say how long it took from the signal until the other side said that it was master, looked at every 50 ms, so they
 prove an order of magnitude and no more; [BENCHMARKS.md](BENCHMARKS.md) has what clients see. "Complaints" counts the lines
 in which one side finds fault with the other's packets.
+
+"Virtual MAC" says whose addresses have the virtual router's MAC address (RFC 9568 section 7.3): ours by \`virtual_mac: true\`,
+keepalived's by \`use_vmac\`, FRR's always. There a client, too, reaches the address after every change of roles, with one
+MAC address or the other in its neighbour cache as the side that is master has it.
 
 ${ordered.map(section).join('\n')}
 FRR works on a macvlan device with the virtual MAC address; on a kernel without macvlan its part runs inside the VM, where

@@ -2,7 +2,7 @@
  * Runs the pairs and writes docs/INTEROP.md. Started by `npm run interop`; where this kernel has no macvlan, FRR's part
  * starts itself again in the VM.
  *
- * Usage: main.js [--peer keepalived|frr] [--case TEXT] [--not TEXT] [--here] [--json] [--output FILE]
+ * Usage: main.js [--peer ours|keepalived|frr] [--case TEXT] [--not TEXT] [--here] [--json] [--output FILE]
  */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -11,18 +11,23 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { projectFolder, startVm } from '../../src/drill/vm/session.js';
-import { Bench } from '../net/daemon-helpers.js';
+import { Bench, MAIN } from '../net/daemons.js';
 import { CASES, caseName, type InteropCase, PEERS, type PeerName } from './cases.js';
 import { documentText, type PeerResults } from './document.js';
 import { hasMacvlan, startFrr } from './peer-frr.js';
 import { startKeepalived } from './peer-keepalived.js';
+import { startOurs } from './peer-ours.js';
 import { type CaseResult, runCase } from './run-case.js';
 
 /** Most of the time a case waits; more would disturb those at 10 ms. */
 const AT_ONCE = 2;
 const VM_LIMIT_MS = 30 * 60_000;
-const START = { keepalived: startKeepalived, frr: startFrr } as const;
-const VERSION_COMMAND = { keepalived: ['keepalived', '--version'], frr: ['vrrpd', '--version'] } as const;
+const START = { ours: startOurs, keepalived: startKeepalived, frr: startFrr } as const;
+const VERSION_COMMAND = {
+  ours: [process.execPath, MAIN, '--version'],
+  keepalived: ['keepalived', '--version'],
+  frr: ['vrrpd', '--version'],
+} as const;
 
 const { values } = parseArgs({
   options: {

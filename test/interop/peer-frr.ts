@@ -3,9 +3,9 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Child, stopChild } from '../../src/drill/process.js';
-import { type Bench, settled } from '../net/daemon-helpers.js';
+import { type Bench, settled } from '../net/daemons.js';
 import type { InteropCase } from './cases.js';
-import { faultsIn, type StartPeer, VIRTUAL_ADDRESSES, VRID } from './peer.js';
+import { faultsIn, type StartPeer, VIRTUAL_ADDRESSES, VIRTUAL_MACS, VRID } from './peer.js';
 
 const DEVICE = 'vrrp51';
 /** FRR looks its group up by name; no host file is changed for that. */
@@ -40,12 +40,13 @@ async function makeDevice(bench: Bench, { family }: InteropCase): Promise<void> 
   const ip = (...words: string[]) => bench.lab.run('lb2', ['ip', ...words]);
   const present = await ip('link', 'show', DEVICE).catch(() => '');
   if (present !== '') return;
-  const mac = `00:00:5e:00:0${family === 'ipv4' ? 1 : 2}:${VRID.toString(16)}`;
   await ip('link', 'add', DEVICE, 'link', 'eth0', 'type', 'macvlan', 'mode', 'bridge');
-  await ip('link', 'set', 'dev', DEVICE, 'address', mac);
+  await ip('link', 'set', 'dev', DEVICE, 'address', VIRTUAL_MACS[family]);
   for (const address of VIRTUAL_ADDRESSES[family]) {
     await ip('addr', 'add', address, 'dev', DEVICE, ...(family === 'ipv6' ? ['nodad'] : []));
   }
+  // Or eth0 answers for the device's addresses, too.
+  await bench.lab.run('lb2', ['sysctl', '-qw', 'net.ipv4.conf.eth0.arp_ignore=1']);
   await ip('link', 'set', 'dev', DEVICE, 'up');
 }
 

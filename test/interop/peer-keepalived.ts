@@ -1,13 +1,16 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { stopChild } from '../../src/drill/process.js';
-import { isAlive, settled } from '../net/daemon-helpers.js';
-import type { InteropCase } from './cases.js';
+import { isAlive, settled } from '../net/daemons.js';
+import { type InteropCase, isVirtual } from './cases.js';
 import { faultsIn, OWN_ADDRESSES, type StartPeer, VIRTUAL_ADDRESSES, VRID } from './peer.js';
 
+const DEVICE = 'vrrp51';
 let starts = 0;
 
-function configuration({ version, family, transport, intervalMs }: InteropCase): string {
+function configuration(which: InteropCase): string {
+  const { version, family, transport, intervalMs } = which;
+  const virtual = isVirtual(which, 'peer');
   const own = OWN_ADDRESSES[family];
   const unicast =
     transport === 'unicast' ? `unicast_src_ip ${own.lb2}\n  unicast_peer {\n    ${own.lb1}\n  }` : '';
@@ -23,8 +26,9 @@ vrrp_instance outside {
   priority 100
   advert_int ${intervalMs / 1000}
   ${unicast}
+  ${virtual ? `use_vmac ${DEVICE}` : ''}
   virtual_ipaddress {
-    ${VIRTUAL_ADDRESSES[family].map((address) => `${address} dev eth0`).join('\n    ')}
+    ${VIRTUAL_ADDRESSES[family].map((address) => (virtual ? address : `${address} dev eth0`)).join('\n    ')}
   }
 }
 `;
@@ -62,9 +66,10 @@ export const startKeepalived: StartPeer = async (bench, which) => {
       child.kill('SIGKILL');
       await child.exited;
       await settled('keepalived is gone', () => !isAlive(vrrp));
-      for (const address of VIRTUAL_ADDRESSES[which.family]) {
-        await bench.lab.run('lb2', ['ip', 'addr', 'del', address, 'dev', 'eth0']).catch(() => '');
-      }
+      const left = isVirtual(which, 'peer')
+        ? [['link', 'del', DEVICE]]
+        : VIRTUAL_ADDRESSES[which.family].map((address) => ['addr', 'del', address, 'dev', 'eth0']);
+      for (const words of left) await bench.lab.run('lb2', ['ip', ...words]).catch(() => '');
     },
   };
 };

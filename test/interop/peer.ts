@@ -1,5 +1,5 @@
 /** Another implementation of VRRP on lb2. */
-import type { Bench } from '../net/daemon-helpers.js';
+import type { Bench } from '../net/daemons.js';
 import type { InteropCase } from './cases.js';
 
 export const VRID = 51;
@@ -7,6 +7,11 @@ export const VRID = 51;
 export const VIRTUAL_ADDRESSES = {
   ipv4: ['192.168.7.253/24'],
   ipv6: ['fe80::7:253/64', 'fd00:7::253/64'],
+} as const;
+/** RFC 9568 section 7.3. */
+export const VIRTUAL_MACS = {
+  ipv4: `00:00:5e:00:01:${VRID.toString(16)}`,
+  ipv6: `00:00:5e:00:02:${VRID.toString(16)}`,
 } as const;
 /** The directors' own addresses, for unicast. */
 export const OWN_ADDRESSES = {

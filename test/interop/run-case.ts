@@ -1,7 +1,8 @@
 /** One case from start to end: each side in each role, and both directions of a planned failover and of a crash. */
-import { type Bench, instanceOf, pause, type RunningDirector, settled, stop } from '../net/daemon-helpers.js';
-import type { InteropCase } from './cases.js';
-import { OWN_ADDRESSES, type Peer, type StartPeer, VIRTUAL_ADDRESSES, VRID } from './peer.js';
+import { type Bench, instanceOf, pause, type RunningDirector, settled, stop } from '../net/daemons.js';
+import { type InteropCase, isVirtual } from './cases.js';
+import { ourFile } from './our-file.js';
+import { OWN_ADDRESSES, type Peer, type StartPeer, VIRTUAL_ADDRESSES, VIRTUAL_MACS } from './peer.js';
 
 /** Lines of each side's log that a failure quotes. */
 const LAST_WORDS = 12;
@@ -19,34 +20,9 @@ export interface CaseResult {
   readonly failure: string | undefined;
 }
 
-function yaml({ peer, version, family, transport, intervalMs }: InteropCase): string {
-  const own = OWN_ADDRESSES[family];
-  // keepalived 2.2.7 sends IPv6 unicast with a hop limit of 64.
-  const minTtl = peer === 'keepalived' && family === 'ipv6' ? 64 : 255;
-  const settings = [
-    `advertisement_interval: ${intervalMs}ms`,
-    'preempt: false',
-    `addresses: [${VIRTUAL_ADDRESSES[family].map((address) => `'${address}'`).join(', ')}]`,
-    ...(version === 3 ? [] : [`version: ${version}`]),
-    ...(transport === 'multicast'
-      ? []
-      : [`transport: { unicast: { lb1: '${own.lb1}', lb2: '${own.lb2}' }, min_ttl: ${minTtl} }`]),
-  ];
-  return `version: 1
-directors:
-  lb1: { priority: 150, address: 10.7.0.11 }
-  lb2: { priority: 100, address: 10.7.0.12 }
-vrrp:
-  instances:
-    - name: outside
-      interface: eth0
-      virtual_router_id: ${VRID}
-      ${settings.join('\n      ')}
-`;
-}
-
 /** Link-local addresses that are known beforehand, and no duplicate address detection under way. */
 async function prepareHosts(bench: Bench): Promise<void> {
+  await bench.lab.run('client', ['ip', 'addr', 'add', 'fd00:7::100/64', 'dev', 'eth0', 'nodad']);
   for (const host of ['lb1', 'lb2'] as const) {
     const address = `${OWN_ADDRESSES.ipv6[host]}/64`;
     await bench.lab.run(host, ['ip', 'addr', 'add', address, 'dev', 'eth0', 'nodad']);
@@ -106,12 +82,13 @@ class Course {
   }
 
   async #startOurs(state: 'master' | 'backup'): Promise<RunningDirector> {
-    const ours = await this.#bench.start('lb1', yaml(this.#case));
+    const ours = await this.#bench.start('lb1', ourFile(this.#case, 'ours'));
     this.#ours = ours;
     await settled(`our director is ${state}`, async () => {
       const instance = await instanceOf(ours);
       return instance.state === state && instance.master !== null;
     });
+    if (state === 'master') await this.#reached('ours');
     if (state === 'backup') {
       await pause(this.#quietMs);
       await this.#expectOurs(ours, 'backup');
@@ -141,6 +118,7 @@ class Course {
     this.takeoverMs[name] = Math.round(performance.now() - startMs);
     await done;
     await settled(`${name}: our addresses are gone`, async () => !(await this.#held('lb1')));
+    await this.#reached('peer');
   }
 
   async #ourTurn(name: Failover, fault: () => Promise<unknown>, ours: RunningDirector): Promise<void> {
@@ -150,13 +128,29 @@ class Course {
     this.takeoverMs[name] = Math.round(performance.now() - startMs);
     await done;
     await settled(`${name}: our addresses are there`, () => this.#held('lb1'));
+    await this.#reached('ours');
   }
 
   /** Whether a host holds the last of the virtual addresses. */
   async #held(host: string): Promise<boolean> {
     const address = VIRTUAL_ADDRESSES[this.#case.family].at(-1) ?? '';
-    return (await this.#bench.lab.run(host, ['ip', '-o', 'addr', 'show', 'dev', 'eth0'])).includes(
-      ` ${address} `,
+    return (await this.#bench.lab.run(host, ['ip', '-o', 'addr', 'show'])).includes(` ${address} `);
+  }
+
+  /** A client reaches the last of the virtual addresses, by the virtual MAC address or another one as that side has it. */
+  async #reached(side: 'ours' | 'peer'): Promise<void> {
+    if (this.#case.virtualMac === 'none') return;
+    const { family } = this.#case;
+    const address = VIRTUAL_ADDRESSES[family].at(-1)?.replace(/\/.*/, '') ?? '';
+    const client = (...command: string[]) => this.#bench.lab.run('client', command);
+    let entry = '';
+    await settled(
+      () => `the client reaches ${address} on the side of ${side}; it has: ${entry}`,
+      async () => {
+        const answer = await client('ping', '-n', '-c1', '-W1', address).catch(() => undefined);
+        entry = await client('ip', 'neigh', 'show', address, 'dev', 'eth0');
+        return answer !== undefined && entry.includes(VIRTUAL_MACS[family]) === isVirtual(this.#case, side);
+      },
     );
   }
 
