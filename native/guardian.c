@@ -33,6 +33,7 @@
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/netlink.h>
+#include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -772,6 +773,15 @@ static int delete_one(const struct deletion *deletion)
 	return EPROTO;
 }
 
+/* A link that is set down is not one of those; it may take addresses along. */
+static bool is_counted(const struct deletion *deletion)
+{
+	struct nlmsghdr header;
+
+	memcpy(&header, deletion->message, sizeof(header));
+	return header.nlmsg_type != RTM_NEWLINK;
+}
+
 struct account {
 	uint32_t removed, wanted;
 	int error;
@@ -782,10 +792,11 @@ static void let_go(struct farewell *f, struct account *account)
 	f->gone = true;
 	for (uint16_t i = 0; i < f->deletion_count; i++) {
 		int result = delete_one(&f->deletions[i]);
-		account->wanted++;
-		if (result == 0)
-			account->removed++;
-		else if (result != EADDRNOTAVAIL && result != ESRCH && result != ENODEV) /* gone: what was wanted */
+		bool counted = is_counted(&f->deletions[i]);
+		account->wanted += counted;
+		if (result == 0 || result == EADDRNOTAVAIL)
+			account->removed += counted;
+		else if (result != ESRCH && result != ENODEV) /* gone: what was wanted */
 			account->error = result;
 	}
 }

@@ -1,7 +1,7 @@
 /** The frames that native/guardian.c reads; their layout stands in its head comment. */
 import { familyOf, addressBytes as parseAddress } from '../ip-address.js';
 import type { GuardianFarewell, GuardianOrders } from '../runtime/ports.js';
-import { deleteAddressMessage } from './rtnetlink-messages.js';
+import { deleteAddressMessage, setDownMessage } from './rtnetlink-messages.js';
 import { deleteRouteMessage } from './rtnetlink-routes.js';
 import { deleteRuleMessage } from './rtnetlink-rules.js';
 
@@ -115,7 +115,11 @@ function destinationBytes(farewell: GuardianFarewell, family: Family): Buffer[] 
   });
 }
 
-/** Routes before addresses: one that goes takes some of them with it, and the kernel's answer would be an error. */
+/**
+ * Routes before addresses: one that goes takes some of them with it, and the kernel's answer would be an error. A virtual
+ * MAC device is set down before its IPv6 addresses go, for the kernel would report that with the MAC address that is the
+ * successor's (MLD), and the switch would send the clients here. Whoever adopts the device sets it up again.
+ */
 function deletionBytes({ rules, routes, addresses }: GuardianFarewell, index: InterfaceIndex): Buffer[] {
   const messages: Buffer[] = [];
   for (const rule of rules) messages.push(measured(deleteRuleMessage(rule, messages.length + 1)));
@@ -123,6 +127,15 @@ function deletionBytes({ rules, routes, addresses }: GuardianFarewell, index: In
     const interfaceIndex = route.interface === undefined ? undefined : index(route.interface);
     if (interfaceIndex === undefined && route.interface !== undefined) continue;
     messages.push(measured(deleteRouteMessage(route, interfaceIndex, messages.length + 1)));
+  }
+  const talkative = addresses.filter(
+    ({ virtualMac, address }) => virtualMac === true && familyOf(address) === 'inet6',
+  );
+  for (const name of new Set(talkative.map((address) => address.interface))) {
+    const interfaceIndex = index(name);
+    if (interfaceIndex !== undefined) {
+      messages.push(measured(setDownMessage(interfaceIndex, messages.length + 1)));
+    }
   }
   for (const { address, prefixLength, interface: name } of addresses) {
     const interfaceIndex = index(name);

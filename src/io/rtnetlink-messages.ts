@@ -150,6 +150,15 @@ export function deleteAddressMessage(
   return encodeMessage(RTM_DELADDR, NLM_F_REQUEST | NLM_F_ACK, sequence, payload);
 }
 
+/** A whole RTM_NEWLINK request that sets a device down, ready to send as `deleteAddressMessage` is. */
+export function setDownMessage(interfaceIndex: number, sequence = 1): Uint8Array {
+  const header = new Uint8Array(IFINFOMSG_BYTES);
+  header.set(uint32(interfaceIndex), 4);
+  // ifi_flags has it not, and ifi_change says that this flag alone is meant.
+  header.set(uint32(IFF_UP), 12);
+  return encodeMessage(RTM_NEWLINK, NLM_F_REQUEST | NLM_F_ACK, sequence, header);
+}
+
 /** Payload of an RTM_GETADDR dump. */
 export function addressDumpPayload(family: number): Uint8Array {
   const payload = new Uint8Array(IFADDRMSG_BYTES);

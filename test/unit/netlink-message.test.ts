@@ -20,6 +20,7 @@ import {
   decodeAddress,
   decodeLink,
   deleteAddressMessage,
+  setDownMessage,
 } from '../../src/io/rtnetlink-messages.js';
 import { addressText, knownAddressBytes } from '../../src/ip-address.js';
 
@@ -41,6 +42,11 @@ await t.test('the guardian gets exactly these bytes', { skip }, async (t) => {
          02 18 00 00 03000000
          0800 0200 c0a801fd
          0800 0100 c0a801fd`),
+  );
+  t.same(
+    setDownMessage(3, 7),
+    hex(`20000000 1000 0500 07000000 00000000
+         00 00 0000 03000000 00000000 01000000`),
   );
 });
 
