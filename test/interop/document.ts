@@ -77,7 +77,6 @@ keepalived's by \`use_vmac\`, FRR's always. There a client, too, reaches the add
 MAC address or the other in its neighbour cache as the side that is master has it.
 
 ${ordered.map(section).join('\n')}
-FRR works on a macvlan device with the virtual MAC address; on a kernel without macvlan its part runs inside the VM, where
-everything takes longer.
+A virtual MAC address needs macvlan; on a kernel without it all of this runs inside the VM, where everything takes longer.
 `;
 }
