@@ -39,21 +39,32 @@ function applyTo(table: Map<string, Entry>, op: IpvsOp): void {
   }
 }
 
+/** The kernel's answer, too, comes in a later turn of the event loop. */
+function turn(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
+}
+
 /** An empty table. */
 export async function openIpvs(): Promise<Ipvs> {
   const table = new Map<string, Entry>();
   let daemons: readonly SyncDaemon[] = [];
   return {
-    dump: async () => [...table.values()].map(dumped),
+    dump: async () => {
+      await turn();
+      return [...table.values()].map(dumped);
+    },
     destinations: async (key) => {
       const entry = table.get(serviceKeyText(key));
       return entry === undefined ? [] : [...dumped(entry).destinations];
     },
-    apply: async (ops) =>
-      ops.map((op) => {
-        applyTo(table, op);
-        return { op, error: undefined };
-      }),
+    apply: async (ops) => {
+      await turn();
+      for (const op of ops) applyTo(table, op);
+      await turn();
+      return ops.map((op) => ({ op, error: undefined }));
+    },
     syncDaemons: async () => [...daemons],
     startSyncDaemon: async (daemon) => {
       daemons = [...daemons, daemon];

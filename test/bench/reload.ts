@@ -176,7 +176,18 @@ class Reloading {
     return { reload, tookMs, ...(await this.#measured()) };
   }
 
+  /** What a director says of the end of its services process. */
+  #tellEnds(): void {
+    for (const { host, output } of this.#pair) {
+      const ends = output.filter(
+        (line) => line.includes('"event":"services"') && line.includes('"level":50'),
+      );
+      for (const line of ends) process.stderr.write(`  ${host}: ${line}\n`);
+    }
+  }
+
   async #measured(): Promise<Omit<Result, 'reload' | 'tookMs'>> {
+    this.#tellEnds();
     const { maxMs, longGaps, sourceChanges } = await this.#witness.sums();
     const beyond = longGaps.map((gap: Gap) => unaccountedMs(gap, this.#standstills));
     const logged = this.#pair.flatMap(({ roles }) => roles.splice(0));
