@@ -33,8 +33,8 @@ const TARGETS = [
   },
   {
     output: 'guardian',
-    sources: ['guardian.c'],
-    headers: [],
+    sources: ['guardian.c', 'advertisement.c'],
+    headers: ['advertisement.h'],
     flags: ['-fPIE', '-pie'],
     needsNodeHeaders: false,
   },

@@ -15,7 +15,8 @@
  *   type 1, orders: u32 holdMs, u32 leaseMs (0: none), u32 farewells, then each farewell:
  *     u8 virtual router, u8 family (4, 6), u8 IP protocol (112, or 17 for UDP), u8 destinations,
  *     u16 UDP port (0 with 112), u16 deletions,
- *     u8 length of the name of the interface where the successor is heard, u8 of the one to send from, u16 zero,
+ *     u8 length of the name of the interface where the successor is heard, u8 of the one to send from,
+ *     u8 least TTL or hop limit of the successor's packets (raw ones alone), u8 zero,
  *     16 bytes source address (network order, an IPv4 address first), both names, then
  *       each destination: 16 bytes address, u16 length, IP payload (under UDP with its UDP header)
  *       each deletion:    u16 length, netlink message
@@ -27,6 +28,8 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+#include "advertisement.h"
+
 #include <arpa/inet.h>
 #include <endian.h>
 #include <errno.h>
@@ -73,6 +76,7 @@ enum {
 	MAX_PAYLOAD = 8192, /* 240 IPv6 addresses and more than any link takes */
 	MAX_NETLINK_MESSAGE = 256,
 	MAX_FLUSH = 4096, /* stale packets dropped from one socket */
+	MAX_HEARD = 256,  /* packets read from one socket before what is due is done */
 	MAX_ACKS = 8,     /* netlink answers looked at for one message */
 	MAX_HOLD_MS = 3600000,
 	REAL_TIME_PRIORITY = 20,
@@ -82,8 +86,8 @@ enum {
 	IPV6 = 6,
 	VRRP_PROTOCOL = 112,
 	VRRP_HOPS = 255, /* RFC 9568 section 5.1.1.3 */
-	VRRP_HEADER = 8,
 	UDP_HEADER = 8,
+	MAX_PACKET = 60 + UDP_HEADER + MAX_ADVERTISEMENT, /* with the longest IPv4 header */
 	UDP_DESTINATION_PORT = 2,
 	TOS_CS6 = 0xc0,
 	PRIORITY_INTERACTIVE = 6,
@@ -115,7 +119,7 @@ struct deletion {
 
 struct farewell {
 	int ear, mouth; /* channels; -1: could not be opened */
-	uint8_t virtual_router, family, protocol;
+	uint8_t virtual_router, family, protocol, least_hops;
 	uint16_t port;
 	const uint8_t *source;
 	const struct destination *destinations;
@@ -460,10 +464,10 @@ static bool take_farewell(struct reader *reader, struct orders *orders, struct f
 		return false;
 	*farewell = (struct farewell){.virtual_router = head[0], .family = head[1], .protocol = head[2],
 		.destination_count = head[3], .port = read16(head + 4), .deletion_count = read16(head + 6),
-		.source = head + 12};
+		.least_hops = head[10], .source = head + 12};
 	if (farewell->virtual_router == 0 || (farewell->family != IPV4 && farewell->family != IPV6) ||
 	    (farewell->protocol != VRRP_PROTOCOL && farewell->protocol != IPPROTO_UDP) ||
-	    (farewell->protocol == IPPROTO_UDP) != (farewell->port != 0) || read16(head + 10) != 0)
+	    (farewell->protocol == IPPROTO_UDP) != (farewell->port != 0) || head[11] != 0)
 		return false;
 	if (!take_name(reader, head[8], listen_name) || !take_name(reader, head[9], send_name) ||
 	    !take_destinations(reader, orders, farewell) || !take_deletions(reader, orders, farewell))
@@ -614,17 +618,20 @@ static bool read_ipv6(struct packet *packet, const uint8_t *bytes, size_t length
 	return true;
 }
 
-/* Whether a packet came the way this farewell went: by its group from somebody else, or from a named peer. */
+/*
+ * Whether a packet came the way this farewell went: by its group from somebody else, or from a named peer. A member of
+ * the group is never behind routers, a peer may be (RFC 9568 section 5.1.1.3); within UDP nothing is asked.
+ */
 static bool came_from_peers(const struct farewell *f, const struct packet *packet)
 {
+	if (f->protocol == VRRP_PROTOCOL && packet->hops < f->least_hops)
+		return false;
 	for (uint16_t i = 0; i < f->destination_count; i++) {
 		const uint8_t *address = f->destinations[i].address;
 		bool ours = memcmp(packet->destination, f->source, ADDRESS_LENGTH) == 0;
 		if (is_multicast(f->family, address)) {
-			/* A peer may be behind routers, a member of the group never (RFC 9568 section 5.1.1.3). */
 			if (memcmp(packet->destination, address, ADDRESS_LENGTH) == 0 &&
-			    memcmp(packet->source, f->source, ADDRESS_LENGTH) != 0 &&
-			    (f->protocol != VRRP_PROTOCOL || packet->hops == VRRP_HOPS))
+			    memcmp(packet->source, f->source, ADDRESS_LENGTH) != 0)
 				return true;
 		} else if (ours && memcmp(packet->source, address, ADDRESS_LENGTH) == 0) {
 			return true;
@@ -633,22 +640,31 @@ static bool came_from_peers(const struct farewell *f, const struct packet *packe
 	return false;
 }
 
-/* Whether a packet is VRRP of a master: of this virtual router, with a priority, from somebody else. */
+/* Without its UDP header. */
+static struct message vrrp_of(const struct farewell *f, const uint8_t *bytes, size_t length)
+{
+	size_t header = f->protocol == IPPROTO_UDP ? UDP_HEADER : 0;
+
+	return length < header ? (struct message){bytes, 0} : (struct message){bytes + header, length - header};
+}
+
+/* Whether a packet is a master's, as the election would judge: priority 0 leaves, too. */
 static bool is_successor(const struct farewell *f, const struct packet *packet)
 {
-	const uint8_t *vrrp = packet->body;
-	size_t length = packet->length;
+	const uint8_t *body = packet->body;
+	struct message heard = vrrp_of(f, body, packet->length), own;
+	struct envelope envelope = {
+		.ipv6 = f->family == IPV6, .source = packet->source, .destination = packet->destination};
 
-	if (f->protocol == IPPROTO_UDP) {
-		if (length < UDP_HEADER ||
-		    (vrrp[UDP_DESTINATION_PORT] << 8 | vrrp[UDP_DESTINATION_PORT + 1]) != f->port)
-			return false;
-		vrrp += UDP_HEADER;
-		length -= UDP_HEADER;
-	}
-	/* RFC 9568 section 5.2: version and type ADVERTISEMENT, virtual router, priority (0: it leaves, too) */
-	return length >= VRRP_HEADER && (vrrp[0] == 0x31 || vrrp[0] == 0x21) && vrrp[1] == f->virtual_router &&
-	       vrrp[2] != 0 && came_from_peers(f, packet);
+	if (heard.length < 3 || heard.bytes[1] != f->virtual_router || heard.bytes[2] == 0)
+		return false;
+	if (f->protocol == IPPROTO_UDP &&
+	    (body[UDP_DESTINATION_PORT] << 8 | body[UDP_DESTINATION_PORT + 1]) != f->port)
+		return false;
+	if (!came_from_peers(f, packet)) /* nor is it where there are no peers */
+		return false;
+	own = vrrp_of(f, f->destinations[0].payload, f->destinations[0].length);
+	return speaks_for_same_router(own, heard, envelope);
 }
 
 /* A successor ends the wait of its virtual router, after the grace. */
@@ -667,11 +683,11 @@ static void note_packet(int index, const struct packet *packet)
 
 static void hear(int index)
 {
-	uint8_t bytes[128]; /* the start is enough */
+	static uint8_t bytes[MAX_PACKET];
 	char control[256];
 	struct sockaddr_in6 from;
 
-	for (int i = 0; i < MAX_FLUSH; i++) {
+	for (int i = 0; i < MAX_HEARD; i++) {
 		struct packet packet = {.hops = -1};
 		struct iovec part = {.iov_base = bytes, .iov_len = sizeof(bytes)};
 		struct msghdr message = {.msg_name = &from, .msg_namelen = sizeof(from), .msg_iov = &part,

@@ -51,7 +51,13 @@ export function formatStatus(status: DirectorStatus): string {
     const faults = status.instances.flatMap(({ name, faults }) =>
       faults.length === 0 ? [] : [`  ${name} cannot serve: ${faults.join('; ')}`],
     );
-    if (faults.length > 0) parts.push(faults.join('\n'));
+    const conflicts = status.instances.flatMap(({ name, interface: device, source_conflict: other }) =>
+      other === null || other === undefined
+        ? []
+        : [`  ${name}: another host (${other}) has this director's own address on ${device}`],
+    );
+    const troubles = [...faults, ...conflicts];
+    if (troubles.length > 0) parts.push(troubles.join('\n'));
   }
   if (status.virtual_servers.length > 0) {
     const rows = status.virtual_servers.flatMap((server) => [

@@ -146,7 +146,7 @@ function deletionBytes({ rules, routes, addresses }: GuardianFarewell, index: In
 }
 
 function farewellBytes(farewell: GuardianFarewell, deletions: readonly Buffer[]): Buffer {
-  const { virtualRouterId, source, udpPort, destinations } = farewell;
+  const { virtualRouterId, source, udpPort, minTtl, destinations } = farewell;
   check(
     Number.isInteger(virtualRouterId) && virtualRouterId >= 1 && virtualRouterId <= 255,
     `virtual router ${virtualRouterId}`,
@@ -155,6 +155,7 @@ function farewellBytes(farewell: GuardianFarewell, deletions: readonly Buffer[])
     udpPort === undefined || (Number.isInteger(udpPort) && udpPort >= 1 && udpPort <= 65535),
     `UDP port ${udpPort}`,
   );
+  check(Number.isInteger(minTtl) && minTtl >= 1 && minTtl <= 255, `least TTL ${minTtl}`);
   check(destinations.length <= MAX_DESTINATIONS_EACH, `${destinations.length} destinations`);
   const family = familyOf(source);
   const sourceBytes = ipBytes(source, family);
@@ -173,7 +174,7 @@ function farewellBytes(farewell: GuardianFarewell, deletions: readonly Buffer[])
   ]);
   head.writeUInt16LE(udpPort ?? 0, 4);
   head.writeUInt16LE(deletions.length, 6);
-  head.set([listen.length, send.length], 8);
+  head.set([listen.length, send.length, minTtl], 8);
   const said = destinationBytes(farewell, family);
   return Buffer.concat([head, padded(sourceBytes), listen, send, ...said, ...deletions]);
 }

@@ -7,6 +7,7 @@ import { ipv4Payload } from './ipv4-header.js';
 import { type RawMessageInfo, RawSocket } from './raw-socket.js';
 import { ReadingPace } from './reading-pace.js';
 import { IPPROTO_IPV6, IPV6_FREEBIND } from './socket-constants.js';
+import { SourceWatch } from './source-watch.js';
 import { type Depth, type Ear, NOTHING, vrrpFilter } from './vrrp-filter.js';
 import type { VrrpRoute } from './vrrp-transport-route.js';
 
@@ -37,13 +38,19 @@ export class RawVrrpTransport implements VrrpTransport {
   readonly #receiver: RawSocket;
   /** Hears all the rest, at a pace: whoever sends it, and however much, fills this one's buffer alone. */
   readonly #others: RawSocket;
+  #sourceWatch: SourceWatch | undefined;
   /** The receiver, unless packets leave by another device: that of the virtual MAC address. */
   readonly #sender: RawSocket;
   /** Of the destinations, as sendmsg(2) takes them. */
   readonly #addresses = new Map<string, Uint8Array>();
   readonly #onMessage: (message: ReceivedVrrp) => void;
 
-  constructor(route: VrrpRoute, onMessage: (message: ReceivedVrrp) => void, onError: (error: Error) => void) {
+  constructor(
+    route: VrrpRoute,
+    onMessage: (message: ReceivedVrrp) => void,
+    onError: (error: Error) => void,
+    onConflict: (hardwareAddress: string) => void = () => {},
+  ) {
     const { group, peers, source } = route;
     this.source = source;
     this.destinations = group === undefined ? peers : [group];
@@ -72,6 +79,8 @@ export class RawVrrpTransport implements VrrpTransport {
         }),
       );
       this.#prepareReceiving(this.#others, OTHERS_BUFFER_BYTES, onError);
+      if (route.family === 'ipv4')
+        this.#sourceWatch = new SourceWatch(route.interface, route.source, onConflict);
     } catch (error) {
       this.close();
       throw error;
@@ -102,6 +111,7 @@ export class RawVrrpTransport implements VrrpTransport {
   close(): void {
     this.#receiver.close();
     this.#others.close();
+    this.#sourceWatch?.close();
     this.#sender.close();
   }
 
@@ -141,8 +151,6 @@ export class RawVrrpTransport implements VrrpTransport {
   }
 
   #received(packet: Uint8Array, info: RawMessageInfo): void {
-    // Own packets come back where a bridge or a switch reflects them (RFC 9568 section 6.4.3 has no use for them).
-    if (info.address === this.source) return;
     const payload = this.#route.family === 'ipv4' ? ipv4Payload(packet) : packet;
     if (payload === undefined) return;
     this.#onMessage({

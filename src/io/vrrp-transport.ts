@@ -14,10 +14,10 @@ import { UdpVrrpTransport } from './vrrp-udp-transport.js';
  * errors that come later (ENETDOWN) go to `onError` and the transport stays open.
  */
 export function vrrpTransportOpener(avoid: () => readonly string[]): OpenVrrpTransport {
-  return (channel, onMessage, onError) => {
+  return (channel, onMessage, onError, onConflict) => {
     const route = routeOf(channel, avoid());
     return channel.transport.kind === 'udp'
-      ? new UdpVrrpTransport(route, channel.transport.port, onMessage, onError)
-      : new RawVrrpTransport(route, onMessage, onError);
+      ? new UdpVrrpTransport(route, channel.transport.port, onMessage, onError, onConflict)
+      : new RawVrrpTransport(route, onMessage, onError, onConflict);
   };
 }

@@ -10,6 +10,7 @@ import type { ReceivedVrrp, VrrpPacket, VrrpTransport } from '../runtime/ports.j
 import { VRRP_TTL } from '../vrrp/packet.js';
 import { monotonicClock } from './clock.js';
 import { isLinkLocal } from './interface-address.js';
+import { SourceWatch } from './source-watch.js';
 import type { VrrpRoute } from './vrrp-transport-route.js';
 
 /** Some hundred advertisements: room for a stalled event loop. */
@@ -56,6 +57,7 @@ export class UdpVrrpTransport implements VrrpTransport {
   readonly #sender: Socket;
   /** Bound to the group. */
   readonly #receiver: Socket | undefined;
+  #sourceWatch: SourceWatch | undefined;
   #open = true;
   #readCount = 0;
   /** Of the source address, once the interface is up. */
@@ -66,6 +68,7 @@ export class UdpVrrpTransport implements VrrpTransport {
     port: number,
     onMessage: (message: ReceivedVrrp) => void,
     onError: (error: Error) => void,
+    onConflict: (hardwareAddress: string) => void = () => {},
   ) {
     const { group, peers, family, source } = route;
     this.source = source;
@@ -89,6 +92,7 @@ export class UdpVrrpTransport implements VrrpTransport {
         this.#sender.setMulticastLoopback(false);
         this.#listenToGroup(this.#receiver, group);
       }
+      if (family === 'ipv4') this.#sourceWatch = new SourceWatch(route.interface, source, onConflict);
     } catch (error) {
       this.close();
       throw error;
@@ -121,6 +125,7 @@ export class UdpVrrpTransport implements VrrpTransport {
     this.#open = false;
     this.#sender.close();
     this.#receiver?.close();
+    this.#sourceWatch?.close();
   }
 
   #listenToGroup(socket: Socket, group: string): void {
@@ -144,7 +149,7 @@ export class UdpVrrpTransport implements VrrpTransport {
   #received(payload: Uint8Array, from: RemoteInfo, destination: string): void {
     this.#readCount += 1;
     const [source = ''] = from.address.split('%');
-    if (!this.#open || source === this.source) return;
+    if (!this.#open) return;
     const { group } = this.#route;
     if (group !== undefined && !this.#onThisLink(source)) return;
     this.#onMessage({

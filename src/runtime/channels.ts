@@ -42,10 +42,21 @@ interface OpenChannel extends Channel {
   indices: string;
   cancelRetry: () => void;
   cancelExpecting: () => void;
+  /** Another host with the transport's source address. */
+  conflict: Conflict | undefined;
+}
+
+interface Conflict {
+  readonly hardwareAddress: string;
+  readonly heardAtMs: number;
+  readonly toldAtMs: number;
 }
 
 /** No event tells when what the kernel refused would go (a port that is taken, no descriptors): tried again after so long. */
 const RETRY_MS = 5000;
+/** Another host that was not heard for so long has given the address up: it is asked every 10 s. */
+const CONFLICT_FOR_MS = 35_000;
+const CONFLICT_TOLD_FOR_MS = 600_000;
 
 function settingsOf(instance: VrrpInstance): VrrpChannel {
   const { interface: name, family, transport, virtualMacInterface } = instance;
@@ -89,6 +100,7 @@ export class Channels {
         indices: '',
         cancelRetry: () => {},
         cancelExpecting: () => {},
+        conflict: undefined,
       };
       this.#open(channel);
       this.#channels.set(key, channel);
@@ -137,6 +149,14 @@ export class Channels {
     return this.#byInstance.get(instance)?.fault;
   }
 
+  /** The MAC address of another host with the address that an instance speaks from. */
+  conflictOf(instance: string): string | undefined {
+    const conflict = this.#byInstance.get(instance)?.conflict;
+    if (conflict === undefined) return undefined;
+    const isOver = this.#ports.clock.nowMs() - conflict.heardAtMs > CONFLICT_FOR_MS;
+    return isOver ? undefined : conflict.hardwareAddress;
+  }
+
   /**
    * Whether another channel hears the same packets: a raw socket gets all of its interface, so what is nothing to
    * one may be the other's.
@@ -177,6 +197,7 @@ export class Channels {
   #reopen(channel: OpenChannel): void {
     const { transport: before, fault } = channel;
     channel.transport = undefined;
+    channel.conflict = undefined;
     before?.close();
     this.#open(channel);
     if (channel.transport === before && channel.fault === fault) return;
@@ -236,10 +257,26 @@ export class Channels {
       channel.settings,
       (message) => this.#ports.onMessage(channel, message),
       (error) => log.warn({ interface: name, err: error }, 'VRRP socket error'),
+      (hardwareAddress) => this.#conflict(channel, hardwareAddress),
     );
     channel.indices = indices;
     channel.transport = transport;
     this.#expectSoon(channel);
+  }
+
+  /** Told every ten minutes while it lasts, whatever MAC addresses somebody makes up. */
+  #conflict(channel: OpenChannel, hardwareAddress: string): void {
+    const now = this.#ports.clock.nowMs();
+    const before = channel.conflict?.toldAtMs;
+    const isNews = before === undefined || now - before >= CONFLICT_TOLD_FOR_MS;
+    channel.conflict = { hardwareAddress, heardAtMs: now, toldAtMs: isNews ? now : before };
+    if (!isNews) return;
+    const { interface: name } = channel.settings;
+    const address = channel.transport?.source ?? '';
+    this.#ports.log.error(
+      { event: 'source-conflict', interface: name, address, hardware_address: hardwareAddress },
+      `another host (${hardwareAddress}) has ${address}, the address that this director speaks from on ${name}: if it is a director, neither hears the other and both are master. Give one of the two machines another address; was one cloned?`,
+    );
   }
 }
 

@@ -1,5 +1,6 @@
 /** What the guardian is to do for the instances that are master now. */
 import type { VrrpInstance } from '../config/model.js';
+import { VRRP_TTL } from '../vrrp/packet.js';
 import { handOverHoldMs } from '../vrrp/timers.js';
 import type { GuardianOrders } from './ports.js';
 
@@ -22,6 +23,7 @@ export function guardianOrders(masters: readonly Master[]): GuardianOrders {
       source,
       destinations: packets.map(({ destination, payload }) => ({ address: destination, payload })),
       udpPort: config.transport.kind === 'udp' ? config.transport.port : undefined,
+      minTtl: config.transport.kind === 'unicast' ? config.transport.minTtl : VRRP_TTL,
       virtualRouterId: config.virtualRouterId,
       addresses: config.addresses,
       routes: config.routes,

@@ -11,16 +11,22 @@ export function instanceStatuses(
   instances: readonly { readonly state: InstanceState; readonly runner: GroupRunner }[],
   nowMs: number,
   countersOf: (interfaceName: string) => Record<string, number>,
+  conflictOf: (instance: string) => string | undefined,
 ): readonly Status[] {
   const names = new Set(instances.map(({ state }) => state.config.interface));
   const shared = new Map([...names].map((name) => [name, countersOf(name)]));
   return instances.map(({ state, runner }) => ({
     ...instanceStatus(state, runner, nowMs),
+    source_conflict: conflictOf(state.config.name) ?? null,
     counters: { ...runner.counters(state.config.name), ...shared.get(state.config.interface) },
   }));
 }
 
-function instanceStatus(state: InstanceState, runner: GroupRunner, nowMs: number): Omit<Status, 'counters'> {
+function instanceStatus(
+  state: InstanceState,
+  runner: GroupRunner,
+  nowMs: number,
+): Omit<Status, 'counters' | 'source_conflict'> {
   const { config } = state;
   return {
     name: config.name,

@@ -45,6 +45,7 @@ export const OF_STRANGERS: ReadonlySet<Notice['kind']> = new Set([
   'address-mismatch',
   'interval-mismatch',
   'rogue-owner',
+  'own-source',
 ]);
 
 /** Logs a notice about `config`. `freeId` finds a virtual router identifier that nobody uses on its interface. */
@@ -99,6 +100,12 @@ export function logNotice(
       );
       return;
     }
+    case 'own-source':
+      log.error(
+        fields,
+        `${name}: advertisements on ${device} come from ${notice.source}, the address that this director speaks from, and it does not send them: another host has it, and both are master. Give one of the two machines another address; was one cloned?`,
+      );
+      return;
     case 'no-successor':
       log.warn(fields, `${name}: nobody took over: this director goes on as master`);
       return;

@@ -97,6 +97,8 @@ export type OpenVrrpTransport = (
   channel: VrrpChannel,
   onMessage: (message: ReceivedVrrp) => void,
   onError: (error: Error) => void,
+  /** Another host has the address that the transport speaks from; told again and again while it does. */
+  onConflict?: (hardwareAddress: string) => void,
 ) => VrrpTransport;
 
 /** Virtual addresses over rtnetlink. */
@@ -284,7 +286,9 @@ export interface GuardianFarewell {
   readonly destinations: readonly { readonly address: string; readonly payload: Uint8Array }[];
   /** Undefined: raw IP protocol 112. */
   readonly udpPort: number | undefined;
-  /** The virtual router whose successor ends the wait. */
+  /** The least TTL or hop limit of a successor's packets, 1 to 255; not looked at within UDP. */
+  readonly minTtl: number;
+  /** The virtual router whose successor ends the wait: an advertisement that the election would take. */
   readonly virtualRouterId: number;
   /** To remove after the rules and routes, when this successor was heard or `holdMs` is over. */
   readonly addresses: readonly VirtualAddress[];

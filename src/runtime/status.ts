@@ -84,6 +84,8 @@ export interface InstanceStatus {
   readonly faults: readonly string[];
   /** Why a master lacks something that it should hold, such as a route whose place is taken; null when it has all. */
   readonly missing?: string | null;
+  /** The MAC address of another host that has the address this instance speaks from; null when none is known. */
+  readonly source_conflict?: string | null;
   /** Seconds in this state. */
   readonly since_s: number;
   /** The master's address as last heard, or this director's own. */

@@ -257,11 +257,9 @@ export class VrrpService {
   }
 
   status(): readonly Omit<InstanceStatus, 'maintenance'>[] {
-    const now = this.#ports.clock.nowMs();
-    return instanceStatuses(this.#groups.instances(), now, (name) => ({
-      ...this.#discards.counters(name),
-      ...this.#channels.counters(name),
-    }));
+    const shared = (name: string) => ({ ...this.#discards.counters(name), ...this.#channels.counters(name) });
+    const conflict = (name: string) => this.#channels.conflictOf(name);
+    return instanceStatuses(this.#groups.instances(), this.#ports.clock.nowMs(), shared, conflict);
   }
 
   #isHeld(address: VirtualAddress, except: GroupRunner): boolean {

@@ -5,6 +5,8 @@ import type { Advertisement } from './packet.js';
 
 /** What is wrong with one sender is not told again for so long. */
 const NOTICE_PAUSE_MS = 60_000;
+/** Nothing that was sent is on its way for longer. */
+const REFLECTED_MS = 2000;
 
 /** Whether the machine may look at an advertisement; counts and tells what is wrong with it. */
 export function isOurs(draft: Draft, index: number, heard: Advertisement, source: string): boolean {
@@ -12,9 +14,17 @@ export function isOurs(draft: Draft, index: number, heard: Advertisement, source
   if (member === undefined) return false;
   if (source === member.source) {
     draft.count(member, 'discarded_own');
+    if (!isReflected(draft, member, heard))
+      draft.noticeOnce(index, { kind: 'own-source', source }, 0, NOTICE_PAUSE_MS);
     return false;
   }
   return hasOurAddresses(draft, index, member, heard, source) && hasOurInterval(draft, index, heard, source);
+}
+
+/** Whether it may be what this director said itself: a bridge or a switch gives it back, soon. */
+function isReflected(draft: Draft, member: InstanceState, { priority }: Advertisement): boolean {
+  const silentMs = draft.now - member.spokeAtMs;
+  return silentMs < REFLECTED_MS && (priority === member.priority || priority === 0);
 }
 
 function hasOurAddresses(

@@ -235,6 +235,8 @@ export type Notice =
   | { readonly kind: 'interval-mismatch'; readonly source: string; readonly intervalMs: number }
   /** Another router claims to own the addresses that this director owns; `backOffMs` 0: this one stays master. */
   | { readonly kind: 'rogue-owner'; readonly source: string; readonly backOffMs: number }
+  /** Heard from this director's own address, and not what it said itself: another host has the address. */
+  | { readonly kind: 'own-source'; readonly source: string }
   /** Nobody took over after a farewell: this director goes on as master. */
   | { readonly kind: 'no-successor' }
   /** This process stood still for longer than Master_Down_Interval and listens before it speaks. */

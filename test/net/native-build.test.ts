@@ -12,7 +12,16 @@ function freshPackage(t: Test): string {
   t.teardown(() => rmSync(folder, { recursive: true }));
   const root = packageRoot();
   mkdirSync(join(folder, 'native'));
-  for (const file of ['addon.c', 'addon.h', 'socket-filter.c', 'guardian.c', 'runner.c', 'build.mjs']) {
+  for (const file of [
+    'addon.c',
+    'addon.h',
+    'socket-filter.c',
+    'guardian.c',
+    'advertisement.c',
+    'advertisement.h',
+    'runner.c',
+    'build.mjs',
+  ]) {
     cpSync(join(root, 'native', file), join(folder, 'native', file));
   }
   writeFileSync(join(folder, 'package.json'), '{ "type": "module" }');
@@ -78,14 +87,14 @@ void t.test('compiles what changed, and only that', async (t) => {
   const first = build(folder);
   t.equal(
     first.text,
-    'compiling native/addon.c, native/socket-filter.c\ncompiling native/guardian.c\ncompiling native/runner.c\n',
+    'compiling native/addon.c, native/socket-filter.c\ncompiling native/guardian.c, native/advertisement.c\ncompiling native/runner.c\n',
   );
   t.match(load(folder).text, /^loaded/);
   t.equal(build(folder).text, '');
   writeFileSync(join(folder, 'native/guardian.c'), 'int main(void) { return 0; }\n');
-  t.equal(build(folder).text, 'compiling native/guardian.c\n');
+  t.equal(build(folder).text, 'compiling native/guardian.c, native/advertisement.c\n');
   writeFileSync(join(folder, 'native/guardian.c'), 'int main(void) { return nothing; }\n');
   const broken = build(folder);
   t.equal(broken.status, 1);
-  t.match(broken.text, /could not compile native\/guardian\.c[^]*nothing/);
+  t.match(broken.text, /could not compile native\/guardian\.c, [^]*nothing/);
 });

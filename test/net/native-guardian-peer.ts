@@ -7,7 +7,15 @@ import { createInterface } from 'node:readline';
 import { RawSocket } from '../../src/io/raw-socket.js';
 
 export type PeerCommand =
-  | { do: 'raw'; id: string; type: 'raw4' | 'raw6'; interface: string; group: string | undefined }
+  | {
+      do: 'raw';
+      id: string;
+      type: 'raw4' | 'raw6';
+      interface: string;
+      group: string | undefined;
+      /** TTL or hop limit of what it sends, 255 unless given. */
+      hops?: number;
+    }
   | {
       do: 'udp';
       id: string;
@@ -32,11 +40,17 @@ const HOPS = 255;
 const sends = new Map<string, (payload: Buffer, to: string, port: number) => void>();
 const tell = (report: PeerReport): boolean => process.stdout.write(`${JSON.stringify(report)}\n`);
 
-function openRaw({ id, type, interface: name, group }: Extract<PeerCommand, { do: 'raw' }>): void {
+function openRaw({
+  id,
+  type,
+  interface: name,
+  group,
+  hops = HOPS,
+}: Extract<PeerCommand, { do: 'raw' }>): void {
   const socket = new RawSocket({ type, protocol: VRRP_PROTOCOL });
   socket.bindToDevice(name);
-  socket.setMulticastTTL(HOPS);
-  socket.setTTL(HOPS);
+  socket.setMulticastTTL(hops);
+  socket.setTTL(hops);
   socket.setMulticastLoopback(false);
   socket.setMulticastInterface(name);
   if (group !== undefined) socket.addMembership(group, name);

@@ -11,6 +11,7 @@ import { encodeOrders } from '../../src/io/guardian-orders.js';
 import { native, nativeFile } from '../../src/io/native.js';
 import { ROUTE_PROTOCOL } from '../../src/io/rtnetlink-routes.js';
 import type { GuardianFarewell } from '../../src/runtime/ports.js';
+import { encodeAdvertisement } from '../../src/vrrp/packet.js';
 import { virtualRoute, virtualRule } from '../unit/instances.js';
 import { eventually, ip, runInNamespace } from './namespace.js';
 import type { PeerCommand, PeerReport } from './native-guardian-peer.js';
@@ -23,20 +24,44 @@ const LONG_HOLD_MS = 30_000;
 
 const index = (name: string): number => native().interfaceInfo(name).index;
 
-/** VRRPv3 (RFC 9568 section 5.2) or VRRPv2; nothing here looks at checksums. */
-function advertisement(virtualRouterId: number, priority: number, version: 2 | 3 = 3): Buffer {
-  return Buffer.from([version * 16 + 1, virtualRouterId, priority, 1, 0, 100, 0, 0, 10, 9, 0, 253]);
+interface Said {
+  readonly version?: 2 | 3;
+  readonly addresses?: readonly string[];
+  /** Of the packet: the checksum depends on them. */
+  readonly source?: string;
+  readonly destination?: string;
 }
 
-function farewell(change: Partial<GuardianFarewell> & { to?: readonly string[] } = {}): GuardianFarewell {
-  const { to = [GROUP4], virtualRouterId = 51, ...rest } = change;
+function advertisement(virtualRouterId: number, priority: number, said: Said = {}): Buffer {
+  const { version = 3, source = '10.9.0.2', destination = GROUP4 } = said;
+  const family = source.includes(':') ? 'ipv6' : 'ipv4';
+  const { addresses = family === 'ipv6' ? ['fe80::253'] : [VIP] } = said;
+  const content = {
+    version,
+    family,
+    virtualRouterId,
+    priority,
+    advertisementIntervalMs: 1000,
+    addresses,
+  } as const;
+  return Buffer.from(encodeAdvertisement(content, { checksum: 'rfc9568', source, destination }));
+}
+
+function farewell(
+  change: Partial<GuardianFarewell> & { to?: readonly string[]; version?: 2 | 3 } = {},
+): GuardianFarewell {
+  const { to = [GROUP4], virtualRouterId = 51, source = '10.9.0.1', version = 3, ...rest } = change;
   return {
     interface: 'va',
     sendInterface: 'va',
-    source: '10.9.0.1',
+    source,
     udpPort: undefined,
+    minTtl: 255,
     virtualRouterId,
-    destinations: to.map((address) => ({ address, payload: advertisement(virtualRouterId, 0) })),
+    destinations: to.map((address) => ({
+      address,
+      payload: advertisement(virtualRouterId, 0, { version, source, destination: address }),
+    })),
     addresses: [{ address: VIP, prefixLength: 32, interface: 'va' }],
     routes: [],
     rules: [],
@@ -75,7 +100,9 @@ class Armed {
   }
 
   async acted(): Promise<string> {
-    await eventually(`the guardian ends: ${this.words}`, () => this.child.exitCode !== null);
+    // Its last words may come after its end.
+    const isOver = () => this.child.exitCode !== null && this.words.includes('within');
+    await eventually(`the guardian ends: ${this.words}`, isOver);
     return this.words;
   }
 }
@@ -166,12 +193,13 @@ interface Way {
 function ways(peer: Peer): Way[] {
   const mine = linkLocal(ip('-6 address show dev va scope link'));
   const theirs = linkLocal(peer.ip('-6 address show dev vb scope link'));
-  const raw = (id: string, type: 'raw4' | 'raw6', group?: string, name = 'vb'): PeerCommand => ({
+  const raw = (id: string, type: 'raw4' | 'raw6', group?: string, hops = 255): PeerCommand => ({
     do: 'raw',
     id,
     type,
-    interface: name,
+    interface: 'vb',
     group,
+    hops,
   });
   const udp = (id: string, address: string, group?: string): PeerCommand => ({
     do: 'udp',
@@ -190,7 +218,10 @@ function ways(peer: Peer): Way[] {
       answerTo: GROUP4,
       from: '10.9.0.1',
       hops: 255,
-      strangers: [{ open: raw('m4-uni', 'raw4'), to: '10.9.0.1' }],
+      strangers: [
+        { open: raw('m4-uni', 'raw4'), to: '10.9.0.1' },
+        { open: raw('m4-far', 'raw4', undefined, 254), to: GROUP4 },
+      ],
     },
     {
       name: 'IPv6 multicast, from another device',
@@ -199,7 +230,10 @@ function ways(peer: Peer): Way[] {
       answerTo: GROUP6,
       from: mine,
       hops: 255,
-      strangers: [{ open: raw('m6-uni', 'raw6'), to: 'fd09::1' }],
+      strangers: [
+        { open: raw('m6-uni', 'raw6'), to: 'fd09::1' },
+        { open: raw('m6-far', 'raw6', undefined, 254), to: GROUP6 },
+      ],
     },
     {
       name: 'IPv6 multicast',
@@ -212,12 +246,15 @@ function ways(peer: Peer): Way[] {
     },
     {
       name: 'IPv4 unicast to two peers',
-      farewell: farewell({ to: ['10.9.0.77', '10.9.0.2'] }),
+      farewell: farewell({ to: ['10.9.0.77', '10.9.0.2'], minTtl: 250 }),
       open: raw('u4', 'raw4'),
       answerTo: '10.9.0.1',
       from: '10.9.0.1',
       hops: 255,
-      strangers: [{ open: raw('u4-group', 'raw4'), to: GROUP4 }],
+      strangers: [
+        { open: raw('u4-group', 'raw4'), to: GROUP4 },
+        { open: raw('u4-far', 'raw4', undefined, 249), to: '10.9.0.1' },
+      ],
     },
     {
       name: 'IPv6 unicast',
@@ -276,6 +313,14 @@ function ways(peer: Peer): Way[] {
   ];
 }
 
+/** From where the peer sends to an address. */
+function between(peer: Peer, to: string): Pick<Said, 'source' | 'destination'> {
+  const [destination = ''] = to.split('%');
+  if (!to.includes(':')) return { source: '10.9.0.2', destination };
+  const source = to.startsWith('fd09') ? 'fd09::2' : linkLocal(peer.ip('-6 address show dev vb scope link'));
+  return { source, destination };
+}
+
 function walk(peer: Peer): void {
   for (const way of ways(peer)) {
     void t.test(way.name, async (t) => {
@@ -291,13 +336,26 @@ function walk(peer: Peer): void {
       const [said] = peer.farewells(ear.id);
       t.equal(said?.from, way.from);
       t.equal(said?.hops, way.hops);
-      t.equal(said?.hex, advertisement(51, 0).toString('hex'));
-      await peer.send(id, advertisement(51, 0), way.answerTo);
-      await peer.send(id, advertisement(52, 100), way.answerTo);
-      for (const { open, to } of way.strangers) await peer.send(open.id, advertisement(51, 100), to);
+      t.ok(
+        way.farewell.destinations.some(({ payload }) => said?.hex === Buffer.from(payload).toString('hex')),
+      );
+      const sound = (virtualRouterId: number, priority: number, to: string, change: Said = {}) =>
+        advertisement(virtualRouterId, priority, { ...between(peer, to), ...change });
+      const forged = sound(51, 100, way.answerTo);
+      forged.writeUInt16BE(forged.readUInt16BE(6) ^ 1, 6);
+      const foreign = { addresses: [forged.length > 20 ? 'fe80::99' : '10.9.0.99'] };
+      for (const payload of [
+        sound(51, 0, way.answerTo),
+        sound(52, 100, way.answerTo),
+        sound(51, 100, way.answerTo, foreign),
+        sound(51, 100, way.answerTo).subarray(0, 11),
+        forged,
+      ])
+        await peer.send(id, payload, way.answerTo);
+      for (const { open, to } of way.strangers) await peer.send(open.id, sound(51, 100, to), to);
       await pause(250);
       t.ok(held(), 'none of these is a successor');
-      await peer.send(id, advertisement(51, 100), way.answerTo);
+      await peer.send(id, sound(51, 100, way.answerTo), way.answerTo);
       t.match(await guardian.acted(), /1 of 1 farewells sent, successor heard for 1, 1 of 1 addresses/);
       t.notOk(held());
       t.equal(peer.farewells(ear.id).length, 1);
@@ -333,12 +391,33 @@ async function main(): Promise<void> {
     t.equal(received, 2);
   });
 
-  void t.test('a successor of version 2', async (t) => {
-    const guardian = await new Armed([farewell()]).taken();
+  void t.test('a successor of version 2, and one of another version', async (t) => {
+    const guardian = await new Armed([farewell({ version: 2 })]).taken();
     guardian.daemonDies();
     await eventually('it acts', () => guardian.answers.includes('A'));
-    await peer.send('m4', advertisement(51, 100, 2), GROUP4);
+    await peer.send('m4', advertisement(51, 100), GROUP4);
+    await pause(250);
+    t.ok(held(), 'the election would not take it');
+    await peer.send('m4', advertisement(51, 100, { version: 2 }), GROUP4);
     t.match(await guardian.acted(), /successor heard for 1/);
+  });
+
+  void t.test('a flood of forged advertisements is no successor, and hides none', async (t) => {
+    const guardian = await new Armed([
+      farewell({ addresses: [{ address: VIP, prefixLength: 32, interface: 'va' }] }),
+    ]).taken();
+    const source = fileURLToPath(new URL('../bench/flood-source.js', import.meta.url));
+    const argv = ['-t', `${peer.child.pid}`, '-n', process.execPath, source, 'vb', '20000', '30'];
+    const flood = spawn('nsenter', argv, { stdio: ['ignore', 'pipe', 'inherit'] });
+    t.teardown(() => flood.kill());
+    await once(flood.stdout, 'data');
+    guardian.daemonDies();
+    await eventually('it acts', () => guardian.answers.includes('A'));
+    await pause(1000);
+    t.ok(held(), 'it waits for its successor');
+    t.equal(flood.exitCode, null, 'the flood goes on');
+    await peer.send('m4', advertisement(51, 100), GROUP4);
+    t.match(await guardian.acted(), /successor heard for 1, 1 of 1 addresses/);
   });
 
   void t.test(
@@ -355,7 +434,7 @@ async function main(): Promise<void> {
           farewell({ ...at('10.9.0.103'), virtualRouterId: 63 }),
           farewell({ ...at('10.9.0.104'), virtualRouterId: 64, to: [] }),
         ],
-        1500,
+        8000,
       ).taken();
       guardian.daemonDies();
       await eventually('it acts', () => guardian.answers.includes('A'));

@@ -10,15 +10,17 @@ import { encodeDisarm, encodeOrders } from '../../src/io/guardian-orders.js';
 import { native, nativeFile } from '../../src/io/native.js';
 import { vrrpTransportOpener } from '../../src/io/vrrp-transport.js';
 import type { GuardianOrders, VrrpTransport } from '../../src/runtime/ports.js';
+import { encodeAdvertisement } from '../../src/vrrp/packet.js';
 import { inNamespace, run, until } from './native-helpers.js';
 
 const VRID = 51;
 const GROUP = '224.0.0.18';
 const VIPS = ['10.9.0.253', '10.9.0.254'];
 
-/** A VRRPv3 advertisement (RFC 9568 section 5.2); nothing here looks at its checksum. */
-function advertisement(virtualRouterId: number, priority: number): Buffer {
-  return Buffer.from([0x31, virtualRouterId, priority, 1, 0, 100, 0, 0, 10, 9, 0, 253]);
+function advertisement(virtualRouterId: number, priority: number): Uint8Array {
+  const content = { version: 3, family: 'ipv4', virtualRouterId, priority, addresses: VIPS } as const;
+  const addressing = { checksum: 'rfc9568', source: '10.9.0.2', destination: GROUP } as const;
+  return encodeAdvertisement({ ...content, advertisementIntervalMs: 1000 }, addressing);
 }
 
 function ordersWith(holdMs: number, leaseMs = 0): GuardianOrders {
@@ -30,6 +32,7 @@ function ordersWith(holdMs: number, leaseMs = 0): GuardianOrders {
         source: '10.9.0.1',
         destinations: [{ address: GROUP, payload: advertisement(VRID, 0) }],
         udpPort: undefined,
+        minTtl: 255,
         virtualRouterId: VRID,
         addresses: VIPS.map((address) => ({ address, prefixLength: 32, interface: 'va' })),
         routes: [],

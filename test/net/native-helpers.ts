@@ -51,7 +51,7 @@ function setUp(): void {
 }
 
 /** Resolves when `condition` holds, looked at after each turn of `everyMs`; rejects after `limitMs`. */
-export async function until(condition: () => boolean, what: string, limitMs = 5000): Promise<void> {
+export async function until(condition: () => boolean, what: string, limitMs = 30_000): Promise<void> {
   const end = performance.now() + limitMs;
   while (!condition()) {
     if (performance.now() > end) throw new Error(`not within ${limitMs} ms: ${what}`);

@@ -10,7 +10,9 @@ import t from 'tap';
 import { encodeDisarm, encodeOrders } from '../../src/io/guardian-orders.js';
 import { virtualRoute, virtualRule } from './instances.js';
 
-const SOURCE = fileURLToPath(new URL('../../../native/guardian.c', import.meta.url));
+const SOURCES = ['guardian.c', 'advertisement.c'].map((name) =>
+  fileURLToPath(new URL(`../../../native/${name}`, import.meta.url)),
+);
 const SANITIZERS = ['-fsanitize=address,undefined', '-fno-sanitize-recover=all'];
 /** Frames between two looks at the answers. */
 const BATCH = 100;
@@ -48,6 +50,7 @@ function soundBody(): Buffer {
     interface: 'lo',
     sendInterface: 'lo',
     udpPort: undefined,
+    minTtl: 255,
     routes: [],
     rules: [],
     virtualRouterId: 51,
@@ -139,7 +142,7 @@ t.teardown(() => rmSync(folder, { recursive: true, force: true }));
 const guardian = join(folder, 'guardian');
 
 function compile(flags: readonly string[]): boolean {
-  const args = ['-std=gnu11', '-g', '-O1', ...flags, SOURCE, '-o', guardian];
+  const args = ['-std=gnu11', '-g', '-O1', ...flags, ...SOURCES, '-o', guardian];
   return spawnSync(process.env['CC'] ?? 'cc', args, { timeout: 60_000 }).status === 0;
 }
 

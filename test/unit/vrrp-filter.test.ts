@@ -2,9 +2,12 @@ import fc from 'fast-check';
 import t from 'tap';
 import { MAX_INSTRUCTIONS, programBytes } from '../../src/io/bpf.js';
 import { ReadingPace } from '../../src/io/reading-pace.js';
+import { conflictFilter } from '../../src/io/source-watch.js';
 import { type FilterRoute, vrrpFilter } from '../../src/io/vrrp-filter.js';
 import { knownAddressBytes } from '../../src/ip-address.js';
 import type { ExpectedRouter } from '../../src/runtime/ports.js';
+import { arpProbe, arpSender } from '../../src/vrrp/arp-probe.js';
+import { gratuitousArp } from '../../src/vrrp/gratuitous-arp.js';
 import { type Advertisement, decodeAdvertisement, encodeAdvertisement } from '../../src/vrrp/packet.js';
 import { type Packet, run } from './bpf-machine.js';
 
@@ -159,6 +162,24 @@ void t.test('255 virtual routers of both kinds are told apart by their heads', (
   t.equal(programBytes(program).length, program.length * 8);
   for (const of of many) t.ok(run(program, packetOf(V4, say(V4, of))) > 0);
   t.equal(run(program, packetOf(V4, say(V4, router(7, '10.0.6.1')))), 0, 'another count of addresses');
+  t.end();
+});
+
+void t.test('another MAC address that claims our address is a conflict, and nothing of our own is', (t) => {
+  const own = Buffer.from('020000000001', 'hex');
+  const address = knownAddressBytes('192.0.2.11');
+  const heard = (frame: Uint8Array) => run(conflictFilter(own, address), { bytes: frame, dataAt: 0 }) > 0;
+  const from = (mac: string, claimed = '192.0.2.11') =>
+    gratuitousArp(Buffer.from(mac, 'hex'), knownAddressBytes(claimed));
+  t.ok(heard(from('020000000002')));
+  t.ok(heard(from('030000000001')));
+  t.notOk(heard(from('020000000001')), 'reflected');
+  t.notOk(heard(from('020000000002', '192.0.2.12')), 'another address');
+  t.notOk(heard(from('00005e000133')), 'a virtual router of ours');
+  t.notOk(heard(arpProbe(Buffer.from('020000000002', 'hex'), address)), 'somebody asks');
+  t.notOk(heard(new Uint8Array(20)), 'cut off');
+  t.equal(arpSender(from('02000000000a')), '02:00:00:00:00:0a');
+  t.equal(arpSender(new Uint8Array(20)), undefined);
   t.end();
 });
 

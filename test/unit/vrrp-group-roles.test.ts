@@ -65,6 +65,21 @@ await t.test('its own advertisement that comes back is nobody', async (t) => {
   t.equal(bench.counters.get('outside discarded_own'), 2);
 });
 
+await t.test('an advertisement from its own address that it did not send is another host', async (t) => {
+  const kinds = (bench: Bench) => bench.notices.map(({ kind }) => kind);
+  const backup = new Bench([instance('outside')]);
+  backup.at(0, { type: 'start' });
+  backup.hear(100, 'outside', 100, '192.168.1.12');
+  backup.hear(200, 'outside', 100, '192.168.1.12');
+  t.same(kinds(backup), ['own-source'], 'once');
+  const master = masterBench([instance('outside')]);
+  master.hear(4000, 'outside', 100, '192.168.1.12');
+  t.same(kinds(master), [], 'what it said comes back');
+  master.hear(4000, 'outside', 150, '192.168.1.12');
+  t.same(kinds(master), ['own-source'], 'what it did not say');
+  t.equal(master.roles(), 'master');
+});
+
 await t.test('an owner beats every other priority and preempts whatever the file says', async (t) => {
   const bench = new Bench([instance('outside', { priority: 255 })]);
   bench.at(0, { type: 'start' });
