@@ -170,9 +170,13 @@ export class Director {
   async stop(): Promise<void> {
     this.#stopping = true;
     const { log, stateFile, loopDelay } = this.#ports;
+    let succeeded = false;
+    const leave = async (): Promise<void> => {
+      succeeded = await this.#vrrp.stop();
+    };
     const steps = [
-      { what: 'the roles', run: () => this.#vrrp.stop() },
-      { what: 'the services', run: () => this.#services.stop() },
+      { what: 'the roles', run: leave },
+      { what: 'the services', run: () => this.#services.stop(succeeded) },
       { what: 'the link monitor', run: () => this.#links.close() },
     ];
     const done = await cleanUp(steps, log);

@@ -90,17 +90,26 @@ export class GroupSet {
     this.#groups = plans.flatMap((plan) => this.#groups.find((running) => running.plan === plan) ?? []);
   }
 
-  /** Hands over and leaves; a second call stops at once. */
-  async stop(): Promise<void> {
+  /** Hands over and leaves; a second call stops at once. Says whether a successor was heard. */
+  async stop(): Promise<boolean> {
     if (this.#stopping) {
       const leaving = this.#groups.filter(({ runner }) => runner.state.phase === 'leaving');
       for (const { runner } of leaving) runner.input({ type: 'stop' });
-      return;
+      return false;
     }
     this.#stopping = true;
-    await Promise.all(this.#groups.map(({ runner }) => runner.stop()));
+    let succeeded = false;
+    const onLeft = (bySomebody: boolean): void => {
+      succeeded ||= bySomebody;
+    };
+    const stopped = this.#groups.map(({ runner }) =>
+      // One that leaves for a reload has told somebody else to listen.
+      runner.state.phase === 'leaving' ? runner.stop() : runner.stop({ onLeft }),
+    );
+    await Promise.all(stopped);
     for (const running of this.#groups) this.#forget(running);
     this.#groups = [];
+    return succeeded;
   }
 
   /** What is under way belongs to the groups as they are. */

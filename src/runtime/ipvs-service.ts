@@ -140,8 +140,11 @@ export class IpvsService {
     }
   }
 
-  /** Takes everything of ours out of the kernel. One step that fails does not stop the others. */
-  async stop(): Promise<void> {
+  /**
+   * Takes everything of ours out of the kernel; when another host has `succeeded` this one, not before it was told of
+   * all connections. One step that fails does not stop the others.
+   */
+  async stop(succeeded: boolean): Promise<void> {
     this.#closed = true;
     this.#health.close();
     this.#cancelRefresh();
@@ -160,7 +163,7 @@ export class IpvsService {
       },
       {
         what: 'the sync daemons',
-        run: () => this.#daemons.stop(),
+        run: () => this.#daemons.stop(succeeded),
       },
     ];
     await cleanUp(steps, log);

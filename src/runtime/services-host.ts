@@ -44,7 +44,7 @@ export class ServicesHost {
         this.#latest = message.serial;
         return this.#inTurn(() => this.#configure(message));
       case 'stop':
-        return this.#inTurn(() => this.#stop());
+        return this.#inTurn(() => this.#stop(message.succeeded));
       case 'roles':
         return this.#setRoles(message.roles);
       case 'event':
@@ -98,9 +98,9 @@ export class ServicesHost {
     }
   }
 
-  async #stop(): Promise<void> {
+  async #stop(succeeded: boolean): Promise<void> {
     const services = await this.#ready();
-    await services.stop();
+    await services.stop(succeeded);
     this.#send({ type: 'stopped' });
     this.#onStopped();
   }

@@ -55,8 +55,11 @@ export type ToServices =
   | { readonly type: 'event'; readonly event: VrrpEvent }
   /** Answered by `pong` as soon as the event loop turns. */
   | { readonly type: 'ping' }
-  /** Everything of ours leaves the kernel, also what an earlier process left; answered by `stopped`, then it exits. */
-  | { readonly type: 'stop' };
+  /**
+   * Everything of ours leaves the kernel, also what an earlier process left; answered by `stopped`, then it exits.
+   * `succeeded`: a successor has the roles, and is first told of all connections.
+   */
+  | { readonly type: 'stop'; readonly succeeded: boolean };
 
 export type FromServices =
   | { readonly type: 'ready'; readonly serial: number }

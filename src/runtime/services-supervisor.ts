@@ -171,15 +171,18 @@ export class ServicesSupervisor {
     };
   }
 
-  /** Everything of the services leaves the kernel. Never rejects; says in the log what could not be done. */
-  async stop(): Promise<void> {
+  /**
+   * Everything of the services leaves the kernel; when they were `succeeded`, not before the successor was told of all
+   * connections. Never rejects; says in the log what could not be done.
+   */
+  async stop(succeeded: boolean): Promise<void> {
     if (this.#phase === 'idle') return;
     this.#phase = 'stopping';
     this.#cancelRestart();
     this.#settle(new ServicesError('ERR_SERVICES_STOPPING', 'the director is stopping'));
     for (let attempt = 1; attempt <= MAX_STOP_ATTEMPTS; attempt += 1) {
       const child = this.#child ?? this.#start();
-      if (await this.#stopped(child)) break;
+      if (await this.#stopped(child, succeeded)) break;
       this.#ports.log.error(
         { event: 'services', attempt },
         'the services process did not clear away what it had in the kernel',
@@ -341,7 +344,7 @@ export class ServicesSupervisor {
   }
 
   /** Whether the process said that all is cleared away; it is gone afterwards. */
-  async #stopped(child: Child): Promise<boolean> {
+  async #stopped(child: Child, succeeded: boolean): Promise<boolean> {
     const { clock } = this.#ports;
     let said = false;
     await new Promise<void>((resolve) => {
@@ -354,7 +357,7 @@ export class ServicesSupervisor {
         cancel();
         resolve();
       };
-      child.process.send({ type: 'stop' });
+      child.process.send({ type: 'stop', succeeded });
     });
     return said;
   }

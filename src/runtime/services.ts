@@ -124,12 +124,15 @@ export class Services {
     for (const part of this.#parts) part.event(event);
   }
 
-  /** Takes everything of ours out of the kernel, also what an earlier process left there. */
-  async stop(): Promise<void> {
+  /**
+   * Takes everything of ours out of the kernel, also what an earlier process left there; when another host has
+   * `succeeded` this one, not before it was told of all connections.
+   */
+  async stop(succeeded: boolean): Promise<void> {
     const { log, stateFile, loopDelay } = this.#ports;
     const done = await cleanUp(
       [
-        { what: 'IPVS', run: () => this.#clearIpvs() },
+        { what: 'IPVS', run: () => this.#clearIpvs(succeeded) },
         { what: 'the sysctls', run: () => this.#sysctls.restore() },
         // Last: the hooks of the hand-over run meanwhile and may take their time.
         ...this.#parts.map((part) => ({ what: 'tracked objects and hooks', run: () => part.close() })),
@@ -142,14 +145,14 @@ export class Services {
     if (done && ownedServices.length === 0 && syncDaemons.length === 0) await stateFile.remove();
   }
 
-  async #clearIpvs(): Promise<void> {
+  async #clearIpvs(succeeded: boolean): Promise<void> {
     const { ownedServices, syncDaemons } = this.#leftovers;
     const left = ownedServices.length > 0 || syncDaemons.length > 0;
     if (this.#ipvs === undefined && left) {
       this.#ipvsClient ??= await this.#ports.openIpvs();
       this.#ipvs = this.#openService(NOTHING, this.#ipvsClient);
     }
-    await this.#ipvs?.stop();
+    await this.#ipvs?.stop(succeeded);
     this.#ipvsClient?.close();
     this.#ipvsClient = undefined;
   }

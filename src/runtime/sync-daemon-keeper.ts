@@ -4,6 +4,12 @@ import { type DaemonChange, planDaemons, sameDaemon } from '../ipvs/plan-daemons
 import type { Clock, Ipvs, Log, SyncInterfaces } from './ports.js';
 import { RepairPace } from './repair-pace.js';
 
+/**
+ * The kernel gathers what it has to tell in a buffer, sends that when it is full or IPVS_SYNC_FLUSH_TIME (2 s) old, and
+ * looks every IPVS_SYNC_CHECK_PERIOD (1 s). A daemon that is stopped throws it away. Milliseconds, with a little more.
+ */
+export const SYNC_FLUSH_MS = 3100;
+
 export interface SyncDaemonKeeperPorts {
   readonly clock: Clock;
   readonly ipvs: Pick<Ipvs, 'syncDaemons' | 'startSyncDaemon' | 'stopSyncDaemon'>;
@@ -73,15 +79,22 @@ export class SyncDaemonKeeper {
     }
   }
 
-  /** Stops those that are ours. */
-  async stop(): Promise<void> {
+  /** Stops those that are ours; when another host has `succeeded` this one, with their buffer empty. */
+  async stop(succeeded: boolean): Promise<void> {
     const { ipvs } = this.#ports;
-    for (const daemon of await ipvs.syncDaemons()) {
-      if (!this.#started.some((ours) => sameDaemon(ours, daemon))) continue;
+    const running = await ipvs.syncDaemons();
+    const ours = running.filter((daemon) => this.#started.some((one) => sameDaemon(one, daemon)));
+    if (succeeded && ours.some(({ state }) => state === 'master')) await this.#flushed();
+    for (const daemon of ours) {
       await ipvs.stopSyncDaemon(daemon.state, daemon.syncid, daemon.interface);
     }
     await this.#own([]);
     this.#status = { daemons: [], faults: [] };
+  }
+
+  #flushed(): Promise<void> {
+    const { clock } = this.#ports;
+    return new Promise((resolve) => clock.at(clock.nowMs() + SYNC_FLUSH_MS, resolve));
   }
 
   #plan(running: readonly DumpedSyncDaemon[]): DaemonChange[] {

@@ -172,14 +172,15 @@ export class VrrpService {
     }
   }
 
-  /** Hands over and leaves, whatever is under way; a second call stops at once. */
-  async stop(): Promise<void> {
+  /** Hands over and leaves, whatever is under way; a second call stops at once. Says whether a successor was heard. */
+  async stop(): Promise<boolean> {
     if (this.#stopping) return this.#groups.stop();
     this.#stopping = true;
-    await this.#groups.stop();
+    const succeeded = await this.#groups.stop();
     this.#guardian.disarm();
     this.#interfaceTracks.close();
     await this.#host.prepare([]);
+    return succeeded;
   }
 
   linkChanged(interfaceName: string): void {

@@ -118,7 +118,7 @@ async function startDuringVerdicts(answer: (address: string) => ProbeOutcome): P
   await started;
   // Each once: the table of this kernel stays as it is.
   const ops = [...new Set(applied.map(describeOp))];
-  const stopped = service.stop();
+  const stopped = service.stop(false);
   await turns();
   dumped();
   await stopped;

@@ -305,8 +305,8 @@ void t.test(
 void t.test('the stop: cleared away, by another process when the first cannot', async (t) => {
   const plain = bench();
   await plain.run();
-  const stopped = plain.supervisor.stop();
-  t.equal(plain.last().received.at(-1)?.type, 'stop');
+  const stopped = plain.supervisor.stop(true);
+  t.same(plain.last().received.at(-1), { type: 'stop', succeeded: true });
   plain.last().say({ type: 'stopped' });
   plain.last().end('exit status 0');
   await stopped;
@@ -315,7 +315,7 @@ void t.test('the stop: cleared away, by another process when the first cannot', 
   const down = bench();
   await down.run();
   down.last().end('SIGKILL');
-  const second = down.supervisor.stop();
+  const second = down.supervisor.stop(false);
   t.same(down.last().types(), ['stop'], 'a new one, without a configuration');
   down.last().say({ type: 'stopped' });
   down.last().end('exit status 0');
@@ -325,7 +325,7 @@ void t.test('the stop: cleared away, by another process when the first cannot', 
 
   const stuck = bench();
   await stuck.run();
-  const third = stuck.supervisor.stop();
+  const third = stuck.supervisor.stop(false);
   await stuck.clock.advance(MAX_STOP_ATTEMPTS * STOP_LIMIT_MS);
   await third;
   t.equal(stuck.processes.length, MAX_STOP_ATTEMPTS);

@@ -212,7 +212,7 @@ void t.test('the stop clears away what an earlier process left, without a config
     syncDaemons: kernel.daemons,
     sysctls: { 'net.ipv4.ip_forward': '0' },
   });
-  await say({ type: 'stop' });
+  await say({ type: 'stop', succeeded: false });
   t.same(answers, [{ type: 'stopped' }]);
   t.ok(isStopped());
   t.same(kernel.ops, ['ipvsadm -D -t 192.0.2.51:80'], 'what is not ours stays');
@@ -229,7 +229,7 @@ void t.test('a step of the stop that fails does not stop the others, and stays k
     { ownedServices: [KEY], sysctls: { 'net.ipv4.ip_forward': '0' } },
     async () => broken,
   );
-  await say({ type: 'stop' });
+  await say({ type: 'stop', succeeded: false });
   t.ok(isStopped());
   t.equal(kernel.sysctls.get('net.ipv4.ip_forward'), '0', 'the sysctls are put back all the same');
   t.same(stateFile.state?.ownedServices, [KEY], 'the next start knows what is left');
@@ -259,7 +259,7 @@ void t.test('sysctls of plain VRRP are set before the election and put back at t
     ['1', '1', '2'],
   );
   t.same(stateFile.state?.sysctls, Object.fromEntries(before), 'what was there survives a crash');
-  await say({ type: 'stop' });
+  await say({ type: 'stop', succeeded: false });
   t.same([...kernel.sysctls], before);
 });
 

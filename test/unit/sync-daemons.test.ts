@@ -4,7 +4,8 @@ import { groupMembers, senderAddresses } from '../../src/io/sync-interfaces.js';
 import type { DumpedSyncDaemon, StartedSyncDaemon, SyncDaemon } from '../../src/ipvs/model.js';
 import { planDaemons } from '../../src/ipvs/plan-daemons.js';
 import type { Log } from '../../src/runtime/ports.js';
-import { SyncDaemonKeeper } from '../../src/runtime/sync-daemon-keeper.js';
+import { SYNC_FLUSH_MS, SyncDaemonKeeper } from '../../src/runtime/sync-daemon-keeper.js';
+import { HandClock } from './hand-clock.js';
 
 const MASTER: SyncDaemon = { state: 'master', interface: 'eth1', syncid: 51 };
 const BACKUP: SyncDaemon = { state: 'backup', interface: 'eth1', syncid: 51 };
@@ -18,15 +19,15 @@ function lab(started: readonly StartedSyncDaemon[] = []) {
     indexes: new Map([['eth1', 3]]),
     refuses: undefined as Error | undefined,
     socketFault: undefined as string | undefined,
-    nowMs: 0,
     stopped: [] as string[],
     saved: [...started] as readonly StartedSyncDaemon[],
     lines: [] as string[],
   };
+  const clock = new HandClock();
   const say = (_fields: object, message: string): void => void kernel.lines.push(message);
   const log: Log = { debug: say, info: say, warn: say, error: say };
   const keeper = new SyncDaemonKeeper(started, {
-    clock: { nowMs: () => kernel.nowMs, at: () => () => {} },
+    clock,
     log,
     interfaces: { index: (name) => kernel.indexes.get(name), socketFault: () => kernel.socketFault },
     save: async (daemons) => {
@@ -44,7 +45,7 @@ function lab(started: readonly StartedSyncDaemon[] = []) {
       },
     },
   });
-  return { kernel, keeper };
+  return { kernel, clock, keeper };
 }
 
 async function running() {
@@ -141,10 +142,10 @@ void t.test('a refusal is a fault, told once and tried again', async (t) => {
 });
 
 void t.test('a rival who stops them again and again is met at a pace', async (t) => {
-  const { kernel, keeper } = await running();
+  const { kernel, clock, keeper } = await running();
   let repairs = 0;
   for (let second = 0; second < 600; second += 1) {
-    kernel.nowMs = second * 1000;
+    await clock.advance(1000);
     kernel.running = [];
     await keeper.reconcile();
     if (kernel.running.length > 0) repairs += 1;
@@ -156,9 +157,24 @@ void t.test('a rival who stops them again and again is met at a pace', async (t)
 void t.test('stop ends ours and leaves the others', async (t) => {
   const { kernel, keeper } = await running();
   kernel.running = [MASTER, { state: 'backup', interface: 'eth5', syncid: 7 }];
-  await keeper.stop();
+  await keeper.stop(false);
   t.same(kernel.stopped, ['master']);
   t.same(kernel.saved, []);
+});
+
+void t.test('what the kernel has not told the successor yet is told before its daemon stops', async (t) => {
+  const { kernel, clock, keeper } = await running();
+  const stopped = keeper.stop(true);
+  await clock.advance(SYNC_FLUSH_MS - 1);
+  t.same(kernel.stopped, []);
+  await clock.advance(1);
+  await stopped;
+  t.same(kernel.stopped.toSorted(), ['backup', 'master']);
+
+  const without = await running();
+  without.kernel.running = [{ ...MASTER, syncid: 7 }, BACKUP];
+  await without.keeper.stop(true);
+  t.same(without.kernel.stopped, ['backup'], 'nothing is waited for where the sender is not ours');
 });
 
 const FINE = {

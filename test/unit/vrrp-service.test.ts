@@ -326,3 +326,17 @@ void t.test("the guardian's word after a stall that is known already withdraws n
   host.service.withdrawn();
   t.equal(host.service.role('outside'), 'backup', 'later it is news');
 });
+
+void t.test('a stop says whether somebody has succeeded', async (t) => {
+  for (const successor of [true, false]) {
+    const host = new FakeHost();
+    await host.start(directorConfig({ instances: [vrrpInstance()] }));
+    await host.clock.advance(5000);
+    t.equal(host.service.status()[0]?.state, 'master');
+    const stopped = host.service.stop();
+    await host.clock.advance(10);
+    if (successor) host.advertise({});
+    await host.clock.advance(5000);
+    t.equal(await stopped, successor);
+  }
+});
