@@ -12,7 +12,7 @@ import { Container, INSTALL, installPackage } from './container.js';
 import { noVm } from './no-vm.js';
 import { addHost } from './systemd-lab.js';
 
-t.setTimeout(900_000);
+t.setTimeout(3_600_000);
 
 /** scripts/lib/nodes.mjs fetches these; the third is the one that runs this. */
 const OTHERS = ['22', '24'];
