@@ -5,8 +5,8 @@ import { DrillError } from './errors.js';
 
 /** Output of a failed program that is quoted in the error. */
 const MAX_QUOTED_ERROR = 600;
-/** How long an orderly `stop` waits before it kills. */
-const STOP_GRACE_MS = 5000;
+/** How long an orderly `stop` waits before it kills: a director that was succeeded takes 3 s for its connections alone. */
+const STOP_GRACE_MS = 20_000;
 
 export interface Exit {
   readonly status: number | null;
