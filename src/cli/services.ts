@@ -47,6 +47,12 @@ function trackAndHooksPorts(runtimeDirectory: string, log: Log): TrackAndHooksPo
   };
 }
 
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
+}
+
 /** `director` names this director on every line of the log. */
 async function openHost(
   options: { runtimeDirectory: string; format: LogFormat; level: LogLevel; director: string },
@@ -61,6 +67,7 @@ async function openHost(
     {
       load: openLoader({ main: MAIN }),
       readConfiguration,
+      breathe: nextTurn,
       clock: monotonicClock,
       openIpvs: async () => (await import('../io/ipvs.js')).openIpvs(),
       prober: openProber(),

@@ -3,6 +3,9 @@ import { endpointText } from '../ip-address.js';
 import type { Destination, DumpedService, IpvsOp, Service, ServiceKey } from './model.js';
 import { IP_VS_SVC_F, IPPROTO } from './uapi.js';
 
+/** Services that `planInSlices` compares at a time. */
+export const PLAN_SLICE = 500;
+
 export interface PlanOptions {
   /** `serviceKeyText` of services that may be removed when they are no longer desired. */
   readonly ownedKeys: ReadonlySet<string>;
@@ -109,15 +112,25 @@ function planNewService(service: Service, ops: IpvsOp[]): void {
  * thresholds or forwarding method is an edit (`ip_vs_edit_dest`), never a removal. Of two desired services with one
  * key the first counts. A service of `actual` that is neither desired nor owned is never touched.
  */
-export function plan(
+export function plan(...input: Parameters<typeof planInSlices>): IpvsOp[] {
+  const slices = planInSlices(...input);
+  for (;;) {
+    const slice = slices.next();
+    if (slice.done === true) return slice.value;
+  }
+}
+
+/** `plan` for a caller who has other things to do in between: yields after each PLAN_SLICE services, returns the ops. */
+export function* planInSlices(
   desired: readonly Service[],
   actual: readonly DumpedService[],
   options: PlanOptions,
-): IpvsOp[] {
+): Generator<undefined, IpvsOp[]> {
   const held = new Map(actual.map((service) => [serviceKeyText(service.key), service]));
   const wanted = new Set<string>();
   const changes: Changes = { ops: [], removals: [] };
-  for (const service of desired) {
+  for (const [index, service] of desired.entries()) {
+    if (index % PLAN_SLICE === PLAN_SLICE - 1) yield;
     const text = serviceKeyText(service.key);
     if (wanted.has(text)) continue;
     wanted.add(text);

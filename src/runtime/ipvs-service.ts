@@ -5,7 +5,7 @@ import { desiredServices, serviceKeyOf } from '../ipvs/desired.js';
 import { DRAIN_LIMIT_MS, type Drain, type DrainTimes, drainKey, withDrains } from '../ipvs/drain.js';
 import { foundWords } from '../ipvs/found.js';
 import type { DumpedService, IpvsOp, Service, StartedSyncDaemon } from '../ipvs/model.js';
-import { describeOp, plan, serviceKeyText } from '../ipvs/plan.js';
+import { describeOp, plan, planInSlices, serviceKeyText } from '../ipvs/plan.js';
 import type { RealServerHealth } from '../track/quorum.js';
 import { type CleanUpStep, cleanUp } from './clean-up.js';
 import { HealthRunner } from './health-runner.js';
@@ -31,6 +31,8 @@ export interface IpvsServicePorts {
   saveDrains(times: DrainTimes): Promise<void>;
   /** A health verdict changed. */
   onVerdict(): void;
+  /** Lets the event loop turn: thousands of services are compared in slices. */
+  breathe?(): Promise<void>;
 }
 
 /** Somebody else may change the table: all of it is compared this often even when nothing happens here. */
@@ -237,6 +239,7 @@ export class IpvsService {
     let delayMs = REFRESH_MS;
     try {
       const actual = await this.#ports.ipvs.dump();
+      await this.#ports.breathe?.();
       // Read after the dump and in one go: a verdict that comes in between must not let the pruning begin on a
       // table that was wanted without it.
       const active = this.#active();
@@ -249,8 +252,8 @@ export class IpvsService {
       const kept = [...this.#owned].filter((key) => undecided.has(key));
       const keys = [...new Set([...desired.map((service) => serviceKeyText(service.key)), ...kept])];
       const ownedKeys = new Set([...this.#owned].filter((key) => !undecided.has(key)));
-      const ops = plan(desired, actual, { ownedKeys, prune });
-      if (ops.length > 0) this.#tellOthersChanges(actual);
+      const ops = await this.#plan(desired, actual, { ownedKeys, prune });
+      if (ops.length > 0) await this.#tellOthersChanges(actual);
       // Known as ours before they are in the kernel: a crash in between must not make them a stranger's.
       await this.#own([...new Set([...this.#owned, ...keys])]);
       if (prune) await this.#saveDrains(drains);
@@ -266,6 +269,15 @@ export class IpvsService {
     }
     const { clock } = this.#ports;
     if (!this.#closed) this.#cancelRefresh = clock.at(clock.nowMs() + delayMs, () => this.refresh());
+  }
+
+  async #plan(...input: Parameters<typeof planInSlices>): Promise<IpvsOp[]> {
+    const slices = planInSlices(...input);
+    for (;;) {
+      await this.#ports.breathe?.();
+      const slice = slices.next();
+      if (slice.done === true) return slice.value;
+    }
   }
 
   #drain(healthy: readonly Service[], active: readonly VirtualServer[], actual: readonly DumpedService[]) {
@@ -291,10 +303,10 @@ export class IpvsService {
   }
 
   /** Somebody changed what we had left in good order. */
-  #tellOthersChanges(actual: readonly DumpedService[]): void {
+  async #tellOthersChanges(actual: readonly DumpedService[]): Promise<void> {
     if (this.#known === undefined) return;
     const { services, pruned } = this.#known;
-    const repairs = plan(services, actual, { ownedKeys: new Set(), prune: pruned });
+    const repairs = await this.#plan(services, actual, { ownedKeys: new Set(), prune: pruned });
     if (repairs.length === 0) return;
     const { clock, log } = this.#ports;
     this.#pace.made(clock.nowMs());

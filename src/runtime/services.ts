@@ -45,6 +45,8 @@ export interface ServicesPorts {
   readonly loopDelay: LoopDelay;
   readonly logStatus: () => LogStatus;
   readonly log: Log;
+  /** Lets the event loop turn. */
+  breathe?(): Promise<void>;
   readonly parts: readonly ((report: (verdict: TrackedVerdict) => void) => ServicesPart)[];
 }
 
@@ -111,6 +113,7 @@ export class Services {
       saveSyncDaemons: (syncDaemons) => this.#save({ syncDaemons }),
       saveDrains: (drains) => this.#save({ drains }),
       onVerdict: () => this.#healthChanged(),
+      breathe: async () => this.#ports.breathe?.(),
     });
   }
 

@@ -12,7 +12,15 @@ import type {
   Service,
   ServiceKey,
 } from '../../src/ipvs/model.js';
-import { describeOp, destinationKeyText, opWords, plan, serviceKeyText } from '../../src/ipvs/plan.js';
+import {
+  describeOp,
+  destinationKeyText,
+  opWords,
+  PLAN_SLICE,
+  plan,
+  planInSlices,
+  serviceKeyText,
+} from '../../src/ipvs/plan.js';
 
 const NONE: ReadonlySet<string> = new Set();
 const prune = { ownedKeys: NONE, prune: true };
@@ -404,4 +412,16 @@ void t.test('format: addresses all around the circle come as the C library sorts
   t.same(order('100.64.0.1', '192.0.2.1', '10.0.0.1'), ['100.64.0.1', '192.0.2.1', '10.0.0.1']);
   t.same(order('192.0.2.1', '10.0.0.1', '100.64.0.1'), ['192.0.2.1', '10.0.0.1', '100.64.0.1']);
   t.same(order('192.0.2.1', '100.64.0.1', '10.0.0.1'), ['192.0.2.1', '10.0.0.1', '100.64.0.1']);
+});
+
+void t.test('thousands of services are compared in slices, with the same changes', async (t) => {
+  const wanted = Array.from({ length: 3 * PLAN_SLICE + 1 }, (_, i) => service(tcp('192.0.2.1', i + 1)));
+  const actual = wanted.filter((_, i) => i % 7 !== 0);
+  const slices = planInSlices(wanted, actual, prune);
+  let yields = 0;
+  let slice = slices.next();
+  for (; slice.done !== true; slice = slices.next()) yields += 1;
+  t.equal(yields, 3);
+  t.same(slice.value, plan(wanted, actual, prune));
+  t.equal(slice.value.length, wanted.length - actual.length);
 });
