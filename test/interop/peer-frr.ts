@@ -5,12 +5,19 @@ import { join } from 'node:path';
 import { type Child, stopChild } from '../../src/drill/process.js';
 import { type Bench, settled } from '../net/daemons.js';
 import type { InteropCase } from './cases.js';
-import { faultsIn, type StartPeer, VIRTUAL_ADDRESSES, VIRTUAL_MACS, VRID } from './peer.js';
+import {
+  faultsIn,
+  REAL_TIME_PRIORITY,
+  type StartPeer,
+  VIRTUAL_ADDRESSES,
+  VIRTUAL_MACS,
+  VRID,
+} from './peer.js';
 
 const DEVICE = 'vrrp51';
 /** FRR looks its group up by name; no host file is changed for that. */
 const VTY_GROUP = 'frrvty:x:1992:root\n';
-const WITH_GROUP_FILE = 'mount --bind "$0" /etc/group && exec "$@"';
+const WITH_GROUP_FILE = `mount --bind "$0" /etc/group && exec chrt -r ${REAL_TIME_PRIORITY} "$@"`;
 let starts = 0;
 
 /** Whether this kernel has the devices that FRR needs. */

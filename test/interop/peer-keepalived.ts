@@ -3,7 +3,14 @@ import { join } from 'node:path';
 import { stopChild } from '../../src/drill/process.js';
 import { isAlive, settled } from '../net/daemons.js';
 import { type InteropCase, isVirtual } from './cases.js';
-import { faultsIn, OWN_ADDRESSES, type StartPeer, VIRTUAL_ADDRESSES, VRID } from './peer.js';
+import {
+  faultsIn,
+  OWN_ADDRESSES,
+  REAL_TIME_PRIORITY,
+  type StartPeer,
+  VIRTUAL_ADDRESSES,
+  VRID,
+} from './peer.js';
 
 const DEVICE = 'vrrp51';
 let starts = 0;
@@ -17,6 +24,7 @@ function configuration(which: InteropCase): string {
   return `global_defs {
   vrrp_version ${version}
   vrrp_garp_master_delay 1
+  vrrp_rt_priority ${REAL_TIME_PRIORITY}
 }
 vrrp_instance outside {
   state BACKUP
