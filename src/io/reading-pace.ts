@@ -13,21 +13,27 @@ export interface ReadingPaceOptions {
 export class ReadingPace {
   readonly restMs: number;
   readonly #options: ReadingPaceOptions;
+  #perSecond: number;
   #left: number;
   #atMs: number;
 
   constructor(options: ReadingPaceOptions) {
     this.#options = options;
+    this.#perSecond = options.perSecond;
     this.restMs = options.restMs;
     this.#left = options.burst;
     this.#atMs = options.nowMs();
   }
 
+  setRate(perSecond: number): void {
+    this.#perSecond = perSecond;
+  }
+
   /** Whether nothing may be read now. */
   isSpent(): boolean {
-    const { nowMs, perSecond, burst } = this.#options;
+    const { nowMs, burst } = this.#options;
     const now = nowMs();
-    this.#left = Math.min(burst, this.#left + ((now - this.#atMs) / 1000) * perSecond);
+    this.#left = Math.min(burst, this.#left + ((now - this.#atMs) / 1000) * this.#perSecond);
     this.#atMs = now;
     return this.#left < 1;
   }

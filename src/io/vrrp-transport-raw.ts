@@ -26,6 +26,14 @@ const OTHERS_BUFFER_BYTES = 65_536;
 const OTHERS_PER_SECOND = 1000;
 const OTHERS_BURST = 256;
 const OTHERS_REST_MS = 50;
+/**
+ * Of expected messages: several times what all routers of a segment say in good order, so that sound ones that somebody
+ * forges do not keep this director from speaking in time. A burst is more than the buffer holds.
+ */
+const EXPECTED_LEAST_PER_SECOND = 2000;
+const EXPECTED_TIMES = 4;
+const EXPECTED_BURST = 4096;
+const EXPECTED_REST_MS = 5;
 /** The kernel's minimum, for a socket that only sends. */
 const NO_RECEIVE_BUFFER = 0;
 
@@ -38,6 +46,12 @@ export class RawVrrpTransport implements VrrpTransport {
   readonly #receiver: RawSocket;
   /** Hears all the rest, at a pace: whoever sends it, and however much, fills this one's buffer alone. */
   readonly #others: RawSocket;
+  readonly #pace = new ReadingPace({
+    nowMs: () => monotonicClock.nowMs(),
+    perSecond: EXPECTED_LEAST_PER_SECOND,
+    burst: EXPECTED_BURST,
+    restMs: EXPECTED_REST_MS,
+  });
   #sourceWatch: SourceWatch | undefined;
   /** The receiver, unless packets leave by another device: that of the virtual MAC address. */
   readonly #sender: RawSocket;
@@ -69,6 +83,7 @@ export class RawVrrpTransport implements VrrpTransport {
         prepareSending(this.#sender, route.interface, source);
       }
       this.#receiver.attachFilter(programBytes(NOTHING));
+      this.#receiver.paceReading(this.#pace);
       this.#prepareReceiving(this.#receiver, RECEIVE_BUFFER_BYTES, onError);
       this.#others.paceReading(
         new ReadingPace({
@@ -100,6 +115,8 @@ export class RawVrrpTransport implements VrrpTransport {
   }
 
   expect(routers: readonly ExpectedRouter[]): void {
+    const inGoodOrder = routers.reduce((sum, one) => sum + 1000 / one.advertisementIntervalMs, 0);
+    this.#pace.setRate(Math.max(EXPECTED_LEAST_PER_SECOND, EXPECTED_TIMES * inGoodOrder));
     // For a moment both hear a packet, and it counts twice; the other way round nobody would.
     if (!this.#filter('whole', routers)) this.#filter('head', routers);
   }

@@ -108,8 +108,9 @@ export class Channels {
       this.#open(channel);
       if (channel.transport !== undefined) this.#tellMembers(channel);
     }
-    const { name, version, virtualRouterId, advertised: addresses } = instance;
-    channel.members.set(virtualRouterId, { name, version, virtualRouterId, addresses });
+    const { name, version, virtualRouterId, advertised: addresses, advertisementIntervalMs } = instance;
+    const member = { name, version, virtualRouterId, addresses, advertisementIntervalMs };
+    channel.members.set(virtualRouterId, member);
     this.#byInstance.set(name, channel);
     this.#expectSoon(channel);
     return channel.transport?.source;

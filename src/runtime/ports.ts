@@ -91,6 +91,7 @@ export interface ExpectedRouter {
   readonly virtualRouterId: number;
   /** In the order of the message. */
   readonly addresses: readonly string[];
+  readonly advertisementIntervalMs: number;
 }
 
 export type OpenVrrpTransport = (

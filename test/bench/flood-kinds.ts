@@ -22,11 +22,16 @@ export const FLOOD_KINDS = {
   'low-ttl': (n) => packet(n, { priority: 255 }, { ttl: 254 }),
   /** Of another version, and no interval. */
   'other-version': (n) => packet(n, { version: 2, advertisementIntervalMs: 1000 }),
+  /** Sound, and weaker than the master: what the election has to take (docs/decisions/0019). */
+  'weaker-routers': (n) => packet(n, { priority: 1 + (n % 90) }),
   /** Nothing but a head. */
   short: (n) => packet(n, {}, { length: 8 + (n % 4) }),
 } as const satisfies Record<string, (n: number) => Uint8Array>;
 
 export type FloodKind = keyof typeof FLOOD_KINDS;
+
+/** What is no sound advertisement of the pair's virtual router. */
+export const USUAL_KINDS = Object.keys(FLOOD_KINDS).filter((kind) => kind !== 'weaker-routers');
 
 interface Envelope {
   readonly harm?: boolean;

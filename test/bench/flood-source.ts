@@ -4,7 +4,7 @@
  */
 import { RawSocket } from '../../src/io/raw-socket.js';
 import { monotonicMs } from './clock.js';
-import { FLOOD_KINDS, type FloodKind, GROUP, isFloodKind } from './flood-kinds.js';
+import { FLOOD_KINDS, type FloodKind, GROUP, isFloodKind, USUAL_KINDS } from './flood-kinds.js';
 
 /** IPPROTO_RAW: the sender writes the IP header (raw(7)). */
 const RAW = 255;
@@ -52,5 +52,5 @@ async function main(device: string, perSecond: number, seconds: number, kinds: F
 }
 
 const [device = '', perSecond, seconds, kinds = ''] = process.argv.slice(2);
-const chosen = kinds === '' ? Object.keys(FLOOD_KINDS) : kinds.split(',');
+const chosen = kinds === '' ? USUAL_KINDS : kinds.split(',');
 await main(device, Number(perSecond), Number(seconds), chosen.filter(isFloodKind));

@@ -6,7 +6,7 @@ import { parseArgs } from 'node:util';
 import { sleep } from '../../src/drill/wait.js';
 import { fetchStatus } from '../../src/io/control-client.js';
 import type { Running } from './contenders.js';
-import { FLOOD_KINDS, isFloodKind } from './flood-kinds.js';
+import { FLOOD_KINDS, isFloodKind, USUAL_KINDS } from './flood-kinds.js';
 import { BenchLab, OUTSIDE } from './lab.js';
 import { numberWithin } from './options.js';
 import { cpuSeconds, residentKiB } from './processes.js';
@@ -18,7 +18,7 @@ const USAGE = `Usage: npm run bench:flood -- [OPTIONS]
   --seconds N     length of each flood, 1 to 600, default 60
   --rate N        packets a second, 1 to 200000, default 100000
   --interval MS   advertisement interval in milliseconds, 10 to 1000, default 100
-  --kinds LIST    of ${Object.keys(FLOOD_KINDS).join(', ')}; default all
+  --kinds LIST    of ${Object.keys(FLOOD_KINDS).join(', ')}; default all but weaker-routers
   --json          the results as JSON on standard output
 
 Exit status 1 when a role changed, a log grew by 1 MB or more, or memory grew by more than 16 MiB.
@@ -57,7 +57,7 @@ function options(): Chosen | undefined {
       seconds: { type: 'string', default: '60' },
       rate: { type: 'string', default: '100000' },
       interval: { type: 'string', default: '100' },
-      kinds: { type: 'string', default: Object.keys(FLOOD_KINDS).join() },
+      kinds: { type: 'string', default: USUAL_KINDS.join() },
       ...COMMON_OPTIONS,
     },
   });

@@ -25,6 +25,7 @@ const router = (virtualRouterId: number, ...addresses: string[]): ExpectedRouter
   version: 3,
   virtualRouterId,
   addresses,
+  advertisementIntervalMs: 100,
 });
 const ROUTERS4 = [router(51, '192.0.2.253'), router(52, '192.0.2.252', '198.51.100.1', '203.0.113.9')];
 const ROUTERS2 = [{ ...router(61, '192.0.2.253', '192.0.2.252'), version: 2 as const }];
@@ -55,8 +56,8 @@ function say(route: FilterRoute, of: ExpectedRouter, change: Partial<Advertiseme
   const advertisement: Advertisement = {
     family: route.family,
     priority: 150,
-    advertisementIntervalMs: of.version === 2 ? 1000 : 100,
     ...of,
+    advertisementIntervalMs: of.version === 2 ? 1000 : 100,
     ...change,
   };
   return encodeAdvertisement(advertisement, { checksum, source, destination: route.group ?? route.source });
