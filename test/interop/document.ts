@@ -62,14 +62,15 @@ export function documentText(all: readonly PeerResults[]): string {
   const ordered = PEERS.flatMap((peer) => all.filter((one) => one.peer === peer));
   return `# Interoperability
 
-\`npm run interop\` makes this page: it runs our director and another implementation (or another of ours) as one pair, on real kernels. Each row
-is one course: ours is master and the peer joins; ours is stopped, and the peer takes over; ours comes back and stays
+\`npm run interop\` makes this page: it runs our director and another implementation, or another of ours, as one pair, on real
+kernels. Each row is one course: ours is master and the peer joins; ours is stopped, and the peer takes over; ours comes back and stays
 backup; the peer is stopped, and ours takes over; the peer joins; ours is killed (SIGKILL); ours comes back; the peer is
 killed. So both have been in both roles, and have taken over from the other, after a farewell and without one (our
 guardian says it for a killed director).
 
-The cells say how long it took from the signal until the other side said that it was master, looked at every 50 ms, so they
-prove an order of magnitude and no more; [BENCHMARKS.md](BENCHMARKS.md) has what clients see. "Complaints" counts the lines
+The cells say how long it took from the signal until the other side said that it was master, looked at every 50 ms by
+programs that two pairs at a time and all else on the machine keep waiting, so that single cells may be seconds too long: they
+prove that it works and nothing of its speed; [BENCHMARKS.md](BENCHMARKS.md) has what clients see. "Complaints" counts the lines
 in which one side finds fault with the other's packets.
 
 "Virtual MAC" says whose addresses have the virtual router's MAC address (RFC 9568 section 7.3): ours by \`virtual_mac: true\`,
