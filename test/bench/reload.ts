@@ -54,6 +54,8 @@ interface Result {
   readonly statusesFailed: number;
   /** Ends of both services processes so far. */
   readonly restarts: number;
+  /** Latest deadline of either election since the start, in milliseconds: what is later on the wire is the network's. */
+  readonly latenessMs: number;
   /** Of the larger VRRP process. */
   readonly residentMB: number;
 }
@@ -194,6 +196,7 @@ class Reloading {
     const told = await Promise.all(this.#pair.map((one) => fetchStatus(one.runtimeDirectory)));
     return {
       restarts: told.reduce((sum, { services }) => sum + services.restarts, 0),
+      latenessMs: Math.max(...told.map(({ deadline_lateness }) => deadline_lateness.max_ms)),
       roleChanges: Math.max(sourceChanges.length, logged.length),
       widestMs: maxMs,
       unaccountedMs: Math.max(0, ...beyond),
@@ -231,7 +234,8 @@ async function measure(
     process.stderr.write(
       `[${results.length}/${2 * reloads}] ${one.reload}: ${(one.tookMs / 1000).toFixed(1)} s, role changes ` +
         `${one.roleChanges}, advertisements at most ${one.widestMs.toFixed(1)} ms apart, ` +
-        `${one.unaccountedMs.toFixed(1)} ms without standstills, ${one.statuses} statuses, VRRP ` +
+        `${one.unaccountedMs.toFixed(1)} ms without standstills, latest deadline so far ` +
+        `${one.latenessMs.toFixed(1)} ms, ${one.statuses} statuses, VRRP ` +
         `${one.residentMB.toFixed(1)} MB\n`,
     );
   };
@@ -260,6 +264,7 @@ function report(results: readonly Result[]): void {
     ['role changes', (some) => String(sum(some, 'roleChanges'))],
     ['advertisements apart, ms', (some) => most(some, 'widestMs').toFixed(1)],
     ['  without standstills, ms', (some) => most(some, 'unaccountedMs').toFixed(1)],
+    ['latest deadline, ms', (some) => most(some, 'latenessMs').toFixed(1)],
     ['statuses a second', (some) => ((1000 * sum(some, 'statuses')) / sum(some, 'tookMs')).toFixed(1)],
     ['statuses failed', (some) => String(sum(some, 'statusesFailed'))],
     ['services processes replaced', (some) => String(most(some, 'restarts'))],
