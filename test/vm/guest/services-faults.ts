@@ -489,9 +489,18 @@ async function main(): Promise<void> {
   say('persistent client');
   const drain = await drained(pair);
   say('a real server drained');
-  // All that a client can have open, and no moment for the kernel to tell the peer.
+  // What goes before the stop: all that a client can have open, told to the peer.
   await pair.until('all are up', allUp);
   await pair.open(3);
+  await waitFor(
+    'the peer knows the connections',
+    async () => {
+      const lines = (await pair.lab.run('lb2', ['ipvsadm', '-Lnc'])).split('\n');
+      const known = lines.filter((line) => / ESTABLISHED .*192\.168\.1\.253:80 /.test(line)).length;
+      return known >= 9 ? undefined : `${known} known: ${lines.join('\n')}`;
+    },
+    { ...SOON, timeoutMs: 20_000 },
+  ).catch((error: unknown) => say(String(error)));
   pair.director('lb1').signal('SIGTERM');
   await waitFor('lb1 ends', () => (pair.director('lb1').running ? 'it runs' : undefined), SOON);
   const stop = await pair.verify();
