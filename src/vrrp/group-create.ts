@@ -91,7 +91,7 @@ export function formGroup(
   const created = createGroup(name, fresh, nowMs, track);
   const donors = [...new Set(continuing.map(({ group }) => group))];
   if (donors.length === 0) return created;
-  const phase = phaseOf(donors, fresh);
+  const phase = phaseOf(donors, continuing, fresh);
   const refused = continuing.find(({ group, instance }) => group.refused === instance.config.name);
   const group: GroupState = {
     ...created,
@@ -134,10 +134,15 @@ function renamed(config: VrrpInstance, name: string): VrrpInstance {
 }
 
 /** One that hands over and one that does not are one that does not: who wants it otherwise says so again. */
-function phaseOf(donors: readonly GroupState[], fresh: readonly GroupMember[]): GroupPhase {
+function phaseOf(
+  donors: readonly GroupState[],
+  continuing: readonly Continuing[],
+  fresh: readonly GroupMember[],
+): GroupPhase {
   const [first] = donors;
   if (first === undefined) return 'stopped';
-  const isAlike = donors.every(({ phase }) => phase === first.phase);
-  if (isAlike && (first.phase !== 'handing-over' || fresh.length === 0)) return first.phase;
-  return 'running';
+  if (donors.some(({ phase }) => phase !== first.phase)) return 'running';
+  if (first.phase !== 'handing-over') return first.phase;
+  const hasMaster = continuing.some(({ instance }) => instance.state === 'master');
+  return hasMaster && fresh.length === 0 ? 'handing-over' : 'running';
 }

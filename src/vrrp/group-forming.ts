@@ -1,5 +1,5 @@
 /** What a reload forms anew comes to one state: whoever is master stays it, wherever that can be. */
-import type { Draft } from './group-draft.js';
+import type { Draft, Member } from './group-draft.js';
 import { handOver } from './group-hand-over.js';
 import { goMasterWhenAllWant, listen, startUp, toFault, toMaster, wantMaster } from './group-roles.js';
 import { faultsOf, isOwner } from './group-tracking.js';
@@ -13,6 +13,7 @@ export function formed(draft: Draft): void {
   if (!draft.isMaster) return listenTogether(draft);
   // Where another router is master of one of them, the group belongs there.
   if (members.some(({ state, heardUntilMs }) => state !== 'master' && heardUntilMs > draft.now)) {
+    for (const member of draft.all()) if (member.state !== 'master') listenWithGroup(draft, member);
     return handOver(draft);
   }
   const all = draft.all();
@@ -32,12 +33,17 @@ export function formed(draft: Draft): void {
 
 function listenTogether(draft: Draft): void {
   for (const member of draft.all()) {
-    if (member.state !== 'backup') {
-      listen(draft, member, member.config.advertisementIntervalMs, draft.now, 'its group listens');
-    }
+    listenWithGroup(draft, member);
     if (isOwner(member)) wantMaster(member);
   }
   goMasterWhenAllWant(draft, 'address owner');
+}
+
+/** A backup goes on as it was, unless it only waited for the rest of its group to hand over. */
+function listenWithGroup(draft: Draft, member: Member): void {
+  const waits = member.timerMs === Number.POSITIVE_INFINITY && !member.wantsMaster;
+  if (member.state === 'backup' && !waits) return;
+  listen(draft, member, member.config.advertisementIntervalMs, draft.now, 'its group listens');
 }
 
 /** There is nobody to be waited for, unless a master was heard. */

@@ -39,12 +39,12 @@ class Groups {
   layOut(layout: (typeof LAYOUTS)[number]): string | undefined {
     const names = layout.flat().map((index) => NAMES[index] ?? '');
     const before = this.benches;
-    const held = names.filter((name) => this.kernel.held(name) > 0);
     const locate = (name: string) =>
       before
         .filter(({ state }) => state.phase !== 'stopped' && state.phase !== 'leaving')
         .flatMap(({ state: group }) => group.instances.map((member) => ({ group, instance: member, name })))
         .find(({ instance: { config } }) => config.name === name);
+    const held = names.filter((name) => this.kernel.held(name) > 0 && locate(name) !== undefined);
     for (const name of NAMES) {
       const place = locate(name);
       if (names.includes(name) && place !== undefined) continue;
