@@ -8,8 +8,8 @@ import { tally } from './tally.mjs';
 
 /** A VM takes a whole core and its memory: those tests run one after another, and have time. */
 const STAGES = [
-  { folders: ['unit', 'property', 'sim', 'net'], jobs: 2, timeoutSeconds: 180 },
-  { folders: ['vm'], jobs: 1, timeoutSeconds: 900 },
+  { folders: ['unit', 'property', 'sim', 'net'], jobs: 2, timeoutSeconds: 600 },
+  { folders: ['vm'], jobs: 1, timeoutSeconds: 1800 },
 ];
 
 /** Of one failure's diagnostics; the whole is in what `node dist/test/...` prints. */
