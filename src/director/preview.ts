@@ -2,7 +2,6 @@
 import type { DirectorConfig, SyncGroup, VrrpInstance } from '../config/model.js';
 import { desiredServices } from '../ipvs/desired.js';
 import { withDrains } from '../ipvs/drain.js';
-import { withLingering } from '../ipvs/linger.js';
 import type { DumpedService, IpvsOp, SyncDaemon } from '../ipvs/model.js';
 import { describeOp, plan } from '../ipvs/plan.js';
 import { groupsOf, planGroups } from './groups.js';
@@ -109,10 +108,7 @@ function ipvsChanges(config: DirectorConfig, present: Present): Change[] {
     return vrrpInstance === undefined || role === 'master';
   });
   const desired = desiredServices(active, (name, server) => present.serves(name, server));
-  // Which of them the director lets go, its table tells: those are not there.
-  const down = desiredServices(active, (name, server) => !present.serves(name, server));
-  const kept = withLingering(desired, down, present.services);
-  const whole = withDrains(kept, () => desiredServices(active, () => true), present.services, {}, 0);
+  const whole = withDrains(desired, () => desiredServices(active, () => true), present.services, {}, 0);
   return plan(whole.desired, present.services, { ownedKeys: present.owned, prune: true }).map((op) => ({
     kind: 'ipvs',
     text: describeOp(op),

@@ -46,13 +46,6 @@ export type HealthEffect =
       readonly to: 'up' | 'down';
       /** Why the last probe failed; undefined when it did not. */
       readonly reason: string | undefined;
-    }
-  | {
-      /** A real server that is down failed again after another of the virtual server passed: it is not this host. */
-      readonly type: 'alone';
-      readonly virtualServer: string;
-      readonly address: string;
-      readonly port: number;
     };
 
 export interface HealthStep {
@@ -70,10 +63,6 @@ interface Target {
   virtualServers: string[];
   riseFall: RiseFallState;
   reason: string | undefined;
-  /** When it was found to be down; counts while it is. */
-  downSinceMs: number;
-  /** Virtual servers in which it was found to be down alone. */
-  alone: Set<string>;
   /** When the next probe goes, or the one under way was due. */
   dueMs: number;
   /** Identity of the probe under way. */
@@ -96,8 +85,6 @@ export interface HealthState {
   nextProbe: number;
   /** Targets with verdict `unknown`. */
   unknown: number;
-  /** By name of the virtual server: when a real server that is up last passed its check. */
-  passes: Map<string, number>;
 }
 
 /** First step, with the probes that are due at once. */
@@ -110,7 +97,6 @@ export function createHealth(virtualServers: readonly VirtualServer[], nowMs: nu
     due: new DueQueue(),
     nextProbe: 1,
     unknown: 0,
-    passes: new Map(),
   };
   return stepHealth(state, { type: 'config', virtualServers }, nowMs);
 }
@@ -139,19 +125,6 @@ export function healthOf(
   return target === undefined
     ? { health: 'unchecked', reason: null }
     : { health: target.riseFall.verdict, reason: target.reason ?? null };
-}
-
-/**
- * Whether a real server is down, but none of its virtual server's others has passed a check since, with this one failing
- * again after that: all of them going down at once is mostly this host being cut off.
- */
-export function lingers(
-  state: HealthState,
-  virtualServer: string,
-  realServer: Pick<RealServer, 'address' | 'port'>,
-): boolean {
-  const target = state.servers.get(serverKey(virtualServer, realServer));
-  return target?.riseFall.verdict === 'down' && !target.alone.has(virtualServer);
 }
 
 /** Whether every checked real server has a verdict. Until then nothing may be pruned for its health. */
@@ -204,8 +177,6 @@ function configure(state: HealthState, virtualServers: readonly VirtualServer[],
       state.servers.set(name, target);
     }
   }
-  const names = new Set(virtualServers.map(({ name }) => name));
-  for (const name of state.passes.keys()) if (!names.has(name)) state.passes.delete(name);
   spread(fresh, nowMs);
   settle(state, nowMs);
 }
@@ -232,8 +203,6 @@ function newTarget(
     virtualServers: [],
     riseFall: predecessor === undefined ? INITIAL : provisional(predecessor.riseFall.verdict),
     reason: predecessor?.reason,
-    downSinceMs: predecessor?.downSinceMs ?? 0,
-    alone: new Set(predecessor?.alone),
     dueMs: 0,
     probe: undefined,
   };
@@ -293,30 +262,8 @@ function takeOutcome(
     state.unknown -= 1;
   }
   if (to !== from && to !== 'unknown') {
-    target.downSinceMs = nowMs;
-    target.alone.clear();
     const { virtualServers, address, port, reason } = target;
     effects.push({ type: 'verdict', virtualServers: [...virtualServers], address, port, from, to, reason });
-  }
-  compare(state, target, input.ok, nowMs, effects);
-}
-
-/** What an outcome says beside those of the virtual server's other real servers. */
-function compare(
-  state: HealthState,
-  target: Target,
-  ok: boolean,
-  nowMs: number,
-  effects: HealthEffect[],
-): void {
-  const { verdict } = target.riseFall;
-  const { address, port } = target;
-  for (const virtualServer of target.virtualServers) {
-    if (ok && verdict === 'up') state.passes.set(virtualServer, nowMs);
-    if (ok || verdict !== 'down' || target.alone.has(virtualServer)) continue;
-    if ((state.passes.get(virtualServer) ?? Number.NEGATIVE_INFINITY) <= target.downSinceMs) continue;
-    target.alone.add(virtualServer);
-    effects.push({ type: 'alone', virtualServer, address, port });
   }
 }
 

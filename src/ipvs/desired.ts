@@ -42,7 +42,7 @@ function netmaskOf(family: 'inet' | 'inet6', configured: string | undefined): st
 
 /**
  * One service for each virtual server, with the real servers that `healthy` admits. One that is not healthy is left
- * out, not given weight 0 (decision 0017 says which of them stay for a while). Timeouts are rounded up to whole seconds.
+ * out, not given weight 0: its connections then move on instead of hanging (`expire_nodest_conn`). Timeouts are rounded up to whole seconds.
  */
 export function desiredServices(
   virtualServers: readonly VirtualServer[],

@@ -8,7 +8,6 @@ import {
   type HealthState,
   type HealthStep,
   healthOf,
-  lingers,
   stepHealth,
 } from '../health/health.js';
 import type { Clock, Log, ProbeOutcome, Prober } from './ports.js';
@@ -20,7 +19,7 @@ export interface HealthRunnerPorts {
   readonly clock: Clock;
   readonly prober: Prober;
   readonly log: Log;
-  /** A verdict changed, the first ones are in, or one that was down lingers no more. */
+  /** A verdict changed, or the first ones are in. */
   onVerdict(): void;
 }
 
@@ -51,11 +50,6 @@ export class HealthRunner {
   serves(virtualServer: string, realServer: { readonly address: string; readonly port: number }): boolean {
     const { health } = this.of(virtualServer, realServer);
     return health === 'up' || health === 'unchecked';
-  }
-
-  /** Whether one that is down keeps the connections that it has in the kernel's table. */
-  lingers(virtualServer: string, realServer: { readonly address: string; readonly port: number }): boolean {
-    return lingers(this.#state, virtualServer, realServer);
   }
 
   configure(virtualServers: readonly VirtualServer[]): void {
@@ -90,14 +84,6 @@ export class HealthRunner {
         this.#input({ type: 'outcome', id, ...outcome });
       });
       return;
-    }
-    if (effect.type === 'alone') {
-      const { virtualServer, address, port } = effect;
-      this.#ports.log.info(
-        { event: 'real-server', virtualServer, realServer: `${address}:${port}`, state: 'down' },
-        `${virtualServer}: real server ${address}:${port} stays down while others are up: its connections are let go`,
-      );
-      return this.#ports.onVerdict();
     }
     const { virtualServers, address, port, from, to, reason } = effect;
     for (const virtualServer of virtualServers) {

@@ -4,7 +4,6 @@ import { requiredSyncDaemons } from '../director/requirements.js';
 import { desiredServices, serviceKeyOf } from '../ipvs/desired.js';
 import { DRAIN_LIMIT_MS, type Drain, type DrainTimes, drainKey, withDrains } from '../ipvs/drain.js';
 import { foundWords } from '../ipvs/found.js';
-import { withLingering } from '../ipvs/linger.js';
 import type { DumpedService, IpvsOp, Service, StartedSyncDaemon } from '../ipvs/model.js';
 import { describeOp, plan, planInSlices, serviceKeyText } from '../ipvs/plan.js';
 import type { RealServerHealth } from '../track/quorum.js';
@@ -283,14 +282,7 @@ export class IpvsService {
 
   #drain(healthy: readonly Service[], active: readonly VirtualServer[], actual: readonly DumpedService[]) {
     const configured = () => desiredServices(active, () => true);
-    const down = desiredServices(active, (name, server) => this.#health.lingers(name, server));
-    return withDrains(
-      withLingering(healthy, down, actual),
-      configured,
-      actual,
-      this.#drainTimes,
-      this.#ports.clock.nowMs(),
-    );
+    return withDrains(healthy, configured, actual, this.#drainTimes, this.#ports.clock.nowMs());
   }
 
   async #saveDrains(drains: readonly Drain[]): Promise<void> {

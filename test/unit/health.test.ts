@@ -10,7 +10,6 @@ import {
   type HealthInput,
   type HealthStep,
   healthOf,
-  lingers,
   MAX_PROBES_IN_FLIGHT,
   MAX_PROBES_PER_STEP,
   stepHealth,
@@ -58,9 +57,6 @@ class World {
     this.#take(this.health.effects);
   }
 
-  /** Real servers that were found to be down alone. */
-  readonly alone: string[] = [];
-
   get inFlight(): number {
     return this.#underWay.length;
   }
@@ -93,10 +89,6 @@ class World {
         this.log.push(`${effect.virtualServers.join('+')} ${server} ${effect.from}>${effect.to}`);
         continue;
       }
-      if (effect.type === 'alone') {
-        this.alone.push(`${effect.virtualServer} ${server}`);
-        continue;
-      }
       if (this.#underWay.some((probe) => probe.server === server)) {
         this.log.push(`two probes of ${server} at a time`);
       }
@@ -108,53 +100,6 @@ class World {
     }
   }
 }
-
-await t.test('one that is down lingers until another one passes and it fails again', async (t) => {
-  const servers = [vs('web', [rs(1), rs(2)], CHECK), vs('only', [rs(1)], CHECK)];
-  const world = new World(servers);
-  const lingering = () =>
-    ['web', 'only'].flatMap((name) =>
-      [rs(1), rs(2)].filter((one) => lingers(world.health.state, name, one)).map((one) => name + one.address),
-    );
-  world.run(10_000);
-  t.same(lingering(), []);
-
-  world.alive = () => false;
-  world.run(30_000);
-  t.same(lingering(), ['web10.0.0.1', 'web10.0.0.2', 'only10.0.0.1'], 'all at once: it may be this host');
-  world.alive = () => true;
-  world.run(10_000);
-  t.same(lingering(), [], 'all are up again');
-  t.same(world.alone, [], 'and none was let go');
-
-  world.alive = (address) => address !== '10.0.0.1';
-  while (lingering().length === 0) world.run(10);
-  t.same(lingering(), ['web10.0.0.1', 'only10.0.0.1'], 'right after the verdict');
-  world.run(2 * CHECK.intervalMs);
-  t.same(world.alone, ['web 10.0.0.1:80']);
-  t.same(lingering(), ['only10.0.0.1'], 'where there is no other it lingers on');
-  world.input({ type: 'config', virtualServers: servers });
-  world.input({ type: 'config', virtualServers: [vs('web', [rs(1), rs(2)], { ...CHECK, rise: 1 })] });
-  t.same(lingering(), [], 'a reload brings nobody back');
-
-  world.alive = () => false;
-  world.run(30_000);
-  t.same(lingering(), ['web10.0.0.2'], 'the last one lingers');
-  world.alive = (address) => address !== '10.0.0.2';
-  world.run(10_000);
-  t.same(world.alone, ['web 10.0.0.1:80', 'web 10.0.0.2:80'], 'until another one is there');
-  t.same(lingering(), []);
-});
-
-await t.test('a recovery that is not complete lets nobody go who does not fail again', async (t) => {
-  const world = new World([vs('web', [rs(1), rs(2)], { ...CHECK, rise: 2 })]);
-  world.run(10_000);
-  world.alive = () => false;
-  world.run(20_000);
-  world.alive = () => true;
-  world.run(20_000);
-  t.same(world.alone, []);
-});
 
 await t.test(
   'start: a server that answers has its verdict after one round, a silent one after `fall`',

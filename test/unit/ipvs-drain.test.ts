@@ -2,7 +2,6 @@
 import t from 'tap';
 import { DRAIN_LIMIT_MS, drainKey, withDrains } from '../../src/ipvs/drain.js';
 import { foundWords } from '../../src/ipvs/found.js';
-import { withLingering } from '../../src/ipvs/linger.js';
 import type { DumpedDestination, DumpedService, Service } from '../../src/ipvs/model.js';
 import { describeOp, plan } from '../../src/ipvs/plan.js';
 import { LOOK_SERVICES, TableLook } from '../../src/runtime/table-look.js';
@@ -112,24 +111,4 @@ void t.test('a look notices that a drained server is empty', async (t) => {
   t.equal(await look.look(known, DRAIN_LIMIT_MS), 'drained');
   now = destination(3, 0, 0);
   t.equal(await look.look(known, 1000), 'drained');
-});
-
-void t.test('one that lingers keeps its connections at weight 0, where the kernel has it', async (t) => {
-  const actual = service([destination(2), destination(3, 1, 4)]);
-  const step = (up: readonly number[], down: readonly number[], table: DumpedService): string[] => {
-    const [desired, lingering] = [up, down].map((hosts) => service(hosts.map((host) => destination(host))));
-    if (desired === undefined || lingering === undefined) throw new Error('invariant');
-    return ops(withLingering([desired], [lingering], [table]), table);
-  };
-  const quiesce = (host: number) => `ipvsadm -e -t 192.0.0.1:80 -r 10.0.0.${host}:80 -m -w 0`;
-  t.same(step([2], [3], actual), [quiesce(3)]);
-  t.same(step([], [2, 3], actual), [quiesce(2), quiesce(3)], 'all at once');
-  t.same(step([2], [3], service([destination(2), destination(3, 0, 4)])), [], 'it is as it should be');
-  t.same(step([2], [3], service([destination(2)])), [], 'one that is not there is not added');
-  t.same(
-    step([2, 3], [], service([destination(2, 0), destination(3, 0, 4)])).map((line) => line.slice(-4)),
-    ['-w 1', '-w 1'],
-    'up again, each has its weight',
-  );
-  t.same(step([2], [], actual), ['ipvsadm -d -t 192.0.0.1:80 -r 10.0.0.3:80'], 'let go');
 });

@@ -131,7 +131,7 @@ void t.test('verdicts that come in during a dump', async (t) => {
     address === '10.0.0.3' ? { ok: false, reason: 'refused' } : { ok: true };
   t.same(
     await startDuringVerdicts(oneDown),
-    ['ipvsadm -e -t 192.0.2.51:80 -r 10.0.0.3:80 -m -w 0'],
-    'give no new connection to the one that is down',
+    ['ipvsadm -d -t 192.0.2.51:80 -r 10.0.0.3:80'],
+    'take out the one that is down',
   );
 });

@@ -39,7 +39,7 @@ await t.test('a pair whose kernels are tampered with', { skip: noVm() }, async (
     return;
   }
   const report: ServicesFaultsReport = JSON.parse(stdout);
-  const { late, badReload, madeAnew, emptied, dead, cutOff, quiescent, drained } = report;
+  const { late, badReload, madeAnew, emptied, dead, quiescent, drained } = report;
 
   t.same(late.without?.daemons, [], 'an interface that is not there at the start: no daemon runs');
   t.match(late.without?.faults?.[0], /^there is no interface sync0 for the master sync daemon/, 'and why');
@@ -72,21 +72,6 @@ await t.test('a pair whose kernels are tampered with', { skip: noVm() }, async (
     t.equal(survived, !wasThere, wasThere ? 'gone with the dead one' : 'untouched on the other');
     if (wasThere) t.match(reason, /ECONNRESET|reset/i, 'and told by a reset');
   }
-
-  t.ok(cutOff.opened >= 4, 'connections to real servers that all go dark at once');
-  t.equal(
-    cutOff.table.match(/-> 10\.10\.10\.[23]:\d+ +Masq +0 /g)?.length,
-    6,
-    'stay in the table, at weight 0',
-  );
-  t.equal(cutOff.refusal, 'ECONNREFUSED', 'and a new one is refused');
-  t.equal(cutOff.connections.length, cutOff.opened);
-  t.same(
-    cutOff.connections.filter(({ survived }) => !survived),
-    [],
-    'they go on when the real servers are back',
-  );
-  t.same(cutOff.letGo, []);
 
   t.same(Object.keys(quiescent.before), [quiescent.left], 'a persistent client keeps its real server');
   t.notOk(Object.hasOwn(quiescent.after, quiescent.left), 'and leaves one of weight 0');

@@ -42,17 +42,6 @@ export interface ServicesFaultsReport {
     readonly connections: Verified;
     readonly onDead: readonly number[];
   };
-  /** All real servers go dark at once and come back: it was this host that was cut off. */
-  readonly cutOff: {
-    readonly opened: number;
-    /** Meanwhile. */
-    readonly table: string;
-    /** What a new connection ends with. */
-    readonly refusal: string;
-    readonly connections: Verified;
-    /** What the log told of real servers that were let go. */
-    readonly letGo: readonly string[];
-  };
   /** A persistent client before and after its real server got weight 0. */
   readonly quiescent: {
     readonly before: Readonly<Record<string, number>>;
@@ -402,32 +391,6 @@ async function dead(pair: Pair): Promise<ServicesFaultsReport['dead']> {
   };
 }
 
-/** Prints the code of the error that a connection to the virtual server ends with. */
-const CONNECT = `require('net').connect(80, '${vip}')
-  .on('connect', () => { console.log('connected'); process.exit(); }).on('error', ({ code }) => console.log(code))`;
-
-async function cutOff(pair: Pair): Promise<ServicesFaultsReport['cutOff']> {
-  await pair.open(4);
-  const opened = (await pair.portsOn(RIP.rs1)).length + (await pair.portsOn(RIP.rs2)).length;
-  const from = pair.events.length;
-  for (const name of ['rs1', 'rs2']) await pair.lab.cables(name, 'down');
-  await pair.until('all are down', (status) =>
-    status.virtual_servers.every((server) => server.real_servers.every(({ health }) => health === 'down')),
-  );
-  await waitFor(
-    'the kernel has it',
-    async () => (/ Masq +[1-9]/.test(await pair.table()) ? await pair.table() : undefined),
-    SOON,
-  );
-  const table = await pair.table();
-  const refusal = await pair.lab.run('client', [process.execPath, '-e', CONNECT]);
-  for (const name of ['rs1', 'rs2']) await pair.lab.cables(name, 'up');
-  await pair.until('all are up again', allUp);
-  const connections = await pair.verify();
-  const letGo = (await pair.told('lb1', 'real-server', from)).filter((line) => line.includes('let go'));
-  return { opened, table, refusal: refusal.trim(), connections, letGo };
-}
-
 async function quiescent(pair: Pair): Promise<ServicesFaultsReport['quiescent']> {
   const before = await pair.spread(PERSISTENT_PORT);
   const left = Object.keys(before)[0] ?? 'rs1';
@@ -483,8 +446,6 @@ async function main(): Promise<void> {
   say('table emptied');
   const died = await dead(pair);
   say('a real server died');
-  const cut = await cutOff(pair);
-  say('all real servers went and came');
   const quiet = await quiescent(pair);
   say('persistent client');
   const drain = await drained(pair);
@@ -516,7 +477,6 @@ async function main(): Promise<void> {
     madeAnew: anew,
     emptied: cleared,
     dead: died,
-    cutOff: cut,
     quiescent: quiet,
     drained: drain,
     stop,
