@@ -147,9 +147,10 @@ async function converse(
     peerSource: string;
     answeredTo: string;
     ttl: number | undefined;
+    reflects?: boolean;
   },
 ): Promise<void> {
-  const { source, destination, peerSource, answeredTo, ttl } = expected;
+  const { source, destination, peerSource, answeredTo, ttl, reflects = false } = expected;
   t.equal(here.transport.source, source);
   t.same(here.transport.destinations, [destination]);
   const sent = encode(here, advertisement);
@@ -170,14 +171,16 @@ async function converse(
     destination: answeredTo,
   });
   peer.send(answer);
-  await eventually('the answer arrives', () => here.heard.length > 0);
-  const [back] = here.heard;
+  // Under IPv6 what a bridge reflects is for the election to judge: another host may have our address (decision 0020).
+  const others = () => here.heard.filter((one) => !(reflects && one.source === source));
+  await eventually('the answer arrives', () => others().length > 0);
+  const [back] = others();
   t.match(back, { source: peerSource, destination: answeredTo, rejected: undefined });
   t.equal(back?.ttl, ttl);
   t.equal(hex(back?.payload ?? new Uint8Array()), hex(answer));
   t.ok(back !== undefined && decodeAdvertisement(back.payload, back).ok);
   await here.transport.drain();
-  t.equal(here.heard.length, 1, 'no own packet');
+  t.equal(others().length, 1, 'no own packet');
 }
 
 function multicastTests(): void {
@@ -255,13 +258,15 @@ function multicastTests(): void {
     ] as const) {
       const here = openHere(t, { ...channel('va', family, MULTICAST), virtualMacInterface: 'vm' });
       const peer = await openThere(t, channel('br0', family, MULTICAST));
-      const expected = { source, destination: group, peerSource, answeredTo: group, ttl: 255 };
+      const reflects = family === 'ipv6';
+      const expected = { source, destination: group, peerSource, answeredTo: group, ttl: 255, reflects };
       await converse(t, here, peer, advertisement, expected);
       const wanted = new RegExp(`${source} > ${group}: VRRPv3`);
       t.match(await seen(wanted), '00:00:5e:00:01:33 > ');
       await reflected(wanted);
       await here.transport.drain();
-      t.equal(here.heard.length, 1, 'what the bridge reflects is passed over');
+      const own = here.heard.filter((one) => one.source === source).length;
+      t.equal(own, reflects ? 1 : 0, 'what the bridge reflects: the kernel passes it over under IPv4 alone');
     }
   });
 }
