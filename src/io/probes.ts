@@ -4,6 +4,7 @@ import { connect, isIPv6 } from 'node:net';
 import { getSystemErrorMap } from 'node:util';
 import type { CheckKind } from '../config/model.js';
 import type { ProbeOutcome, Prober } from '../runtime/ports.js';
+import { afterListening } from './listening-time.js';
 
 /** A status line and headers that are longer are no answer of a health page. */
 export const MAX_HEADER_BYTES = 16 * 1024;
@@ -40,7 +41,10 @@ const OWN_FAULTS: Readonly<Record<string, string>> = {
 const NO_ANSWER = 'connection closed without an answer';
 const OK: ProbeOutcome = { ok: true };
 
-/** Probes with sockets of their own, one for each probe. `timeoutMs` covers the whole probe. */
+/**
+ * Probes with sockets of their own, one for each probe. `timeoutMs` covers the whole probe, and counts only while this
+ * process listens: a director that has too much to do does not find its real servers dead.
+ */
 export function openProber(): Prober {
   return {
     probe: async (check, address, port, timeoutMs) => {
@@ -92,10 +96,10 @@ function systemWords(error: Error): string | undefined {
 function probeTcp(address: string, port: number, timeoutMs: number): Promise<ProbeOutcome> {
   return new Promise((resolve) => {
     const socket = connect({ host: address, port, autoSelectFamily: false });
-    const timer = setTimeout(() => {
+    const cancel = afterListening(timeoutMs, () => {
       resolve(failed(`no answer within ${timeoutMs} ms`));
       socket.destroy();
-    }, timeoutMs);
+    });
     socket.once('connect', () => {
       resolve(OK);
       socket.end();
@@ -103,7 +107,7 @@ function probeTcp(address: string, port: number, timeoutMs: number): Promise<Pro
       socket.resume();
     });
     socket.on('error', (error) => resolve(outcomeOf(error)));
-    socket.once('close', () => clearTimeout(timer));
+    socket.once('close', cancel);
   });
 }
 
@@ -133,7 +137,7 @@ function probeHttp(
       resolve(outcome);
       probe.destroy();
     };
-    const timer = setTimeout(() => finish(failed(`no answer within ${timeoutMs} ms`)), timeoutMs);
+    const cancel = afterListening(timeoutMs, () => finish(failed(`no answer within ${timeoutMs} ms`)));
     probe.once('response', (response) => {
       resolve(judge(check, response.statusCode));
       let received = 0;
@@ -148,7 +152,7 @@ function probeHttp(
     probe.on('upgrade', (response) => finish(judge(check, response.statusCode)));
     probe.on('error', (error) => finish(outcomeOf(error)));
     probe.once('close', () => {
-      clearTimeout(timer);
+      cancel();
       resolve(failed(NO_ANSWER));
     });
     probe.end();

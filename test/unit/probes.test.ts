@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer as createHttpServer, type Server as HttpServer } from 'node:http';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { Worker } from 'node:worker_threads';
 import t, { type Test } from 'tap';
 import type { CheckKind } from '../../src/config/model.js';
 import { MAX_HEADER_BYTES, openProber } from '../../src/io/probes.js';
@@ -88,6 +89,25 @@ await t.test('http: status decides', async (t) => {
     `GET /broken 127.0.0.1:${port} close`,
     'GET /moved www.example.org close',
   ]);
+});
+
+await t.test('a director that stands still longer than the time-out hears the answer', async (t) => {
+  // In a thread of its own it answers while this one sleeps.
+  const server = new Worker(
+    `const { parentPort } = require('node:worker_threads');
+    const server = require('node:http').createServer((_, response) => response.end());
+    server.listen(0, '127.0.0.1', () => parentPort.postMessage(server.address().port));`,
+    { eval: true },
+  );
+  t.teardown(() => server.terminate());
+  const [port] = (await once(server, 'message')) as [number];
+  const sleeping = new Int32Array(new SharedArrayBuffer(4));
+  for (const check of [http(200), { type: 'tcp' } as const]) {
+    const probing = prober.probe(check, '127.0.0.1', port, 80);
+    // It ends by itself.
+    Atomics.wait(sleeping, 0, 0, 300);
+    t.same(await probing, { ok: true }, check.type);
+  }
 });
 
 /** A server that answers every connection with `bytes` and, if told, hangs up. */
