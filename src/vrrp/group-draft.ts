@@ -219,8 +219,8 @@ export function masterDownAt(draft: Draft, member: InstanceState, fromMs: number
 
 /** How late an advertisement is, in intervals, when a backup looks whether it stood still meanwhile. */
 const OVERDUE_INTERVALS = 1.5;
-/** How long a backup that stood still listens after it, in intervals: a living master speaks once in each. */
-const LISTENING_INTERVALS = 1.25;
+/** A living master speaks once in an interval, and may be late by so much of it. */
+const LATE_INTERVALS = 0.25;
 
 /**
  * Master_Down_Timer, to fire at `atMs`, in two pieces: time in which this host stood still is no time in which it heard
@@ -238,9 +238,9 @@ export function setTimer(member: Member, atMs: number): void {
   member.overdueAtMs = Number.POSITIVE_INFINITY;
 }
 
-/** What is left of Master_Down_Interval when the look was in time, or not late by more than a quarter of an interval. */
+/** How long a backup that stood still listens after it. Skew_Time puts its turn off anyway. */
 export function listeningMs(member: InstanceState): number {
-  return LISTENING_INTERVALS * intervalOf(member) + skewOf(member);
+  return intervalOf(member) + Math.max(skewOf(member), LATE_INTERVALS * intervalOf(member));
 }
 
 function intervalOf({ config, activeAdverIntervalMs }: InstanceState): number {

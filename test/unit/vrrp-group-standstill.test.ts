@@ -4,8 +4,8 @@ import { Bench, instance } from './vrrp-group-bench.js';
 
 const SKEW_MS = (156 * 10) / 256;
 const DOWN_MS = 30 + SKEW_MS;
-/** After a standstill: an interval and a quarter, and Skew_Time. */
-const LISTENING_MS = 12.5 + SKEW_MS;
+/** After a standstill: an interval and Skew_Time. */
+const LISTENING_MS = 10 + SKEW_MS;
 
 /** A backup that heard its master at 1000. */
 function backup(more = {}): Bench {
@@ -36,9 +36,9 @@ await t.test('while advertisements come in time it never wakes', async (t) => {
   }
 });
 
-await t.test('a look that is late by a quarter of an interval slows nothing', async (t) => {
+await t.test('a look that is late by half an interval slows nothing', async (t) => {
   const bench = backup();
-  standsStill(bench, 1017.5);
+  standsStill(bench, 1020);
   t.equal(bench.deadline, 1000 + DOWN_MS);
 });
 
@@ -71,6 +71,12 @@ await t.test(
     }
   },
 );
+
+await t.test('where Skew_Time is next to nothing: an interval and a quarter', async (t) => {
+  const bench = backup({ priority: 254 });
+  standsStill(bench, 1030);
+  t.equal(bench.timer, 1030 + 12.5);
+});
 
 await t.test('longer: for a whole Master_Down_Interval, and tells', async (t) => {
   const bench = backup();
@@ -120,5 +126,5 @@ await t.test('version 2 by its own interval', async (t) => {
   const bench = backup({ version: 2, advertisementIntervalMs: 1000 });
   t.equal(bench.deadline, 1000 + 1500);
   standsStill(bench, 1000 + 4000);
-  t.equal(bench.deadline, 1000 + 4000 + 1250 + 609.375);
+  t.equal(bench.deadline, 1000 + 4000 + 1000 + 609.375);
 });
