@@ -26,7 +26,7 @@ type Fault = (typeof FAULTS)[number];
 const USAGE = `Usage: npm run bench:failover -- [OPTIONS]
 
   --intervals LIST   advertisement intervals, such as 1s,100ms,10ms (the default)
-  --faults LIST      of planned (SIGTERM), crash (SIGKILL), power (link cut, processes killed); default all
+  --faults LIST      of planned (SIGTERM), crash (SIGKILL), power (link cut, processes stopped); default all
   --repeats N        runs of each, 1 to 50, default 3
   --only WHO         ours or keepalived; default both, in turn
   --slowed           half of every processor is taken away, a millisecond at a time (needs CAP_SYS_NICE)
@@ -120,7 +120,8 @@ async function atPhase(
   if (due > monotonicMs() + 1) await sleep(due - monotonicMs() - 0.5, signal);
 }
 
-async function strike(bench: BenchLab, fault: Fault, master: Running): Promise<void> {
+/** Returns processes that are to be killed when everything is measured. */
+async function strike(bench: BenchLab, fault: Fault, master: Running): Promise<readonly number[]> {
   const pids = tree(master.child.pid);
   if (fault === 'planned') {
     process.kill(master.child.pid, 'SIGTERM');
@@ -134,8 +135,11 @@ async function strike(bench: BenchLab, fault: Fault, master: Running): Promise<v
     process.kill(parent, 'SIGKILL');
   } else {
     await bench.lab.cables(master.host, 'down');
-    for (const pid of pids) process.kill(pid, 'SIGKILL');
+    // A host without power does nothing any more, while processes that end would use the processors of the other one.
+    for (const pid of pids) process.kill(pid, 'SIGSTOP');
+    return pids;
   }
+  return [];
 }
 
 function measure(
@@ -194,8 +198,11 @@ function once(
     await sleep(SETTLE_MS + BEFORE_MS, signal);
     await atPhase(heard, setup, phase, signal);
     const struck = { wallMs: Date.now(), monotonicMs: monotonicMs() };
-    await strike(bench, fault, master);
-    await sleep((fault === 'power' ? 4 : 2) * setup.intervalMs + AFTER_MS, signal);
+    const stopped = await strike(bench, fault, master);
+    const watched = sleep((fault === 'power' ? 4 : 2) * setup.intervalMs + AFTER_MS, signal);
+    await watched.finally(() => {
+      for (const pid of stopped) process.kill(pid, 'SIGKILL');
+    });
     const { answersMs } = await probe.stop();
     const holders = fault === 'power' ? ['lb2'] : await bench.holders();
     await stopChild(witness);
