@@ -1016,6 +1016,7 @@ NAPI_MODULE_INIT()
 		{"getOption", sock_get_option},
 		{"attachFilter", attach_filter},
 		{"send", sock_send},
+		{"volley", fire_volley},
 		{"receive", sock_receive},
 		{"interfaceInfo", interface_info},
 		{"interfaceAddresses", interface_addresses},

@@ -20,6 +20,7 @@ import { openNotifier } from '../io/sd-notify.js';
 import type { ServicesStarter } from '../io/services-process.js';
 import { VRRP_STATE } from '../io/state-file.js';
 import { openVirtualMacs } from '../io/virtual-mac.js';
+import { openVolley } from '../io/volley.js';
 import { vrrpTransportOpener } from '../io/vrrp-transport.js';
 import type { LogFormat, LogLevel } from '../observe/logger.js';
 import type { Configuration, Load, LoadRequest } from '../runtime/configuration.js';
@@ -151,6 +152,7 @@ async function bringUp(
       virtualMacs,
       acceptFilter: openAcceptFilter(),
       announcer,
+      openVolley,
       guardian,
       startServices: services.start,
       load,

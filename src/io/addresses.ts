@@ -6,7 +6,7 @@ import { workInTurn } from '../util/in-turn.js';
 import { preferredSources } from './ipv6-sources.js';
 import { native } from './native.js';
 import { NETLINK_ROUTE, NetlinkConnection, type NetlinkRequest } from './netlink.js';
-import { NLM_F_CREATE, NLM_F_EXCL } from './netlink-message.js';
+import { encodeMessage, NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST } from './netlink-message.js';
 import {
   AF_INET6,
   AF_UNSPEC,
@@ -25,6 +25,7 @@ import {
 } from './rtnetlink-messages.js';
 import { SecondaryAddresses } from './secondary-addresses.js';
 import { interfaceSysctl, openSysctls } from './sysctls.js';
+import { VolleyNetlinkSocket } from './volley.js';
 
 /** Adding or removing some of the addresses failed; the others are done. */
 export class AddressError extends Error {
@@ -70,6 +71,7 @@ export interface HostAddresses extends Addresses {
  */
 export function openAddresses(): HostAddresses {
   const connection = NetlinkConnection.openImmediate(NETLINK_ROUTE);
+  const volleys = new VolleyNetlinkSocket(NETLINK_ROUTE);
   const sysctls = openSysctls();
   const secondaries = new SecondaryAddresses(connection, sysctls);
   /** Each takes several steps: one that is called later must not come between. */
@@ -89,9 +91,17 @@ export function openAddresses(): HostAddresses {
         await leaveInSilence(connection, sysctls, place(addresses).placed);
         await remove(connection, secondaries, addresses, homes);
       }),
+    shots: (addresses) =>
+      inTurn(async () => {
+        const message = await addMessage(connection, addresses, homes);
+        return message === undefined ? undefined : [volleys.request(message)];
+      }),
     held: (addresses) => inTurn(() => held(connection, addresses)),
     prepare: (addresses) => inTurn(() => prepare(connection, secondaries, addresses)).catch(() => undefined),
-    close: () => connection.close(),
+    close: () => {
+      connection.close();
+      volleys.close();
+    },
   };
 }
 
@@ -130,6 +140,32 @@ function place(addresses: readonly VirtualAddress[]): { placed: Placed[]; homele
   return { placed, homeless };
 }
 
+/** One datagram of requests, each to be acknowledged, that adds them all; undefined where that is not all. */
+async function addMessage(
+  connection: NetlinkConnection,
+  addresses: readonly VirtualAddress[],
+  homes: Homes,
+): Promise<Uint8Array | undefined> {
+  const { placed, homeless } = place(addresses);
+  const moved = placed.some(({ address, index }) => (homes.get(homeKey(address)) ?? index) !== index);
+  if (homeless.length > 0 || moved) return undefined;
+  const requests = await newRequests(connection, placed);
+  const flagged = requests.map(({ type, flags, payload }, position) =>
+    encodeMessage(type, flags | NLM_F_REQUEST | NLM_F_ACK, position + 1, payload),
+  );
+  return Buffer.concat(flagged);
+}
+
+async function newRequests(
+  connection: NetlinkConnection,
+  placed: readonly Placed[],
+): Promise<NetlinkRequest[]> {
+  const preferred = placed.some(isIpv6)
+    ? preferredSources(placed, await dumpAddresses(connection, AF_INET6))
+    : new Set<Placed>();
+  return placed.map((one) => newRequest(one, !preferred.has(one)));
+}
+
 async function add(
   connection: NetlinkConnection,
   secondaries: SecondaryAddresses,
@@ -142,11 +178,8 @@ async function add(
     address,
     error: new NoInterfaceError(address.interface),
   }));
-  const preferred = placed.some(isIpv6)
-    ? preferredSources(placed, await dumpAddresses(connection, AF_INET6))
-    : new Set<Placed>();
-  const request = (one: Placed) => newRequest(one, !preferred.has(one));
-  const results = await connection.transact(placed.map(request));
+  const requests = await newRequests(connection, placed);
+  const results = await connection.transact(requests);
   await secondaries.guard(placed);
   const existing: Placed[] = [];
   for (const [position, one] of placed.entries()) {
@@ -155,7 +188,12 @@ async function add(
     else if (error !== undefined) failures.push({ address: one.address, error });
   }
   const unusable = existing.some(isIpv6) ? await unusableOf(connection, existing) : [];
-  const repaired = await connection.transact(unusable.flatMap((one) => [deleteRequest(one), request(one)]));
+  const repaired = await connection.transact(
+    placed.flatMap((one, position) => {
+      const request = requests[position];
+      return request === undefined || !unusable.includes(one) ? [] : [deleteRequest(one), request];
+    }),
+  );
   for (const [position, { address }] of unusable.entries()) {
     const error = repaired[2 * position + 1]?.error;
     if (error !== undefined) failures.push({ address, error });

@@ -67,6 +67,28 @@ export class AnnouncementQueue {
     for (const segment of touched) this.#flush(segment);
   }
 
+  /** Whether all of these would leave at once where nothing was sent before. */
+  fitsBurst(addresses: readonly VirtualAddress[]): boolean {
+    const counts = new Map<string, number>();
+    for (const address of addresses) {
+      const name = this.#nameOf(address.interface);
+      counts.set(name, (counts.get(name) ?? 0) + 1);
+    }
+    return [...counts.values()].every((count) => count <= BURST_FRAMES);
+  }
+
+  /** They left by another way: they need not wait here, and what follows keeps its distance. */
+  sent(addresses: readonly VirtualAddress[]): void {
+    const nowMs = this.#options.clock.nowMs();
+    for (const address of addresses) {
+      const segment = this.#segment(address.interface);
+      if (nowMs >= segment.lastAtMs + BURST_INTERVAL_MS) segment.sent = 0;
+      segment.waiting.delete(keyOf(address));
+      segment.sent += 1;
+      segment.lastAtMs = nowMs;
+    }
+  }
+
   cancel(addresses: readonly VirtualAddress[]): void {
     for (const address of addresses) {
       const segment = this.#segments.get(this.#nameOf(address.interface));

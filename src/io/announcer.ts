@@ -13,6 +13,8 @@ import { PacketSocket } from './packet-socket.js';
 /** ARPHRD_ETHER of linux/if_arp.h. */
 const ETHERNET = 1;
 
+type Frame = readonly [bytes: Uint8Array, interfaceIndex: number, etherType: number];
+
 /** An announcement could not be sent; the others of the same call were, or will be. */
 export class AnnounceError extends Error {
   override readonly name = 'AnnounceError';
@@ -43,17 +45,18 @@ export function openAnnouncer(
   options: AnnouncerOptions = {},
 ): Announcer {
   const socket = new PacketSocket({ type: 'frame' });
-  const send = (address: VirtualAddress): void => {
+  /** Undefined where an address has no neighbours. Made anew each time: the device may be another one by then. */
+  const frameOf = (address: VirtualAddress): Frame | undefined => {
     const bytes = knownAddressBytes(address.address);
-    // Asked anew for each frame: the device may have been made anew while the address waited.
     const info = native().interfaceInfo(address.interface);
-    if (info.hardwareType !== ETHERNET) return;
-    if (bytes.length === 4) {
-      socket.send(gratuitousArp(info.hardwareAddress, bytes), info.index, ETHERTYPE_ARP);
-    } else {
-      const frame = unsolicitedNeighbourAdvertisement(info.hardwareAddress, bytes);
-      socket.send(frame, info.index, ETHERTYPE_IPV6);
-    }
+    if (info.hardwareType !== ETHERNET) return undefined;
+    return bytes.length === 4
+      ? [gratuitousArp(info.hardwareAddress, bytes), info.index, ETHERTYPE_ARP]
+      : [unsolicitedNeighbourAdvertisement(info.hardwareAddress, bytes), info.index, ETHERTYPE_IPV6];
+  };
+  const send = (address: VirtualAddress): void => {
+    const frame = frameOf(address);
+    if (frame !== undefined) socket.send(...frame);
   };
   const queue = new AnnouncementQueue({
     clock: options.clock ?? monotonicClock,
@@ -63,6 +66,12 @@ export function openAnnouncer(
   });
   return {
     announce: (addresses) => queue.add(addresses),
+    shots: (addresses) => {
+      if (!queue.fitsBurst(addresses)) return undefined;
+      const frames = addresses.map(frameOf).filter((frame) => frame !== undefined);
+      return frames.map((frame) => socket.shot(...frame));
+    },
+    announced: (addresses) => queue.sent(addresses),
     cancel: (addresses) => queue.cancel(addresses),
     close: () => {
       queue.close();

@@ -1,5 +1,6 @@
 /** What the native sockets share: life cycle and reading, in the manner of node:dgram. */
 import { EventEmitter } from 'node:events';
+import type { Shot } from '../runtime/ports.js';
 import { native, type SocketHandle } from './native.js';
 import type { ReadingPace } from './reading-pace.js';
 import { type NativeMessage, ReceiveTable } from './receive-table.js';
@@ -167,6 +168,11 @@ export abstract class DatagramSocket<Info> extends EventEmitter<DatagramSocketEv
       const end = start + MAX_BATCH;
       native().send(this.#live(), messages.slice(start, end), addresses.slice(start, end));
     }
+  }
+
+  /** A message for a volley; refused there when this socket is closed by then. */
+  protected shotAt(message: Uint8Array, address: Uint8Array): Shot {
+    return { socket: this.#live(), message, address };
   }
 
   protected listen(): void {

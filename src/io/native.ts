@@ -41,6 +41,16 @@ export interface NativeAddon {
   /** One message to each address, at most 64. One that is refused does not stop the rest, and is thrown at the end. */
   send(socket: SocketHandle, messages: readonly Uint8Array[], addresses: readonly Uint8Array[]): void;
   /**
+   * Sends each message to the address of the same place by the socket of that place, 256 at most, in this order; what
+   * comes behind a refusal is not sent, and the refusal is thrown. A netlink message counts as sent when the kernel
+   * acknowledged each request in it (rtnetlink does its work within sendmsg(2)).
+   */
+  volley(
+    sockets: readonly SocketHandle[],
+    messages: readonly Uint8Array[],
+    addresses: readonly Uint8Array[],
+  ): void;
+  /**
    * What is queued, as many messages as `table` has room for, 64 at most. First in `table` comes their count, then for
    * each seven numbers: lengths of data, sockaddr and destination, which lie one behind the other in the Buffer, then
    * interface index, hop limit, receive time, whether it was cut off. Fewer than there is room for: nothing more was

@@ -1,4 +1,5 @@
 /** AF_PACKET sockets (packet(7)) in the manner of node:dgram. */
+import type { Shot } from '../runtime/ports.js';
 import { DatagramSocket } from './datagram-socket.js';
 import { native } from './native.js';
 import type { NativeMessage } from './receive-table.js';
@@ -57,6 +58,11 @@ export class PacketSocket extends DatagramSocket<PacketMessageInfo> {
     const interfaceIndex =
       typeof interfaceName === 'number' ? interfaceName : native().interfaceInfo(interfaceName).index;
     this.sendTo(message, linkAddress({ interfaceIndex, etherType, address }));
+  }
+
+  /** What `send` would send, for a volley. */
+  shot(message: Uint8Array, interfaceIndex: number, etherType: number): Shot {
+    return this.shotAt(message, linkAddress({ interfaceIndex, etherType, address: new Uint8Array() }));
   }
 
   protected override info(message: NativeMessage): PacketMessageInfo {

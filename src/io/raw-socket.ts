@@ -1,5 +1,6 @@
-import { addressText } from '../ip-address.js';
 /** Raw IP sockets (raw(7)) in the manner of node:dgram. */
+import { addressText } from '../ip-address.js';
+import type { Shot } from '../runtime/ports.js';
 import { DatagramSocket } from './datagram-socket.js';
 import { native } from './native.js';
 import type { NativeMessage } from './receive-table.js';
@@ -88,6 +89,11 @@ export class RawSocket extends DatagramSocket<RawMessageInfo> {
   /** Sends each payload to the address at the same place. Throws the first refusal when all have been tried. */
   sendAll(messages: readonly Uint8Array[], addresses: readonly Uint8Array[]): void {
     this.sendEach(messages, addresses);
+  }
+
+  /** What `sendAll` would send, for a volley. */
+  shots(messages: readonly Uint8Array[], addresses: readonly Uint8Array[]): readonly Shot[] {
+    return messages.map((message, index) => this.shotAt(message, addresses[index] ?? new Uint8Array()));
   }
 
   /** TTL or hop limit of unicast packets, 1 to 255. */

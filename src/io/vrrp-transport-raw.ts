@@ -1,5 +1,5 @@
 /** VRRP as raw IP protocol 112 on one interface (RFC 9568 sections 5.1.1 and 5.1.2), multicast or to named peers. */
-import type { ExpectedRouter, ReceivedVrrp, VrrpPacket, VrrpTransport } from '../runtime/ports.js';
+import type { ExpectedRouter, ReceivedVrrp, Shot, VrrpPacket, VrrpTransport } from '../runtime/ports.js';
 import { IP_PROTOCOL_VRRP, VRRP_TTL } from '../vrrp/packet.js';
 import { MAX_INSTRUCTIONS, programBytes } from './bpf.js';
 import { monotonicClock } from './clock.js';
@@ -103,10 +103,11 @@ export class RawVrrpTransport implements VrrpTransport {
   }
 
   send(packets: readonly VrrpPacket[]): void {
-    this.#sender.sendAll(
-      packets.map(({ payload }) => payload),
-      packets.map(({ destination }) => this.#addressOf(destination)),
-    );
+    this.#sender.sendAll(...this.#mail(packets));
+  }
+
+  shots(packets: readonly VrrpPacket[]): readonly Shot[] {
+    return this.#sender.shots(...this.#mail(packets));
   }
 
   drain(): undefined {
@@ -130,6 +131,13 @@ export class RawVrrpTransport implements VrrpTransport {
     this.#others.close();
     this.#sourceWatch?.close();
     this.#sender.close();
+  }
+
+  #mail(packets: readonly VrrpPacket[]): [messages: Uint8Array[], addresses: Uint8Array[]] {
+    return [
+      packets.map(({ payload }) => payload),
+      packets.map(({ destination }) => this.#addressOf(destination)),
+    ];
   }
 
   #addressOf(destination: string): Uint8Array {

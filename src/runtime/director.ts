@@ -16,6 +16,7 @@ import type {
   LostRouting,
   MaintenanceFile,
   OpenLinkMonitor,
+  OpenVolley,
   OpenVrrpTransport,
   Routing,
   StartServicesProcess,
@@ -37,6 +38,7 @@ export interface DirectorPorts {
   readonly virtualMacs: VirtualMacs;
   readonly acceptFilter: AcceptFilter;
   readonly announcer: Announcer;
+  readonly openVolley: OpenVolley;
   readonly guardian: Guardian;
   readonly startServices: StartServicesProcess;
   readonly load: Load;

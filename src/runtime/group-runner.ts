@@ -50,6 +50,8 @@ export interface GroupRunnerPorts {
   onNotice(instance: string, notice: Notice): void;
   /** Undefined when the guardian knows of every address that may be added now, else when it will. */
   guarded(): Promise<void> | undefined;
+  /** Sends what was made ready, if that is what these effects want; returns those that are done by it. */
+  fire(effects: readonly GroupEffect[]): ReadonlySet<GroupEffect>;
 }
 
 export interface StopOptions {
@@ -59,6 +61,8 @@ export interface StopOptions {
 
 /** Backlog of address work that a sane kernel never reaches. */
 const MAX_PENDING_CHANGES = 1000;
+
+const NOTHING_DONE: ReadonlySet<GroupEffect> = new Set();
 
 /** The packets an instance sends again and again. */
 interface Prepared {
@@ -117,12 +121,19 @@ export class GroupRunner implements Waiting {
       this.#onLeft(before.instances.some(({ succeeded }) => succeeded));
     }
     let changed = input.type === 'configure' || input.type === 'source' || input.type === 'maintenance';
+    const done = this.#fire(result.effects);
     for (const effect of result.effects) {
       if (effect.type === 'role') changed = true;
-      this.#run(effect);
+      if (!done.has(effect)) this.#run(effect);
     }
     this.#rearm(result.deadlineMs, result.fromMs);
     if (changed) this.#ports.onChange();
+  }
+
+  /** Not past changes that are under way: what is added now would be removed by them. */
+  #fire(effects: readonly GroupEffect[]): ReadonlySet<GroupEffect> {
+    const isTakeover = this.isIdle && effects.some(({ type }) => type === 'add-addresses');
+    return isTakeover ? this.#ports.fire(effects) : NOTHING_DONE;
   }
 
   /** Whether the kernel may have an address of this instance: the guardian must know it until it is gone. */

@@ -6,11 +6,9 @@ import { guardianOrders } from './guardian-orders.js';
 import type { Clock, Guardian, GuardianOrders, Log } from './ports.js';
 
 /** Orders for so many groups are made in less time than a turn of the event loop may take. */
-const FEW_GROUPS = 16;
+export const FEW_GROUPS = 16;
 /** In which the guardian's word comes at the latest, after this process saw for itself that its lease was over. */
 const GUARDIAN_ANSWER_MS = 1000;
-/** After a change: what belongs to it comes first. */
-const PREPARATION_MS = 20;
 
 /** An instance as the guardian needs to know it. */
 export interface GuardedInstance {
@@ -29,6 +27,8 @@ export interface GuardianKeeperPorts {
   readonly guardian: Guardian;
   readonly log: Log;
   instances(): readonly GuardedInstance[];
+  /** Other orders than before are in force. */
+  onArmed(): void;
   /** The farewells are said and the addresses gone: this process stood still for too long. */
   onWithdrawn(): void;
 }
@@ -41,7 +41,6 @@ export class GuardianKeeper {
   /** While the orders are to be made anew. */
   #armed: Promise<void> | undefined;
   #cancelOrders: () => void = () => {};
-  #cancelPreparation: () => void = () => {};
   /** Until then the guardian's word that it acted is no news. */
   #knownUntilMs = Number.NEGATIVE_INFINITY;
 
@@ -71,10 +70,29 @@ export class GuardianKeeper {
     return undefined;
   }
 
-  /** What was made ready holds no more: settings, an interface or an address changed. */
+  /** Orders for those that hold addresses by now, whatever else changes in this moment. */
+  armNow(): void {
+    const holding = this.#holding();
+    this.#lease.arm(this.#prepared.get(namesOf(holding)) ?? ordersFor(holding));
+  }
+
+  /** Makes ready what may be armed next: orders for one group more than hold addresses now, and for all. */
+  prepare(): void {
+    const { guardian } = this.#ports;
+    // One that cannot speak does not become master.
+    const all = this.#ports.instances().filter(({ holds, destinations }) => holds || destinations.length > 0);
+    for (const group of [undefined, ...new Set(all.map(({ group }) => group))]) {
+      const next = all.filter((one) => group === undefined || one.group === group || one.holds);
+      if (next.every(({ holds }) => holds)) continue;
+      const orders = ordersFor(next);
+      guardian.prepare(orders);
+      this.#prepared.set(namesOf(next), orders);
+    }
+  }
+
+  /** What was made ready holds no more. */
   forgetPrepared(): void {
     this.#prepared.clear();
-    this.#prepareSoon();
   }
 
   /** Looks whether this process stood still past its lease; before it speaks or believes what it hears. */
@@ -92,7 +110,6 @@ export class GuardianKeeper {
   /** Leaves in good order. */
   disarm(): void {
     this.#cancelOrders();
-    this.#cancelPreparation();
     this.#lease.disarm();
   }
 
@@ -110,31 +127,12 @@ export class GuardianKeeper {
 
   #arm(): void {
     this.#armed = undefined;
-    const holding = this.#ports.instances().filter(({ holds }) => holds);
-    this.#lease.arm(this.#prepared.get(namesOf(holding)) ?? ordersFor(holding));
-    this.#prepareSoon();
+    this.armNow();
+    this.#ports.onArmed();
   }
 
-  /** Takeovers that may come next: one group more than hold addresses now, or all that do not. */
-  #prepareSoon(): void {
-    const { clock, guardian } = this.#ports;
-    this.#prepared.clear();
-    this.#cancelPreparation();
-    this.#cancelPreparation = clock.at(clock.nowMs() + PREPARATION_MS, () => {
-      // One that cannot speak does not become master.
-      const all = this.#ports
-        .instances()
-        .filter(({ holds, destinations }) => holds || destinations.length > 0);
-      const groups = new Set(all.map(({ group }) => group));
-      if (groups.size > FEW_GROUPS) return;
-      for (const group of [undefined, ...groups]) {
-        const next = all.filter((one) => group === undefined || one.group === group || one.holds);
-        if (next.every(({ holds }) => holds)) continue;
-        const orders = ordersFor(next);
-        guardian.prepare(orders);
-        this.#prepared.set(namesOf(next), orders);
-      }
-    });
+  #holding(): readonly GuardedInstance[] {
+    return this.#ports.instances().filter(({ holds }) => holds);
   }
 }
 

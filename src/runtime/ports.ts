@@ -60,6 +60,19 @@ export interface VrrpPacket {
   readonly payload: Uint8Array;
 }
 
+/** One message of a volley: made ready when there is time, and sent along with others when there is none. */
+export interface Shot {
+  /** The socket's handle. */
+  readonly socket: object;
+  readonly message: Uint8Array;
+  /** struct sockaddr of whom it is for. */
+  readonly address: Uint8Array;
+}
+
+/** Sends all of it, in this order, and stops at the first that is refused: then it returns false. */
+export type Volley = () => boolean;
+export type OpenVolley = (shots: readonly Shot[]) => Volley;
+
 export interface VrrpTransport {
   /**
    * Where packets come from: the interface's primary IPv4 address, its link-local IPv6 address, or the `local`
@@ -70,6 +83,8 @@ export interface VrrpTransport {
   readonly destinations: readonly string[];
   /** Sends each packet; one that is refused does not stop the rest, and is thrown when all have been tried. */
   send(packets: readonly VrrpPacket[]): void;
+  /** What `send` would send, for a volley; not every transport can. */
+  shots?(packets: readonly VrrpPacket[]): readonly Shot[];
   /**
    * Delivers all that lies in the receive queue; called before a deadline acts. Undefined when that is done,
    * a promise where it takes a turn of the event loop.
@@ -110,6 +125,11 @@ export interface Addresses {
   restore(addresses: readonly VirtualAddress[]): Promise<readonly VirtualAddress[]>;
   /** Removes; one that is not there counts as done. */
   remove(addresses: readonly VirtualAddress[]): Promise<void>;
+  /**
+   * What adds them, for a volley that is refused where one is there already; undefined where more is to be done than to
+   * add them.
+   */
+  shots(addresses: readonly VirtualAddress[]): Promise<readonly Shot[] | undefined>;
   /** Those of `addresses` that the host holds now. */
   held(addresses: readonly VirtualAddress[]): Promise<VirtualAddress[]>;
 }
@@ -182,6 +202,10 @@ export interface AcceptFilter {
 export interface Announcer {
   /** Returns at once; what is beyond the first burst follows. One that still waits is not queued twice. */
   announce(addresses: readonly VirtualAddress[]): void;
+  /** What `announce` would send at once, for a volley; undefined when some would have to wait. */
+  shots(addresses: readonly VirtualAddress[]): readonly Shot[] | undefined;
+  /** A volley announced them. */
+  announced(addresses: readonly VirtualAddress[]): void;
   /** Forgets what still waits: nobody may be told of an address that is being removed. */
   cancel(addresses: readonly VirtualAddress[]): void;
   close(): void;

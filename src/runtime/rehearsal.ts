@@ -50,16 +50,29 @@ function stage(clock: Clock, transport: VrrpTransport): GroupRunnerPorts {
   return {
     clock,
     deadlines: new Deadlines(clock, () => {}),
-    addresses: { add: nothing, restore: async () => [], remove: nothing, held: async () => [] },
+    addresses: {
+      add: nothing,
+      restore: async () => [],
+      remove: nothing,
+      shots: async () => undefined,
+      held: async () => [],
+    },
     routing: { add: async () => [], remove: nothing, clear: async () => 0 },
     isHeldElsewhere: () => false,
-    announcer: { announce: () => {}, cancel: () => {}, close: () => {} },
+    announcer: {
+      announce: () => {},
+      shots: () => undefined,
+      announced: () => {},
+      cancel: () => {},
+      close: () => {},
+    },
     log: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} },
     transport: () => transport,
     onChange: () => {},
     onRole: () => {},
     onNotice: () => {},
     guarded: () => undefined,
+    fire: () => new Set(),
   };
 }
 

@@ -32,6 +32,7 @@ import type {
   LinkMonitor,
   Log,
   LostRouting,
+  OpenVolley,
   OpenVrrpTransport,
   ReceivedVrrp,
   Routing,
@@ -40,6 +41,7 @@ import type {
 import { PreparedHost } from './prepared-host.js';
 import type { InstanceStatus } from './status.js';
 import { StrangerBudget } from './stranger-budget.js';
+import { type Candidate, TakeoverKeeper } from './takeover-keeper.js';
 import { TrackedVerdicts } from './tracked-verdicts.js';
 import { VirtualMacKeeper } from './virtual-mac-keeper.js';
 
@@ -52,6 +54,7 @@ export interface VrrpServicePorts {
   readonly acceptFilter: AcceptFilter;
   readonly announcer: Announcer;
   readonly links: LinkMonitor;
+  readonly openVolley: OpenVolley;
   readonly guardian: Guardian;
   readonly log: Log;
   /** The role of an instance changed, or its settings. */
@@ -64,6 +67,7 @@ export class VrrpService {
   readonly #ports: VrrpServicePorts;
   readonly #channels: Channels;
   readonly #guardian: GuardianKeeper;
+  readonly #takeovers: TakeoverKeeper;
   readonly #interfaceTracks: InterfaceTracks;
   readonly #virtualMacs: VirtualMacKeeper;
   readonly #heard: HeardIdentifiers;
@@ -88,7 +92,7 @@ export class VrrpService {
       log,
       onMessage: (channel, message) => this.#receive(channel, message),
       onSource: (instance, source, fault) => {
-        this.#guardian.forgetPrepared();
+        this.#takeovers.forget();
         this.#groups.runnerOf(instance)?.input({ type: 'source', instance, source, fault });
       },
     });
@@ -97,9 +101,19 @@ export class VrrpService {
       log,
       guardian: ports.guardian,
       instances: () => this.#guarded(),
+      onArmed: () => this.#takeovers.prepareSoon(),
       onWithdrawn: () => {
         for (const { runner } of this.#groups.all) runner.input({ type: 'withdrawn' });
       },
+    });
+    this.#takeovers = new TakeoverKeeper({
+      clock,
+      addresses: ports.addresses,
+      announcer: ports.announcer,
+      openVolley: ports.openVolley,
+      candidates: () => this.#candidates(),
+      groupCount: () => this.#groups.all.length,
+      guardian: this.#guardian,
     });
     this.#groups = new GroupSet({
       channels: this.#channels,
@@ -159,7 +173,7 @@ export class VrrpService {
   async reconfigure(config: ElectionConfig): Promise<void> {
     await this.#host.prepareAlso(config.instances);
     if (this.#stopping) return;
-    this.#guardian.forgetPrepared();
+    this.#takeovers.forget();
     this.#track(config);
     await this.#groups.reconfigure(planGroups(config));
     if (this.#stopping) return;
@@ -177,6 +191,7 @@ export class VrrpService {
     if (this.#stopping) return this.#groups.stop();
     this.#stopping = true;
     const succeeded = await this.#groups.stop();
+    this.#takeovers.close();
     this.#guardian.disarm();
     this.#interfaceTracks.close();
     await this.#host.prepare([]);
@@ -186,7 +201,7 @@ export class VrrpService {
   linkChanged(interfaceName: string): void {
     this.#virtualMacs.changed(interfaceName);
     this.#channels.refresh(interfaceName);
-    this.#guardian.forgetPrepared();
+    this.#takeovers.forget();
     this.#linkInputs(interfaceName);
     this.#interfaceTracks.changed(interfaceName);
   }
@@ -209,7 +224,7 @@ export class VrrpService {
       for (const { runner } of this.#groups.all) runner.addressLost(change.address, change.interface);
     }
     this.#channels.refresh(change.interface);
-    this.#guardian.forgetPrepared();
+    this.#takeovers.forget();
     this.#interfaceTracks.changed(change.interface);
   }
 
@@ -220,6 +235,8 @@ export class VrrpService {
   /** A verdict on a tracked object; `value` is a file's number. */
   tracked(object: string, state: TrackState, value?: number): void {
     this.#verdicts.set(object, { state, value });
+    // It may be worth another priority.
+    this.#takeovers.forget();
     for (const { plan, runner } of this.#groups.all) {
       if (plan.track.some((use) => use.object === object))
         runner.input({ type: 'tracked', object, state, value });
@@ -300,6 +317,23 @@ export class VrrpService {
     }));
   }
 
+  /** Of the groups that hold nothing. */
+  #candidates(): ReadonlyMap<object, readonly Candidate[]> {
+    const idle = this.#groups.all.filter(
+      ({ runner }) => !runner.state.instances.some((one) => runner.holds(one)),
+    );
+    return new Map(
+      idle.map(({ runner }) => [
+        runner,
+        runner.state.instances.map(({ config, priority }) => ({
+          config,
+          priority,
+          transport: this.#channels.transport(config.name),
+        })),
+      ]),
+    );
+  }
+
   #track({ tracked }: ElectionConfig): void {
     this.#interfaceTracks.configure(tracked);
     this.#verdicts.keep(tracked);
@@ -327,6 +361,7 @@ export class VrrpService {
       onRole: (event) => this.#ports.onRole(event),
       onNotice: (instance, notice) => this.#notice(instance, notice),
       guarded: () => this.#guardian.guarded(),
+      fire: (effects) => this.#takeovers.fire(runner, effects),
     });
     return runner;
   }

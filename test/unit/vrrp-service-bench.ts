@@ -4,6 +4,7 @@ import type {
   GuardianOrders,
   OpenVrrpTransport,
   ReceivedVrrp,
+  Shot,
   VrrpChannel,
   VrrpPacket,
   VrrpTransport,
@@ -22,19 +23,21 @@ class FakeTransport implements VrrpTransport {
   readonly deliver: (message: ReceivedVrrp) => void;
   closed = false;
   readonly #host: FakeHost;
+  readonly shots?: (packets: readonly VrrpPacket[]) => readonly Shot[];
 
   constructor(host: FakeHost, channel: VrrpChannel, source: string, deliver: (m: ReceivedVrrp) => void) {
     this.#host = host;
     this.channel = channel;
     this.source = source;
     this.deliver = deliver;
+    if (host.volleys) this.shots = (packets) => packets.map(({ payload }) => shotOf(this.#words(payload)));
   }
 
   send(packets: readonly VrrpPacket[]): void {
-    for (const { payload } of packets) this.#sent(payload);
+    for (const { payload } of packets) this.#host.said.push(this.#words(payload));
   }
 
-  #sent(payload: Uint8Array): void {
+  #words(payload: Uint8Array): string {
     const decoded = decodeAdvertisement(payload, {
       source: this.source,
       destination: VRRP_MULTICAST_IPV4,
@@ -42,7 +45,7 @@ class FakeTransport implements VrrpTransport {
     });
     if (!decoded.ok) throw new Error(`the service sent nonsense: ${decoded.reason}`);
     const { virtualRouterId, priority } = decoded.advertisement;
-    this.#host.said.push(`send ${virtualRouterId} priority ${priority}`);
+    return `send ${virtualRouterId} priority ${priority}`;
   }
 
   drain(): undefined {}
@@ -62,6 +65,9 @@ export interface LogLine {
   readonly event: unknown;
   readonly message: string;
 }
+
+/** A message in words. */
+const shotOf = (words: string): Shot => ({ socket: {}, message: Buffer.from(words), address: Buffer.of() });
 
 export class FakeHost {
   readonly clock = new HandClock();
@@ -85,6 +91,10 @@ export class FakeHost {
   refuses: Error | undefined;
   /** Delays the kernel's answer to the next address changes. */
   kernel: Promise<void> = Promise.resolve();
+  /** Whether the transports can say what they would send. */
+  volleys = false;
+  /** A volley ends before this message. */
+  refusesShot: string | undefined;
   /** How often a transport was asked what it could not read: a question to the kernel. */
   unreadAsked = 0;
   readonly ports: VrrpServicePorts;
@@ -113,6 +123,7 @@ export class FakeHost {
           if (missing.length > 0) this.said.push(`restore ${texts(missing)}`);
           return missing;
         },
+        shots: async (addresses) => [shotOf(`add ${texts(addresses)}`)],
         held: async () => [],
       },
       routing: {
@@ -146,8 +157,18 @@ export class FakeHost {
       },
       announcer: {
         announce: (addresses) => void this.said.push(`announce ${texts(addresses)}`),
+        shots: (addresses) => [shotOf(`announce ${texts(addresses)}`)],
+        announced: (addresses) => void this.said.push(`announced ${texts(addresses)}`),
         cancel: () => {},
         close: () => {},
+      },
+      openVolley: (shots) => () => {
+        const refused = shots.findIndex(
+          ({ message }) => Buffer.from(message).toString() === this.refusesShot,
+        );
+        const sent = refused < 0 ? shots : shots.slice(0, refused);
+        for (const { message } of sent) this.said.push(`volley: ${Buffer.from(message).toString()}`);
+        return refused < 0;
       },
       links: {
         isUp: (name) => this.up.has(name),
