@@ -15,8 +15,15 @@ export const PACKAGES = {
   fping: { needs: ['fping'], packages: ['fping'], why: 'watch a failover as a client does' },
   procps: { needs: ['sysctl'], packages: ['procps'], why: 'set up the hosts of a lab' },
   systemd: {
-    needs: ['/lib/systemd/systemd', '/lib/systemd/systemd-networkd', 'systemctl', 'journalctl'],
-    packages: ['systemd'],
+    needs: [
+      '/lib/systemd/systemd',
+      '/lib/systemd/systemd-networkd',
+      'systemctl',
+      'journalctl',
+      'networkctl',
+      'dbus-daemon',
+    ],
+    packages: ['systemd', 'dbus'],
     why: 'start the service in the VM as a host does',
   },
   qemu: {

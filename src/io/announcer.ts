@@ -66,8 +66,8 @@ export function openAnnouncer(
   });
   return {
     announce: (addresses) => queue.add(addresses),
+    fitsBurst: (addresses) => queue.fitsBurst(addresses),
     shots: (addresses) => {
-      if (!queue.fitsBurst(addresses)) return undefined;
       const frames = addresses.map(frameOf).filter((frame) => frame !== undefined);
       return frames.map((frame) => socket.shot(...frame));
     },

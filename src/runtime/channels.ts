@@ -19,6 +19,8 @@ export interface ChannelsPorts {
   onMessage(channel: Channel, message: ReceivedVrrp): void;
   /** An instance speaks from another address now; undefined: it cannot speak, and `fault` says why. */
   onSource(instance: string, source: string | undefined, fault: string | undefined): void;
+  /** The wait for the address that an instance speaks from is over (`isAwaitingSource`). */
+  onAwaited(instance: string): void;
 }
 
 /** A transport with the instances on it. */
@@ -42,6 +44,9 @@ interface OpenChannel extends Channel {
   indices: string;
   cancelRetry: () => void;
   cancelExpecting: () => void;
+  /** Its address went, and may be back in a moment: until then it cannot speak, and nobody has missed it yet. */
+  awaitsSource: boolean;
+  cancelAwaiting: () => void;
   /** Another host with the transport's source address. */
   conflict: Conflict | undefined;
 }
@@ -54,6 +59,12 @@ interface Conflict {
 
 /** No event tells when what the kernel refused would go (a port that is taken, no descriptors): tried again after so long. */
 const RETRY_MS = 5000;
+/**
+ * An address that went is waited for as long as an advertisement interval, and no longer than this: network managers take
+ * all addresses away and put their own back when they are configured anew. Without an address there is no farewell, so the
+ * other routers wait for three intervals in any case.
+ */
+const MAX_AWAITED_MS = 1000;
 /** Another host that was not heard for so long has given the address up: it is asked every 10 s. */
 const CONFLICT_FOR_MS = 35_000;
 const CONFLICT_TOLD_FOR_MS = 600_000;
@@ -100,6 +111,8 @@ export class Channels {
         indices: '',
         cancelRetry: () => {},
         cancelExpecting: () => {},
+        awaitsSource: false,
+        cancelAwaiting: () => {},
         conflict: undefined,
       };
       this.#open(channel);
@@ -134,6 +147,7 @@ export class Channels {
     if (channel.members.size > 0) return this.#expectSoon(channel);
     channel.cancelRetry();
     channel.cancelExpecting();
+    channel.cancelAwaiting();
     channel.transport?.close();
     for (const [key, other] of this.#channels) {
       if (other === channel) this.#channels.delete(key);
@@ -175,8 +189,33 @@ export class Channels {
     for (const channel of this.#channels.values()) {
       const { interface: name, virtualMacInterface } = channel.settings;
       if (name !== interfaceName && virtualMacInterface !== interfaceName) continue;
-      if (this.#isStale(channel)) this.#reopen(channel);
+      if (!this.#isStale(channel)) this.#awaited(channel);
+      else if (this.#lacksSource(channel)) this.#awaitSource(channel);
+      else this.#reopen(channel);
     }
+  }
+
+  /** Whether the address that an instance speaks from is gone for a moment. Its virtual addresses are not to come before it. */
+  isAwaitingSource(instance: string): boolean {
+    return this.#byInstance.get(instance)?.awaitsSource === true;
+  }
+
+  #awaitSource(channel: OpenChannel): void {
+    if (channel.awaitsSource) return;
+    const { clock } = this.#ports;
+    const intervals = [...channel.members.values()].map((one) => one.advertisementIntervalMs);
+    channel.awaitsSource = true;
+    channel.cancelAwaiting = clock.at(clock.nowMs() + Math.min(MAX_AWAITED_MS, ...intervals), () => {
+      if (this.#isStale(channel)) this.#reopen(channel);
+      else this.#awaited(channel);
+    });
+  }
+
+  #awaited(channel: OpenChannel): void {
+    if (!channel.awaitsSource) return;
+    channel.awaitsSource = false;
+    channel.cancelAwaiting();
+    for (const { name } of channel.members.values()) this.#ports.onAwaited(name);
   }
 
   /** Once for all instances that come and go together. Until then they hear by the slower way. */
@@ -201,6 +240,7 @@ export class Channels {
     channel.conflict = undefined;
     before?.close();
     this.#open(channel);
+    this.#awaited(channel);
     if (channel.transport === before && channel.fault === fault) return;
     if (channel.transport !== undefined) {
       const { interface: name } = channel.settings;
@@ -213,9 +253,19 @@ export class Channels {
     for (const { name } of members.values()) this.#ports.onSource(name, transport?.source, fault);
   }
 
-  #isStale({ settings, transport, indices }: OpenChannel): boolean {
-    if (transport === undefined || this.#indices(settings) !== indices) return true;
+  #isStale(channel: OpenChannel): boolean {
+    return channel.transport === undefined || !this.#isOnItsDevices(channel) || this.#lacksSource(channel);
+  }
+
+  /** Though the devices are the same. */
+  #lacksSource(channel: OpenChannel): boolean {
+    const { settings, transport } = channel;
+    if (transport === undefined || !this.#isOnItsDevices(channel)) return false;
     return !this.#ports.links.holds(settings.interface, transport.source);
+  }
+
+  #isOnItsDevices({ settings, indices }: OpenChannel): boolean {
+    return this.#indices(settings) === indices;
   }
 
   /** Sockets stay bound to a device that is gone, though another may bear its name. */

@@ -50,6 +50,8 @@ export interface GroupRunnerPorts {
   onNotice(instance: string, notice: Notice): void;
   /** Undefined when the guardian knows of every address that may be added now, else when it will. */
   guarded(): Promise<void> | undefined;
+  /** Whether its virtual addresses have to wait for the address that it speaks from: before it they would take its place. */
+  isAwaitingSource(instance: string): boolean;
   /** Sends what was made ready, if that is what these effects want; returns those that are done by it. */
   fire(effects: readonly GroupEffect[]): ReadonlySet<GroupEffect>;
 }
@@ -191,6 +193,11 @@ export class GroupRunner implements Waiting {
     }
   }
 
+  /** The wait for its source is over: what went along with that is put back. */
+  sourceAwaited(instance: string): void {
+    if (this.#held().some(({ name }) => name === instance)) this.#restorer.lost(instance);
+  }
+
   routingLost(lost: LostRouting): void {
     for (const config of this.#held()) if (isConcerned(config, lost)) this.#restorer.lost(config.name);
   }
@@ -204,7 +211,7 @@ export class GroupRunner implements Waiting {
   #restore(instance: string): Promise<readonly string[]> {
     const done = this.#work.then(async () => {
       const config = this.#held().find(({ name }) => name === instance);
-      if (config === undefined) return [];
+      if (config === undefined || this.#ports.isAwaitingSource(instance)) return [];
       const addresses = await this.#ports.addresses.restore(config.addresses);
       if (addresses.length > 0) this.#announce(instance, addresses);
       // The kernel drops the routes that hung on an address.

@@ -202,8 +202,10 @@ export interface AcceptFilter {
 export interface Announcer {
   /** Returns at once; what is beyond the first burst follows. One that still waits is not queued twice. */
   announce(addresses: readonly VirtualAddress[]): void;
-  /** What `announce` would send at once, for a volley; undefined when some would have to wait. */
-  shots(addresses: readonly VirtualAddress[]): readonly Shot[] | undefined;
+  /** Whether `announce` would send all of them at once. */
+  fitsBurst(addresses: readonly VirtualAddress[]): boolean;
+  /** What tells of them, for a volley. Throws where there is no such interface. */
+  shots(addresses: readonly VirtualAddress[]): readonly Shot[];
   /** A volley announced them. */
   announced(addresses: readonly VirtualAddress[]): void;
   /** Forgets what still waits: nobody may be told of an address that is being removed. */

@@ -61,7 +61,8 @@ function stage(clock: Clock, transport: VrrpTransport): GroupRunnerPorts {
     isHeldElsewhere: () => false,
     announcer: {
       announce: () => {},
-      shots: () => undefined,
+      fitsBurst: () => true,
+      shots: () => [],
       announced: () => {},
       cancel: () => {},
       close: () => {},
@@ -72,6 +73,7 @@ function stage(clock: Clock, transport: VrrpTransport): GroupRunnerPorts {
     onRole: () => {},
     onNotice: () => {},
     guarded: () => undefined,
+    isAwaitingSource: () => false,
     fire: () => new Set(),
   };
 }

@@ -22,7 +22,7 @@ export interface Candidate {
 export interface TakeoverKeeperPorts {
   readonly clock: Clock;
   readonly addresses: Pick<Addresses, 'shots'>;
-  readonly announcer: Pick<Announcer, 'shots' | 'announced'>;
+  readonly announcer: Pick<Announcer, 'fitsBurst' | 'shots' | 'announced'>;
   readonly openVolley: OpenVolley;
   /** The groups that hold nothing, with their instances. */
   candidates(): ReadonlyMap<object, readonly Candidate[]>;
@@ -88,7 +88,7 @@ export class TakeoverKeeper {
     const groups = [...this.#ports.candidates()];
     // All of them may come at once: then it is still no more than neighbours can take.
     const addresses = groups.flatMap(([, members]) => members.flatMap(({ config }) => config.addresses));
-    if (announcer.shots(addresses) === undefined) return;
+    if (!announcer.fitsBurst(addresses)) return;
     const into = this.#takeovers;
     for (const [group, members] of groups) {
       void this.#ready(members).then((takeover) => {

@@ -95,6 +95,7 @@ export class VrrpService {
         this.#takeovers.forget();
         this.#groups.runnerOf(instance)?.input({ type: 'source', instance, source, fault });
       },
+      onAwaited: (instance) => this.#groups.runnerOf(instance)?.sourceAwaited(instance),
     });
     this.#guardian = new GuardianKeeper({
       clock,
@@ -361,6 +362,7 @@ export class VrrpService {
       onRole: (event) => this.#ports.onRole(event),
       onNotice: (instance, notice) => this.#notice(instance, notice),
       guarded: () => this.#guardian.guarded(),
+      isAwaitingSource: (instance) => this.#channels.isAwaitingSource(instance),
       fire: (effects) => this.#takeovers.fire(runner, effects),
     });
     return runner;

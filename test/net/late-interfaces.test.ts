@@ -140,6 +140,29 @@ test('an address to speak from that is not there, and a port that is taken', asy
   await isHealthy(t, director, 'outside');
 });
 
+test('a network manager takes all addresses away and puts its own back', async (t) => {
+  const bench = await Bench.open(t);
+  const yaml = directorYaml({ instances: [OUTSIDE, INSIDE] });
+  const [first, second] = await Promise.all([bench.start('lb1', yaml), bench.start('lb2', yaml)]);
+  await isMaster(first, 'outside');
+  await bench.heldBy('lb1', VIP, DIP);
+  const own = '192.168.7.11/24';
+  const script = `ip addr del ${own} dev eth0; ip addr flush dev eth0 to ${VIP}; sleep 0.07; ip addr add ${own} dev eth0`;
+  await bench.lab.run('lb1', ['sh', '-c', script]);
+  await settled('the virtual address is back', async () =>
+    (await bench.lab.run('lb1', ['ip', 'addr', 'show', 'dev', 'eth0'])).includes(`${VIP}/24`),
+  );
+  t.match(
+    await bench.lab.run('lb1', ['ip', 'addr', 'show', 'dev', 'eth0']),
+    new RegExp(`${VIP}/24 .*secondary`),
+    'the host speaks from its own',
+  );
+  await isHealthy(t, first, 'outside');
+  await isHealthy(t, first, 'inside');
+  const { state, counters } = await instanceOf(second, 'outside');
+  t.same([state, counters['became_master']], ['backup', undefined]);
+});
+
 test('IPv6: the source is under duplicate address detection', async (t) => {
   const bench = await Bench.open(t);
   const ip = (command: string) => bench.lab.run('lb1', ['ip', ...command.split(' ')]);

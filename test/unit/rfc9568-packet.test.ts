@@ -219,6 +219,7 @@ function receiver(virtualRouterId: number): string | undefined {
       found = channel.members.get(virtualRouterId)?.name;
     },
     onSource: () => {},
+    onAwaited: () => {},
   });
   channels.join(vrrpInstance({ name: 'outside', virtualRouterId: 51 }));
   deliver({

@@ -21,6 +21,7 @@ class World {
   readonly warnings: string[] = [];
   readonly open = new Set<VrrpTransport>();
   readonly told: [string, string | undefined, string | undefined][] = [];
+  readonly awaited: string[] = [];
   readonly channels: Channels;
 
   constructor(source: string | undefined) {
@@ -40,6 +41,7 @@ class World {
       openTransport: () => this.#open(),
       onMessage: silent,
       onSource: (instance, address, fault) => this.told.push([instance, address, fault]),
+      onAwaited: (instance) => this.awaited.push(instance),
     });
   }
 
@@ -96,6 +98,7 @@ await t.test('an address that goes and comes back', async (t) => {
   t.equal(world.channels.join(first), '192.0.2.11');
   world.source = undefined;
   world.channels.refresh('eth0');
+  await world.clock.advance(1000);
   t.same(world.told, [[first.name, undefined, 'no address yet']]);
   t.equal(world.open.size, 0);
   world.source = '192.0.2.12';
@@ -103,6 +106,55 @@ await t.test('an address that goes and comes back', async (t) => {
   t.same(world.told.at(-1), [first.name, '192.0.2.12', undefined]);
   world.channels.leave(first.name);
   t.equal(world.open.size, 0, 'the last one closes the socket');
+});
+
+await t.test(
+  'an address that goes for a moment is waited for, an interval and a second at most',
+  async (t) => {
+    for (const [advertisementIntervalMs, limitMs] of [
+      [100, 100],
+      [1000, 1000],
+      [40_000, 1000],
+    ] as const) {
+      const world = new World('192.0.2.11');
+      world.channels.join(vrrpInstance({ advertisementIntervalMs }));
+      const { source } = world;
+      world.source = undefined;
+      world.channels.refresh('eth0');
+      t.ok(world.channels.isAwaitingSource(first.name));
+      await world.clock.advance(limitMs - 10);
+      world.source = source;
+      world.channels.refresh('eth0');
+      t.notOk(world.channels.isAwaitingSource(first.name));
+      await world.clock.advance(60_000);
+      t.same(world.told, [], 'no fault');
+      t.same(world.awaited.splice(0), [first.name]);
+      world.source = undefined;
+      world.channels.refresh('eth0');
+      await world.clock.advance(limitMs / 2);
+      world.channels.refresh('eth0');
+      await world.clock.advance(limitMs / 2);
+      t.same(world.told, [[first.name, undefined, 'no address yet']], 'another event makes it no longer');
+      t.same(world.awaited, [first.name]);
+    }
+  },
+);
+
+await t.test('nothing is waited for by one that left, or on another device', async (t) => {
+  const world = new World('192.0.2.11');
+  world.channels.join(first);
+  world.source = undefined;
+  world.channels.refresh('eth0');
+  world.channels.leave(first.name);
+  await world.clock.advance(60_000);
+  t.same([world.told, world.awaited, world.open.size], [[], [], 0]);
+  world.source = '192.0.2.11';
+  world.channels.join(first);
+  world.source = undefined;
+  world.channels.refresh('eth0');
+  world.indices.delete('eth0');
+  world.channels.refresh('eth0');
+  t.same(world.told, [[first.name, undefined, 'interface eth0 is missing']]);
 });
 
 await t.test('a device that is missing is the fault of its instances, until it is there', async (t) => {

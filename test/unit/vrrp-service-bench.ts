@@ -158,6 +158,7 @@ export class FakeHost {
       announcer: {
         announce: (addresses) => void this.said.push(`announce ${texts(addresses)}`),
         shots: (addresses) => [shotOf(`announce ${texts(addresses)}`)],
+        fitsBurst: (addresses) => addresses.length <= 16,
         announced: (addresses) => void this.said.push(`announced ${texts(addresses)}`),
         cancel: () => {},
         close: () => {},

@@ -150,6 +150,22 @@ void t.test('routes come before the neighbours hear of it: the ordinary way', as
   t.match(said, ['guard 51', 'add 192.0.2.1', /^route /, 'announce 192.0.2.1', 'send 51 priority 100']);
 });
 
+void t.test('more addresses than leave at once: paced, as ever', async (t) => {
+  const addresses = Array.from({ length: 17 }, (_, index) => ({
+    address: `192.0.2.${index + 1}`,
+    prefixLength: 24,
+    interface: 'eth0',
+  }));
+  const host = await backup(vrrpInstance({ addresses }));
+  await host.clock.advance(DOWN_MS);
+  const said = host.heard();
+  t.notOk(
+    said.some((one) => one.startsWith('volley')),
+    said.join(),
+  );
+  t.ok(said.includes('send 51 priority 100'), said.join());
+});
+
 void t.test('more groups than are made ready', async (t) => {
   const host = await backup(...Array.from({ length: 17 }, (_, index) => numbered(51 + index)));
   await host.clock.advance(DOWN_MS);

@@ -19,7 +19,7 @@ const JUDGES = '/opt/lvs-director-judges';
 
 /** What a container has no use for, and what would wait for devices that it has not. */
 const MASKED = [
-  'dbus.service dbus.socket getty.target timers.target cryptsetup.target veritysetup.target integritysetup.target',
+  'getty.target timers.target cryptsetup.target veritysetup.target integritysetup.target',
   'systemd-udevd.service systemd-udevd-control.socket systemd-udevd-kernel.socket systemd-udev-trigger.service',
   'systemd-logind.service systemd-user-sessions.service systemd-update-utmp.service systemd-update-utmp-runlevel.service',
   'systemd-hwdb-update.service systemd-journal-catalog-update.service systemd-update-done.service ldconfig.service',

@@ -166,15 +166,21 @@ await t.test('the unit, under systemd', { skip: noVm() }, async (t) => {
     await lb1.until('nft list table inet lvs_director | grep 10.9.0.200');
   });
 
-  await step('systemd-networkd takes the addresses away, and they come back', async () => {
+  await step('systemd-networkd takes the addresses away, and they come back', async (t) => {
+    const roles = (): Promise<string> => lb1.out('journalctl -u lvs-director -o cat | grep -c -e "-> "');
+    const before = await roles();
     const network = '[Match]\\nName=eth0\\n[Network]\\nAddress=10.9.0.11/24\\n';
     await lb1.out(`printf '${network}' >/etc/systemd/network/eth0.network; systemctl start systemd-networkd`);
+    // It takes away whatever is not in its file.
+    await lb1.out('networkctl reconfigure eth0');
     await lb1.until('journalctl -u lvs-director -p warning | grep "somebody removed"');
     await lb1.until(isMaster);
-    await lb1.out('systemctl restart systemd-networkd; networkctl reconfigure eth0');
+    await lb1.until("ip -4 addr show dev eth0 | grep 'inet 10.9.0.11/24 .* global eth0'");
+    await lb1.out('systemctl restart systemd-networkd');
     await lb1.until(isMaster);
     await lb1.out('systemctl stop systemd-networkd.socket systemd-networkd');
     await lb1.until(isMaster);
+    t.equal(await roles(), before, 'no role moved');
   });
 
   await step('a system call that the filter lacks does not end it', async (t) => {
