@@ -27,7 +27,6 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -898,45 +897,6 @@ static napi_value get_real_time_lost(napi_env env, napi_callback_info info)
 	return result;
 }
 
-/*
- * lockMemory() -> number of mappings: program, libraries, malloc's heap and the stack stay in memory, each page once
- * it is touched. Not mlockall(2): V8 gives pages of its heap back by madvise(2), which the kernel refuses for locked
- * ones, and V8 aborts then (MemoryChunk::DiscardUnusedMemory). Its heap is anonymous and leaves memory by swapping
- * alone, which is the control group's affair (memory.swap.max).
- */
-static napi_value lock_memory(napi_env env, napi_callback_info info)
-{
-	napi_value result;
-	int32_t locked = 0;
-	int error = 0;
-	char *line = NULL;
-	size_t room = 0;
-	FILE *maps = fopen("/proc/self/maps", "re");
-	(void)info;
-
-	if (maps == NULL)
-		return throw_errno(env, errno, "fopen");
-	while (error == 0 && getline(&line, &room, maps) > 0) {
-		unsigned long start, end, inode;
-		char mode[5], name[16] = "";
-
-		if (sscanf(line, "%lx-%lx %4s %*s %*s %lu %15s", &start, &end, mode, &inode, name) < 4)
-			continue;
-		if (inode == 0 && strcmp(name, "[heap]") != 0 && strcmp(name, "[stack]") != 0)
-			continue;
-		if (mlock2((void *)start, end - start, MLOCK_ONFAULT) == 0)
-			locked++;
-		else
-			error = errno;
-	}
-	free(line);
-	fclose(maps);
-	if (error != 0)
-		return throw_errno(env, error, "mlock2");
-	TRY(napi_create_int32(env, locked, &result));
-	return result;
-}
-
 /* lockDirectory(path) -> descriptor: flock(2), which the kernel drops with the process; EAGAIN when taken */
 static napi_value lock_directory(napi_env env, napi_callback_info info)
 {
@@ -1023,6 +983,7 @@ NAPI_MODULE_INIT()
 		{"setRealTime", set_real_time},
 		{"realTimeLost", get_real_time_lost},
 		{"lockMemory", lock_memory},
+		{"releaseCode", release_code},
 		{"lockDirectory", lock_directory},
 		{"dieWithParent", die_with_parent},
 		{"exitNow", exit_now},

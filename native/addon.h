@@ -22,6 +22,10 @@ napi_value addon_throw(napi_env env, int error, const char *syscall_name);
 /* socket-filter.c: attachFilter(handle, program) */
 napi_value attach_filter(napi_env env, napi_callback_info info);
 
+/* memory.c: lockMemory(), releaseCode() */
+napi_value lock_memory(napi_env env, napi_callback_info info);
+napi_value release_code(napi_env env, napi_callback_info info);
+
 /* volley.c: volley(handles, messages, sockaddrs) */
 napi_value fire_volley(napi_env env, napi_callback_info info);
 

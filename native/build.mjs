@@ -26,7 +26,7 @@ const LINK = ['-Wl,-z,relro,-z,now', '-Wl,-z,noexecstack'];
 const TARGETS = [
   {
     output: 'lvs-director.node',
-    sources: ['addon.c', 'socket-filter.c', 'volley.c'],
+    sources: ['addon.c', 'memory.c', 'socket-filter.c', 'volley.c'],
     headers: ['addon.h'],
     flags: ['-fPIC', '-shared'],
     needsNodeHeaders: true,

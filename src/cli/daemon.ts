@@ -12,7 +12,7 @@ import { startGuardian } from '../io/guardian.js';
 import { ControlRequestError, NotReadyError } from '../io/http-socket.js';
 import { openLinkMonitor } from '../io/links.js';
 import { openMaintenanceFile } from '../io/maintenance-file.js';
-import { collectGarbage } from '../io/memory.js';
+import { collectGarbage, releaseCode } from '../io/memory.js';
 import { takeRealTime } from '../io/real-time.js';
 import { rehearseEncoding } from '../io/rehearsal.js';
 import { openRouting } from '../io/routing.js';
@@ -86,6 +86,8 @@ async function getReady(
 ): Promise<void> {
   // V8 forgets the compiled code of functions that were not called for a while: a backup's takeover, above all.
   setFlagsFromString('--no-flush-bytecode');
+  // Before the rehearsal, which touches what a takeover needs.
+  releaseCode();
   await addresses.prepare(instances.flatMap((instance) => instance.addresses));
   const one = (['ipv4', 'ipv6'] as const).flatMap(
     (family) => instances.find((each) => each.family === family) ?? [],

@@ -7,6 +7,7 @@ import { readConfiguration } from '../io/configuration-files.js';
 import { openLoopDelay } from '../io/event-loop-delay.js';
 import { eventSocketPath, openEventSocket } from '../io/event-socket.js';
 import { openLoader } from '../io/loader.js';
+import { releaseCode } from '../io/memory.js';
 import { openProber } from '../io/probes.js';
 import { takeLowPriority } from '../io/real-time.js';
 import { openParentLink, type ParentLink } from '../io/services-process.js';
@@ -26,6 +27,9 @@ import { openProcessLog } from './process-log.js';
 import { RUNTIME_OPTIONS } from './runtime-dir.js';
 
 const MAIN = fileURLToPath(new URL('../main.js', import.meta.url));
+
+/** By then the first table is in the kernel, as a rule. */
+const STARTED_AFTER_MS = 10_000;
 
 const USAGE = `'director run' starts this by itself: the process that programs IPVS and checks the real servers.
 `;
@@ -96,6 +100,7 @@ async function openHost(
   } catch (error) {
     log.error({ err: error }, "'director status' will not see virtual servers");
   }
+  setTimeout(releaseCode, STARTED_AFTER_MS).unref();
   return host;
 }
 

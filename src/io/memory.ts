@@ -1,6 +1,7 @@
-/** What keeps the VRRP process small: V8 takes memory for speed that it does not need. */
+/** What keeps the processes small: V8 takes memory for speed that they do not need, and a start touches code that nobody needs again. */
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
+import { native } from './native.js';
 
 /**
  * To be called before anything large is loaded. Of what a step allocates nothing lives on, so that a larger young
@@ -18,4 +19,13 @@ export function collectGarbage(): void {
   const collect: unknown = runInNewContext('gc');
   setFlagsFromString('--no-expose-gc');
   if (typeof collect === 'function') collect();
+}
+
+/** Lets go of the program's pages, most of which only the start needed; to be followed by what is to be fast. */
+export function releaseCode(): void {
+  try {
+    native().releaseCode();
+  } catch {
+    // /proc is not readable here: it is memory, and nothing else.
+  }
 }

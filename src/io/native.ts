@@ -68,6 +68,11 @@ export interface NativeAddon {
    * mappings. V8's own heap cannot be locked.
    */
   lockMemory(): number;
+  /**
+   * Lets go of pages of the program that nobody has changed; those needed again are mapped again when they are touched.
+   * Returns how many bytes that were.
+   */
+  releaseCode(): number;
   /** flock(2) of a directory, held until the descriptor is closed or the process ends; EAGAIN when taken. */
   lockDirectory(path: string): number;
   /** PR_SET_PDEATHSIG with SIGKILL. */
