@@ -37,18 +37,6 @@ const COMMANDS = {
     await prepare({ native: false });
     return passOn(process.execPath, [join(PROJECT, 'dist', 'test', 'sim', 'main.js'), ...args]);
   },
-  async systemd() {
-    await prepare();
-    await ensureLab({ always: true });
-    await ensure(['systemd']);
-    await ensureJudges();
-    await ensureNodes();
-    let status = 0;
-    for (const name of ['systemd-unit', 'systemd-unit-nodes']) {
-      status ||= await passOn(process.execPath, [join(PROJECT, 'dist', 'test', 'vm', `${name}.js`)]);
-    }
-    return status;
-  },
   'bench-failover': (args) => bench('failover', args),
   'bench-flood': (args) => bench('flood', args),
   'bench-instances': (args) => bench('instances', args),
@@ -60,6 +48,8 @@ const COMMANDS = {
     await prepare();
     await prepareTap();
     await ensureLab({ always: true });
+    await ensure(['systemd']);
+    await ensureNodes();
     return runSuite(args, await ensureJudges());
   },
 };

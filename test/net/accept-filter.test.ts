@@ -3,7 +3,7 @@ import t from 'tap';
 import { acceptFilterRuleset, openAcceptFilter } from '../../src/io/accept-filter.js';
 import { eventually, ip, runInNamespace } from './namespace.js';
 
-/** Programs start slowly in the VM (test/vm/virtual-mac.test.ts). */
+/** Programs start slowly in the VM (test/vm/network.test.ts). */
 t.setTimeout(300_000);
 
 const CLIENT = `accept-filter-${process.pid}`;

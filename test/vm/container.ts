@@ -180,19 +180,20 @@ echo $pid`,
     return this.#vm.run([...enter, 'sh', '-c', script], { timeoutMs, cwd: '/' });
   }
 
-  /** Its standard output. Rejects when it fails. */
+  /** Its standard output. Rejects with the journal's end when it fails. */
   async out(script: string): Promise<string> {
-    return (await expectDone(this.run(script), script)).stdout.trim();
-  }
-
-  /** Resolves as soon as `script` succeeds, and rejects with the journal's end when it never does. */
-  async until(script: string): Promise<void> {
     try {
-      await this.out(`until { ${script}; } >/dev/null 2>&1; do sleep ${LOOK_EVERY}; done`);
+      return (await expectDone(this.run(script), script)).stdout.trim();
     } catch (error) {
       const { stdout } = await this.run('journalctl -n 40 --no-pager', 60_000);
-      throw new Error(`${this.name}: never came true: ${script}\n${stdout}`, { cause: error });
+      const words = error instanceof Error ? error.message : String(error);
+      throw new Error(`${this.name}: ${words}\n${stdout}`, { cause: error });
     }
+  }
+
+  /** Resolves as soon as `script` succeeds, and rejects as `out` when it never does. */
+  async until(script: string): Promise<void> {
+    await this.out(`until { ${script}; } >/dev/null 2>&1; do sleep ${LOOK_EVERY}; done`);
   }
 
   /** A property of the service, such as ActiveState (systemd.directives(7)). */

@@ -27,12 +27,15 @@ export async function addHost(vm: Vm, name: string): Promise<void> {
   await done(vm, ['sh', '-c', `ip netns add ${name} && ip -n ${name} link set lo up`]);
 }
 
-/** Gives a director its interface eth0 (outside, `10.9.0.NUMBER`) or eth1 (inside, `10.8.0.NUMBER`). */
+/**
+ * Gives a director its interface eth0 (outside, `10.9.0.NUMBER`) or eth1 (inside, `10.8.0.NUMBER`). With a broadcast
+ * address: systemd-networkd 252 sets one that lacks it again and again, and answers nobody meanwhile.
+ */
 export async function plug(vm: Vm, name: string, which: 0 | 1, number: number): Promise<void> {
   const script = `set -e
 ip link add ${name}-${which} type veth peer name eth${which} netns ${name}
 ip link set ${name}-${which} up master br${which}
-ip -n ${name} addr add 10.${which === 0 ? 9 : 8}.0.${number}/24 dev eth${which}
+ip -n ${name} addr add 10.${which === 0 ? 9 : 8}.0.${number}/24 brd + dev eth${which}
 ip -n ${name} link set eth${which} up`;
   await done(vm, ['sh', '-c', script]);
 }

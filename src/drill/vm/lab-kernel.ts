@@ -35,6 +35,7 @@ const LAB_MODULES = [
   'ipip',
   'tun',
   '8021q',
+  'bonding',
   'sch_netem',
   'sch_tbf',
   'nf_tables',
@@ -50,7 +51,7 @@ const LAB_MODULES = [
 ];
 
 /** Part of the cached initramfs's name: raise it when what stands in this file changes its content. */
-const INITRAMFS_VERSION = 1;
+const INITRAMFS_VERSION = 2;
 
 /** The unpacked guest kernel. `director drill` finds it in the cache folder; `npm run drill` puts it there. */
 export interface LabKernel {

@@ -1,4 +1,4 @@
-/** The virtual MAC address and the accept filter on a kernel that surely has macvlan, nftables and IPVS. */
+/** Virtual MAC address, accept filter and links on a kernel that surely has macvlan, nftables, IPVS, bonds and VLANs. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -39,8 +39,8 @@ function failures(tap: string): string {
   return failed.map((line) => line.trim()).join('; ') || 'nothing failed';
 }
 
-void t.test('tests of test/net, in the VM', { skip: noVm() }, async (t) => {
-  const outDir = mkdtempSync(join(tmpdir(), 'virtual-mac-test-'));
+void t.test('tests of the network, in the VM', { skip: noVm() }, async (t) => {
+  const outDir = mkdtempSync(join(tmpdir(), 'network-test-'));
   const vm = await startVm({ outDir, onProgress: (line) => t.comment(line) });
   t.teardown(async () => {
     await vm.stop();
@@ -51,10 +51,10 @@ void t.test('tests of test/net, in the VM', { skip: noVm() }, async (t) => {
     const { stdout, stderr } = await vm.run(['sh', '-c', BALANCED, module], { timeoutMs: RUN_MS });
     t.equal(stdout, 'balanced\nping dropped\nping answered\n', stderr);
   });
-  for (const name of ['virtual-mac', 'accept-filter']) {
+  for (const name of ['net/virtual-mac.test', 'net/accept-filter.test', 'vm/guest/links']) {
     await t.test(name, async (t) => {
       // tap keeps notes where it is started, and the project is read-only there.
-      const command = ['node', join(projectFolder(), 'dist', 'test', 'net', `${name}.test.js`)];
+      const command = ['node', join(projectFolder(), 'dist', 'test', `${name}.js`)];
       const { status, stdout } = await vm.run(command, { timeoutMs: RUN_MS, cwd: '/tmp' });
       t.equal(status, 0, failures(stdout));
       t.notMatch(stdout, /# SKIP|^1\.\.0/m, 'nothing is left out');

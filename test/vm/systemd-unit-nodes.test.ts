@@ -1,7 +1,4 @@
-/**
- * The service starts, serves, reloads and stops under each version of Node, with and without protection keys.
- * Run by hand, as systemd-unit.ts.
- */
+/** The service starts, serves, reloads and stops under each version of Node, with and without protection keys. */
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -19,7 +16,7 @@ const OTHERS = ['22', '24'];
 
 /** Alone, with a table and without a real server that answers: what the kernel is told shows that all of it runs. */
 const CONFIG = `version: 1
-directors: { lb: { priority: 150 } }
+directors: { lb: { priority: 150, address: 10.9.0.11 } }
 vrrp:
   instances:
     - { name: outside, interface: eth0, virtual_router_id: 51, addresses: [10.9.0.100/24] }
