@@ -91,6 +91,8 @@ export class FakeHost {
   refuses: Error | undefined;
   /** Delays the kernel's answer to the next address changes. */
   kernel: Promise<void> = Promise.resolve();
+  /** The guardian refuses orders with this. */
+  refusesOrders: Error | undefined;
   /** Whether the transports can say what they would send. */
   volleys = false;
   /** A volley ends before this message. */
@@ -180,6 +182,7 @@ export class FakeHost {
       },
       guardian: {
         arm: (orders) => {
+          if (this.refusesOrders !== undefined && orders.farewells.length > 0) throw this.refusesOrders;
           // A renewal hands over the same orders.
           if (orders === this.orders) return;
           this.orders = orders;

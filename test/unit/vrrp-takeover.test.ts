@@ -70,6 +70,17 @@ void t.test('what the kernel refuses is told to nobody, and tried in the ordinar
   ]);
 });
 
+void t.test('what the guardian refuses is not added', async (t) => {
+  const host = await backup(vrrpInstance());
+  host.refusesOrders = new Error('too many');
+  await host.clock.advance(DOWN_MS);
+  const said = host.heard();
+  t.notOk(
+    said.some((one) => /add|announce|send 51 priority 100/.test(one)),
+    said.join(),
+  );
+});
+
 void t.test('two groups at one moment', async (t) => {
   const host = await backup(numbered(51), numbered(52));
   await host.clock.advance(DOWN_MS);
