@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -12,18 +12,8 @@ function freshPackage(t: Test): string {
   t.teardown(() => rmSync(folder, { recursive: true }));
   const root = packageRoot();
   mkdirSync(join(folder, 'native'));
-  for (const file of [
-    'addon.c',
-    'addon.h',
-    'socket-filter.c',
-    'guardian.c',
-    'advertisement.c',
-    'advertisement.h',
-    'runner.c',
-    'build.mjs',
-  ]) {
-    cpSync(join(root, 'native', file), join(folder, 'native', file));
-  }
+  const sources = readdirSync(join(root, 'native')).filter((name) => /\.(c|h|mjs)$/.test(name));
+  for (const file of sources) cpSync(join(root, 'native', file), join(folder, 'native', file));
   writeFileSync(join(folder, 'package.json'), '{ "type": "module" }');
   symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'));
   mkdirSync(join(folder, 'dist/src/io'), { recursive: true });
