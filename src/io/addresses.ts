@@ -77,13 +77,15 @@ export function openAddresses(): HostAddresses {
   /** Each takes several steps: one that is called later must not come between. */
   const inTurn = workInTurn();
   const homes: Homes = new Map();
+  /** Where a volley would add them: it may be another device that has the name by then. */
+  const aimedAt: Homes = new Map();
   return {
-    add: (addresses) => inTurn(() => add(connection, secondaries, addresses, homes)),
+    add: (addresses) => inTurn(() => add(connection, secondaries, addresses, { homes, aimedAt })),
     restore: (addresses) =>
       inTurn(async () => {
         const present = new Set(await held(connection, addresses));
         const missing = addresses.filter((address) => !present.has(address));
-        if (missing.length > 0) await add(connection, secondaries, missing, homes);
+        if (missing.length > 0) await add(connection, secondaries, missing, { homes, aimedAt });
         return missing;
       }),
     remove: (addresses) =>
@@ -93,7 +95,7 @@ export function openAddresses(): HostAddresses {
       }),
     shots: (addresses) =>
       inTurn(async () => {
-        const message = await addMessage(connection, addresses, homes);
+        const message = await addMessage(connection, addresses, { homes, aimedAt });
         return message === undefined ? undefined : [volleys.request(message)];
       }),
     held: (addresses) => inTurn(() => held(connection, addresses)),
@@ -122,6 +124,10 @@ interface Placed {
  * are to be removed where they are.
  */
 type Homes = Map<string, number>;
+interface Places {
+  readonly homes: Homes;
+  readonly aimedAt: Homes;
+}
 
 function homeKey({ address, prefixLength, interface: name }: VirtualAddress): string {
   return `${address}/${prefixLength} ${name}`;
@@ -144,11 +150,12 @@ function place(addresses: readonly VirtualAddress[]): { placed: Placed[]; homele
 async function addMessage(
   connection: NetlinkConnection,
   addresses: readonly VirtualAddress[],
-  homes: Homes,
+  { homes, aimedAt }: Places,
 ): Promise<Uint8Array | undefined> {
   const { placed, homeless } = place(addresses);
   const moved = placed.some(({ address, index }) => (homes.get(homeKey(address)) ?? index) !== index);
   if (homeless.length > 0 || moved) return undefined;
+  for (const { address, index } of placed) aimedAt.set(homeKey(address), index);
   const requests = await newRequests(connection, placed);
   const flagged = requests.map(({ type, flags, payload }, position) =>
     encodeMessage(type, flags | NLM_F_REQUEST | NLM_F_ACK, position + 1, payload),
@@ -170,10 +177,10 @@ async function add(
   connection: NetlinkConnection,
   secondaries: SecondaryAddresses,
   addresses: readonly VirtualAddress[],
-  homes: Homes,
+  places: Places,
 ): Promise<void> {
   const { placed, homeless } = place(addresses);
-  await leaveFormerHomes(connection, placed, homes);
+  await leaveFormerHomes(connection, { placed, homeless }, places);
   const failures: Failure[] = homeless.map((address) => ({
     address,
     error: new NoInterfaceError(address.interface),
@@ -201,18 +208,24 @@ async function add(
   if (failures.length > 0) throw new AddressError('add', failures);
 }
 
-/** Where the name belongs to another device than when the address was added, that must not keep it. */
+/** Where the name belongs to another device than when the address was added, or to none, that must not keep it. */
 async function leaveFormerHomes(
   connection: NetlinkConnection,
-  placed: readonly Placed[],
-  homes: Homes,
+  { placed, homeless }: { placed: readonly Placed[]; homeless: readonly VirtualAddress[] },
+  { homes, aimedAt }: Places,
 ): Promise<void> {
   const former: Placed[] = [];
+  for (const address of homeless) {
+    const index = aimedAt.get(homeKey(address));
+    if (index !== undefined) former.push({ address, index });
+  }
   for (const { address, index } of placed) {
     const key = homeKey(address);
-    const home = homes.get(key);
-    if (home !== undefined && home !== index) former.push({ address, index: home });
+    for (const home of new Set([homes.get(key), aimedAt.get(key)])) {
+      if (home !== undefined && home !== index) former.push({ address, index: home });
+    }
     homes.set(key, index);
+    aimedAt.delete(key);
   }
   // What is gone with its device is gone.
   if (former.length > 0) await connection.transact(former.map(deleteRequest));

@@ -122,6 +122,31 @@ await runInNamespace(import.meta.url, async () => {
     t.equal(await addresses.shots(list), undefined, 'where it was before is to be looked after first');
   });
 
+  await t.test('a device that was renamed in the moment before keeps no address', async (t) => {
+    ip('link add d3 type veth peer name d4');
+    ip('link set d3 up');
+    const list = on('d3', '10.9.0.7');
+    const volley = openVolley(await shotsFor(list));
+    ip('link set d3 down');
+    ip('link set d3 name d5');
+    ip('link set d5 up');
+    ip('link add d3 type veth peer name d6');
+    ip('link set d3 up');
+    t.ok(volley(), 'the bytes are for the device that had the name');
+    await addresses.add(list);
+    t.notMatch(ip('addr show dev d5'), '10.9.0.7/');
+    t.match(ip('addr show dev d3'), '10.9.0.7/');
+    await addresses.remove(list);
+
+    const again = openVolley(await shotsFor(list));
+    ip('link set d3 down');
+    ip('link set d3 name d7');
+    ip('link set d7 up');
+    t.ok(again());
+    await t.rejects(addresses.add(list), { code: 'ERR_ADDRESS' });
+    t.notMatch(ip('addr show dev d7'), '10.9.0.7/', 'nor where no device has the name');
+  });
+
   await t.test('a closed socket: nothing is sent at all', async (t) => {
     const gone = new RawSocket({ type: 'raw4', protocol: 112 });
     const shots = [
