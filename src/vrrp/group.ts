@@ -74,8 +74,11 @@ function advertisement(draft: Draft, input: Extract<GroupInput, { type: 'adverti
   if (!isOurs(draft, index, heard, from)) return;
   draft.count(member, heard.priority === 0 ? 'priority_zero_received' : 'advertisements_received');
   if (heard.priority === 0) depart(draft, index, from, receivedAtMs, heard.advertisementIntervalMs);
-  else if (isOvertaken(draft, index, from, receivedAtMs)) return;
-  else remember(draft, index, heard, receivedAtMs);
+  else if (isOvertaken(draft, index, from, receivedAtMs)) {
+    // If it is there all the same and stronger, it answers this at once, and its answer counts.
+    if (phase === 'running' && member.state === 'master') draft.advertise(draft.edit(index));
+    return;
+  } else remember(draft, index, heard, receivedAtMs);
   if (phase !== 'running') return heardSuccessor(draft, index, heard, from);
   if (member.state === 'backup') return heardAsBackup(draft, index, heard, from, receivedAtMs);
   if (member.state === 'master') return heardAsMaster(draft, index, heard, from, receivedAtMs);

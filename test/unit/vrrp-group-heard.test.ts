@@ -48,14 +48,18 @@ await t.test('an advertisement that its sender’s farewell has overtaken', asyn
     t.equal(bench.roles(), 'backup');
     t.equal(bench.member().master, OTHER);
   });
-  await t.test('a master does not yield to who has left', async (t) => {
+  await t.test('a master does not yield to who has left, and asks whether it is there', async (t) => {
     const bench = masterBench([instance('outside')]);
     const at = bench.now + 10;
     bench.hear(at, 'outside', 0);
-    t.same(bench.hear(at + 1, 'outside', 200), []);
+    t.same(bench.hear(at + 1, 'outside', 200), ['outside send 100'], 'a stronger one answers at once');
     t.equal(bench.roles(), 'master');
-    bench.hear(at + 1000, 'outside', 200);
-    t.equal(bench.roles(), 'backup', 'it is back');
+    bench.hear(at + 2, 'outside', 200);
+    t.equal(bench.roles(), 'backup', 'and its answer counts');
+  });
+  await t.test('a backup does not ask', async (t) => {
+    const bench = left();
+    t.same(bench.hear(1501, 'outside', 150), []);
   });
   await t.test('a leaving master does not take it for a successor', async (t) => {
     const bench = masterBench([instance('outside')]);
