@@ -14,6 +14,10 @@ const SOCKADDR_NL_BYTES = 12;
 /** Offset of nl_pid in struct sockaddr_nl. */
 const PORT_OFFSET = 4;
 
+/** struct sockaddr_nl with port 0: the kernel as the one who is spoken to. */
+export const KERNEL = Buffer.alloc(SOCKADDR_NL_BYTES);
+KERNEL.set(new Uint8Array(new Uint16Array([AF_NETLINK]).buffer));
+
 /** `message` carries the sender's port: 0 is the kernel. `error` with code ENOBUFS says that events were lost. */
 export class NetlinkEventSocket extends DatagramSocket<{ readonly port: number }> {
   /**
@@ -25,9 +29,7 @@ export class NetlinkEventSocket extends DatagramSocket<{ readonly port: number }
     try {
       this.#growReceiveBuffer(receiveBufferBytes);
       // Port 0: the kernel chooses one that is free.
-      const address = Buffer.alloc(SOCKADDR_NL_BYTES);
-      address.set(new Uint8Array(new Uint16Array([AF_NETLINK]).buffer));
-      this.bindTo(address);
+      this.bindTo(KERNEL);
       // After bind, which would set the groups to its nl_groups (netlink_bind).
       for (const group of groups) {
         this.setIntOption(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group);

@@ -4,28 +4,18 @@
  * has other things to do just then. On the native part, which reports ENOBUFS as an error (the `netlink` package
  * aborts the process).
  */
-import { NetlinkEventSocket } from './netlink-event-socket.js';
+import { KERNEL, NetlinkEventSocket } from './netlink-event-socket.js';
 import type { OpenNetlinkSocket } from './netlink-socket.js';
 import { SO_RCVBUF, SOL_SOCKET } from './socket-constants.js';
 
-const AF_NETLINK = 16;
-const SOCKADDR_NL_BYTES = 12;
-
 class RequestSocket extends NetlinkEventSocket {
-  readonly #kernel = Buffer.alloc(SOCKADDR_NL_BYTES);
-
-  constructor(protocol: number, receiveBufferBytes: number) {
-    super(protocol, [], receiveBufferBytes);
-    this.#kernel.set(new Uint8Array(new Uint16Array([AF_NETLINK]).buffer));
-  }
-
   get receiveBufferBytes(): number {
     const bytes = this.getOption(SOL_SOCKET, SO_RCVBUF, 4);
     return new Int32Array(new Uint8Array(bytes).buffer)[0] ?? 0;
   }
 
   request(bytes: Uint8Array): void {
-    this.sendTo(bytes, this.#kernel);
+    this.sendTo(bytes, KERNEL);
     this.drain();
   }
 }
@@ -35,7 +25,7 @@ class RequestSocket extends NetlinkEventSocket {
  * loop for what came later. Throws with `code` when the kernel refuses.
  */
 export const openImmediateSocket: OpenNetlinkSocket = (protocol, events, receiveBufferBytes) => {
-  const socket = new RequestSocket(protocol, receiveBufferBytes);
+  const socket = new RequestSocket(protocol, [], receiveBufferBytes);
   // Nothing is awaited beyond a request: it keeps no process alive.
   socket.unref();
   let broken = false;

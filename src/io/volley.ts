@@ -1,21 +1,16 @@
 /** What a takeover sends, by one native call: see decision 0021. */
 import type { OpenVolley, Shot } from '../runtime/ports.js';
 import { native, type SocketHandle } from './native.js';
-import { NetlinkEventSocket } from './netlink-event-socket.js';
+import { KERNEL, NetlinkEventSocket } from './netlink-event-socket.js';
 
-const AF_NETLINK = 16;
-const SOCKADDR_NL_BYTES = 12;
 /** Acknowledgements of all addresses that a virtual router may have (RFC 9568 section 5.2.4: 255). */
 const RECEIVE_BUFFER_BYTES = 262_144;
 
 /** Its answers are read by the native call. */
 export class VolleyNetlinkSocket extends NetlinkEventSocket {
-  readonly #kernel = Buffer.alloc(SOCKADDR_NL_BYTES);
-
   /** `protocol` as NETLINK_ROUTE. Throws with the kernel's `code`. */
   constructor(protocol: number) {
     super(protocol, [], RECEIVE_BUFFER_BYTES);
-    this.#kernel.set(new Uint8Array(new Uint16Array([AF_NETLINK]).buffer));
     this.unref();
     // It is told by the refusal of the volley.
     this.on('error', () => {});
@@ -23,7 +18,7 @@ export class VolleyNetlinkSocket extends NetlinkEventSocket {
 
   /** A datagram of requests, each with NLM_F_ACK. */
   request(message: Uint8Array): Shot {
-    return this.shotAt(message, this.#kernel);
+    return this.shotAt(message, KERNEL);
   }
 }
 
