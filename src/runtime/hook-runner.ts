@@ -108,7 +108,8 @@ export class HookRunner {
       event: 'hook',
       instance,
       hook_event: event,
-      command: hook.command,
+      // Without its arguments, which may be secrets.
+      command: file,
       took_ms,
       skipped,
       output,
