@@ -236,11 +236,11 @@ export class VrrpService {
   /** A verdict on a tracked object; `value` is a file's number. */
   tracked(object: string, state: TrackState, value?: number): void {
     this.#verdicts.set(object, { state, value });
-    // It may be worth another priority.
-    this.#takeovers.forget();
     for (const { plan, runner } of this.#groups.all) {
-      if (plan.track.some((use) => use.object === object))
-        runner.input({ type: 'tracked', object, state, value });
+      if (!plan.track.some((use) => use.object === object)) continue;
+      runner.input({ type: 'tracked', object, state, value });
+      // It may have another priority: what is ready with the former one does not fit until then.
+      this.#takeovers.prepareSoon();
     }
   }
 

@@ -6,6 +6,7 @@ import t, { type Test } from 'tap';
 import {
   Bench,
   directorYaml,
+  inState,
   instanceOf,
   OUTSIDE,
   type RunningDirector,
@@ -15,21 +16,10 @@ import {
 
 t.setTimeout(600_000);
 
-/** A host of the lab that takes several `ip` commands. */
+/** Several `ip` commands on a host of the lab, one after the other. */
 const ips = async (bench: Bench, host: string, ...commands: readonly string[]): Promise<void> => {
   for (const command of commands) await bench.lab.run(host, ['ip', ...command.split(' ')]);
 };
-
-async function isIn(director: RunningDirector, state: string): Promise<void> {
-  let now = '';
-  await settled(
-    () => `it is ${state}; it is ${now}`,
-    async () => {
-      now = (await instanceOf(director)).state;
-      return now === state;
-    },
-  );
-}
 
 async function isAnswered(bench: Bench, vip: string): Promise<void> {
   await settled(`${vip} answers`, () =>
@@ -68,7 +58,7 @@ await t.test('a bond takes the MAC address of the link that is left (fail_over_m
     'lb1',
     directorYaml({ instances: [{ ...OUTSIDE, interface: 'bond0' }] }),
   );
-  await isIn(director, 'master');
+  await inState(director, 'master');
   await isAnswered(bench, VIP);
   const before = await macOf(bench, 'lb1', 'bond0');
   for (const [down, up] of [
@@ -101,20 +91,20 @@ await t.test('a VLAN that is deleted and made again, and its parent down and up'
   await ips(bench, 'lb1', ...make, 'addr add 192.168.8.11/24 dev eth0.7');
   const instance = { ...OUTSIDE, interface: 'eth0.7', addresses: [`${vip}/24`] };
   const director = await bench.start('lb1', directorYaml({ instances: [instance] }));
-  await isIn(director, 'master');
+  await inState(director, 'master');
   await isAnswered(bench, vip);
 
   await ips(bench, 'lb1', 'link del eth0.7');
-  await isIn(director, 'fault');
+  await inState(director, 'fault');
   await ips(bench, 'lb1', ...make, 'addr add 192.168.8.11/24 dev eth0.7');
-  await isIn(director, 'master');
+  await inState(director, 'master');
   await isAnswered(bench, vip);
 
   await ips(bench, 'lb1', 'link set eth0 down');
-  await isIn(director, 'fault');
+  await inState(director, 'fault');
   t.notOk((await bench.addresses('lb1')).includes(`eth0.7 ${vip}/24`), 'no address without a link');
   await ips(bench, 'lb1', 'link set eth0 up', 'link set eth0.7 up');
-  await isIn(director, 'master');
+  await inState(director, 'master');
   await isAnswered(bench, vip);
 });
 
@@ -130,12 +120,12 @@ await t.test('a bridge whose only port leaves and comes back', async (t) => {
     'addr add 192.168.7.11/24 dev br0',
   );
   const director = await bench.start('lb1', directorYaml({ instances: [{ ...OUTSIDE, interface: 'br0' }] }));
-  await isIn(director, 'master');
+  await inState(director, 'master');
   await isAnswered(bench, VIP);
   await ips(bench, 'lb1', 'link set eth0 nomaster');
-  await isIn(director, 'fault');
+  await inState(director, 'fault');
   await ips(bench, 'lb1', 'link set eth0 master br0');
-  await isIn(director, 'master');
+  await inState(director, 'master');
   await isAnswered(bench, VIP);
   t.equal((await instanceOf(director)).counters['became_fault'], 1);
 });
