@@ -1,6 +1,7 @@
 /**
  * `npm run bench:instances`: many instances on one interface, ours beside keepalived. Processor time and memory of
- * all processes of each director, and on the wire how late the advertisements of each virtual router are.
+ * all processes of each director, and on the wire how late the advertisements of each virtual router are. The two take
+ * turns: how fast a virtual machine's processors are changes within minutes.
  */
 import { parseArgs } from 'node:util';
 import { sleep } from '../../src/drill/wait.js';
@@ -9,14 +10,16 @@ import { BenchLab } from './lab.js';
 import { contendersOf, numberWithin } from './options.js';
 import { cpuSeconds, nameOf, residentKiB, tree } from './processes.js';
 import { COMMON_OPTIONS, runBench } from './run-bench.js';
+import { type Standstill, unaccountedMs } from './standstills.js';
 import { SummingWitness } from './summing-witness.js';
-import { percentile, printTable } from './table.js';
+import { mean, percentile, printTable } from './table.js';
 
 const USAGE = `Usage: npm run bench:instances -- [OPTIONS]
 
   --count N       instances, 1 to 255, default 250
   --interval MS   advertisement interval in milliseconds, 10 to 1000, default 100
-  --seconds N     length of the measurement, 5 to 3600, default 60
+  --seconds N     length of a measurement, 5 to 3600, default 30
+  --rounds N      measurements of each, in turn, 1 to 20, default 4
   --only WHO      ours or keepalived; default both
   --json          the results as JSON on standard output
 `;
@@ -45,10 +48,13 @@ interface Result {
   readonly costs: readonly Cost[];
   readonly virtualRouters: number;
   readonly advertisements: number;
+  /** Advertisements by the whole milliseconds between them and the one before. */
+  readonly histogram: readonly number[];
   /** Milliseconds beyond the interval. */
-  readonly latenessP99Ms: number;
   readonly latenessMaxMs: number;
   readonly missed: number;
+  /** The same without the time in which a processor of this machine ran nobody. */
+  readonly missedOwn: number;
   /** Virtual routers that were heard from another director than before. */
   readonly roleChanges: number;
 }
@@ -60,7 +66,8 @@ function options() {
     options: {
       count: { type: 'string', default: '250' },
       interval: { type: 'string', default: '100' },
-      seconds: { type: 'string', default: '60' },
+      seconds: { type: 'string', default: '30' },
+      rounds: { type: 'string', default: '4' },
       only: { type: 'string' },
       ...COMMON_OPTIONS,
     },
@@ -70,6 +77,7 @@ function options() {
     count: numberWithin(values.count, 1, 255, 'count'),
     intervalMs: numberWithin(values.interval, 10, 1000, 'interval'),
     seconds: numberWithin(values.seconds, 5, 3600, 'seconds'),
+    rounds: numberWithin(values.rounds, 1, 20, 'rounds'),
     contenders: contendersOf(values.only),
     json: values.json,
   };
@@ -117,7 +125,10 @@ function once(
 ): Promise<Result> {
   return BenchLab.use(signal, async (bench) => {
     const pair = await bench.pair(contender, { intervalMs, instances: instances(count) });
-    const witness = await SummingWitness.start(bench);
+    const lateMs = intervalMs + MISSED_MS;
+    const witness = await SummingWitness.start(bench, ['--long', String(lateMs)]);
+    const standstills: Standstill[] = [];
+    await bench.processorWitnesses((line) => standstills.push(JSON.parse(line)));
     await sleep(SETTLE_MS, signal);
     const before = pair.map(sampleOf);
     await witness.sums();
@@ -132,53 +143,78 @@ function once(
       costs,
       virtualRouters: gaps.virtualRouters,
       advertisements: gaps.packets,
-      latenessP99Ms: Math.max(0, percentile(gaps.histogram, 0.99) - intervalMs),
+      histogram: gaps.histogram,
       latenessMaxMs: gaps.maxMs - intervalMs,
-      missed: gaps.histogram.reduce((n, gap, ms) => n + (ms >= intervalMs + MISSED_MS ? gap : 0), 0),
+      missed: gaps.histogram.reduce((n, gap, ms) => n + (ms >= lateMs ? gap : 0), 0),
+      missedOwn: gaps.longGaps.filter((gap) => unaccountedMs(gap, standstills) > lateMs).length,
       roleChanges: gaps.sourceChanges.length,
     };
   });
 }
 
-function report(results: readonly Result[]): void {
-  const costRow = (what: string, of: (result: Result) => string): string[] => [what, ...results.map(of)];
-  const cost = (result: Result, host: number): Cost | undefined => result.costs[host];
+/** Of all rounds of one contender. */
+function report(rounds: readonly Result[], intervalMs: number): void {
+  const contenders = [...new Set(rounds.map(({ contender }) => contender))];
+  const columns = contenders.map((who) => rounds.filter(({ contender }) => contender === who));
+  const row = (what: string, of: (own: readonly Result[]) => string): string[] => [what, ...columns.map(of)];
+  const cpu = (host: number) => (own: readonly Result[]) =>
+    mean(own.map(({ costs }) => costs[host]?.cpuPercent ?? 0));
+  const memory = (host: number) => (own: readonly Result[]) =>
+    Math.max(...own.map(({ costs }) => costs[host]?.residentMiB ?? 0));
+  const sum = (of: (result: Result) => number) => (own: readonly Result[]) =>
+    own.reduce((total, result) => total + of(result), 0);
+  const all = (own: readonly Result[]): number[] =>
+    own.reduce<number[]>((total, { histogram }) => histogram.map((n, ms) => n + (total[ms] ?? 0)), []);
   printTable(
-    ['', ...results.map(({ contender }) => contender)],
+    ['', ...contenders],
     [
-      costRow('master CPU, % of a core', (r) => (cost(r, 0)?.cpuPercent ?? 0).toFixed(1)),
-      costRow('backup CPU, % of a core', (r) => (cost(r, 1)?.cpuPercent ?? 0).toFixed(1)),
-      costRow('master RSS, MiB', (r) => (cost(r, 0)?.residentMiB ?? 0).toFixed(1)),
-      costRow('backup RSS, MiB', (r) => (cost(r, 1)?.residentMiB ?? 0).toFixed(1)),
-      costRow('virtual routers heard', (r) => String(r.virtualRouters)),
-      costRow('advertisements', (r) => String(r.advertisements)),
-      costRow('lateness p99, ms', (r) => r.latenessP99Ms.toFixed(0)),
-      costRow('lateness max, ms', (r) => r.latenessMaxMs.toFixed(1)),
-      costRow(`later than ${MISSED_MS} ms`, (r) => String(r.missed)),
-      costRow('role changes', (r) => String(r.roleChanges)),
+      row('master CPU, % of a core', (own) => cpu(0)(own).toFixed(1)),
+      row('backup CPU, % of a core', (own) => cpu(1)(own).toFixed(1)),
+      row('master RSS at most, MiB', (own) => memory(0)(own).toFixed(1)),
+      row('backup RSS at most, MiB', (own) => memory(1)(own).toFixed(1)),
+      row('virtual routers heard', (own) => String(Math.min(...own.map((r) => r.virtualRouters)))),
+      row('advertisements', (own) => String(sum((r) => r.advertisements)(own))),
+      row('lateness p99, ms', (own) => Math.max(0, percentile(all(own), 0.99) - intervalMs).toFixed(0)),
+      row('lateness max, ms', (own) => Math.max(...own.map((r) => r.latenessMaxMs)).toFixed(1)),
+      row(`later than ${MISSED_MS} ms`, (own) => String(sum((r) => r.missed)(own))),
+      row('  without standstills', (own) => String(sum((r) => r.missedOwn)(own))),
+      row('role changes', (own) => String(sum((r) => r.roleChanges)(own))),
     ],
   );
-  for (const { contender, costs } of results) {
-    for (const { host, processes } of costs) {
-      const parts = processes.map(
-        ({ name, cpuPercent, residentMiB }) =>
-          `${name} ${cpuPercent.toFixed(1)} % ${residentMiB.toFixed(1)} MiB`,
-      );
-      console.log(`${contender} on ${host}: ${parts.join(', ')}`);
-    }
+  const [ours, theirs] = ['ours', 'keepalived'].map((who) => rounds.filter((r) => r.contender === who));
+  if (ours?.length && theirs?.length)
+    console.log(
+      `processor time, ours / keepalived: master ${(cpu(0)(ours) / cpu(0)(theirs)).toFixed(2)}, ` +
+        `backup ${(cpu(1)(ours) / cpu(1)(theirs)).toFixed(2)}`,
+    );
+}
+
+function tell({ contender, costs, missed, roleChanges }: Result): void {
+  process.stderr.write(`  later than ${MISSED_MS} ms: ${missed}, role changes: ${roleChanges}\n`);
+  for (const { host, processes } of costs) {
+    const parts = processes.map(
+      ({ name, cpuPercent, residentMiB }) =>
+        `${name} ${cpuPercent.toFixed(1)} % ${residentMiB.toFixed(1)} MiB`,
+    );
+    process.stderr.write(`  ${contender} on ${host}: ${parts.join(', ')}\n`);
   }
 }
 
 async function run(chosen: Chosen, signal: AbortSignal): Promise<number> {
   const results: Result[] = [];
-  for (const contender of chosen.contenders) {
-    process.stderr.write(
-      `${contender}: a pair with ${chosen.count} instances at ${chosen.intervalMs} ms, ${chosen.seconds} s\n`,
-    );
-    results.push(await once(contender, chosen, signal));
+  for (let round = 1; round <= chosen.rounds; round++) {
+    for (const contender of chosen.contenders) {
+      process.stderr.write(
+        `[${round}/${chosen.rounds}] ${contender}: a pair with ${chosen.count} instances at ${chosen.intervalMs} ms, ` +
+          `${chosen.seconds} s\n`,
+      );
+      const result = await once(contender, chosen, signal);
+      results.push(result);
+      tell(result);
+    }
   }
   if (chosen.json) console.log(JSON.stringify(results, undefined, 2));
-  else report(results);
+  else report(results, chosen.intervalMs);
   return 0;
 }
 
