@@ -600,7 +600,7 @@ static double received_at_ms(const struct sock *sock, const struct origin *origi
 	return at < sock->empty_at_ms ? sock->empty_at_ms : at;
 }
 
-/* What receive() tells of one message, as doubles; io/datagram-socket.ts knows the order. */
+/* What receive() tells of one message, as doubles; io/sockets/datagram-socket.ts knows the order. */
 enum { FIELD_LENGTH, FIELD_ADDRESS, FIELD_DESTINATION, FIELD_INTERFACE, FIELD_HOP_LIMIT, FIELD_AT_MS, FIELD_TRUNCATED, FIELDS };
 
 /* Room for one batch. Of each slot only those pages are resident that a message needed. */

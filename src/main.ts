@@ -12,8 +12,8 @@ const COMMANDS: Record<string, () => Promise<Command>> = {
   events: async () => (await import('./cli/events.js')).command,
   failover: async () => (await import('./cli/failover.js')).command,
   drill: async () => (await import('./cli/drill.js')).command,
-  load: async () => (await import('./cli/load.js')).command,
-  services: async () => (await import('./cli/services.js')).command,
+  load: async () => (await import('./cli/processes/load.js')).command,
+  services: async () => (await import('./cli/processes/services.js')).command,
 };
 
 /** Not for people: `run` starts them. */

@@ -1,7 +1,7 @@
 /** `director check`: says whether the configuration is good, and if not, everything that is wrong with it. */
 import { parseArgs } from 'node:util';
 import type { DirectorConfig } from '../config/model.js';
-import { jsonSchema } from '../config/schema.js';
+import { jsonSchema } from '../config/schema/schema.js';
 import type { Command } from './command.js';
 import { CONFIG_OPTIONS, CONFIG_OPTIONS_USAGE, EXIT_CONFIG, faultText, readConfig } from './load-config.js';
 import { configWarnings, warningText } from './warnings.js';

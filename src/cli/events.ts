@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { parseArgs } from 'node:util';
-import { openEventStream } from '../io/event-client.js';
+import { openEventStream } from '../io/operator/event-client.js';
 import type { Command } from './command.js';
 import { RUNTIME_OPTIONS, RUNTIME_OPTIONS_USAGE } from './runtime-dir.js';
 

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { parseDuration } from '../config/duration.js';
-import { fetchStatus, orderMaintenance } from '../io/control-client.js';
+import { fetchStatus, orderMaintenance } from '../io/operator/control-client.js';
 import type { InstanceStatus } from '../runtime/status.js';
 import { type Command, UsageError } from './command.js';
 import { RUNTIME_OPTIONS, RUNTIME_OPTIONS_USAGE } from './runtime-dir.js';

@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util';
-import { openIpvs } from '../io/ipvs.js';
+import { openIpvs } from '../io/netlink/ipvs.js';
 import { formatTable } from '../ipvs/format.js';
 import type { Command } from './command.js';
 

@@ -1,11 +1,11 @@
 import { parseArgs } from 'node:util';
 import type { DirectorConfig } from '../config/model.js';
-import { type Change, type Present, preview } from '../director/preview.js';
-import { requiredSysctls } from '../director/requirements.js';
-import { fetchStatus, NoDirectorError } from '../io/control-client.js';
-import { openIpvs } from '../io/ipvs.js';
-import { openStateFile, SERVICES_STATE } from '../io/state-file.js';
-import { openSysctls } from '../io/sysctls.js';
+import { openStateFile, SERVICES_STATE } from '../io/host/state-file.js';
+import { openSysctls } from '../io/host/sysctls.js';
+import { openIpvs } from '../io/netlink/ipvs.js';
+import { fetchStatus, NoDirectorError } from '../io/operator/control-client.js';
+import { type Change, type Present, preview } from '../planning/preview.js';
+import { requiredSysctls } from '../planning/requirements.js';
 import type { DirectorStatus } from '../runtime/status.js';
 import type { Command } from './command.js';
 import { CONFIG_OPTIONS, CONFIG_OPTIONS_USAGE, EXIT_CONFIG, loadConfig } from './load-config.js';

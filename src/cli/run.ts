@@ -1,11 +1,11 @@
 import { rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { openLoader } from '../io/loader.js';
-import { STATE_DIRECTORY } from '../io/maintenance-file.js';
-import { staySmall } from '../io/memory.js';
-import { missingCapabilities } from '../io/privileges.js';
-import { launchServices } from '../io/services-process.js';
+import { STATE_DIRECTORY } from '../io/host/maintenance-file.js';
+import { staySmall } from '../io/host/memory.js';
+import { missingCapabilities } from '../io/host/privileges.js';
+import { openLoader } from '../io/processes/loader.js';
+import { launchServices } from '../io/processes/services-process.js';
 import { faultsOf, type LoadRefusal, type LoadRequest } from '../runtime/configuration.js';
 import { type Command, OperationalError } from './command.js';
 import { CONFIG_OPTIONS, CONFIG_OPTIONS_USAGE, EXIT_CONFIG } from './load-config.js';
@@ -89,7 +89,7 @@ export const command: Command = {
       argv: ['services', `--runtime-dir=${runtimeDirectory}`, `--log=${format}`, `--log-level=${level}`],
     });
     try {
-      const daemon = import('./daemon.js');
+      const daemon = import('./processes/daemon.js');
       const answer = await loading;
       if (!answer.ok) return refused(answer);
       try {

@@ -1,4 +1,4 @@
-import { RUNTIME_DIRECTORY } from '../io/state-file.js';
+import { RUNTIME_DIRECTORY } from '../io/host/state-file.js';
 
 /** Option of the commands that speak to a running daemon, for `parseArgs`. */
 export const RUNTIME_OPTIONS = {

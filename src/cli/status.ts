@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util';
-import { fetchStatus } from '../io/control-client.js';
+import { fetchStatus } from '../io/operator/control-client.js';
 import type { DirectorStatus } from '../runtime/status.js';
 import type { Command } from './command.js';
 import { RUNTIME_OPTIONS, RUNTIME_OPTIONS_USAGE } from './runtime-dir.js';

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { packageRoot } from '../io/native.js';
+import { packageRoot } from '../io/sockets/native.js';
 
 /** The package's version. Throws where the installation is incomplete. */
 export function version(): string {

@@ -1,5 +1,5 @@
 /** IP addresses as people write them in the file. */
-import { addressBytes, addressText } from '../ip-address.js';
+import { addressBytes, addressText } from '../util/ip-address.js';
 import type { AddressFamily } from './model.js';
 
 /** Why a text is no address, as the end of a sentence, or its bytes in network order. */

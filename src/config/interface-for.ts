@@ -1,4 +1,4 @@
-import type { FileVrrp } from './schema-vrrp.js';
+import type { FileVrrp } from './schema/schema-vrrp.js';
 
 /** Throws when a map leaves the director out, which semantics.ts has refused. */
 export function interfaceFor(value: FileVrrp['instances'][number]['interface'], director: string): string {

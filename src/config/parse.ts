@@ -3,10 +3,10 @@ import type { core } from 'zod';
 import { type Cursor, field, formatPath, type Path, type RawFault, rootCursor, walk } from './cursor.js';
 import type { ConfigFault, ConfigResult } from './model.js';
 import { nearest } from './nearest.js';
-import { MAX_FAULTS } from './report.js';
-import { resolveConfig } from './resolve.js';
-import { fileSchema } from './schema.js';
-import { checkSemantics, selectDirector } from './semantics.js';
+import { resolveConfig } from './resolve/resolve.js';
+import { fileSchema } from './schema/schema.js';
+import { MAX_FAULTS } from './semantics/report.js';
+import { checkSemantics, selectDirector } from './semantics/semantics.js';
 import { plainValue, readYaml } from './yaml.js';
 
 /** Which part of the file is this host's. */

@@ -2,16 +2,16 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { release } from 'node:os';
 import { join } from 'node:path';
-import { Bench, type BenchOptions } from './bench.js';
-import { planDrill } from './drill-plan.js';
 import { DrillError } from './errors.js';
-import { buildReport, type DrillReport, type ScenarioReport, titleOf } from './report.js';
-import { htmlReport } from './report-html.js';
-import { buildScenarioReport } from './scenario-report.js';
-import { recover, runScenario, strikeOnly } from './scenarios.js';
-import { scratchFolder } from './scratch-folder.js';
-import { TOPOLOGIES, type TopologyName } from './topology.js';
-import type { FaultName, ScenarioName } from './verdict.js';
+import { scratchFolder } from './lab/scratch-folder.js';
+import { TOPOLOGIES, type TopologyName } from './lab/topology.js';
+import { buildReport, type DrillReport, type ScenarioReport, titleOf } from './report/report.js';
+import { htmlReport } from './report/report-html.js';
+import { buildScenarioReport } from './report/scenario-report.js';
+import type { FaultName, ScenarioName } from './report/verdict.js';
+import { planDrill } from './scenarios/drill-plan.js';
+import { recover, runScenario, strikeOnly } from './scenarios/scenarios.js';
+import { Bench, type BenchOptions } from './scenarios/site.js';
 
 export interface DrillOptions extends Omit<BenchOptions, 'topology' | 'workDir'> {
   readonly topologies: readonly TopologyName[];

@@ -6,8 +6,8 @@
  * One target (address, port and check) is probed once however many virtual servers name it, and never twice at a time.
  */
 import type { CheckKind, HealthCheck, RealServer, VirtualServer } from '../config/model.js';
+import { DueQueue } from '../util/due-queue.js';
 import { fnv1a } from '../util/fnv1a.js';
-import { DueQueue } from './due-queue.js';
 import { INITIAL, provisional, type RiseFallState, step, type Verdict } from './rise-fall.js';
 
 /** Probes under way at one time; further ones wait for an outcome. Each holds a socket. */

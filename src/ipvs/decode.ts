@@ -3,7 +3,7 @@
  * is trusted: what cannot be read is a fault value.
  */
 
-import { type AddressFamily, addressText } from '../ip-address.js';
+import { type AddressFamily, addressText } from '../util/ip-address.js';
 import type { Attributes, Decoded } from './attributes.js';
 import { attributesOf, decoding, fail, required, textOf, u32Of } from './attributes.js';
 import type { IpvsTimeouts } from './encode.js';

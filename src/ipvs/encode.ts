@@ -1,5 +1,5 @@
 /** IPVS generic netlink requests: `struct genlmsghdr` and attributes, without the netlink header. */
-import { addressBytes, familyOf } from '../ip-address.js';
+import { addressBytes, familyOf } from '../util/ip-address.js';
 import { AttributeWriter } from './attributes.js';
 import type { Destination, ForwardingMethod, IpvsOp, Service, ServiceKey, SyncDaemon } from './model.js';
 import {

@@ -1,5 +1,5 @@
 /** The table in the look of `ipvsadm -Ln` (ipvsadm 1.31), column for column. */
-import { addressBytes, endpointText } from '../ip-address.js';
+import { addressBytes, endpointText } from '../util/ip-address.js';
 import type { DumpedDestination, DumpedService, ForwardingMethod, Service } from './model.js';
 import { destinationKeyText, schedulerFlagsText } from './plan.js';
 import { IP_VS_SVC_F, IPPROTO } from './uapi.js';

@@ -1,5 +1,5 @@
 /** From desired and actual table to the least list of changes. */
-import { endpointText } from '../ip-address.js';
+import { endpointText } from '../util/ip-address.js';
 import type { Destination, DumpedService, IpvsOp, Service, ServiceKey } from './model.js';
 import { IP_VS_SVC_F, IPPROTO } from './uapi.js';
 

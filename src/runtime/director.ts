@@ -1,8 +1,9 @@
 /** The VRRP process: election, addresses and announcements, and the supervision of the services process. */
 import type { ElectionConfig } from '../config/model.js';
-import { rolesText } from '../director/roles-text.js';
+import { rolesText } from '../planning/roles-text.js';
 import { cleanUp } from './clean-up.js';
 import type { Configuration, Load, LoadAnswer, LoadRequest } from './configuration.js';
+import { VrrpService } from './election/vrrp-service.js';
 import { Maintenance } from './maintenance.js';
 import type {
   AcceptFilter,
@@ -24,10 +25,9 @@ import type {
   VirtualMacs,
   VrrpLeftovers,
 } from './ports.js';
-import type { Roles } from './services-messages.js';
+import type { Roles } from './services/services-messages.js';
 import { ServicesSupervisor } from './services-supervisor.js';
 import type { ElectionStatus, LogStatus, MaintenanceAnswer, MaintenanceOrder } from './status.js';
-import { VrrpService } from './vrrp-service.js';
 
 export interface DirectorPorts {
   readonly clock: Clock;

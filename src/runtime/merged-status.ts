@@ -1,6 +1,6 @@
 /** `director status` out of the two processes' answers. Pure. */
 import type { VirtualServer } from '../config/model.js';
-import type { ServicesStatus } from './services-messages.js';
+import type { ServicesStatus } from './services/services-messages.js';
 import type { DirectorStatus, ElectionStatus, VirtualServerStatus } from './status.js';
 
 const SILENT = 'the services process does not answer';

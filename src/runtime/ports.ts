@@ -17,7 +17,7 @@ import type {
   SyncDaemon,
 } from '../ipvs/model.js';
 import type { LookKind, LookOutcome } from '../track/track.js';
-import type { FromServices, ToServices } from './services-messages.js';
+import type { FromServices, ToServices } from './services/services-messages.js';
 
 /** CLOCK_MONOTONIC in milliseconds, with a fraction. */
 export interface Clock {

@@ -2,7 +2,7 @@
 import type { VrrpEvent } from '../hooks/hooks.js';
 import type { Configuration, Load, LoadAnswer, LoadRequest } from './configuration.js';
 import type { Clock, Log, ServicesProcess, StartServicesProcess } from './ports.js';
-import type { FromServices, Roles, TrackedVerdict } from './services-messages.js';
+import type { FromServices, Roles, TrackedVerdict } from './services/services-messages.js';
 
 export interface ServicesSupervisorPorts {
   readonly clock: Clock;

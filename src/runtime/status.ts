@@ -1,4 +1,4 @@
-import type { InstanceSettings } from '../director/settings.js';
+import type { InstanceSettings } from '../planning/settings.js';
 import type { LatenessSummary } from './lateness.js';
 
 /** The answer of `director status --json`: a contract for programs, so fields are only ever added. */

@@ -1,6 +1,6 @@
 /** Who is master: advertisements heard and deadlines reached (RFC 9568 sections 6.4.2 and 6.4.3). */
 import { OWNER_PRIORITY } from '../config/model.js';
-import { compareAddresses } from '../ip-address.js';
+import { compareAddresses } from '../util/ip-address.js';
 import type { Draft, Member } from './group-draft.js';
 import { listeningMs, masterDownAt, masterDownOf, setTimer, startMasterDown } from './group-draft.js';
 import {

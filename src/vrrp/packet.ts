@@ -3,7 +3,7 @@
  * option) and VRRPv2 (RFC 3768 section 5). Some thousand messages pass here in a second: plain loops, few objects.
  */
 import type { AddressFamily } from '../config/model.js';
-import { addressText, familyOf, knownAddressBytes } from '../ip-address.js';
+import { addressText, familyOf, knownAddressBytes } from '../util/ip-address.js';
 
 /** RFC 9568 section 5.1.1.4. */
 export const IP_PROTOCOL_VRRP = 112;

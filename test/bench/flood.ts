@@ -4,14 +4,14 @@
  */
 import { parseArgs } from 'node:util';
 import { sleep } from '../../src/drill/wait.js';
-import { fetchStatus } from '../../src/io/control-client.js';
-import type { Running } from './contenders.js';
-import { FLOOD_KINDS, isFloodKind, USUAL_KINDS } from './flood-kinds.js';
-import { BenchLab, OUTSIDE } from './lab.js';
-import { numberWithin } from './options.js';
-import { cpuSeconds, residentKiB } from './processes.js';
-import { COMMON_OPTIONS, runBench } from './run-bench.js';
-import { printTable } from './table.js';
+import { fetchStatus } from '../../src/io/operator/control-client.js';
+import type { Running } from './support/contenders.js';
+import { FLOOD_KINDS, isFloodKind, USUAL_KINDS } from './support/flood-kinds.js';
+import { BenchLab, OUTSIDE } from './support/lab.js';
+import { numberWithin } from './support/options.js';
+import { cpuSeconds, residentKiB } from './support/processes.js';
+import { COMMON_OPTIONS, runBench } from './support/run-bench.js';
+import { printTable } from './support/table.js';
 
 const USAGE = `Usage: npm run bench:flood -- [OPTIONS]
 

@@ -5,14 +5,14 @@
  */
 import { parseArgs } from 'node:util';
 import { sleep } from '../../src/drill/wait.js';
-import type { Contender, Instance, Running } from './contenders.js';
-import { BenchLab } from './lab.js';
-import { contendersOf, numberWithin } from './options.js';
-import { cpuSeconds, nameOf, residentKiB, tree } from './processes.js';
-import { COMMON_OPTIONS, runBench } from './run-bench.js';
-import { type Standstill, unaccountedMs } from './standstills.js';
-import { SummingWitness } from './summing-witness.js';
-import { mean, percentile, printTable } from './table.js';
+import type { Contender, Instance, Running } from './support/contenders.js';
+import { BenchLab } from './support/lab.js';
+import { contendersOf, numberWithin } from './support/options.js';
+import { cpuSeconds, nameOf, residentKiB, tree } from './support/processes.js';
+import { COMMON_OPTIONS, runBench } from './support/run-bench.js';
+import { type Standstill, unaccountedMs } from './support/standstills.js';
+import { SummingWitness } from './support/summing-witness.js';
+import { mean, percentile, printTable } from './support/table.js';
 
 const USAGE = `Usage: npm run bench:instances -- [OPTIONS]
 

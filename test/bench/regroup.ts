@@ -5,14 +5,14 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { longestGap } from '../../src/drill/measure.js';
+import { Probe } from '../../src/drill/lab/witnesses.js';
+import { longestGap } from '../../src/drill/report/measure.js';
 import { sleep, waitFor } from '../../src/drill/wait.js';
-import { Probe } from '../../src/drill/witnesses.js';
-import { type Instance, type Running, start, yaml } from './contenders.js';
-import { BenchLab, OUTSIDE, VIP } from './lab.js';
-import { numberWithin } from './options.js';
-import { COMMON_OPTIONS, runBench } from './run-bench.js';
-import { mean, printTable } from './table.js';
+import { type Instance, type Running, start, yaml } from './support/contenders.js';
+import { BenchLab, OUTSIDE, VIP } from './support/lab.js';
+import { numberWithin } from './support/options.js';
+import { COMMON_OPTIONS, runBench } from './support/run-bench.js';
+import { mean, printTable } from './support/table.js';
 
 const USAGE = `Usage: npm run bench:regroup -- [OPTIONS]
 

@@ -9,18 +9,18 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { sleep, waitFor } from '../../src/drill/wait.js';
-import { fetchStatus } from '../../src/io/control-client.js';
-import { controlSocketPath } from '../../src/io/control-server.js';
-import { servicesSocketPath } from '../../src/io/services-socket.js';
+import { fetchStatus } from '../../src/io/operator/control-client.js';
+import { controlSocketPath } from '../../src/io/operator/control-server.js';
+import { servicesSocketPath } from '../../src/io/operator/services-socket.js';
 import { balancedYaml, type Change } from './balanced-yaml.js';
-import { type Running, type Setup, yaml } from './contenders.js';
-import { BenchLab, OUTSIDE, VIP } from './lab.js';
-import { numberWithin } from './options.js';
-import { residentKiB } from './processes.js';
-import { COMMON_OPTIONS, runBench } from './run-bench.js';
-import { type Gap, type Standstill, unaccountedMs } from './standstills.js';
-import { SummingWitness } from './summing-witness.js';
-import { printTable } from './table.js';
+import { type Running, type Setup, yaml } from './support/contenders.js';
+import { BenchLab, OUTSIDE, VIP } from './support/lab.js';
+import { numberWithin } from './support/options.js';
+import { residentKiB } from './support/processes.js';
+import { COMMON_OPTIONS, runBench } from './support/run-bench.js';
+import { type Gap, type Standstill, unaccountedMs } from './support/standstills.js';
+import { SummingWitness } from './support/summing-witness.js';
+import { printTable } from './support/table.js';
 
 const USAGE = `Usage: npm run bench:reload -- [OPTIONS]
 

@@ -6,18 +6,18 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { longestGap } from '../../src/drill/measure.js';
+import { Probe } from '../../src/drill/lab/witnesses.js';
+import { longestGap } from '../../src/drill/report/measure.js';
 import { sleep } from '../../src/drill/wait.js';
-import { Probe } from '../../src/drill/witnesses.js';
-import { fetchStatus } from '../../src/io/control-client.js';
+import { fetchStatus } from '../../src/io/operator/control-client.js';
 import { masterDownIntervalMs } from '../../src/vrrp/timers.js';
-import { PRIORITIES, type Running, type Setup } from './contenders.js';
-import { BenchLab, OUTSIDE, VIP } from './lab.js';
-import { numberWithin } from './options.js';
-import { cpuSeconds, stolenMs, tree } from './processes.js';
-import { COMMON_OPTIONS, runBench } from './run-bench.js';
-import { causeOf, type SourceChange, type Standstill } from './standstills.js';
-import { SummingWitness } from './summing-witness.js';
+import { PRIORITIES, type Running, type Setup } from './support/contenders.js';
+import { BenchLab, OUTSIDE, VIP } from './support/lab.js';
+import { numberWithin } from './support/options.js';
+import { cpuSeconds, stolenMs, tree } from './support/processes.js';
+import { COMMON_OPTIONS, runBench } from './support/run-bench.js';
+import { causeOf, type SourceChange, type Standstill } from './support/standstills.js';
+import { SummingWitness } from './support/summing-witness.js';
 
 const USAGE = `Usage: npm run bench:soak -- [OPTIONS]
 

@@ -5,14 +5,14 @@
  */
 import { parseArgs } from 'node:util';
 import { sleep } from '../../src/drill/wait.js';
-import { monotonicMs } from './clock.js';
-import type { Contender } from './contenders.js';
-import { BenchLab, OUTSIDE } from './lab.js';
-import { contendersOf, numberWithin } from './options.js';
-import type { Hogging } from './processor-hog.js';
-import { COMMON_OPTIONS, runBench } from './run-bench.js';
-import { SummingWitness } from './summing-witness.js';
-import { printTable } from './table.js';
+import { monotonicMs } from './support/clock.js';
+import type { Contender } from './support/contenders.js';
+import { BenchLab, OUTSIDE } from './support/lab.js';
+import { contendersOf, numberWithin } from './support/options.js';
+import type { Hogging } from './support/processor-hog.js';
+import { COMMON_OPTIONS, runBench } from './support/run-bench.js';
+import { SummingWitness } from './support/summing-witness.js';
+import { printTable } from './support/table.js';
 
 const USAGE = `Usage: npm run bench:standstill -- [OPTIONS]
 

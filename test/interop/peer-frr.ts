@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Child, stopChild } from '../../src/drill/process.js';
+import { type Child, stopChild } from '../../src/drill/lab/process.js';
 import { type Bench, settled } from '../net/daemons.js';
 import type { InteropCase } from './cases.js';
 import {

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { stopChild } from '../../src/drill/process.js';
+import { stopChild } from '../../src/drill/lab/process.js';
 import { isAlive, settled } from '../net/daemons.js';
 import { type InteropCase, isVirtual } from './cases.js';
 import {

@@ -6,11 +6,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
-import { Lab } from '../../src/drill/lab.js';
-import { SWITCHES } from '../../src/drill/lab-plan.js';
-import { type Child, type Exit, stopChild } from '../../src/drill/process.js';
-import type { Topology } from '../../src/drill/topology.js';
-import { fetchStatus } from '../../src/io/control-client.js';
+import { Lab } from '../../src/drill/lab/lab.js';
+import { SWITCHES } from '../../src/drill/lab/lab-plan.js';
+import { type Child, type Exit, stopChild } from '../../src/drill/lab/process.js';
+import type { Topology } from '../../src/drill/lab/topology.js';
+import { fetchStatus } from '../../src/io/operator/control-client.js';
 import type { DirectorStatus, InstanceStatus } from '../../src/runtime/status.js';
 
 export const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url));

@@ -1,6 +1,6 @@
 /** Advertisements and broken bytes for property tests. */
 import fc from 'fast-check';
-import { addressText, knownAddressBytes } from '../../src/ip-address.js';
+import { addressText, knownAddressBytes } from '../../src/util/ip-address.js';
 import { type Advertisement, type Envelope, encodeAdvertisement } from '../../src/vrrp/packet.js';
 
 const bytesOf = (length: number) => fc.uint8Array({ minLength: length, maxLength: length });

@@ -5,7 +5,7 @@ import { step } from '../../src/vrrp/group.js';
 import { createGroup } from '../../src/vrrp/group-create.js';
 import type { GroupInput, GroupState, GroupStep } from '../../src/vrrp/group-types.js';
 import { type Advertisement, decodeAdvertisement, encodeAdvertisement } from '../../src/vrrp/packet.js';
-import { vrrpInstance } from '../unit/instances.js';
+import { vrrpInstance } from '../unit/vrrp/instances.js';
 import { advertisement, envelopeOf, ipv4, ipv6, wire } from './vrrp-arbitraries.js';
 
 const RUNS = { numRuns: 1_500 };

@@ -1,8 +1,8 @@
 /** Bytes from the wire: nothing makes the decoder throw, and it accepts what it should and no more. */
 import fc from 'fast-check';
 import t from 'tap';
-import { ipv4Payload } from '../../src/io/ipv4-header.js';
 import { gratuitousArp } from '../../src/vrrp/gratuitous-arp.js';
+import { ipv4Payload } from '../../src/vrrp/ipv4-header.js';
 import { unsolicitedNeighbourAdvertisement } from '../../src/vrrp/neighbour-advertisement.js';
 import {
   type Advertisement,

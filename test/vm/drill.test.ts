@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
-import type { DrillReport } from '../../src/drill/report.js';
+import type { DrillReport } from '../../src/drill/report/report.js';
 import { noVm } from './no-vm.js';
 
 t.setTimeout(1_800_000);

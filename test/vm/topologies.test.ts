@@ -6,7 +6,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { TOPOLOGY_NAMES } from '../../src/drill/topology.js';
+import { TOPOLOGY_NAMES } from '../../src/drill/lab/topology.js';
 import { startVm } from '../../src/drill/vm/session.js';
 import type { Comeback, TopologiesReport, TopologyReport } from './guest/topologies.js';
 import { noVm } from './no-vm.js';

@@ -3,7 +3,7 @@ import { existsSync, type FSWatcher, mkdirSync, readFileSync, rmSync, watch, wri
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { scratchFolder } from '../scratch-folder.js';
+import { scratchFolder } from '../lab/scratch-folder.js';
 import { type Accelerator, chooseAccelerator, qemuArguments } from './accelerator.js';
 import { FileTail } from './file-tail.js';
 import { GUEST_OUT_DIR, guestInit, jobScript } from './guest-scripts.js';

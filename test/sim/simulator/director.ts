@@ -3,7 +3,7 @@
  * vrrp-service.ts), its kernel's addresses, and its guardian (native/guardian.c).
  */
 import type { VirtualAddress, VrrpInstance } from '../../../src/config/model.js';
-import { compareAddresses } from '../../../src/ip-address.js';
+import { compareAddresses } from '../../../src/util/ip-address.js';
 import type { GroupEffect, GroupInput, GroupState, InstanceState } from '../../../src/vrrp/group-types.js';
 import type { Advertisement } from '../../../src/vrrp/packet.js';
 import { handOverHoldMs, MAX_EARLY_MS } from '../../../src/vrrp/timers.js';
@@ -485,7 +485,7 @@ export class Director {
     }
   }
 
-  /** Groups whose advertisements are nearly due leave along with this one's (runtime/deadlines.ts). */
+  /** Groups whose advertisements are nearly due leave along with this one's (runtime/election/deadlines.ts). */
   #along(group: GroupHost): GroupHost[] {
     if (group.fromMs === group.deadlineMs) return [];
     const now = this.localMs(this.#world.nowMs);
@@ -684,7 +684,7 @@ export class Director {
   #hearGuardian(): void {
     if (!this.#actedUnheard) return;
     this.#actedUnheard = false;
-    // The process lives: it releases the guardian and counts its addresses as lost (io/guardian.ts #acted).
+    // The process lives: it releases the guardian and counts its addresses as lost (io/processes/guardian.ts #acted).
     for (const guardian of this.guardians) guardian.end();
     this.guardians = [];
     this.#withdrawn();

@@ -4,7 +4,7 @@
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { SCHEDULERS } from '../../../src/config/model.js';
-import { openIpvs } from '../../../src/io/ipvs.js';
+import { openIpvs } from '../../../src/io/netlink/ipvs.js';
 import { formatTable } from '../../../src/ipvs/format.js';
 import type { Destination, ForwardingMethod, Service, ServiceKey } from '../../../src/ipvs/model.js';
 import { describeOp, plan, serviceKeyText } from '../../../src/ipvs/plan.js';

@@ -2,14 +2,14 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { ClientControl } from '../../../src/drill/client-control.js';
-import type { ClientResults } from '../../../src/drill/client-protocol.js';
-import { Director } from '../../../src/drill/director.js';
-import { Lab } from '../../../src/drill/lab.js';
-import type { Exit } from '../../../src/drill/process.js';
-import { lackingForPair } from '../../../src/drill/readiness.js';
-import { startRealServer } from '../../../src/drill/server-control.js';
-import type { Topology } from '../../../src/drill/topology.js';
+import { ClientControl } from '../../../src/drill/client/client-control.js';
+import type { ClientResults } from '../../../src/drill/client/client-protocol.js';
+import { Director } from '../../../src/drill/lab/director.js';
+import { Lab } from '../../../src/drill/lab/lab.js';
+import type { Exit } from '../../../src/drill/lab/process.js';
+import { startRealServer } from '../../../src/drill/lab/server-control.js';
+import type { Topology } from '../../../src/drill/lab/topology.js';
+import { lackingForPair } from '../../../src/drill/scenarios/readiness.js';
 import { waitFor } from '../../../src/drill/wait.js';
 
 /** What the kernel and the runtime directory hold at one moment. */

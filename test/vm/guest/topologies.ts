@@ -8,9 +8,9 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { ClientResults } from '../../../src/drill/client-protocol.js';
-import type { Exit } from '../../../src/drill/process.js';
-import { TOPOLOGIES, TOPOLOGY_NAMES, type TopologyName } from '../../../src/drill/topology.js';
+import type { ClientResults } from '../../../src/drill/client/client-protocol.js';
+import type { Exit } from '../../../src/drill/lab/process.js';
+import { TOPOLOGIES, TOPOLOGY_NAMES, type TopologyName } from '../../../src/drill/lab/topology.js';
 import { projectFolder } from '../../../src/drill/vm/session.js';
 import { waitFor } from '../../../src/drill/wait.js';
 import { HOST, type Port21, Site, SOON, type View } from './site.js';

@@ -1,0 +1,127 @@
+import { rmSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { openProber } from '../../io/checks/probes.js';
+import { openTrackProber } from '../../io/checks/track-probes.js';
+import { monotonicClock } from '../../io/host/clock.js';
+import { readConfiguration } from '../../io/host/configuration-files.js';
+import { openLoopDelay } from '../../io/host/event-loop-delay.js';
+import { releaseCode } from '../../io/host/memory.js';
+import { takeLowPriority } from '../../io/host/real-time.js';
+import { SERVICES_STATE } from '../../io/host/state-file.js';
+import { syncInterfaces } from '../../io/host/sync-interfaces.js';
+import { openSysctls } from '../../io/host/sysctls.js';
+import { eventSocketPath, openEventSocket } from '../../io/operator/event-socket.js';
+import { openServicesSocket, servicesSocketPath } from '../../io/operator/services-socket.js';
+import { openCommands } from '../../io/processes/command.js';
+import { openLoader } from '../../io/processes/loader.js';
+import { openParentLink, type ParentLink } from '../../io/processes/services-process.js';
+import type { LogFormat, LogLevel } from '../../observe/logger.js';
+import type { Log } from '../../runtime/ports.js';
+import { ServicesHost } from '../../runtime/services/services-host.js';
+import { TrackAndHooks, type TrackAndHooksPorts } from '../../runtime/services/track-and-hooks.js';
+import { type Command, UsageError } from '../command.js';
+import { LOG_OPTIONS, logOptions } from '../log-options.js';
+import { RUNTIME_OPTIONS } from '../runtime-dir.js';
+import { keepState } from './keep-state.js';
+import { openProcessLog } from './process-log.js';
+
+const MAIN = fileURLToPath(new URL('../../main.js', import.meta.url));
+
+/** By then the first table is in the kernel, as a rule. */
+const STARTED_AFTER_MS = 10_000;
+
+const USAGE = `'director run' starts this by itself: the process that programs IPVS and checks the real servers.
+`;
+
+function trackAndHooksPorts(runtimeDirectory: string, log: Log): TrackAndHooksPorts {
+  const commands = openCommands();
+  return {
+    clock: monotonicClock,
+    log,
+    commands,
+    prober: openTrackProber(commands),
+    openEvents: (snapshot) =>
+      openEventSocket(runtimeDirectory, {
+        snapshot,
+        onTrouble: (words) => log.warn({ event: 'events' }, words),
+        nowEpochMs: () => Date.now(),
+      }),
+    nowEpochMs: () => Date.now(),
+  };
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
+}
+
+/** `director` names this director on every line of the log. */
+async function openHost(
+  options: { runtimeDirectory: string; format: LogFormat; level: LogLevel; director: string },
+  parent: ParentLink,
+): Promise<ServicesHost> {
+  const { runtimeDirectory, format, level, director } = options;
+  const opened = await openProcessLog({ format, level, director, process: 'services' });
+  const { log } = opened;
+  const refusals = takeLowPriority();
+  if (refusals.length > 0) log.debug({ event: 'real-time', refusals }, 'priorities could not be set');
+  const host = new ServicesHost(
+    {
+      load: openLoader({ main: MAIN }),
+      readConfiguration,
+      breathe: nextTurn,
+      clock: monotonicClock,
+      openIpvs: async () => (await import('../../io/netlink/ipvs.js')).openIpvs(),
+      prober: openProber(),
+      syncInterfaces,
+      sysctls: openSysctls(),
+      stateFile: keepState(SERVICES_STATE, runtimeDirectory, log),
+      loopDelay: openLoopDelay(),
+      logStatus: opened.status,
+      log,
+      parts: [(report) => new TrackAndHooks(trackAndHooksPorts(runtimeDirectory, log), report)],
+    },
+    (message) => parent.send(message),
+    () => {
+      // A process that was killed left its own.
+      rmSync(eventSocketPath(runtimeDirectory), { force: true });
+      rmSync(servicesSocketPath(runtimeDirectory), { force: true });
+      void opened.end().then(() => parent.end(0));
+    },
+  );
+  try {
+    await openServicesSocket(
+      runtimeDirectory,
+      () => host.status(),
+      () => monotonicClock.nowMs(),
+    );
+  } catch (error) {
+    log.error({ err: error }, "'director status' will not see virtual servers");
+  }
+  setTimeout(releaseCode, STARTED_AFTER_MS).unref();
+  return host;
+}
+
+export const command: Command = {
+  name: 'services',
+  summary: 'the services process of a running director',
+  usage: USAGE,
+  async run(argv) {
+    const { values } = parseArgs({ args: [...argv], options: { ...RUNTIME_OPTIONS, ...LOG_OPTIONS } });
+    if (process.send === undefined) throw new UsageError("'services' is started by 'director run' alone");
+    // The parent decides when this ends, also when a signal goes to the whole control group.
+    for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => {});
+    const options = { runtimeDirectory: values['runtime-dir'], ...logOptions(values) };
+    let host: Promise<ServicesHost> | undefined;
+    // Opened by the first message: this process is started while its parent still reads the configuration.
+    const parent = openParentLink((message) => {
+      const director = message.type === 'configure' ? message.director : '';
+      host ??= openHost({ ...options, director }, parent);
+      void host.then((opened) => opened.take(message));
+    });
+    // The parent ends it, or its own end does.
+    return new Promise(() => {});
+  },
+};

@@ -1,0 +1,92 @@
+/** A director of the lab: the very daemon, in its own network namespace. */
+import { createWriteStream, type WriteStream } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { fetchStatus } from '../../io/operator/control-client.js';
+import type { DirectorStatus } from '../../runtime/status.js';
+import { DrillError } from '../errors.js';
+import { type DirectorEvent, parseDirectorLine } from '../report/observations.js';
+import type { Lab } from './lab.js';
+import { type Child, type Exit, stopChild } from './process.js';
+
+/** Last lines of the log that are quoted when a director ends unasked. */
+const QUOTED_LINES = 5;
+
+export interface DirectorOptions {
+  readonly name: string;
+  /** Argument vector of the `director` command, without its subcommand. */
+  readonly command: readonly string[];
+  readonly configFile: string;
+  /** Holds the control socket; made when it is not there. */
+  readonly runtimeDir: string;
+  /** Takes everything the daemon writes. */
+  readonly logFile: string;
+  readonly onEvent: (event: DirectorEvent) => void;
+  /** The daemon's process is gone. */
+  readonly onExit: () => void;
+}
+
+export class Director {
+  readonly name: string;
+  readonly #lab: Lab;
+  readonly #options: DirectorOptions;
+  readonly #log: WriteStream;
+  #child: Child | undefined;
+  #lastLines: string[] = [];
+
+  constructor(lab: Lab, options: DirectorOptions) {
+    this.name = options.name;
+    this.#lab = lab;
+    this.#options = options;
+    this.#log = createWriteStream(options.logFile, { flags: 'a' });
+  }
+
+  get running(): boolean {
+    return this.#child?.running ?? false;
+  }
+
+  /** Starts the daemon; it is ready when its status says so. */
+  async start(): Promise<void> {
+    const { command, configFile, name, runtimeDir } = this.#options;
+    await mkdir(runtimeDir, { recursive: true });
+    const run = ['run', '-c', configFile, '--director', name, '--runtime-dir', runtimeDir, '--log', 'json'];
+    this.#child = this.#lab.start(name, [...command, ...run], {
+      onLine: (line) => this.#take(line),
+      onErrorLine: (line) => this.#take(line),
+    });
+    void this.#child.exited.then(() => this.#options.onExit());
+  }
+
+  /** SIGTERM and an orderly end. */
+  async stop(): Promise<Exit | undefined> {
+    return this.#child === undefined ? undefined : stopChild(this.#child);
+  }
+
+  /** Sends a signal and does not wait. */
+  signal(signal: NodeJS.Signals): void {
+    this.#child?.kill(signal);
+  }
+
+  closeLog(): void {
+    this.#log.end();
+  }
+
+  /** The daemon's own words, undefined while it does not answer. Throws DrillError when it has ended. */
+  async status(): Promise<DirectorStatus | undefined> {
+    if (!this.running) {
+      throw new DrillError(
+        'ERR_DRILL_PROCESS',
+        `director ${this.name} has ended: ${this.#lastLines.join(' | ') || 'without a word'}`,
+      );
+    }
+    return fetchStatus(this.#options.runtimeDir).catch(() => undefined);
+  }
+
+  #take(line: string): void {
+    this.#log.write(`${line}\n`);
+    this.#lastLines = [...this.#lastLines.slice(1 - QUOTED_LINES), line];
+    const event = parseDirectorLine(line);
+    if (event !== undefined) {
+      this.#options.onEvent(event);
+    }
+  }
+}

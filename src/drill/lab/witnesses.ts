@@ -1,0 +1,113 @@
+/** The drill's witnesses: a probe in the client's namespace, and the kernel's own word on addresses. */
+import { access, constants, open, readFile } from 'node:fs/promises';
+import { delimiter, join } from 'node:path';
+import {
+  type AddressChange,
+  type ProbeResult,
+  parseAddressLine,
+  parseProbe,
+} from '../report/observations.js';
+import type { Lab } from './lab.js';
+import { type Child, stopChild } from './process.js';
+
+/** An answer later than this counts as lost; longer than any round trip in the lab. */
+const ANSWER_TIMEOUT_MS = 1000;
+
+const NICE = ['nice', '-n', '-20'];
+
+async function isInstalled(program: string): Promise<boolean> {
+  const places = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/sbin'];
+  const found = await Promise.all(
+    places.map((place) =>
+      access(join(place, program), constants.X_OK).then(
+        () => true,
+        () => false,
+      ),
+    ),
+  );
+  return found.includes(true);
+}
+
+/**
+ * What the command of a witness begins with, which must not wait for what it measures: the directors' real-time
+ * priority (10) is above that of everybody else, on processors that the hosts of a lab share and real ones do not.
+ */
+export async function firstOfAll(lab: Lab, host: string): Promise<string[]> {
+  const realTime = ['chrt', '--rr', '20'];
+  try {
+    await lab.run(host, [...realTime, 'true']);
+    return realTime;
+  } catch {
+    // Not permitted here, and then not to the directors either.
+    return NICE;
+  }
+}
+
+/**
+ * fping where it is installed: iputils' ping spins on a processor when its interval is below 10 ms, which under
+ * emulation takes half the machine from what is measured, and at real-time priority all of it.
+ */
+async function probeCommand(lab: Lab, host: string, address: string, intervalMs: number): Promise<string[]> {
+  if (!(await isInstalled('fping'))) {
+    return [...NICE, 'ping', '-D', '-n', '-i', String(intervalMs / 1000), address];
+  }
+  const [every, limit] = [String(intervalMs), String(ANSWER_TIMEOUT_MS)];
+  const fping = ['fping', '-D', '-l', '-i', '1', '-p', every, '-t', limit, address];
+  return [...(await firstOfAll(lab, host)), ...fping];
+}
+
+/** Pings an address until it is stopped. The output goes to a file, so that reading it disturbs nothing. */
+export class Probe {
+  readonly #child: Child;
+  readonly #file: string;
+  readonly #errors: string[];
+
+  private constructor(child: Child, file: string, errors: string[]) {
+    this.#child = child;
+    this.#file = file;
+    this.#errors = errors;
+  }
+
+  static async start(
+    lab: Lab,
+    host: string,
+    address: string,
+    intervalMs: number,
+    file: string,
+  ): Promise<Probe> {
+    const command = await probeCommand(lab, host, address, intervalMs);
+    const output = await open(file, 'w');
+    const errors: string[] = [];
+    try {
+      const child = lab.start(host, command, {
+        outputFd: output.fd,
+        onErrorLine: (line) => {
+          if (line.includes('xmt/rcv')) {
+            errors.push(line);
+          }
+        },
+      });
+      return new Probe(child, file, errors);
+    } finally {
+      await output.close();
+    }
+  }
+
+  async stop(): Promise<ProbeResult> {
+    await stopChild(this.#child, 'SIGINT');
+    return parseProbe(await readFile(this.#file, 'utf8'), this.#errors.join('\n'));
+  }
+}
+
+/** Reports every address that comes to or goes from a host, as the kernel sees it. */
+export function watchAddresses(lab: Lab, host: string, onChange: (change: AddressChange) => void): Child {
+  return lab.start(host, ['ip', '-o', '-4', '-ts', 'monitor', 'address'], {
+    environment: { ...process.env, TZ: 'UTC' },
+    onLine: (line) => {
+      const change = parseAddressLine(host, line);
+      if (change !== undefined) {
+        onChange(change);
+      }
+    },
+  });
+}

@@ -1,0 +1,92 @@
+/** The scenario in which a real server dies and comes back. */
+
+import { settles, sleep } from '../wait.js';
+import type { Observed } from './observation-window.js';
+import { lackingForHealth } from './readiness.js';
+import {
+  type Course,
+  portsOf,
+  QUIET_MS,
+  type RealServerCourse,
+  type Setting,
+  STATUS_EVERY_MS,
+  step,
+  verify,
+} from './scenario-parts.js';
+import type { Bench } from './site.js';
+
+const HEALTH_TIMEOUT_MS = 30_000;
+/** From a director's word that a server is out to the kernel's table without it. */
+const TAKEN_OUT_GRACE_MS = 250;
+/** New connections that show that a real server is used again. */
+const SPREAD_COUNT = 12;
+
+/** Kills the last real server's program, waits until it is out, starts it again and waits until it is in. */
+export async function runRealServerDown(bench: Bench, setting: Setting): Promise<Course> {
+  const { progress, signal, topology } = bench.options;
+  const victim = bench.lab.hosts('real-server').at(-1);
+  const address = victim?.cables[0]?.address.split('/')[0];
+  if (victim === undefined || address === undefined) {
+    throw new TypeError(`topology ${topology.name} has no real server`);
+  }
+  const limits = { timeoutMs: HEALTH_TIMEOUT_MS, everyMs: STATUS_EVERY_MS, signal };
+  const complaints: string[] = [];
+  const servers = await bench.serversOf(setting.pair.master.name, portsOf(setting.opened));
+  const others = setting.opened.filter(({ port }) => servers.get(port) !== address).map(({ port }) => port);
+  const faultMs = Date.now();
+  bench.observe(faultMs, 'drill', `the server program of ${victim.name} is killed`);
+  await bench.killServer(victim.name);
+  step(bench, setting, `${victim.name} is dead; waiting for both directors to take it out`);
+  const out = await settles(async () => lackingForHealth(await bench.statuses(), address, 'down'), limits);
+  const takenOutMs = out.done ? Date.now() : null;
+  if (takenOutMs === null) {
+    complaints.push(`${victim.name} was not taken out: ${out.lacking}`);
+  } else {
+    bench.observe(takenOutMs, 'drill', `both directors have taken ${victim.name} out`);
+  }
+  step(bench, setting, 'asking every connection of the other server for an answer');
+  const verified = await verify(bench, others);
+  await sleep(QUIET_MS, signal);
+  step(bench, setting, `${victim.name} is started again`);
+  await bench.startServer(victim.name);
+  const startedMs = Date.now();
+  bench.observe(startedMs, 'drill', `the server program of ${victim.name} runs again`);
+  const back = await settles(async () => lackingForHealth(await bench.statuses(), address, 'up'), limits);
+  const takenInMs = back.done ? Date.now() : null;
+  if (takenInMs === null) {
+    complaints.push(`${victim.name} was not taken in again: ${back.lacking}`);
+  } else {
+    bench.observe(takenInMs, 'drill', `both directors have taken ${victim.name} in`);
+    await sleep(TAKEN_OUT_GRACE_MS, signal);
+    const spread = await bench.client.send({
+      command: 'spread',
+      address: topology.vip,
+      port: topology.port,
+      count: SPREAD_COUNT,
+    });
+    progress.step(`${topology.name}: new connections went to ${JSON.stringify(spread.servers)}`);
+    if ((spread.servers[victim.name] ?? 0) === 0) {
+      complaints.push(`of ${SPREAD_COUNT} new connections none went to ${victim.name} after its return`);
+    }
+  }
+  const endedConnections = setting.opened.length - others.length;
+  const realServer = {
+    name: victim.name,
+    downFromMs: faultMs,
+    takenOutMs,
+    startedMs,
+    takenInMs,
+    endedConnections,
+  };
+  return { faultMs, takeoverMs: null, verified, complaints, realServer };
+}
+
+/** New requests that failed although the dead real server was out already, or before it died. */
+export function undueFailures(observed: Observed, course: RealServerCourse): number {
+  return observed.samples.filter(
+    (sample) =>
+      sample.server === null &&
+      (sample.startMs < course.downFromMs - TAKEN_OUT_GRACE_MS ||
+        (course.takenOutMs !== null && sample.startMs > course.takenOutMs + TAKEN_OUT_GRACE_MS)),
+  ).length;
+}

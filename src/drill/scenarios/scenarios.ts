@@ -1,0 +1,213 @@
+/** The scenarios: what is done to the pair, and what is waited for. Numbers are made elsewhere. */
+
+import { DrillError } from '../errors.js';
+import type { Director } from '../lab/director.js';
+import { heldAllAt, longestGap, round } from '../report/measure.js';
+import { expectationOf, type FaultName, type ScenarioName } from '../report/verdict.js';
+import { settles, sleep } from '../wait.js';
+import { type Observed, openWindow } from './observation-window.js';
+import { lackingForPair, timersOf } from './readiness.js';
+import { runRealServerDown } from './real-server-down.js';
+import {
+  type Course,
+  portsOf,
+  QUIET_MS,
+  type Setting,
+  STATUS_EVERY_MS,
+  step,
+  verify,
+} from './scenario-parts.js';
+import type { Bench } from './site.js';
+
+const BASELINE_MS = 2500;
+/** Beyond the limit, so that a late takeover is seen and not only missed. */
+const TAKEOVER_EXTRA_MS = 10_000;
+const EXIT_TIMEOUT_MS = 10_000;
+const RETURN_TIMEOUT_MS = 90_000;
+const POLL_MS = 20;
+
+/** Opens the connections and sees to it that the backup knows them. */
+async function prepare(bench: Bench, name: ScenarioName, after: FaultName | undefined): Promise<Setting> {
+  const { connections, topology } = bench.options;
+  const pair = await bench.pair();
+  const setting = { name, after };
+  step(bench, setting, `${pair.master.name} is master; opening ${3 * connections} connections`);
+  await bench.client.send({ command: 'close' });
+  const { opened, failed } = await bench.client.send({
+    command: 'open',
+    address: topology.vip,
+    port: topology.port,
+    count: connections,
+  });
+  let synchronised: Setting['synchronised'] = null;
+  if (name !== 'return') {
+    step(bench, setting, `waiting for ${pair.backup.name} to know ${opened.length} connections`);
+    synchronised = {
+      opened: opened.length,
+      known: await bench.synchronised(pair.backup.name, portsOf(opened)),
+    };
+  }
+  const master = await pair.master.status();
+  // Whoever takes over, the pair's limit is that of its lower priority.
+  const backup = name === 'return' ? master : await pair.backup.status();
+  if (master === undefined || backup === undefined) {
+    throw new DrillError('ERR_DRILL_TIMEOUT', 'a director does not answer on its control socket');
+  }
+  const { intervalMs } = timersOf(master);
+  const priority = Math.min(timersOf(master).priority, timersOf(backup).priority);
+  bench.baselineGapMs ??= await measureBaseline(bench, setting);
+  const expectation = expectationOf(name, intervalMs, priority, bench.baselineGapMs);
+  return { name, after, pair, opened, failedToOpen: failed, synchronised, intervalMs, expectation };
+}
+
+/** What ends a master. */
+async function strike(bench: Bench, master: Director, fault: FaultName): Promise<void> {
+  switch (fault) {
+    case 'planned':
+      bench.observe(Date.now(), 'drill', `SIGTERM to ${master.name}, the master`);
+      master.signal('SIGTERM');
+      return;
+    case 'crash':
+      bench.observe(Date.now(), 'drill', `SIGKILL to ${master.name}, the master`);
+      master.signal('SIGKILL');
+      return;
+    case 'power':
+      bench.observe(Date.now(), 'drill', `all links of ${master.name}, the master, are down`);
+      await bench.cables(master.name, 'down');
+      return;
+  }
+}
+
+async function runFault(bench: Bench, setting: Setting, fault: FaultName): Promise<Course> {
+  const { signal } = bench.options;
+  const complaints: string[] = [];
+  // Preparing takes a while; whom the fault must hit is whoever is master now.
+  const { master, backup } = await bench.pair();
+  if (master !== setting.pair.master) {
+    complaints.push(`${setting.pair.master.name} lost its role before the fault, with nothing done to it`);
+  }
+  const faultMs = Date.now();
+  await strike(bench, master, fault);
+  step(bench, setting, `${master.name} is struck; waiting for ${backup.name}`);
+  const takenOver = (): number | undefined =>
+    heldAllAt(bench.changes, backup.name, bench.virtualAddresses, faultMs);
+  await settles(() => (takenOver() === undefined ? 'not taken over' : undefined), {
+    timeoutMs: setting.expectation.client_gap_ms + TAKEOVER_EXTRA_MS,
+    everyMs: POLL_MS,
+    signal,
+  });
+  const at = takenOver();
+  step(bench, setting, `asking every connection for an answer`);
+  const verified = await verify(bench, null);
+  if (fault === 'planned') {
+    const exit = await settles(() => (master.running ? 'runs' : undefined), {
+      timeoutMs: EXIT_TIMEOUT_MS,
+      everyMs: POLL_MS,
+      signal,
+    });
+    if (!exit.done) {
+      complaints.push(`${master.name} did not end within ${EXIT_TIMEOUT_MS / 1000} s after SIGTERM`);
+      master.signal('SIGKILL');
+    }
+  }
+  await sleep(QUIET_MS, signal);
+  return { faultMs, takeoverMs: at === undefined ? null : at - faultMs, verified, complaints };
+}
+
+/** Brings a director back from a fault. */
+async function bringBack(bench: Bench, director: Director, after: FaultName): Promise<void> {
+  if (after === 'power') {
+    bench.observe(Date.now(), 'drill', `the links of ${director.name} are up again`);
+    await bench.cables(director.name, 'up');
+  } else {
+    bench.observe(Date.now(), 'drill', `${director.name} is started again`);
+    await director.start();
+  }
+}
+
+async function runReturn(bench: Bench, setting: Setting, after: FaultName): Promise<Course> {
+  const { signal } = bench.options;
+  const { master, backup: returning } = setting.pair;
+  const faultMs = Date.now();
+  await bringBack(bench, returning, after);
+  step(bench, setting, `${returning.name} comes back`);
+  const back = await settles(async () => lackingForPair(await bench.statuses()), {
+    timeoutMs: RETURN_TIMEOUT_MS,
+    everyMs: STATUS_EVERY_MS,
+    signal,
+  });
+  await sleep(QUIET_MS, signal);
+  step(bench, setting, 'asking every connection for an answer');
+  const verified = await verify(bench, null);
+  const complaints = back.done ? [] : [`${returning.name} did not come back as backup: ${back.lacking}`];
+  for (const role of bench.roles) {
+    if (role.atMs >= faultMs && (role.director === master.name || role.to === 'master')) {
+      complaints.push(
+        `${role.director}: ${role.instance} became ${role.to}, though nothing was wrong with the master`,
+      );
+    }
+  }
+  return { faultMs, takeoverMs: null, verified, complaints };
+}
+
+function carryOut(bench: Bench, setting: Setting): Promise<Course> {
+  switch (setting.name) {
+    case 'planned':
+    case 'crash':
+    case 'power':
+      return runFault(bench, setting, setting.name);
+    case 'return':
+      return runReturn(bench, setting, setting.after ?? 'planned');
+    case 'real-server-down':
+      return runRealServerDown(bench, setting);
+  }
+}
+
+/** Runs one scenario under observation. The pair must be in the state that the one before left. */
+export async function runScenario(
+  bench: Bench,
+  name: ScenarioName,
+  after?: FaultName,
+): Promise<{ readonly setting: Setting; readonly course: Course; readonly observed: Observed }> {
+  const setting = await prepare(bench, name, after);
+  const window = await openWindow(bench);
+  await sleep(QUIET_MS, bench.options.signal);
+  const course = await carryOut(bench, setting);
+  return { setting, course, observed: await window.finish() };
+}
+
+/** The same load with nothing done to the pair: what this machine's own jitter is, in milliseconds. */
+async function measureBaseline(bench: Bench, setting: { readonly name: string }): Promise<number> {
+  step(bench, setting, 'measuring the undisturbed lab');
+  const window = await openWindow(bench);
+  await sleep(BASELINE_MS, bench.options.signal);
+  const observed = await window.finish();
+  const gap = longestGap(observed.probe.answersMs, observed.window);
+  return round(gap.toMs - gap.fromMs);
+}
+
+/** A failed director comes back without being looked at, for the next scenario. */
+export async function recover(bench: Bench, after: FaultName): Promise<void> {
+  const { backup } = await bench.pair();
+  await bringBack(bench, backup, after);
+  await bench.ready();
+}
+
+/** A master ends and is not looked at: `return` alone needs somebody who comes back. */
+export async function strikeOnly(bench: Bench, fault: FaultName): Promise<void> {
+  const { master, backup } = await bench.pair();
+  await strike(bench, master, fault);
+  await settles(
+    () => (heldAllAt(bench.changes, backup.name, bench.virtualAddresses, 0) === undefined ? 'no' : undefined),
+    {
+      timeoutMs: TAKEOVER_EXTRA_MS,
+      everyMs: POLL_MS,
+      signal: bench.options.signal,
+    },
+  );
+  await settles(() => (fault !== 'power' && master.running ? 'runs' : undefined), {
+    timeoutMs: EXIT_TIMEOUT_MS,
+    everyMs: POLL_MS,
+    signal: bench.options.signal,
+  });
+}

@@ -1,0 +1,286 @@
+/** One topology under test: lab, client, real servers, both directors and the witnesses of what they do. */
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { DirectorStatus } from '../../runtime/status.js';
+import { ClientControl, type LostConnection } from '../client/client-control.js';
+import { DrillError } from '../errors.js';
+import { Director } from '../lab/director.js';
+import { Lab } from '../lab/lab.js';
+import { withAdvertisementInterval } from '../lab/lab-config.js';
+import type { Child } from '../lab/process.js';
+import { startRealServer } from '../lab/server-control.js';
+import type { Topology } from '../lab/topology.js';
+import { watchAddresses } from '../lab/witnesses.js';
+import type { Progress } from '../progress.js';
+import type { Outage } from '../report/measure.js';
+import { type AddressChange, type DirectorEvent, parseConnectionTable } from '../report/observations.js';
+import { settles, unlessAborted, waitFor } from '../wait.js';
+import { lackingForPair, roleOf, type Statuses, virtualAddresses } from './readiness.js';
+
+/** Two daemons and their first health verdicts, under emulation. */
+const READY_TIMEOUT_MS = 150_000;
+/** The control sockets are asked so often: each question costs the daemon a little. */
+const STATUS_EVERY_MS = 250;
+/** The kernel's sync thread flushes within 2 s (IPVS_SYNC_FLUSH_TIME). */
+const SYNC_TIMEOUT_MS = 5000;
+const SYNC_EVERY_MS = 100;
+
+export interface BenchOptions {
+  readonly topology: Topology;
+  /** Argument vector of the `director` command. */
+  readonly directorCommand: readonly string[];
+  readonly configDir: string;
+  /** Takes the directors' logs. */
+  readonly outDir: string;
+  /** Short-lived files: probe output, control sockets. */
+  readonly workDir: string;
+  readonly advertisementInterval: string | undefined;
+  readonly probeIntervalMs: number;
+  /** Connections of each kind. */
+  readonly connections: number;
+  readonly progress: Progress;
+  readonly signal: AbortSignal;
+}
+
+/** Something somebody saw, at a wall-clock time. */
+export interface Observation {
+  readonly atMs: number;
+  readonly source: string;
+  readonly event: string;
+}
+
+/** A change of an instance's state, from a director's log; of all of them (`''`) when the daemon ended. */
+export interface RoleChange {
+  readonly atMs: number;
+  readonly director: string;
+  readonly instance: string;
+  readonly to: string;
+}
+
+export interface Pair {
+  readonly master: Director;
+  readonly backup: Director;
+}
+
+function textOf(event: DirectorEvent): string {
+  const { instance, from, to, reason, action, virtualServer, realServer, state } = event.fields;
+  const because = typeof reason === 'string' && reason !== '' ? ` (${reason})` : '';
+  switch (event.event) {
+    case 'role':
+      return `${String(instance)}: ${String(from)} -> ${String(to)}${because}`;
+    case 'addresses':
+      return `${String(instance)}: addresses ${String(action)}`;
+    case 'real-server':
+      return `${String(virtualServer)}: real server ${String(realServer)} ${String(state)}${because}`;
+    default:
+      return event.message === '' ? event.event : event.message;
+  }
+}
+
+export class Bench {
+  readonly options: BenchOptions;
+  readonly lab: Lab;
+  readonly directors: readonly [Director, Director];
+  readonly observations: Observation[] = [];
+  readonly changes: AddressChange[] = [];
+  readonly roles: RoleChange[] = [];
+  readonly outages: Outage[] = [];
+  readonly losses: LostConnection[] = [];
+  readonly #openOutages = new Map<string, number>();
+  readonly #servers = new Map<string, Child>();
+  #client: ClientControl | undefined;
+  /** Longest gap while nothing was done, measured once, before the first scenario. */
+  baselineGapMs: number | undefined;
+  /** What the directors call their virtual addresses. */
+  virtualAddresses: readonly string[] = [];
+
+  constructor(options: BenchOptions) {
+    this.options = options;
+    this.lab = new Lab(options.topology);
+    const [first, second] = this.lab.hosts('director').map((host) => this.#director(host.name));
+    if (first === undefined || second === undefined) {
+      throw new DrillError('ERR_DRILL_LAB', `topology ${options.topology.name} has no two directors`);
+    }
+    this.directors = [first, second];
+  }
+
+  get client(): ClientControl {
+    if (this.#client === undefined) {
+      throw new DrillError('ERR_DRILL_LAB', 'the lab is not open');
+    }
+    return this.#client;
+  }
+
+  /** Builds everything and resolves when the pair is ready. `close` is due whatever comes of it. */
+  async open(): Promise<void> {
+    const { signal, topology, progress } = this.options;
+    progress.step(`${topology.name}: building the lab`);
+    await unlessAborted(this.lab.build(), signal);
+    for (const director of this.directors) {
+      watchAddresses(this.lab, director.name, (change) => this.#addressChanged(change));
+    }
+    const client = new ClientControl(this.lab, this.lab.hosts('client')[0]?.name ?? '');
+    this.#client = client;
+    client.onLost = (lost) => this.losses.push(lost);
+    await this.#writeConfig();
+    progress.step(`${topology.name}: starting client, real servers and directors`);
+    await Promise.all(this.directors.map((director) => director.start()));
+    const servers = this.lab.hosts('real-server').map((host) => this.startServer(host.name));
+    await unlessAborted(Promise.all([client.ready(), ...servers]), signal);
+    await this.ready();
+    const statuses = await this.statuses();
+    this.virtualAddresses = [...statuses.values()].flatMap((status) =>
+      status === undefined ? [] : virtualAddresses(status),
+    );
+    this.virtualAddresses = [...new Set(this.virtualAddresses)];
+  }
+
+  /** Waits until there is one master, one backup and every real server is up on both. */
+  async ready(): Promise<void> {
+    const { progress, signal, topology } = this.options;
+    progress.step(`${topology.name}: waiting for one master, one backup and all real servers`);
+    await waitFor('the pair is not ready', async () => lackingForPair(await this.statuses()), {
+      timeoutMs: READY_TIMEOUT_MS,
+      everyMs: STATUS_EVERY_MS,
+      signal,
+    });
+  }
+
+  /** Who is what, asked of those that run. Rejects with DrillError unless there are a master and another one. */
+  async pair(): Promise<Pair> {
+    const [first, second] = this.directors;
+    const roleOfFirst = await this.#role(first);
+    const roleOfSecond = await this.#role(second);
+    if ((roleOfFirst === 'master') === (roleOfSecond === 'master')) {
+      throw new DrillError(
+        'ERR_DRILL_LAB',
+        `there is not one master: ${first.name} is ${roleOfFirst ?? 'down'}, ${second.name} is ${roleOfSecond ?? 'down'}`,
+      );
+    }
+    return roleOfFirst === 'master' ? { master: first, backup: second } : { master: second, backup: first };
+  }
+
+  async statuses(): Promise<Statuses> {
+    const entries = await Promise.all(
+      this.directors.map(
+        async (one): Promise<[string, DirectorStatus | undefined]> => [one.name, await one.status()],
+      ),
+    );
+    return new Map(entries);
+  }
+
+  async startServer(host: string): Promise<void> {
+    this.#servers.set(host, await startRealServer(this.lab, this.lab.host(host)));
+  }
+
+  /** Ends a real server's program at once; its host lives on and refuses connections. */
+  async killServer(host: string): Promise<void> {
+    const server = this.#servers.get(host);
+    server?.kill('SIGKILL');
+    await server?.exited;
+  }
+
+  /** Pulls or plugs all cables of a director, and remembers while it could not be heard. */
+  async cables(director: string, state: 'up' | 'down'): Promise<void> {
+    if (state === 'down') {
+      this.#openOutages.set(director, Date.now());
+    }
+    await this.lab.cables(director, state);
+    const since = this.#openOutages.get(director);
+    if (state === 'up' && since !== undefined) {
+      this.outages.push({ director, fromMs: since, toMs: Date.now() });
+      this.#openOutages.delete(director);
+    }
+  }
+
+  /** Outages, those that last still included. */
+  outagesUntil(untilMs: number): Outage[] {
+    const open = [...this.#openOutages].map(([director, fromMs]) => ({ director, fromMs, toMs: untilMs }));
+    return [...this.outages, ...open];
+  }
+
+  observe(atMs: number, source: string, event: string): void {
+    this.observations.push({ atMs, source, event });
+  }
+
+  /** How many of the client's ports a director knows once its table has settled. */
+  async synchronised(director: string, ports: ReadonlySet<number>): Promise<number> {
+    let known = 0;
+    await settles(
+      async () => {
+        known = (await this.serversOf(director, ports)).size;
+        return known < ports.size ? `${known} of ${ports.size}` : undefined;
+      },
+      { timeoutMs: SYNC_TIMEOUT_MS, everyMs: SYNC_EVERY_MS, signal: this.options.signal },
+    );
+    return known;
+  }
+
+  /** Which real server each of the client's connections goes to, by the kernel's own table. */
+  async serversOf(director: string, ports: ReadonlySet<number>): Promise<Map<number, string>> {
+    const table = parseConnectionTable(await this.lab.procNet(director, 'ip_vs_conn'));
+    return new Map(
+      table
+        .filter((entry) => entry.virtualPort === this.options.topology.port && ports.has(entry.clientPort))
+        .map((entry) => [entry.clientPort, entry.realServer]),
+    );
+  }
+
+  /** Ends everything in order: directors first, so that they clean up what the kernel holds of theirs. */
+  async close(): Promise<void> {
+    await Promise.all(this.directors.map((director) => director.stop()));
+    await this.lab.destroy();
+    for (const director of this.directors) {
+      director.closeLog();
+    }
+  }
+
+  /** A director that cannot be heard has no role, whatever it believes. */
+  async #role(director: Director): Promise<string | undefined> {
+    return director.running && !this.#openOutages.has(director.name)
+      ? roleOf(await director.status())
+      : undefined;
+  }
+
+  #director(name: string): Director {
+    const { directorCommand, outDir, topology, workDir } = this.options;
+    return new Director(this.lab, {
+      name,
+      command: directorCommand,
+      configFile: this.#configFile(),
+      runtimeDir: join(workDir, `${topology.name}-${name}`),
+      logFile: join(outDir, `${topology.name}-${name}.log`),
+      onEvent: (event) => this.#directorSaid(name, event),
+      onExit: () => {
+        this.observe(Date.now(), name, 'the daemon has ended');
+        this.roles.push({ atMs: Date.now(), director: name, instance: '', to: 'stopped' });
+      },
+    });
+  }
+
+  #configFile(): string {
+    const { advertisementInterval, configDir, topology, workDir } = this.options;
+    return join(advertisementInterval === undefined ? configDir : workDir, topology.configFile);
+  }
+
+  async #writeConfig(): Promise<void> {
+    const { advertisementInterval, configDir, topology } = this.options;
+    if (advertisementInterval !== undefined) {
+      const text = await readFile(join(configDir, topology.configFile), 'utf8');
+      await writeFile(this.#configFile(), withAdvertisementInterval(text, advertisementInterval));
+    }
+  }
+
+  #addressChanged(change: AddressChange): void {
+    this.changes.push(change);
+    this.observe(change.atMs, change.director, `${change.held ? 'holds' : 'gave up'} ${change.address}`);
+  }
+
+  #directorSaid(director: string, event: DirectorEvent): void {
+    this.observe(event.atMs, director, textOf(event));
+    const { instance, to } = event.fields;
+    if (event.event === 'role' && typeof instance === 'string' && typeof to === 'string') {
+      this.roles.push({ atMs: event.atMs, director, instance, to });
+    }
+  }
+}

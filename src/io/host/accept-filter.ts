@@ -1,0 +1,107 @@
+/** Accept_Mode false (RFC 9568 section 6.1) by nftables: nft(8) is given a ruleset on its standard input. */
+import { execFile } from 'node:child_process';
+import { canonicalAddress } from '../../netlink/address-messages.js';
+import type { AcceptFilter } from '../../runtime/ports.js';
+import { workInTurn } from '../../util/in-turn.js';
+import { familyOf } from '../../util/ip-address.js';
+
+/** The table that is ours alone: `nft list table inet lvs_director` shows it. */
+export const ACCEPT_FILTER_TABLE = 'inet lvs_director';
+const NFT_TIMEOUT_MS = 10_000;
+/** Bytes of nft's own words that are kept. */
+const MAX_OUTPUT_BYTES = 64 * 1024;
+/**
+ * Of the chain in the input hook: behind IPVS (ip_vs_remote_request4 at NF_IP_PRI_NAT_SRC - 1 = 99), so that packets to
+ * virtual servers are balanced and only what the host itself would take is dropped.
+ */
+const CHAIN_PRIORITY = 150;
+
+/** nft(8) is not installed. */
+export class NoNftError extends Error {
+  override readonly name = 'NoNftError';
+  readonly code = 'ERR_NO_NFT';
+  constructor(cause: unknown) {
+    super('accept_mode: false needs the nft program (package nftables)', { cause });
+  }
+}
+
+/** nft(8) refused the ruleset, or did not end in time. */
+export class NftError extends Error {
+  override readonly name = 'NftError';
+  readonly code = 'ERR_NFT';
+  constructor(words: string, cause: unknown) {
+    super(`nft cannot set the filter of accept_mode: false: ${words}`, { cause });
+  }
+}
+
+/**
+ * The whole table for these addresses, one transaction; without addresses the table is removed. Making it before
+ * deleting it keeps the deletion from failing when there is none.
+ *
+ * Packets to the addresses are dropped where the host would take them. Neighbour Solicitations and Advertisements
+ * are not, as RFC 9568 section 6.4.3 asks: a master answers for its addresses. ARP is no concern of an inet table.
+ */
+export function acceptFilterRuleset(addresses: readonly string[]): string {
+  const removal = `table ${ACCEPT_FILTER_TABLE}\ndelete table ${ACCEPT_FILTER_TABLE}\n`;
+  if (addresses.length === 0) return removal;
+  // Canonical text by our own parser: nothing else gets into the ruleset.
+  const canonical = [...new Set(addresses.map(canonicalAddress))];
+  const set = (name: string, type: string, family: 'inet' | 'inet6'): string => {
+    const members = canonical.filter((address) => familyOf(address) === family);
+    const elements = members.length === 0 ? '' : `\n    elements = { ${members.join(', ')} }`;
+    return `  set ${name} {\n    type ${type}${elements}\n  }`;
+  };
+  return `${removal}table ${ACCEPT_FILTER_TABLE} {
+${set('ipv4', 'ipv4_addr', 'inet')}
+${set('ipv6', 'ipv6_addr', 'inet6')}
+  chain input {
+    type filter hook input priority ${CHAIN_PRIORITY}; policy accept;
+    icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept
+    ip daddr @ipv4 drop
+    ip6 daddr @ipv6 drop
+  }
+}
+`;
+}
+
+/**
+ * Rejects with NoNftError or NftError. Calls run one after the other. To remove a filter without nft counts as done:
+ * without nft there never was one. `program` is for tests.
+ */
+export function openAcceptFilter(program = 'nft'): AcceptFilter {
+  const inTurn = workInTurn();
+  return {
+    drop: (addresses) =>
+      inTurn(async () => {
+        try {
+          await runNft(program, acceptFilterRuleset(addresses));
+        } catch (error) {
+          if (addresses.length > 0 || !(error instanceof NoNftError)) throw error;
+        }
+      }),
+  };
+}
+
+function runNft(program: string, ruleset: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const path = `${process.env['PATH'] ?? ''}:/usr/local/sbin:/usr/sbin:/sbin`;
+    const child = execFile(
+      program,
+      ['-f', '-'],
+      {
+        timeout: NFT_TIMEOUT_MS,
+        maxBuffer: MAX_OUTPUT_BYTES,
+        env: { ...process.env, PATH: path, LC_ALL: 'C' },
+      },
+      (error, _stdout, stderr) => {
+        if (error === null) resolve();
+        else if (error.code === 'ENOENT') reject(new NoNftError(error));
+        else if (error.killed === true) reject(new NftError(`no end within ${NFT_TIMEOUT_MS} ms`, error));
+        else reject(new NftError(stderr.trim().split('\n')[0] ?? error.message, error));
+      },
+    );
+    // EPIPE when nft ends early: its status tells more.
+    child.stdin?.on('error', () => {});
+    child.stdin?.end(ruleset);
+  });
+}

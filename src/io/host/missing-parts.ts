@@ -1,0 +1,66 @@
+/** What a configuration needs of this host and is not there: no fault of the file, for it may come later. */
+import type { DirectorConfig, VrrpInstance } from '../../config/model.js';
+import { interfaceIndexes } from '../netlink/addresses.js';
+import { assertHeld, NoInterfaceAddressError, primaryAddress } from './interface-address.js';
+
+/** A place in the file, and what about it cannot work here now. */
+export interface MissingPart {
+  readonly path: readonly (string | number)[];
+  readonly message: string;
+}
+
+/** In the order of the file's parts. */
+export function missingParts(config: DirectorConfig): readonly MissingPart[] {
+  const { director, instances, tracked, connectionSync } = config;
+  const virtual = instances.flatMap((instance) => instance.addresses.map(({ address }) => address));
+  const exists = (name: string) => interfaceIndexes([name]).has(name);
+  const absent = (name: string, path: MissingPart['path'], consequence: string): MissingPart[] => {
+    if (exists(name)) return [];
+    const message = `this host has no interface ${name} ('ip link' lists those there are): ${consequence} until there is one`;
+    return [{ path: [...path, 'interface', director], message }];
+  };
+  const ofInstance = (instance: VrrpInstance, position: number): MissingPart[] => {
+    const path = ['vrrp', 'instances', position];
+    const inFault = `${instance.name} is in fault`;
+    const [missing] = absent(instance.interface, path, inFault);
+    const others = (key: 'addresses' | 'routes') =>
+      instance[key].flatMap(({ interface: name }, index) =>
+        // The director makes the device of a virtual MAC address itself.
+        name === undefined || name === instance.interface || name === instance.virtualMacInterface
+          ? []
+          : absent(name, [...path, key, index], inFault),
+      );
+    const silent = missing ?? silence(instance, virtual, path);
+    return [...(silent === undefined ? [] : [silent]), ...others('addresses'), ...others('routes')];
+  };
+  return [
+    ...instances.flatMap(ofInstance),
+    ...tracked.flatMap(({ name, kind }, position) =>
+      kind.type === 'interface'
+        ? absent(kind.interface, ['vrrp', 'track', position], `the tracked object ${name} is down`)
+        : [],
+    ),
+    ...(connectionSync === undefined
+      ? []
+      : absent(connectionSync.interface, ['connection_sync'], 'connections are not synchronised')),
+  ];
+}
+
+/** That an instance on an interface that is there has no address to speak from. */
+function silence(
+  instance: VrrpInstance,
+  virtual: readonly string[],
+  path: MissingPart['path'],
+): MissingPart | undefined {
+  const { name, interface: device, family, transport } = instance;
+  const local = transport.kind === 'multicast' ? undefined : transport.local;
+  try {
+    if (local === undefined) primaryAddress(device, family, virtual);
+    else assertHeld(device, family, local);
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof NoInterfaceAddressError)) throw error;
+    const message = `${error.message}: ${name} is in fault until it can speak`;
+    return { path: [...path, local === undefined ? 'interface' : 'transport'], message };
+  }
+}

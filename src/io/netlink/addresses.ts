@@ -1,0 +1,372 @@
+/** Virtual addresses on the host's interfaces, over rtnetlink. */
+import type { VirtualAddress } from '../../config/model.js';
+import {
+  AF_INET6,
+  AF_UNSPEC,
+  addressDumpPayload,
+  addressPayload,
+  canonicalAddress,
+  decodeAddress,
+  IFA_F_DADFAILED,
+  IFA_F_TENTATIVE,
+  type InterfaceAddress,
+  linkByNamePayload,
+  RTM_DELADDR,
+  RTM_GETADDR,
+  RTM_GETLINK,
+  RTM_NEWADDR,
+} from '../../netlink/address-messages.js';
+import { encodeMessage, NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST } from '../../netlink/message.js';
+import type { Addresses, Sysctls } from '../../runtime/ports.js';
+import { workInTurn } from '../../util/in-turn.js';
+import { familyOf } from '../../util/ip-address.js';
+import { preferredSources } from '../../vrrp/ipv6-sources.js';
+import { interfaceSysctl, openSysctls } from '../host/sysctls.js';
+import { native } from '../sockets/native.js';
+import { VolleyNetlinkSocket } from '../vrrp/volley.js';
+import { NETLINK_ROUTE, NetlinkConnection, type NetlinkRequest } from './netlink.js';
+import { SecondaryAddresses } from './secondary-addresses.js';
+
+/** Adding or removing some of the addresses failed; the others are done. */
+export class AddressError extends Error {
+  override readonly name = 'AddressError';
+  readonly code = 'ERR_ADDRESS';
+  /** What failed, with the kernel's words. */
+  readonly failures: readonly { readonly address: VirtualAddress; readonly error: Error }[];
+
+  constructor(verb: string, failures: readonly { address: VirtualAddress; error: Error }[]) {
+    const list = failures.map(
+      ({ address, error }) =>
+        `${address.address}/${address.prefixLength} on ${address.interface}: ${error.message}`,
+    );
+    super(`cannot ${verb} ${list.join('; ')}`, { cause: failures[0]?.error });
+    this.failures = failures;
+  }
+}
+
+/** The host has no interface of this name. */
+export class NoInterfaceError extends Error {
+  override readonly name = 'NoInterfaceError';
+  readonly code = 'ERR_NO_INTERFACE';
+  constructor(interfaceName: string) {
+    super(`there is no interface '${interfaceName}'`);
+  }
+}
+
+export interface HostAddresses extends Addresses {
+  /**
+   * While there is time: what `add` does first is rehearsed. Changes nothing, for this is before the services process
+   * remembers what was there. Never rejects; what fails fails again when it matters.
+   */
+  prepare(addresses: readonly VirtualAddress[]): Promise<void>;
+  close(): void;
+}
+
+/**
+ * Opens one rtnetlink connection. Throws with the kernel's code when it refuses.
+ *
+ * IPv6 addresses are added without duplicate address detection, so that they answer at once; one that is there but
+ * not usable (tentative, or found to be a duplicate) is made anew. See `preferredSources` for when one is added as
+ * deprecated. IPv4: see `SecondaryAddresses` for what becomes of other addresses of the same subnet.
+ */
+export function openAddresses(): HostAddresses {
+  const connection = NetlinkConnection.openImmediate(NETLINK_ROUTE);
+  const volleys = new VolleyNetlinkSocket(NETLINK_ROUTE);
+  const sysctls = openSysctls();
+  const secondaries = new SecondaryAddresses(connection, sysctls);
+  /** Each takes several steps: one that is called later must not come between. */
+  const inTurn = workInTurn();
+  const homes: Homes = new Map();
+  /** Where a volley would add them: it may be another device that has the name by then. */
+  const aimedAt: Homes = new Map();
+  return {
+    add: (addresses) => inTurn(() => add(connection, secondaries, addresses, { homes, aimedAt })),
+    restore: (addresses) =>
+      inTurn(async () => {
+        const present = new Set(await held(connection, addresses));
+        const missing = addresses.filter((address) => !present.has(address));
+        if (missing.length > 0) await add(connection, secondaries, missing, { homes, aimedAt });
+        return missing;
+      }),
+    remove: (addresses) =>
+      inTurn(async () => {
+        await leaveInSilence(connection, sysctls, place(addresses).placed);
+        await remove(connection, secondaries, addresses, homes);
+      }),
+    shots: (addresses) =>
+      inTurn(async () => {
+        const message = await addMessage(connection, addresses, { homes, aimedAt });
+        return message === undefined ? undefined : [volleys.request(message)];
+      }),
+    held: (addresses) => inTurn(() => held(connection, addresses)),
+    prepare: (addresses) => inTurn(() => prepare(connection, secondaries, addresses)).catch(() => undefined),
+    close: () => {
+      connection.close();
+      volleys.close();
+    },
+  };
+}
+
+/**
+ * Of the route to the subnet of an address on a virtual MAC device. The parent has a route to the same subnet, as a rule,
+ * and after its link was down the two would come in another order: the host would speak from the virtual address.
+ */
+const LAST_RESORT_METRIC = 0x7fff_ffff;
+
+type Failure = { readonly address: VirtualAddress; readonly error: Error };
+interface Placed {
+  readonly address: VirtualAddress;
+  readonly index: number;
+}
+
+/**
+ * The device of each address that was added, by index: a device that is renamed takes its addresses along, and they
+ * are to be removed where they are.
+ */
+type Homes = Map<string, number>;
+interface Places {
+  readonly homes: Homes;
+  readonly aimedAt: Homes;
+}
+
+function homeKey({ address, prefixLength, interface: name }: VirtualAddress): string {
+  return `${address}/${prefixLength} ${name}`;
+}
+
+/** Those whose interface is there, and the rest. */
+function place(addresses: readonly VirtualAddress[]): { placed: Placed[]; homeless: VirtualAddress[] } {
+  const indexes = interfaceIndexes(addresses.map((address) => address.interface));
+  const placed: Placed[] = [];
+  const homeless: VirtualAddress[] = [];
+  for (const address of addresses) {
+    const index = indexes.get(address.interface);
+    if (index === undefined) homeless.push(address);
+    else placed.push({ address, index });
+  }
+  return { placed, homeless };
+}
+
+/** One datagram of requests, each to be acknowledged, that adds them all; undefined where that is not all. */
+async function addMessage(
+  connection: NetlinkConnection,
+  addresses: readonly VirtualAddress[],
+  { homes, aimedAt }: Places,
+): Promise<Uint8Array | undefined> {
+  const { placed, homeless } = place(addresses);
+  const moved = placed.some(({ address, index }) => (homes.get(homeKey(address)) ?? index) !== index);
+  if (homeless.length > 0 || moved) return undefined;
+  for (const { address, index } of placed) aimedAt.set(homeKey(address), index);
+  const requests = await newRequests(connection, placed);
+  const flagged = requests.map(({ type, flags, payload }, position) =>
+    encodeMessage(type, flags | NLM_F_REQUEST | NLM_F_ACK, position + 1, payload),
+  );
+  return Buffer.concat(flagged);
+}
+
+async function newRequests(
+  connection: NetlinkConnection,
+  placed: readonly Placed[],
+): Promise<NetlinkRequest[]> {
+  const preferred = placed.some(isIpv6)
+    ? preferredSources(placed, await dumpAddresses(connection, AF_INET6))
+    : new Set<Placed>();
+  return placed.map((one) => newRequest(one, !preferred.has(one)));
+}
+
+async function add(
+  connection: NetlinkConnection,
+  secondaries: SecondaryAddresses,
+  addresses: readonly VirtualAddress[],
+  places: Places,
+): Promise<void> {
+  const { placed, homeless } = place(addresses);
+  await leaveFormerHomes(connection, { placed, homeless }, places);
+  const failures: Failure[] = homeless.map((address) => ({
+    address,
+    error: new NoInterfaceError(address.interface),
+  }));
+  const requests = await newRequests(connection, placed);
+  const results = await connection.transact(requests);
+  await secondaries.guard(placed);
+  const existing: Placed[] = [];
+  for (const [position, one] of placed.entries()) {
+    const error = results[position]?.error;
+    if (error?.code === 'EEXIST') existing.push(one);
+    else if (error !== undefined) failures.push({ address: one.address, error });
+  }
+  const unusable = existing.some(isIpv6) ? await unusableOf(connection, existing) : [];
+  const repaired = await connection.transact(
+    placed.flatMap((one, position) => {
+      const request = requests[position];
+      return request === undefined || !unusable.includes(one) ? [] : [deleteRequest(one), request];
+    }),
+  );
+  for (const [position, { address }] of unusable.entries()) {
+    const error = repaired[2 * position + 1]?.error;
+    if (error !== undefined) failures.push({ address, error });
+  }
+  if (failures.length > 0) throw new AddressError('add', failures);
+}
+
+/** Where the name belongs to another device than when the address was added, or to none, that must not keep it. */
+async function leaveFormerHomes(
+  connection: NetlinkConnection,
+  { placed, homeless }: { placed: readonly Placed[]; homeless: readonly VirtualAddress[] },
+  { homes, aimedAt }: Places,
+): Promise<void> {
+  const former: Placed[] = [];
+  for (const address of homeless) {
+    const index = aimedAt.get(homeKey(address));
+    if (index !== undefined) former.push({ address, index });
+  }
+  for (const { address, index } of placed) {
+    const key = homeKey(address);
+    for (const home of new Set([homes.get(key), aimedAt.get(key)])) {
+      if (home !== undefined && home !== index) former.push({ address, index: home });
+    }
+    homes.set(key, index);
+    aimedAt.delete(key);
+  }
+  // What is gone with its device is gone.
+  if (former.length > 0) await connection.transact(former.map(deleteRequest));
+}
+
+/** After a few rounds the interpreter has seen what it needs to be fast. */
+const REHEARSALS = 5;
+
+async function prepare(
+  connection: NetlinkConnection,
+  secondaries: SecondaryAddresses,
+  addresses: readonly VirtualAddress[],
+): Promise<void> {
+  const { placed } = place(addresses);
+  await secondaries.rehearse(placed);
+  // Its code is compiled now and not at the takeover.
+  for (const one of placed) newRequest(one, false);
+  for (let round = 0; round < REHEARSALS; round++) {
+    await connection.transact([{ type: RTM_GETLINK, flags: 0, payload: linkByNamePayload('lo') }]);
+  }
+}
+
+async function remove(
+  connection: NetlinkConnection,
+  secondaries: SecondaryAddresses,
+  addresses: readonly VirtualAddress[],
+  homes: Homes,
+): Promise<void> {
+  // An interface that is gone took its addresses along: nothing to remove.
+  const { placed } = place(addresses);
+  for (const address of addresses) {
+    const index = homes.get(homeKey(address));
+    homes.delete(homeKey(address));
+    if (index === undefined || placed.some((one) => one.address === address && one.index === index)) continue;
+    placed.push({ address, index });
+  }
+  const failures: Failure[] = [];
+  await secondaries.spare(placed, async () => {
+    const results = await connection.transact(placed.map(deleteRequest));
+    for (const [position, { address }] of placed.entries()) {
+      const error = results[position]?.error;
+      if (error !== undefined && error.code !== 'EADDRNOTAVAIL' && error.code !== 'ENODEV') {
+        failures.push({ address, error });
+      }
+    }
+  });
+  if (failures.length > 0) throw new AddressError('remove', failures);
+}
+
+/**
+ * An IPv6 address that goes leaves its solicited-node group, and the kernel reports that (MLD) with the device's MAC
+ * address. From a virtual MAC device, on a host that is master no more, this would teach the switch that the virtual
+ * MAC address is here: the clients' packets would come here until the new master advertises again. A device that loses
+ * IPv6 altogether loses its addresses without a word (ipv6_mc_down). Where /proc/sys is read-only, the word is said.
+ */
+async function leaveInSilence(
+  connection: NetlinkConnection,
+  sysctls: Sysctls,
+  placed: readonly Placed[],
+): Promise<void> {
+  const going = placed.filter((one) => one.address.virtualMac === true && isIpv6(one));
+  if (going.length === 0) return;
+  const keys = new Set(going.map(placedKey));
+  const present = await dumpAddresses(connection, AF_INET6);
+  for (const [index, name] of new Map(going.map((one) => [one.index, one.address.interface]))) {
+    const own = present.filter(({ interfaceIndex }) => interfaceIndex === index);
+    if (own.length === 0 || !own.every((one) => keys.has(addressKey(one)))) continue;
+    const key = interfaceSysctl('ipv6', name, 'disable_ipv6');
+    try {
+      await sysctls.write(key, '1');
+      await sysctls.write(key, '0');
+    } catch {
+      // The addresses are removed one by one after this.
+    }
+  }
+}
+
+function newRequest({ address, index }: Placed, deprecated: boolean): NetlinkRequest {
+  const metric = address.virtualMac === true ? LAST_RESORT_METRIC : undefined;
+  const payload = addressPayload('new', address.address, address.prefixLength, index, deprecated, metric);
+  return { type: RTM_NEWADDR, flags: NLM_F_CREATE | NLM_F_EXCL, payload };
+}
+
+function deleteRequest({ address, index }: Placed): NetlinkRequest {
+  const payload = addressPayload('delete', address.address, address.prefixLength, index);
+  return { type: RTM_DELADDR, flags: 0, payload };
+}
+
+function isIpv6({ address }: Placed): boolean {
+  return familyOf(address.address) === 'inet6';
+}
+
+/** Of addresses that exist, those that are under duplicate address detection or failed it. */
+async function unusableOf(connection: NetlinkConnection, existing: readonly Placed[]): Promise<Placed[]> {
+  const present = await dumpAddresses(connection, AF_INET6);
+  const bad = present.filter(({ flags }) => (flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED)) !== 0);
+  const keys = new Set(bad.map(addressKey));
+  return existing.filter((one) => keys.has(placedKey(one)));
+}
+
+function placedKey({ address, index }: Placed): string {
+  const canonical = canonicalAddress(address.address);
+  return addressKey({ address: canonical, prefixLength: address.prefixLength, interfaceIndex: index });
+}
+
+async function held(
+  connection: NetlinkConnection,
+  addresses: readonly VirtualAddress[],
+): Promise<VirtualAddress[]> {
+  if (addresses.length === 0) return [];
+  const { placed } = place(addresses);
+  const present = new Set((await dumpAddresses(connection, AF_UNSPEC)).map(addressKey));
+  return placed.filter((one) => present.has(placedKey(one))).map(({ address }) => address);
+}
+
+function addressKey(address: Pick<InterfaceAddress, 'address' | 'prefixLength' | 'interfaceIndex'>): string {
+  return `${address.address}/${address.prefixLength}%${address.interfaceIndex}`;
+}
+
+/** RTM_GETADDR dump. `family` AF_INET, AF_INET6 or AF_UNSPEC for both. */
+export async function dumpAddresses(
+  connection: NetlinkConnection,
+  family: number,
+): Promise<InterfaceAddress[]> {
+  const messages = await connection.dump(RTM_GETADDR, addressDumpPayload(family));
+  return messages.flatMap((message) => {
+    const address = message.type === RTM_NEWADDR ? decodeAddress(message.payload) : undefined;
+    return address === undefined ? [] : [address];
+  });
+}
+
+/** Index of each interface that exists, asked afresh: a device that was made anew has another one. */
+export function interfaceIndexes(names: readonly string[]): Map<string, number> {
+  const indexes = new Map<string, number>();
+  for (const name of new Set(names)) {
+    try {
+      indexes.set(name, native().interfaceInfo(name).index);
+    } catch (error) {
+      // There is no device of this name, or none can have it.
+      if (!(error instanceof Error && 'code' in error && error.code === 'ENODEV')) throw error;
+    }
+  }
+  return indexes;
+}

@@ -1,0 +1,89 @@
+/** The daemon's unix socket: HTTP that only root can reach. */
+import { closeSync, mkdirSync } from 'node:fs';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { native } from '../sockets/native.js';
+import { type ControlAnswers, checkSocketPath, serveHttp } from './http-socket.js';
+
+export class ControlSocketError extends Error {
+  readonly code = 'ERR_CONTROL_SOCKET';
+}
+
+export interface ControlServer {
+  close(): Promise<void>;
+}
+
+export function controlSocketPath(runtimeDirectory: string): string {
+  return join(runtimeDirectory, 'director.sock');
+}
+
+/** Whether a daemon answers there. */
+function isAlive(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path);
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once('error', () => resolve(false));
+  });
+}
+
+/** Of two daemons that start in the same instant one gets the directory; the kernel gives it free when that ends. */
+function lock(runtimeDirectory: string): number {
+  try {
+    return native().lockDirectory(runtimeDirectory);
+  } catch (cause) {
+    const words = cause instanceof Error ? cause.message : String(cause);
+    if (cause instanceof Error && 'code' in cause && cause.code === 'EAGAIN') {
+      const path = controlSocketPath(runtimeDirectory);
+      throw new ControlSocketError(`a director runs already: it answers on ${path}`, { cause });
+    }
+    throw new ControlSocketError(`cannot lock ${runtimeDirectory}: ${words}`, { cause });
+  }
+}
+
+/** Does one step of the opening; `what` says what failed. */
+function attempt(what: string, step: () => void): void {
+  try {
+    step();
+  } catch (cause) {
+    throw new ControlSocketError(`${what}: ${cause instanceof Error ? cause.message : ''}`, { cause });
+  }
+}
+
+/**
+ * Serves `answers`. The directory is made for root alone (0700), the socket likewise (0600).
+ * @throws ControlSocketError when a daemon has the directory already or the place cannot be used.
+ */
+export async function openControlServer(
+  runtimeDirectory: string,
+  answers: ControlAnswers,
+): Promise<ControlServer> {
+  const path = controlSocketPath(runtimeDirectory);
+  attempt(`cannot listen on ${path}`, () => checkSocketPath(path));
+  attempt(`cannot make ${runtimeDirectory}`, () =>
+    mkdirSync(runtimeDirectory, { recursive: true, mode: 0o700 }),
+  );
+  const held = lock(runtimeDirectory);
+  try {
+    // Somebody without the lock, such as another release.
+    if (await isAlive(path)) {
+      throw new ControlSocketError(`a director runs already: it answers on ${path}`);
+    }
+    const close = await serveHttp(path, answers);
+    let closed: Promise<void> | undefined;
+    return {
+      close: () => {
+        closed ??= close().then(() => closeSync(held));
+        return closed;
+      },
+    };
+  } catch (cause) {
+    closeSync(held);
+    if (cause instanceof ControlSocketError) throw cause;
+    throw new ControlSocketError(`cannot listen on ${path}: ${cause instanceof Error ? cause.message : ''}`, {
+      cause,
+    });
+  }
+}

@@ -1,0 +1,412 @@
+/** Runs one VRRP group: feeds inputs to the pure machine, executes its effects in order, keeps its one timer. */
+import type { VirtualAddress, VrrpInstance } from '../../config/model.js';
+import { step } from '../../vrrp/group.js';
+import type {
+  CounterName,
+  GroupEffect,
+  GroupInput,
+  GroupState,
+  InstanceState,
+  Notice,
+  VrrpState,
+} from '../../vrrp/group-types.js';
+import type {
+  Addresses,
+  Announcer,
+  Clock,
+  Log,
+  LostRouting,
+  RoutesAndRules,
+  Routing,
+  VrrpPacket,
+  VrrpTransport,
+} from '../ports.js';
+import { advertisementPackets } from './advertisement-packets.js';
+import type { Deadlines, Waiting } from './deadlines.js';
+import { Restorer } from './restorer.js';
+
+/** A change of state, for the log, the services and the hooks. */
+export interface RoleEvent {
+  readonly instance: string;
+  readonly from: VrrpState;
+  readonly to: VrrpState;
+  readonly reason: string;
+}
+
+export interface GroupRunnerPorts {
+  readonly clock: Clock;
+  readonly deadlines: Deadlines;
+  readonly addresses: Addresses;
+  readonly routing: Routing;
+  readonly announcer: Announcer;
+  readonly log: Log;
+  /** Whether another group is master with this very address: it moves between instances in a reload. */
+  isHeldElsewhere(address: VirtualAddress): boolean;
+  /** Undefined while the instance cannot speak. */
+  transport(instance: string): VrrpTransport | undefined;
+  /** A role or the settings of an instance changed. */
+  onChange(): void;
+  onRole(event: RoleEvent): void;
+  onNotice(instance: string, notice: Notice): void;
+  /** Undefined when the guardian knows of every address that may be added now, else when it will. */
+  guarded(): Promise<void> | undefined;
+  /** Whether its virtual addresses have to wait for the address that it speaks from: before it they would take its place. */
+  isAwaitingSource(instance: string): boolean;
+  /** Sends what was made ready, if that is what these effects want; returns those that are done by it. */
+  fire(effects: readonly GroupEffect[]): ReadonlySet<GroupEffect>;
+}
+
+export interface StopOptions {
+  readonly silently?: boolean;
+  readonly onLeft?: (succeeded: boolean) => void;
+}
+
+/** Backlog of address work that a sane kernel never reaches. */
+const MAX_PENDING_CHANGES = 1000;
+
+const NOTHING_DONE: ReadonlySet<GroupEffect> = new Set();
+
+/** The packets an instance sends again and again. */
+interface Prepared {
+  readonly config: VrrpInstance;
+  readonly priority: number;
+  readonly transport: VrrpTransport;
+  readonly packets: readonly VrrpPacket[];
+}
+
+export class GroupRunner implements Waiting {
+  readonly #ports: GroupRunnerPorts;
+  readonly #counters = new Map<string, Map<CounterName, number>>();
+  readonly #prepared = new Map<string, Prepared>();
+  readonly #untold: (() => void)[] = [];
+  /** Address changes under way or waiting, by instance. */
+  readonly #changing = new Map<string, number>();
+  #state: GroupState;
+  #deadlineMs = Number.POSITIVE_INFINITY;
+  #cancelTimer: () => void = () => {};
+  /** Address changes and announcements, one after the other. */
+  #work: Promise<void> = Promise.resolve();
+  #pending = 0;
+  #onStopped: () => void = () => {};
+  #stopped: Promise<void> | undefined;
+  #onLeft: (succeeded: boolean) => void = () => {};
+  /** Another runner has its instances now. */
+  #released = false;
+  readonly #restorer: Restorer;
+
+  constructor(state: GroupState, ports: GroupRunnerPorts) {
+    this.#state = state;
+    this.#ports = ports;
+    const { clock, log } = ports;
+    this.#restorer = new Restorer({
+      clock,
+      log,
+      restore: (instance) => this.#restore(instance),
+      onGivenUp: (instance) => this.input({ type: 'address-failed', instance }),
+    });
+  }
+
+  get state(): GroupState {
+    return this.#state;
+  }
+
+  counters(instance: string): Readonly<Record<string, number>> {
+    return Object.fromEntries(this.#counters.get(instance) ?? []);
+  }
+
+  input(input: GroupInput): void {
+    if (this.#released) return;
+    const before = this.#state;
+    const result = step(before, input, this.#ports.clock.nowMs());
+    this.#state = result.state;
+    if (before.phase === 'leaving' && result.state.phase === 'stopped') {
+      this.#onLeft(before.instances.some(({ succeeded }) => succeeded));
+    }
+    let changed = input.type === 'configure' || input.type === 'source' || input.type === 'maintenance';
+    const done = this.#fire(result.effects);
+    for (const effect of result.effects) {
+      if (effect.type === 'role') changed = true;
+      if (!done.has(effect)) this.#run(effect);
+    }
+    this.#rearm(result.deadlineMs, result.fromMs);
+    if (changed) this.#ports.onChange();
+  }
+
+  /** Not past changes that are under way: what is added now would be removed by them. */
+  #fire(effects: readonly GroupEffect[]): ReadonlySet<GroupEffect> {
+    const isTakeover = this.isIdle && effects.some(({ type }) => type === 'add-addresses');
+    return isTakeover ? this.#ports.fire(effects) : NOTHING_DONE;
+  }
+
+  /** Whether the kernel may have an address of this instance: the guardian must know it until it is gone. */
+  holds({ state, config }: InstanceState): boolean {
+    return state === 'master' || this.#changing.has(config.name);
+  }
+
+  /**
+   * Leaves in good order; resolves when the kernel holds nothing of this group any more. `silently`: as the input says.
+   * `onLeft` is called before addresses are removed after a hand-over: whether anybody took over.
+   */
+  stop({ silently = false, onLeft }: StopOptions = {}): Promise<void> {
+    if (this.#state.phase === 'stopped') return Promise.resolve();
+    if (onLeft !== undefined) this.#onLeft = onLeft;
+    this.#stopped ??= new Promise((resolve) => {
+      this.#onStopped = resolve;
+      this.input({ type: 'stop', silently });
+    });
+    return this.#stopped;
+  }
+
+  /** Resolves when the kernel has what the machine told until then. */
+  async idle(): Promise<void> {
+    await this.#work;
+  }
+
+  get isIdle(): boolean {
+    return this.#pending === 0;
+  }
+
+  /** Its instances go on elsewhere: it does nothing any more. */
+  release(): void {
+    this.#released = true;
+    this.#cancelTimer();
+    for (const { config } of this.#state.instances) this.#restorer.forget(config.name);
+  }
+
+  get isReleased(): boolean {
+    return this.#released;
+  }
+
+  /** An instance of a runner that is released goes on here, as `name`. */
+  takeOver(from: GroupRunner, instance: string, name: string): void {
+    const counters = from.#counters.get(instance);
+    if (counters !== undefined) this.#counters.set(name, new Map(counters));
+    // What is missing is looked for here.
+    if (from.troubleOf(instance) !== undefined) this.#restorer.lost(name);
+  }
+
+  /** An address went away, whoever did it: it is put back when this director ought to hold it. */
+  addressLost(address: string, interfaceName: string): void {
+    for (const { name, addresses } of this.#held()) {
+      if (addresses.some((a) => a.address === address && a.interface === interfaceName))
+        this.#restorer.lost(name);
+    }
+  }
+
+  /** The wait for its source is over: what went along with that is put back. */
+  sourceAwaited(instance: string): void {
+    if (this.#held().some(({ name }) => name === instance)) this.#restorer.lost(instance);
+  }
+
+  routingLost(lost: LostRouting): void {
+    for (const config of this.#held()) if (isConcerned(config, lost)) this.#restorer.lost(config.name);
+  }
+
+  /** Why something is missing that an instance ought to hold; undefined when nothing is. */
+  troubleOf(instance: string): string | undefined {
+    return this.#restorer.troubleOf(instance);
+  }
+
+  /** Behind the changes that are under way: what they have not done yet is not missing. */
+  #restore(instance: string): Promise<readonly string[]> {
+    const done = this.#work.then(async () => {
+      const config = this.#held().find(({ name }) => name === instance);
+      if (config === undefined || this.#ports.isAwaitingSource(instance)) return [];
+      const addresses = await this.#ports.addresses.restore(config.addresses);
+      if (addresses.length > 0) this.#announce(instance, addresses);
+      // The kernel drops the routes that hung on an address.
+      const others =
+        config.routes.length + config.rules.length > 0 ? await this.#ports.routing.add(config) : [];
+      return [...addresses.map((one) => `${one.address}/${one.prefixLength} on ${one.interface}`), ...others];
+    });
+    this.#work = done.then(
+      () => {},
+      () => {},
+    );
+    return done;
+  }
+
+  /** Instances whose addresses and routes ought to be in the kernel. */
+  #held(): VrrpInstance[] {
+    // A master that hands over holds them, too: it may have to go on when nobody takes over.
+    return this.#state.instances.filter(({ state }) => state === 'master').map(({ config }) => config);
+  }
+
+  #rearm(deadlineMs: number, fromMs: number): void {
+    if (deadlineMs === this.#deadlineMs) return;
+    this.#cancelTimer();
+    this.#deadlineMs = deadlineMs;
+    this.#cancelTimer = () => {};
+    if (deadlineMs < Number.POSITIVE_INFINITY) {
+      this.#cancelTimer = this.#ports.deadlines.at(deadlineMs, fromMs, this);
+    }
+  }
+
+  transports(): readonly VrrpTransport[] {
+    return this.#state.instances.flatMap(({ config }) => this.#ports.transport(config.name) ?? []);
+  }
+
+  due(): void {
+    this.#deadlineMs = Number.NaN;
+    this.#cancelTimer = () => {};
+    this.input({ type: 'deadline' });
+  }
+
+  #config(name: string): VrrpInstance | undefined {
+    return this.#state.instances.find((instance) => instance.config.name === name)?.config;
+  }
+
+  #run(effect: GroupEffect): void {
+    switch (effect.type) {
+      case 'send':
+        if (!effect.afterAddresses) return this.#send(effect.instance, effect.priority);
+        this.#work = this.#work.then(() => {
+          // The role may have gone meanwhile, or a farewell been said.
+          if (this.#state.phase === 'running' && this.#isMaster(effect.instance))
+            this.#send(effect.instance, effect.priority);
+        });
+        return;
+      case 'add-addresses':
+        return this.#add(effect.instance, effect.addresses, effect);
+      case 'remove-addresses':
+        return this.#remove(effect.instance, effect.addresses, effect);
+      case 'announce':
+        return this.#announce(effect.instance, effect.addresses);
+      case 'role': {
+        const { instance, from, to, reason } = effect;
+        return this.#soon(() => {
+          const text = `${instance}: ${from} -> ${to}`;
+          this.#ports.log.info({ event: 'role', instance, from, to, reason }, text);
+          this.#ports.onRole({ instance, from, to, reason });
+        });
+      }
+      case 'notice':
+        return this.#soon(() => this.#ports.onNotice(effect.instance, effect.notice));
+      case 'count': {
+        const counters = this.#counters.get(effect.instance) ?? new Map<CounterName, number>();
+        counters.set(effect.counter, (counters.get(effect.counter) ?? 0) + 1);
+        this.#counters.set(effect.instance, counters);
+        return;
+      }
+      case 'stopped':
+        void this.#work.then(() => this.#onStopped());
+    }
+  }
+
+  #add(instance: string, addresses: readonly VirtualAddress[], routing: RoutesAndRules): void {
+    this.#change(instance, async () => {
+      const guarded = this.#ports.guarded();
+      if (guarded !== undefined) await guarded;
+      await this.#ports.addresses.add(addresses);
+      if (routing.routes.length + routing.rules.length > 0) await this.#addRouting(instance, routing);
+      this.#tell('added', instance);
+    });
+  }
+
+  /** A place that somebody else has taken is waited for: he may need it more than the role needs to move. */
+  async #addRouting(instance: string, routing: RoutesAndRules): Promise<void> {
+    try {
+      await this.#ports.routing.add(routing);
+    } catch (error) {
+      if (!(error instanceof Error && 'code' in error && error.code === 'ERR_FOREIGN_ROUTE')) throw error;
+      this.#restorer.missing(instance, error);
+    }
+  }
+
+  #remove(instance: string, addresses: readonly VirtualAddress[], routing: RoutesAndRules): void {
+    if (!this.#isMaster(instance)) this.#restorer.forget(instance);
+    this.#ports.announcer.cancel(addresses);
+    this.#change(instance, async () => {
+      if (routing.routes.length + routing.rules.length > 0) await this.#ports.routing.remove(routing);
+      await this.#ports.addresses.remove(addresses.filter((one) => !this.#ports.isHeldElsewhere(one)));
+      this.#tell('removed', instance);
+    });
+  }
+
+  #tell(action: 'added' | 'removed', instance: string): void {
+    this.#soon(() =>
+      this.#ports.log.info({ event: 'addresses', action, instance }, `${instance}: addresses ${action}`),
+    );
+  }
+
+  /** People and the services hear of it when the network has: words take as long as an address does. */
+  #soon(tell: () => void): void {
+    if (this.#untold.push(tell) > 1) return;
+    const { clock } = this.#ports;
+    clock.at(clock.nowMs(), () => {
+      for (const words of this.#untold.splice(0)) words();
+    });
+  }
+
+  #send(instance: string, priority: number): void {
+    const transport = this.#ports.transport(instance);
+    if (transport === undefined) return;
+    this.#ports.deadlines.outbox.send(transport, this.#packets(instance, priority, transport), (error) =>
+      // The link may have gone this very moment; the link event says the rest.
+      this.#ports.log.warn({ instance, err: error }, `${instance}: an advertisement could not be sent`),
+    );
+  }
+
+  /** A master says the same thing over and over: it is encoded once. */
+  #packets(instance: string, priority: number, transport: VrrpTransport): Prepared['packets'] {
+    const config = this.#config(instance);
+    if (config === undefined) return [];
+    const before = this.#prepared.get(instance);
+    if (before?.config === config && before.priority === priority && before.transport === transport) {
+      return before.packets;
+    }
+    const packets = advertisementPackets(config, priority, transport);
+    this.#prepared.set(instance, { config, priority, transport, packets });
+    return packets;
+  }
+
+  /** Queues a change of addresses; a refusal goes back to the machine as an input. */
+  #change(instance: string, change: () => Promise<void>): void {
+    if (this.#pending >= MAX_PENDING_CHANGES)
+      throw new Error('address changes pile up: the kernel does not answer');
+    this.#pending += 1;
+    this.#changing.set(instance, (this.#changing.get(instance) ?? 0) + 1);
+    this.#work = this.#work.then(change).catch((error: unknown) => {
+      this.#ports.log.error({ instance, err: error }, `${instance}: the kernel refused an address change`);
+      this.input({ type: 'address-failed', instance });
+    });
+    this.#work = this.#work.finally(() => {
+      this.#pending -= 1;
+      const left = (this.#changing.get(instance) ?? 1) - 1;
+      if (left > 0) this.#changing.set(instance, left);
+      else this.#changing.delete(instance);
+      // What is gone needs no guardian any more.
+      if (left === 0 && !this.#isMaster(instance)) this.#ports.onChange();
+    });
+  }
+
+  #isMaster(instance: string): boolean {
+    return this.#state.instances.some(({ config, state }) => config.name === instance && state === 'master');
+  }
+
+  #announce(instance: string, addresses: readonly VirtualAddress[]): void {
+    this.#work = this.#work.then(() => {
+      // Behind address work: neighbours must not be told of a master that is none any more.
+      if (!this.#isMaster(instance)) return;
+      try {
+        this.#ports.announcer.announce(addresses);
+      } catch (error) {
+        this.#ports.log.warn({ err: error }, 'gratuitous ARP could not be sent');
+      }
+    });
+  }
+}
+
+function isConcerned({ routes, rules }: VrrpInstance, lost: LostRouting): boolean {
+  switch (lost.kind) {
+    case 'route':
+      return routes.some(
+        ({ table, destination, prefixLength }) =>
+          table === lost.table && destination === lost.destination && prefixLength === lost.prefixLength,
+      );
+    case 'rule':
+      return rules.some(({ family, priority }) => family === lost.family && priority === lost.priority);
+    case 'unknown':
+      return routes.length + rules.length > 0;
+  }
+}

@@ -1,0 +1,48 @@
+/** What has to be there on this host before an instance can be master: virtual MAC devices and the accept filter. */
+import { OWNER_PRIORITY, type VrrpInstance } from '../../config/model.js';
+import type { AcceptFilter } from '../ports.js';
+import type { VirtualMacKeeper } from './virtual-mac-keeper.js';
+
+export class PreparedHost {
+  readonly #virtualMacs: VirtualMacKeeper;
+  readonly #acceptFilter: AcceptFilter;
+  #instances: readonly VrrpInstance[] = [];
+  /** Addresses that the filter drops; undefined: not known, an earlier run may have left one. */
+  #filtered: string | undefined;
+
+  constructor(virtualMacs: VirtualMacKeeper, acceptFilter: AcceptFilter) {
+    this.#virtualMacs = virtualMacs;
+    this.#acceptFilter = acceptFilter;
+  }
+
+  /** For these instances and no others. Rejects when the host refuses. */
+  async prepare(instances: readonly VrrpInstance[]): Promise<void> {
+    await this.#virtualMacs.keep(instances);
+    await this.#filter(instances);
+    this.#instances = instances;
+  }
+
+  /** For these beside those it is prepared for. When the host refuses it is as before, and the error is thrown. */
+  async prepareAlso(instances: readonly VrrpInstance[]): Promise<void> {
+    const before = this.#instances;
+    try {
+      await this.prepare([...instances, ...before]);
+    } catch (error) {
+      await this.prepare(before);
+      throw error;
+    }
+  }
+
+  async #filter(instances: readonly VrrpInstance[]): Promise<void> {
+    const refused = instances.filter(
+      ({ acceptMode, priority }) => !acceptMode && priority !== OWNER_PRIORITY,
+    );
+    const addresses = [...new Set(refused.flatMap((one) => one.addresses.map((a) => a.address)))].sort();
+    const text = addresses.join();
+    // It takes a program, for which this process forks.
+    if (this.#filtered === text) return;
+    this.#filtered = undefined;
+    await this.#acceptFilter.drop(addresses);
+    this.#filtered = text;
+  }
+}

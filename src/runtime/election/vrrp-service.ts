@@ -1,0 +1,436 @@
+/** All VRRP groups of this director: sockets, link events, tracked objects, the guardian's orders, reload. */
+import type { ElectionConfig, VirtualAddress, VrrpInstance } from '../../config/model.js';
+import { planGroups } from '../../planning/groups.js';
+import { addressDifference } from '../../vrrp/address-difference.js';
+import { AdvertisementMemory } from '../../vrrp/advertisement-memory.js';
+import type { GroupMember } from '../../vrrp/group-create.js';
+import type {
+  GroupInput,
+  GroupState,
+  InstanceState,
+  Notice,
+  TrackState,
+  VrrpState,
+} from '../../vrrp/group-types.js';
+import { type GuardedInstance, GuardianKeeper } from '../guardian/guardian-keeper.js';
+import type { LatenessSummary } from '../lateness.js';
+import type {
+  AcceptFilter,
+  Addresses,
+  Announcer,
+  Clock,
+  Guardian,
+  LinkMonitor,
+  Log,
+  LostRouting,
+  OpenVolley,
+  OpenVrrpTransport,
+  ReceivedVrrp,
+  Routing,
+  VirtualMacs,
+} from '../ports.js';
+import type { InstanceStatus } from '../status.js';
+import { type Channel, Channels } from './channels.js';
+import { Deadlines } from './deadlines.js';
+import { type Discarded, Discards, MEANT_FOR_ANOTHER } from './discards.js';
+import { GroupRunner, type RoleEvent } from './group-runner.js';
+import { GroupSet, type Running } from './group-set.js';
+import { instanceStatuses } from './instance-status.js';
+import { InterfaceTracks } from './interface-tracks.js';
+import { interfacesOf, linkFault } from './link-faults.js';
+import { HeardIdentifiers, logNotice, OF_STRANGERS } from './notices.js';
+import { PreparedHost } from './prepared-host.js';
+import { StrangerBudget } from './stranger-budget.js';
+import { type Candidate, TakeoverKeeper } from './takeover-keeper.js';
+import { TrackedVerdicts } from './tracked-verdicts.js';
+import { VirtualMacKeeper } from './virtual-mac-keeper.js';
+
+export interface VrrpServicePorts {
+  readonly clock: Clock;
+  readonly openTransport: OpenVrrpTransport;
+  readonly addresses: Addresses;
+  readonly routing: Routing;
+  readonly virtualMacs: VirtualMacs;
+  readonly acceptFilter: AcceptFilter;
+  readonly announcer: Announcer;
+  readonly links: LinkMonitor;
+  readonly openVolley: OpenVolley;
+  readonly guardian: Guardian;
+  readonly log: Log;
+  /** The role of an instance changed, or its settings. */
+  onRoles(): void;
+  onRole(event: RoleEvent): void;
+  onNotice(instance: string, notice: Notice): void;
+}
+
+export class VrrpService {
+  readonly #ports: VrrpServicePorts;
+  readonly #channels: Channels;
+  readonly #guardian: GuardianKeeper;
+  readonly #takeovers: TakeoverKeeper;
+  readonly #interfaceTracks: InterfaceTracks;
+  readonly #virtualMacs: VirtualMacKeeper;
+  readonly #heard: HeardIdentifiers;
+  readonly #deadlines: Deadlines;
+  readonly #memory = new AdvertisementMemory();
+  readonly #discards: Discards;
+  readonly #budget: StrangerBudget;
+  readonly #verdicts = new TrackedVerdicts();
+  readonly #maintained = new Set<string>();
+  readonly #groups: GroupSet;
+  readonly #host: PreparedHost;
+  /** Nothing begins any more. */
+  #stopping = false;
+
+  constructor(ports: VrrpServicePorts) {
+    this.#ports = ports;
+    const { clock, links, log, openTransport } = ports;
+    this.#channels = new Channels({
+      clock,
+      openTransport,
+      links,
+      log,
+      onMessage: (channel, message) => this.#receive(channel, message),
+      onSource: (instance, source, fault) => {
+        this.#takeovers.forget();
+        this.#groups.runnerOf(instance)?.input({ type: 'source', instance, source, fault });
+      },
+      onAwaited: (instance) => this.#groups.runnerOf(instance)?.sourceAwaited(instance),
+    });
+    this.#guardian = new GuardianKeeper({
+      clock,
+      log,
+      guardian: ports.guardian,
+      instances: () => this.#guarded(),
+      onArmed: () => this.#takeovers.prepareSoon(),
+      onWithdrawn: () => {
+        for (const { runner } of this.#groups.all) runner.input({ type: 'withdrawn' });
+      },
+    });
+    this.#takeovers = new TakeoverKeeper({
+      clock,
+      addresses: ports.addresses,
+      announcer: ports.announcer,
+      openVolley: ports.openVolley,
+      candidates: () => this.#candidates(),
+      groupCount: () => this.#groups.all.length,
+      guardian: this.#guardian,
+    });
+    this.#groups = new GroupSet({
+      channels: this.#channels,
+      nowMs: () => clock.nowMs(),
+      createRunner: (state) => this.#createRunner(state),
+      join: (instance) => this.#join(instance),
+      news: (running) => this.#news(running),
+    });
+    this.#deadlines = new Deadlines(clock, () => this.#guardian.check());
+    this.#interfaceTracks = new InterfaceTracks({
+      clock,
+      links,
+      onVerdict: (object, state) => this.tracked(object, state),
+    });
+    this.#virtualMacs = new VirtualMacKeeper({
+      devices: ports.virtualMacs,
+      links,
+      clock,
+      log,
+      onFault: (device) => this.#linkInputs(device),
+    });
+    this.#host = new PreparedHost(this.#virtualMacs, ports.acceptFilter);
+    this.#heard = new HeardIdentifiers(clock);
+    this.#budget = new StrangerBudget(clock, log);
+    this.#discards = new Discards(clock, log, this.#budget);
+  }
+
+  /**
+   * Starts the groups of `config`. Virtual addresses that lie around from an earlier run are removed first:
+   * a director that starts is no master.
+   */
+  async start(config: ElectionConfig, leftBehind: readonly VirtualAddress[]): Promise<void> {
+    const stale = await this.#ports.addresses.held([
+      ...leftBehind,
+      ...config.instances.flatMap((instance) => instance.addresses),
+    ]);
+    if (stale.length > 0) {
+      this.#ports.log.warn(
+        { addresses: stale.map((a) => a.address) },
+        'removing virtual addresses left by an earlier run',
+      );
+      await this.#ports.addresses.remove(stale);
+    }
+    const left = await this.#ports.routing.clear();
+    if (left > 0)
+      this.#ports.log.warn({ count: left }, `removed ${left} routes and rules left by an earlier run`);
+    await this.#host.prepare(config.instances);
+    if (this.#stopping) return;
+    this.#track(config);
+    this.#groups.start(planGroups(config));
+  }
+
+  /**
+   * Changes what differs: an instance that goes on keeps its role whatever happens to its group. When this host cannot
+   * be prepared for the new ones nothing is changed, and the error is thrown.
+   */
+  async reconfigure(config: ElectionConfig): Promise<void> {
+    await this.#host.prepareAlso(config.instances);
+    if (this.#stopping) return;
+    this.#takeovers.forget();
+    this.#track(config);
+    await this.#groups.reconfigure(planGroups(config));
+    if (this.#stopping) return;
+    this.#changed();
+    try {
+      await this.#host.prepare(config.instances);
+    } catch (error) {
+      // Nobody needs it, and the roles are where they belong: no reason to go back.
+      this.#ports.log.error({ err: error }, 'what the earlier configuration needed could not be removed');
+    }
+  }
+
+  /** Hands over and leaves, whatever is under way; a second call stops at once. Says whether a successor was heard. */
+  async stop(): Promise<boolean> {
+    if (this.#stopping) return this.#groups.stop();
+    this.#stopping = true;
+    const succeeded = await this.#groups.stop();
+    this.#takeovers.close();
+    this.#guardian.disarm();
+    this.#interfaceTracks.close();
+    await this.#host.prepare([]);
+    return succeeded;
+  }
+
+  linkChanged(interfaceName: string): void {
+    this.#virtualMacs.changed(interfaceName);
+    this.#channels.refresh(interfaceName);
+    this.#takeovers.forget();
+    this.#linkInputs(interfaceName);
+    this.#interfaceTracks.changed(interfaceName);
+  }
+
+  /** Neighbours know the virtual addresses by a MAC address that is no more. */
+  hardwareAddressChanged(interfaceName: string): void {
+    for (const { state, runner } of this.#on(interfaceName)) {
+      runner.input({ type: 'hardware-address', instance: state.config.name });
+    }
+  }
+
+  /** Whether an instance or a tracked object depends on this interface. */
+  concerns(interfaceName: string): boolean {
+    return this.#on(interfaceName).length > 0 || this.#interfaceTracks.has(interfaceName);
+  }
+
+  addressChanged(change: { address: string; interface: string; added: boolean; dadFailed: boolean }): void {
+    if (change.dadFailed) this.#duplicate(change.address, change.interface);
+    else if (!change.added) {
+      for (const { runner } of this.#groups.all) runner.addressLost(change.address, change.interface);
+    }
+    this.#channels.refresh(change.interface);
+    this.#takeovers.forget();
+    this.#interfaceTracks.changed(change.interface);
+  }
+
+  routingLost(lost: LostRouting): void {
+    for (const { runner } of this.#groups.all) runner.routingLost(lost);
+  }
+
+  /** A verdict on a tracked object; `value` is a file's number. */
+  tracked(object: string, state: TrackState, value?: number): void {
+    this.#verdicts.set(object, { state, value });
+    for (const { plan, runner } of this.#groups.all) {
+      if (!plan.track.some((use) => use.object === object)) continue;
+      runner.input({ type: 'tracked', object, state, value });
+      // It may have another priority: what is ready with the former one does not fit until then.
+      this.#takeovers.prepareSoon();
+    }
+  }
+
+  /** The operator's switch for the groups of these instances; before the start it holds from the start on. */
+  maintenance(instances: readonly string[], on: boolean): void {
+    for (const name of instances) {
+      if (on) this.#maintained.add(name);
+      else this.#maintained.delete(name);
+    }
+    for (const { plan, runner } of this.#groups.all) {
+      if (plan.instances.some(({ name }) => instances.includes(name)))
+        runner.input({ type: 'maintenance', on });
+    }
+  }
+
+  /** The guardian says that it acted while this process was frozen. */
+  withdrawn(): void {
+    this.#guardian.acted();
+  }
+
+  role(instance: string): VrrpState | undefined {
+    return this.states().find(({ config }) => config.name === instance)?.state;
+  }
+
+  /** Of every instance, as it is at this moment; asks nobody for it. */
+  states(): readonly InstanceState[] {
+    return this.#groups.all.flatMap(({ runner }) => runner.state.instances);
+  }
+
+  /** How late deadlines were handled. */
+  lateness(): LatenessSummary {
+    return this.#deadlines.lateness.summary();
+  }
+
+  status(): readonly Omit<InstanceStatus, 'maintenance'>[] {
+    const shared = (name: string) => ({ ...this.#discards.counters(name), ...this.#channels.counters(name) });
+    const conflict = (name: string) => this.#channels.conflictOf(name);
+    return instanceStatuses(this.#groups.instances(), this.#ports.clock.nowMs(), shared, conflict);
+  }
+
+  #isHeld(address: VirtualAddress, except: GroupRunner): boolean {
+    return this.#groups
+      .instances()
+      .some(
+        ({ state, runner }) =>
+          runner !== except &&
+          state.state === 'master' &&
+          addressDifference(state.config.addresses, [address]).added.length === 0,
+      );
+  }
+
+  #on(interfaceName: string): { state: InstanceState; runner: GroupRunner }[] {
+    return this.#groups.instances().filter(({ state }) => interfacesOf(state.config).includes(interfaceName));
+  }
+
+  /** Tells the instances that depend on an interface how it is now. */
+  #linkInputs(interfaceName: string): void {
+    for (const { state, runner } of this.#on(interfaceName)) {
+      runner.input(this.#linkInput(state.config));
+    }
+  }
+
+  #linkInput(config: VrrpInstance): GroupInput {
+    const fault = linkFault(this.#ports.links, config, this.#virtualMacs.faultOf(config));
+    return { type: 'link', instance: config.name, up: fault === undefined, fault };
+  }
+
+  #guarded(): readonly GuardedInstance[] {
+    return this.#groups.instances().map(({ state, runner }) => ({
+      config: state.config,
+      source: state.source,
+      destinations: this.#channels.transport(state.config.name)?.destinations ?? [],
+      group: runner,
+      holds: runner.holds(state),
+    }));
+  }
+
+  /** Of the groups that hold nothing. */
+  #candidates(): ReadonlyMap<object, readonly Candidate[]> {
+    const idle = this.#groups.all.filter(
+      ({ runner }) => !runner.state.instances.some((one) => runner.holds(one)),
+    );
+    return new Map(
+      idle.map(({ runner }) => [
+        runner,
+        runner.state.instances.map(({ config, priority }) => ({
+          config,
+          priority,
+          transport: this.#channels.transport(config.name),
+        })),
+      ]),
+    );
+  }
+
+  #track({ tracked }: ElectionConfig): void {
+    this.#interfaceTracks.configure(tracked);
+    this.#verdicts.keep(tracked);
+  }
+
+  #join(config: VrrpInstance): GroupMember {
+    const source = this.#channels.join(config);
+    const fault = linkFault(this.#ports.links, config, this.#virtualMacs.faultOf(config));
+    const sourceFault = this.#channels.faultOf(config.name);
+    return { config, source, linkUp: fault === undefined, linkFault: fault, sourceFault };
+  }
+
+  #createRunner(state: GroupState): GroupRunner {
+    const { clock, addresses, routing, announcer, log } = this.#ports;
+    const runner: GroupRunner = new GroupRunner(state, {
+      clock,
+      deadlines: this.#deadlines,
+      addresses,
+      routing,
+      announcer,
+      log,
+      isHeldElsewhere: (address) => this.#isHeld(address, runner),
+      transport: (instance) => this.#channels.transport(instance),
+      onChange: () => this.#changed(),
+      onRole: (event) => this.#ports.onRole(event),
+      onNotice: (instance, notice) => this.#notice(instance, notice),
+      guarded: () => this.#guardian.guarded(),
+      isAwaitingSource: (instance) => this.#channels.isAwaitingSource(instance),
+      fire: (effects) => this.#takeovers.fire(runner, effects),
+    });
+    return runner;
+  }
+
+  #news({ plan, runner }: Running): readonly GroupInput[] {
+    const maintained = plan.instances.some(({ name }) => this.#maintained.has(name));
+    return [
+      ...runner.state.instances.map(({ config }) => this.#linkInput(config)),
+      ...this.#verdicts.inputs(plan.track),
+      ...(maintained === runner.state.maintenance ? [] : [{ type: 'maintenance', on: maintained } as const]),
+    ];
+  }
+
+  /** Another host answers for an address of ours: whoever was master with it must not be. */
+  #duplicate(address: string, interfaceName: string): void {
+    for (const { state, runner } of this.#groups.instances()) {
+      const held = state.config.addresses.some((a) => a.address === address && a.interface === interfaceName);
+      if (!held || state.state !== 'master') continue;
+      this.#ports.log.error(
+        { event: 'addresses', action: 'duplicate', instance: state.config.name, address },
+        `${state.config.name}: another host holds ${address} (duplicate address detection failed)`,
+      );
+      runner.input({ type: 'address-failed', instance: state.config.name });
+    }
+  }
+
+  #notice(instance: string, notice: Notice): void {
+    const config = this.#groups
+      .runnerOf(instance)
+      ?.state.instances.find((state) => state.config.name === instance)?.config;
+    if (config === undefined) return;
+    if (OF_STRANGERS.has(notice.kind) && !this.#budget.allows(notice.kind)) return;
+    const own = new Set(
+      this.#groups
+        .instances()
+        .filter(({ state }) => state.config.interface === config.interface)
+        .map(({ state }) => state.config.virtualRouterId),
+    );
+    logNotice(this.#ports.log, config, notice, () =>
+      this.#heard.free(config.interface, config.virtualRouterId, own),
+    );
+    this.#ports.onNotice(instance, notice);
+  }
+
+  #receive(channel: Channel, message: ReceivedVrrp): void {
+    this.#guardian.check();
+    if (message.rejected !== undefined) return this.#discard(channel, message, message.rejected);
+    const decoded = this.#memory.decode(message.payload, message);
+    if (!decoded.ok) return this.#discard(channel, message, decoded.reason);
+    const { advertisement } = decoded;
+    this.#heard.heard(channel.settings.interface, advertisement.virtualRouterId);
+    const member = channel.members.get(advertisement.virtualRouterId);
+    const runner = member === undefined ? undefined : this.#groups.runnerOf(member.name);
+    if (member === undefined || runner === undefined) return this.#discard(channel, message, 'unknown-vrid');
+    if (member.version !== advertisement.version) return this.#discard(channel, message, 'bad-version');
+    const { source, receivedAtMs } = message;
+    runner.input({ type: 'advertisement', instance: member.name, advertisement, source, receivedAtMs });
+  }
+
+  #discard(channel: Channel, { source, ttl }: ReceivedVrrp, reason: Discarded): void {
+    if (MEANT_FOR_ANOTHER.has(reason) && this.#channels.isBesideAnother(channel)) return;
+    this.#discards.discard(channel.settings.interface, reason, source, ttl);
+  }
+
+  /** After a change of role or settings the services must know which roles there are, and the guardian what to withdraw. */
+  #changed(): void {
+    this.#guardian.changed();
+    this.#ports.onRoles();
+  }
+}

@@ -1,0 +1,35 @@
+/** What the guardian is to do for the instances that are master now. */
+import type { VrrpInstance } from '../../config/model.js';
+import { VRRP_TTL } from '../../vrrp/packet.js';
+import { handOverHoldMs } from '../../vrrp/timers.js';
+import type { GuardianOrders } from '../ports.js';
+
+/** Shorter leases would take a busy event loop for a hang. */
+const MIN_LEASE_MS = 250;
+
+interface Master {
+  readonly config: VrrpInstance;
+  readonly source: string;
+  /** Its farewell for each destination. */
+  readonly packets: readonly { readonly destination: string; readonly payload: Uint8Array }[];
+}
+
+export function guardianOrders(masters: readonly Master[]): GuardianOrders {
+  const intervals = masters.map(({ config }) => config.advertisementIntervalMs);
+  return {
+    farewells: masters.map(({ config, source, packets }) => ({
+      interface: config.interface,
+      sendInterface: config.virtualMacInterface ?? config.interface,
+      source,
+      destinations: packets.map(({ destination, payload }) => ({ address: destination, payload })),
+      udpPort: config.transport.kind === 'udp' ? config.transport.port : undefined,
+      minTtl: config.transport.kind === 'unicast' ? config.transport.minTtl : VRRP_TTL,
+      virtualRouterId: config.virtualRouterId,
+      addresses: config.addresses,
+      routes: config.routes,
+      rules: config.rules,
+    })),
+    holdMs: Math.max(...intervals.map(handOverHoldMs)),
+    leaseMs: Math.max(MIN_LEASE_MS, 3 * Math.min(...intervals)),
+  };
+}

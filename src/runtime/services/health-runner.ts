@@ -1,0 +1,110 @@
+/** Runs the health machine: probes, its timer, its verdicts. */
+import type { VirtualServer } from '../../config/model.js';
+import {
+  createHealth,
+  firstVerdictsIn,
+  type HealthEffect,
+  type HealthInput,
+  type HealthState,
+  type HealthStep,
+  healthOf,
+  stepHealth,
+} from '../../health/health.js';
+import type { Clock, Log, ProbeOutcome, Prober } from '../ports.js';
+
+/** That this host cannot probe is told again after so long. */
+const OWN_FAULT_TOLD_FOR_MS = 60_000;
+
+export interface HealthRunnerPorts {
+  readonly clock: Clock;
+  readonly prober: Prober;
+  readonly log: Log;
+  /** A verdict changed, or the first ones are in. */
+  onVerdict(): void;
+}
+
+export class HealthRunner {
+  readonly #ports: HealthRunnerPorts;
+  #state: HealthState;
+  #cancelTimer: () => void = () => {};
+  #closed = false;
+  /** When it was last told that this host cannot probe. */
+  #ownFaultToldMs = Number.NEGATIVE_INFINITY;
+
+  constructor(virtualServers: readonly VirtualServer[], ports: HealthRunnerPorts) {
+    this.#ports = ports;
+    const first = createHealth(virtualServers, ports.clock.nowMs());
+    this.#state = first.state;
+    this.#take(first);
+  }
+
+  get firstVerdictsIn(): boolean {
+    return firstVerdictsIn(this.#state);
+  }
+
+  of(virtualServer: string, realServer: { readonly address: string; readonly port: number }) {
+    return healthOf(this.#state, virtualServer, realServer);
+  }
+
+  /** Whether a real server is to be in the kernel's table. */
+  serves(virtualServer: string, realServer: { readonly address: string; readonly port: number }): boolean {
+    const { health } = this.of(virtualServer, realServer);
+    return health === 'up' || health === 'unchecked';
+  }
+
+  configure(virtualServers: readonly VirtualServer[]): void {
+    this.#input({ type: 'config', virtualServers });
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#cancelTimer();
+  }
+
+  #input(input: HealthInput): void {
+    if (this.#closed) return;
+    this.#take(stepHealth(this.#state, input, this.#ports.clock.nowMs()));
+  }
+
+  #take(step: HealthStep): void {
+    this.#state = step.state;
+    for (const effect of step.effects) this.#run(effect);
+    this.#cancelTimer();
+    this.#cancelTimer = () => {};
+    if (step.deadlineMs !== undefined) {
+      this.#cancelTimer = this.#ports.clock.at(step.deadlineMs, () => this.#input({ type: 'deadline' }));
+    }
+  }
+
+  #run(effect: HealthEffect): void {
+    if (effect.type === 'probe') {
+      const { id, check, address, port, timeoutMs } = effect;
+      void this.#ports.prober.probe(check, address, port, timeoutMs).then((outcome) => {
+        this.#tellOwnFault(outcome);
+        this.#input({ type: 'outcome', id, ...outcome });
+      });
+      return;
+    }
+    const { virtualServers, address, port, from, to, reason } = effect;
+    for (const virtualServer of virtualServers) {
+      this.#ports.log[to === 'up' ? 'info' : 'warn'](
+        { event: 'real-server', virtualServer, realServer: `${address}:${port}`, from, state: to, reason },
+        `${virtualServer}: real server ${address}:${port} is ${to}${reason === undefined ? '' : ` (${reason})`}`,
+      );
+    }
+    this.#ports.onVerdict();
+  }
+
+  /** Not each time: thousands of probes say the same. */
+  #tellOwnFault(outcome: ProbeOutcome): void {
+    if (outcome.ok !== undefined || this.#closed) return;
+    const { clock, log } = this.#ports;
+    if (clock.nowMs() - this.#ownFaultToldMs < OWN_FAULT_TOLD_FOR_MS) return;
+    this.#ownFaultToldMs = clock.nowMs();
+    const { reason } = outcome;
+    log.error(
+      { event: 'health', reason },
+      `real servers cannot be checked: ${reason}; meanwhile they keep the health they had`,
+    );
+  }
+}

@@ -1,0 +1,197 @@
+/** What the services process does: sysctls, the IPVS table, sync daemons, health checks. Its parent runs the election. */
+import type { DirectorConfig, RealServer } from '../../config/model.js';
+import type { VrrpEvent } from '../../hooks/hooks.js';
+import { dispensableSysctl, requiredSysctls } from '../../planning/requirements.js';
+import type { RealServerHealth } from '../../track/quorum.js';
+import { cleanUp } from '../clean-up.js';
+import type {
+  Clock,
+  Ipvs,
+  Log,
+  LoopDelay,
+  Prober,
+  ServicesLeftovers,
+  StateFile,
+  SyncInterfaces,
+  Sysctls,
+} from '../ports.js';
+import type { LogStatus } from '../status.js';
+import { IpvsService } from './ipvs-service.js';
+import type { Roles, ServicesStatus, TrackedVerdict } from './services-messages.js';
+import { SysctlKeeper } from './sysctl-keeper.js';
+
+export type RealServerHealthOf = (virtualServer: string, realServer: RealServer) => RealServerHealth;
+
+/** Work of the services process beside the kernel's table: tracked objects, hooks. */
+export interface ServicesPart {
+  /** Resolves when the election may begin, which must not take long. */
+  configure(config: DirectorConfig): Promise<void>;
+  event(event: VrrpEvent): void;
+  /** Roles as they are now; before the first configuration too. */
+  roles(roles: Roles): void;
+  /** A health verdict changed, or what is checked. */
+  healthChanged(health: RealServerHealthOf): void;
+  close(): Promise<void> | void;
+}
+
+export interface ServicesPorts {
+  readonly clock: Clock;
+  /** Opens IPVS; called only when there is something to do in it. */
+  readonly openIpvs: () => Promise<Ipvs>;
+  readonly prober: Prober;
+  readonly syncInterfaces: SyncInterfaces;
+  readonly sysctls: Sysctls;
+  readonly stateFile: StateFile<ServicesLeftovers>;
+  readonly loopDelay: LoopDelay;
+  readonly logStatus: () => LogStatus;
+  readonly log: Log;
+  /** Lets the event loop turn. */
+  breathe?(): Promise<void>;
+  readonly parts: readonly ((report: (verdict: TrackedVerdict) => void) => ServicesPart)[];
+}
+
+export class Services {
+  readonly #ports: ServicesPorts;
+  readonly #sysctls: SysctlKeeper;
+  readonly #parts: readonly ServicesPart[];
+  #leftovers: ServicesLeftovers;
+  #roles: Roles = {};
+  #ipvs: IpvsService | undefined;
+  #ipvsClient: Ipvs | undefined;
+
+  private constructor(
+    leftovers: ServicesLeftovers,
+    ports: ServicesPorts,
+    report: (verdict: TrackedVerdict) => void,
+  ) {
+    this.#leftovers = leftovers;
+    this.#ports = ports;
+    this.#sysctls = new SysctlKeeper(leftovers.sysctls, {
+      sysctls: ports.sysctls,
+      log: ports.log,
+      save: (sysctls) => this.#save({ sysctls }),
+      dispensable: dispensableSysctl,
+    });
+    this.#parts = ports.parts.map((open) => open(report));
+  }
+
+  /** Knows what an earlier process left in the kernel; changes nothing yet. */
+  static async open(ports: ServicesPorts, report: (verdict: TrackedVerdict) => void): Promise<Services> {
+    return new Services(await ports.stateFile.load(), ports, report);
+  }
+
+  /** Brings the kernel to what `config` wants. `net.ipv4.vs` exists once IPVS is loaded, so that comes first. */
+  async configure(config: DirectorConfig): Promise<void> {
+    const { ownedServices, syncDaemons } = this.#leftovers;
+    const balances =
+      config.virtualServers.length > 0 ||
+      config.connectionSync !== undefined ||
+      ownedServices.length > 0 ||
+      syncDaemons.length > 0;
+    if (balances) this.#ipvsClient ??= await this.#ports.openIpvs();
+    await this.#sysctls.apply(requiredSysctls(config));
+    if (this.#ipvs !== undefined) await this.#ipvs.reconfigure(config);
+    else if (this.#ipvsClient !== undefined) {
+      this.#ipvs = this.#openService(config, this.#ipvsClient);
+      await this.#ipvs.start();
+    }
+    const configured = this.#parts.map((part) => part.configure(config));
+    this.#healthChanged();
+    await Promise.all(configured);
+  }
+
+  #openService(config: DirectorConfig, ipvs: Ipvs): IpvsService {
+    const { clock, prober, log, syncInterfaces } = this.#ports;
+    return new IpvsService(config, this.#leftovers, {
+      clock,
+      prober,
+      log,
+      syncInterfaces,
+      ipvs,
+      role: (instance) => this.#roles[instance],
+      saveOwned: (ownedServices) => this.#save({ ownedServices }),
+      saveSyncDaemons: (syncDaemons) => this.#save({ syncDaemons }),
+      saveDrains: (drains) => this.#save({ drains }),
+      onVerdict: () => this.#healthChanged(),
+      breathe: async () => this.#ports.breathe?.(),
+    });
+  }
+
+  setRoles(roles: Roles): void {
+    this.#roles = roles;
+    this.#ipvs?.refresh();
+    for (const part of this.#parts) part.roles(roles);
+  }
+
+  event(event: VrrpEvent): void {
+    for (const part of this.#parts) part.event(event);
+  }
+
+  /**
+   * Takes everything of ours out of the kernel, also what an earlier process left there; when another host has
+   * `succeeded` this one, not before it was told of all connections.
+   */
+  async stop(succeeded: boolean): Promise<void> {
+    const { log, stateFile, loopDelay } = this.#ports;
+    const done = await cleanUp(
+      [
+        { what: 'IPVS', run: () => this.#clearIpvs(succeeded) },
+        { what: 'the sysctls', run: () => this.#sysctls.restore() },
+        // Last: the hooks of the hand-over run meanwhile and may take their time.
+        ...this.#parts.map((part) => ({ what: 'tracked objects and hooks', run: () => part.close() })),
+      ],
+      log,
+    );
+    loopDelay.close();
+    // What could not be cleared away must be known to the next start.
+    const { ownedServices, syncDaemons } = this.#leftovers;
+    if (done && ownedServices.length === 0 && syncDaemons.length === 0) await stateFile.remove();
+  }
+
+  async #clearIpvs(succeeded: boolean): Promise<void> {
+    const { ownedServices, syncDaemons } = this.#leftovers;
+    const left = ownedServices.length > 0 || syncDaemons.length > 0;
+    if (this.#ipvs === undefined && left) {
+      this.#ipvsClient ??= await this.#ports.openIpvs();
+      this.#ipvs = this.#openService(NOTHING, this.#ipvsClient);
+    }
+    await this.#ipvs?.stop(succeeded);
+    this.#ipvsClient?.close();
+    this.#ipvsClient = undefined;
+  }
+
+  status(): ServicesStatus {
+    return {
+      virtual_servers: this.#ipvs?.status() ?? [],
+      sync_daemons: this.#ipvs?.syncDaemons.daemons ?? [],
+      sync_faults: this.#ipvs?.syncDaemons.faults ?? [],
+      event_loop: this.#ports.loopDelay.read(),
+      log: this.#ports.logStatus(),
+    };
+  }
+
+  #healthChanged(): void {
+    for (const part of this.#parts) {
+      part.healthChanged((virtualServer, realServer) => {
+        return this.#ipvs?.health(virtualServer, realServer) ?? 'unknown';
+      });
+    }
+  }
+
+  #save(change: Partial<ServicesLeftovers>): Promise<void> {
+    this.#leftovers = { ...this.#leftovers, ...change };
+    return this.#ports.stateFile.save(this.#leftovers);
+  }
+}
+
+const NOTHING: DirectorConfig = {
+  director: '',
+  peers: [],
+  saysVrrp: false,
+  instances: [],
+  syncGroups: [],
+  tracked: [],
+  hooks: [],
+  connectionSync: undefined,
+  virtualServers: [],
+};

@@ -1,0 +1,184 @@
+/** The lab builds what the topologies say, and nothing of it outlives the drill. Needs root, not IPVS. */
+
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+import t, { type Test } from 'tap';
+import { ClientControl } from '../../../src/drill/client/client-control.js';
+import { DrillError } from '../../../src/drill/errors.js';
+import { Lab } from '../../../src/drill/lab/lab.js';
+import { startRealServer } from '../../../src/drill/lab/server-control.js';
+import { TOPOLOGIES, type TopologyName } from '../../../src/drill/lab/topology.js';
+import { isAlive } from '../daemon-helpers.js';
+
+const skip = process.getuid?.() === 0 ? false : 'network namespaces need root';
+/** What every kernel can build; tun needs tunl0 and is proven in the VM (test/vm). */
+const HERE = ['nat', 'nat-port-mapping', 'dr'] as const;
+
+async function labOf(test: Test, name: TopologyName): Promise<Lab> {
+  const lab = new Lab(TOPOLOGIES[name]);
+  test.teardown(() => lab.destroy());
+  await lab.build();
+  return lab;
+}
+
+function pings(lab: Lab, from: string, to: string): Promise<boolean> {
+  return lab.run(from, ['ping', '-c', '1', '-W', '1', '-n', to]).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** Without IPVS a director still routes: enough to bring the client's requests to a real server. */
+async function routeThrough(lab: Lab, director: string, dip: string, inside: string): Promise<void> {
+  const outside = lab.host(director).cables[0]?.address.split('/')[0] ?? '';
+  await lab.run(director, ['sysctl', '-q', '-w', 'net.ipv4.ip_forward=1']);
+  await lab.run(director, ['ip', 'addr', 'add', dip, 'dev', 'eth1']);
+  await lab.run('client', ['ip', 'route', 'replace', inside, 'via', outside]);
+}
+
+await t.test(
+  'a topology: the client reaches both directors, and a pulled cable cuts one off',
+  { skip },
+  async (t) => {
+    for (const name of HERE) {
+      await t.test(name, async (t) => {
+        const lab = await labOf(t, name);
+        for (const director of lab.hosts('director')) {
+          t.ok(await pings(lab, 'client', director.cables[0]?.address.split('/')[0] ?? ''), director.name);
+        }
+        const address = lab.host('lb1').cables[0]?.address.split('/')[0] ?? '';
+        await lab.cables('lb1', 'down');
+        t.notOk(await pings(lab, 'client', address), 'no answer with its cables pulled');
+        const links = await lab.run('lb1', ['ip', '-brief', 'link']);
+        for (const cable of lab.host('lb1').cables) {
+          t.match(
+            links,
+            new RegExp(`${cable.interface}@\\S+ +DOWN .*NO-CARRIER`),
+            `${cable.interface} lost its carrier`,
+          );
+        }
+        await lab.cables('lb1', 'up');
+        t.ok(await pings(lab, 'client', address), 'and again with them plugged');
+      });
+    }
+  },
+);
+
+await t.test('a real server under DR holds the VIP in silence', { skip }, async (t) => {
+  const lab = await labOf(t, 'dr');
+  t.match(await lab.run('rs1', ['ip', '-4', '-o', 'addr', 'show', 'dev', 'lo']), /192\.168\.79\.180\/32/);
+  t.notOk(
+    await pings(lab, 'client', '192.168.79.180'),
+    'nobody answers for the VIP before there is a master',
+  );
+  t.ok(await pings(lab, 'client', '192.168.79.129'), 'the RIP answers');
+});
+
+await t.test(
+  'the client keeps connections of three kinds and says which of them end',
+  { skip },
+  async (t) => {
+    const lab = await labOf(t, 'nat');
+    await routeThrough(lab, 'lb1', '10.10.10.1/24', '10.10.10.0/24');
+    const server = await startRealServer(lab, lab.host('rs1'));
+    const client = new ClientControl(lab, 'client');
+    await client.ready();
+
+    const target = { address: '10.10.10.2', port: 80 };
+    const { opened, failed } = await client.send({ command: 'open', ...target, count: 10 });
+    t.equal(opened.length, 30);
+    t.same(failed, []);
+    const verified = await client.send({ command: 'verify', timeoutMs: 2000, ports: null });
+    t.equal(verified.connections.filter((one) => one.survived).length, 30);
+
+    await client.send({ command: 'requests-start', ...target, everyMs: 5 });
+    t.same(await client.send({ command: 'spread', ...target, count: 100 }), {
+      servers: { rs1: 100 },
+      failed: 0,
+    });
+
+    const lost: number[] = [];
+    const allLost = new Promise<void>((resolve) => {
+      client.onLost = (one) => {
+        if (lost.push(one.port) === 30) {
+          resolve();
+        }
+      };
+    });
+    server.kill('SIGKILL');
+    await allLost;
+    t.same(
+      lost.toSorted((a, b) => a - b),
+      opened.map((one) => one.port).toSorted((a, b) => a - b),
+      'each connection is reported once',
+    );
+    const after = await client.send({ command: 'verify', timeoutMs: 500, ports: null });
+    t.equal(after.connections.filter((one) => one.survived).length, 0);
+    const refused = await client.send({ command: 'spread', ...target, count: 1 });
+    t.same(refused, { servers: {}, failed: 1 });
+    const { samples } = await client.send({ command: 'requests-stop' });
+    t.ok(
+      samples.some((one) => one.server === 'rs1' && one.error === ''),
+      'requests were answered',
+    );
+    t.equal(samples.at(-1)?.error, 'ECONNREFUSED', 'and refused once the server was dead');
+  },
+);
+
+await t.test('connections live on when the way moves to the other director', { skip }, async (t) => {
+  const lab = await labOf(t, 'nat');
+  await routeThrough(lab, 'lb1', '10.10.10.1/24', '10.10.10.0/24');
+  await startRealServer(lab, lab.host('rs2'));
+  const client = new ClientControl(lab, 'client');
+  await client.ready();
+  await client.send({ command: 'open', address: '10.10.10.3', port: 80, count: 5 });
+  await lab.cables('lb1', 'down');
+  await routeThrough(lab, 'lb2', '10.10.10.1/24', '10.10.10.0/24');
+  await lab.run('rs2', ['ip', 'neigh', 'flush', 'all']);
+  const { connections } = await client.send({ command: 'verify', timeoutMs: 8000, ports: null });
+  t.equal(connections.filter((one) => one.survived).length, 15);
+});
+
+await t.test('a program that cannot start is reported in its own words', { skip }, async (t) => {
+  const lab = await labOf(t, 'nat');
+  await t.rejects(lab.run('lb1', ['ip', 'link', 'show', 'nothing']), {
+    code: 'ERR_DRILL_PROCESS',
+    message: /does not exist/,
+  });
+  t.throws(() => lab.run('lb3', ['true']), new DrillError('ERR_DRILL_LAB', 'the lab has no host lb3'));
+});
+
+await t.test('nothing is left when the drill is killed', { skip }, async (t) => {
+  const lab = new URL('../../../src/drill/lab/lab.js', import.meta.url).href;
+  const topology = new URL('../../../src/drill/lab/topology.js', import.meta.url).href;
+  const script = `
+    const { Lab } = await import(${JSON.stringify(lab)});
+    const { TOPOLOGIES } = await import(${JSON.stringify(topology)});
+    const lab = new Lab(TOPOLOGIES.nat);
+    await lab.build();
+    const sleeper = lab.start('rs1', ['sleep', '600']);
+    const names = ['switches', ...TOPOLOGIES.nat.hosts.map((host) => host.name)];
+    console.log(JSON.stringify([sleeper.pid, ...names.map((name) => lab.pid(name))]));
+    setInterval(() => {}, 1000);`;
+  const drill = spawn(process.execPath, ['--input-type=module', '-e', script], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const [line] = (await once(createInterface({ input: drill.stdout }), 'line')) as [string];
+  const pids = JSON.parse(line) as number[];
+  t.equal(pids.length, 7);
+  t.ok(
+    pids.every((pid) => existsSync(`/proc/${pid}`)),
+    'all run before the kill',
+  );
+  drill.kill('SIGKILL');
+  await once(drill, 'exit');
+  const deadline = Date.now() + 3000;
+  // A zombie that nobody has reaped yet runs no more.
+  const alive = (): number[] => pids.filter(isAlive);
+  while (alive().length > 0 && Date.now() < deadline) {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  t.same(alive(), [], 'none runs after it');
+});

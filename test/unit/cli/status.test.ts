@@ -1,0 +1,57 @@
+/** `director status` for people. */
+import t from 'tap';
+import { formatStatus } from '../../../src/cli/status.js';
+import { instanceSettings } from '../../../src/planning/settings.js';
+import type { DirectorStatus, InstanceStatus } from '../../../src/runtime/status.js';
+import { vrrpInstance } from '../vrrp/instances.js';
+
+const CALM = { max_ms: 0, p99_ms: 0 };
+
+function status(change: Partial<InstanceStatus>): DirectorStatus {
+  const instance: InstanceStatus = {
+    name: 'outside',
+    interface: 'eth0',
+    virtual_router_id: 51,
+    state: 'backup',
+    priority: 150,
+    advertisement_interval_ms: 1000,
+    effective_priority: 150,
+    faults: [],
+    since_s: 3,
+    master: '192.0.2.12',
+    addresses: ['192.0.2.1/24'],
+    settings: instanceSettings(vrrpInstance()),
+    counters: {},
+    maintenance: 'off',
+    handing_over: false,
+    ...change,
+  };
+  return {
+    version: 1,
+    director: 'lb1',
+    started: '2026-01-02T03:04:05.006Z',
+    configuration: { path: '/run/x.json', sha256: 'abc' },
+    instances: [instance],
+    sync_groups: [],
+    virtual_servers: [],
+    connection_sync: null,
+    services: { state: 'running', answers: true, pid: 1, restarts: 0, event_loop: null, log: null },
+    event_loop: CALM,
+    log: { lines_lost: 0, failed_writes: 0, error: null },
+    deadline_lateness: { count: 0, ...CALM, over_20_ms: 0 },
+  };
+}
+
+void t.test('an instance that cannot serve says why', async (t) => {
+  const faults = ['link of eth0 is down', 'uplink is down'];
+  t.match(
+    formatStatus(status({ state: 'fault', faults })),
+    'outside cannot serve: link of eth0 is down; uplink is down',
+  );
+  t.notMatch(formatStatus(status({})), 'cannot serve');
+});
+
+void t.test('the priority that counts now is shown where it is another', async (t) => {
+  t.match(formatStatus(status({ effective_priority: 50 })), '150 (now 50)');
+  t.notMatch(formatStatus(status({})), 'now');
+});

@@ -1,0 +1,226 @@
+import { readFileSync } from 'node:fs';
+import { load } from 'js-yaml';
+import t from 'tap';
+import { withAdvertisementInterval } from '../../../src/drill/lab/lab-config.js';
+import {
+  cableBatch,
+  hostBatch,
+  hostSysctls,
+  needsTunnel,
+  switchBatch,
+  switchPort,
+} from '../../../src/drill/lab/lab-plan.js';
+import { type Host, TOPOLOGIES, TOPOLOGY_NAMES } from '../../../src/drill/lab/topology.js';
+import {
+  lackingForHealth,
+  lackingForPair,
+  roleOf,
+  timersOf,
+  virtualAddresses,
+} from '../../../src/drill/scenarios/readiness.js';
+import { instanceSettings } from '../../../src/planning/settings.js';
+import type { DirectorStatus, InstanceStatus } from '../../../src/runtime/status.js';
+import { vrrpInstance } from '../vrrp/instances.js';
+
+function hostOf(topology: keyof typeof TOPOLOGIES, name: string): Host {
+  const host = TOPOLOGIES[topology].hosts.find((one) => one.name === name);
+  if (host === undefined) throw new Error(`${topology} has no ${name}`);
+  return host;
+}
+
+const pidOf = (host: string): number => host.length;
+
+await t.test('every cable has one switch port, and the ports of a network one switch', async (t) => {
+  for (const name of TOPOLOGY_NAMES) {
+    const topology = TOPOLOGIES[name];
+    const lines = switchBatch(topology, pidOf);
+    const cables = topology.hosts.flatMap((host) => host.cables.map((cable) => ({ host, cable })));
+    for (const { host, cable } of cables) {
+      const port = switchPort(host, cable);
+      t.ok(
+        lines.includes(`link add ${port} type veth peer name ${cable.interface} netns ${pidOf(host.name)}`),
+        port,
+      );
+      t.ok(lines.includes(`link set ${port} master ${cable.network} up`));
+    }
+    t.equal(
+      new Set(cables.map(({ host, cable }) => switchPort(host, cable))).size,
+      cables.length,
+      'names are unique',
+    );
+  }
+});
+
+await t.test(
+  'a real server behind NAT goes out by the DIP, one under DR is silent about the VIP',
+  async (t) => {
+    const behindNat = hostOf('nat', 'rs1');
+    const underDr = hostOf('dr', 'rs1');
+    const tunnelled = hostOf('tun', 'rs1');
+    t.equal(hostBatch(behindNat).at(-1), 'route add default via 10.10.10.1');
+    t.match(hostBatch(underDr), ['link set lo up', 'addr add 192.168.79.129/24 brd + dev eth0']);
+    t.ok(hostBatch(underDr).includes('addr add 192.168.79.180/32 dev lo'));
+    t.ok(hostSysctls(underDr).includes('net.ipv4.conf.lo.arp_ignore=1'));
+    t.ok(hostSysctls(tunnelled).includes('net.ipv4.conf.tunl0.rp_filter=0'));
+    t.equal(needsTunnel(TOPOLOGIES.tun), true);
+    t.equal(needsTunnel(TOPOLOGIES.dr), false);
+  },
+);
+
+await t.test('power is all cables at once', async (t) => {
+  const director = hostOf('nat', 'lb1');
+  t.same(cableBatch(director ?? t.fail(), 'down'), [
+    'link set lb1-outside nomaster',
+    'link set lb1-inside nomaster',
+    'link set lb1-outside down',
+    'link set lb1-inside down',
+  ]);
+  t.same(cableBatch(director ?? t.fail(), 'up'), [
+    'link set lb1-outside master outside up',
+    'link set lb1-inside master inside up',
+  ]);
+});
+
+await t.test('an interface name the kernel could not take is refused', async (t) => {
+  const host = { name: 'a-very-long-name', role: 'client', cables: [] } as const;
+  t.throws(() => switchPort(host, { interface: 'eth0', network: 'outside', address: '' }), RangeError);
+});
+
+await t.test('the labs have the addresses of the configurations', async (t) => {
+  for (const name of TOPOLOGY_NAMES) {
+    const topology = TOPOLOGIES[name];
+    const text = readFileSync(new URL(`../../../../config/${topology.configFile}`, import.meta.url), 'utf8');
+    t.match(text, topology.vip, `${name}: VIP`);
+    for (const host of topology.hosts.filter((one) => one.role === 'real-server')) {
+      const address = host.cables[0]?.address.split('/')[0] ?? '';
+      for (const port of [...(host.httpPorts ?? []), ...(host.tcpPorts ?? [])]) {
+        t.match(text, new RegExp(`address: ${address}, port: ${port}\\b`), `${name}: ${address}:${port}`);
+      }
+    }
+  }
+});
+
+await t.test('another advertisement interval, and nothing else', async (t) => {
+  const text =
+    'version: 1\nvrrp:\n  instances:\n    - { name: a, advertisement_interval: 1s }\n    - { name: b }\n';
+  t.same(load(withAdvertisementInterval(text, '10ms')), {
+    version: 1,
+    vrrp: {
+      instances: [
+        { name: 'a', advertisement_interval: '10ms' },
+        { name: 'b', advertisement_interval: '10ms' },
+      ],
+    },
+  });
+  t.throws(() => withAdvertisementInterval('version: 1\n', '10ms'), TypeError);
+});
+
+function status(
+  state: 'master' | 'backup' | 'fault',
+  health: 'up' | 'down' | 'unknown' = 'up',
+  daemons = 2,
+): DirectorStatus {
+  const real = {
+    address: '10.10.10.2',
+    port: 80,
+    weight: 1,
+    health,
+    reason: health === 'down' ? 'refused' : null,
+  };
+  const instance = (name: string, address: string): InstanceStatus => ({
+    name,
+    interface: 'eth0',
+    virtual_router_id: 51,
+    state,
+    priority: 100,
+    advertisement_interval_ms: 1000,
+    since_s: 1,
+    master: null,
+    addresses: [address],
+    settings: instanceSettings(vrrpInstance()),
+    effective_priority: 100,
+    faults: [],
+    counters: {},
+    maintenance: 'off',
+    handing_over: false,
+  });
+  return {
+    version: 1,
+    director: 'lb1',
+    started: '',
+    configuration: { path: '/run/x.json', sha256: 'abc' },
+    services: { state: 'running', answers: true, pid: 2, restarts: 0, event_loop: null, log: null },
+    event_loop: { max_ms: 0, p99_ms: 0 },
+    log: { lines_lost: 0, failed_writes: 0, error: null },
+    deadline_lateness: { count: 0, max_ms: 0, p99_ms: 0, over_20_ms: 0 },
+    sync_groups: [],
+    instances: [instance('outside', '192.168.1.253/24'), instance('inside', '10.10.10.1/24')],
+    virtual_servers: [
+      {
+        name: 'web',
+        address: '',
+        port: 80,
+        protocol: 'tcp',
+        scheduler: 'rr',
+        forwarding: 'nat',
+        real_servers: [real],
+      },
+    ],
+    connection_sync: {
+      interface: 'eth1',
+      id: 51,
+      daemons: (['master', 'backup'] as const).slice(0, daemons),
+    },
+  };
+}
+
+await t.test('ready is one master, one backup and every real server up', async (t) => {
+  const pair = (lb1: DirectorStatus | undefined, lb2: DirectorStatus | undefined) =>
+    lackingForPair(
+      new Map([
+        ['lb1', lb1],
+        ['lb2', lb2],
+      ]),
+    );
+  t.equal(pair(status('master'), status('backup')), undefined);
+  t.match(pair(status('master'), status('master')), '2 masters');
+  t.match(pair(status('backup'), status('backup')), '0 masters');
+  t.match(pair(status('master'), undefined), 'lb2 does not answer');
+  t.match(pair(status('master'), status('fault')), 'lb2: outside fault, inside fault');
+  t.match(
+    pair(status('master'), status('backup', 'down')),
+    'lb2: real server 10.10.10.2:80 is down (refused)',
+  );
+  t.match(pair(status('master', 'unknown'), status('backup')), 'lb1: real server 10.10.10.2:80 is unknown');
+  t.match(pair(status('master'), status('backup', 'up', 1)), 'lb2: sync daemons: master');
+});
+
+await t.test('a director has a role only while its instances agree', async (t) => {
+  const both = status('master');
+  t.equal(roleOf(both), 'master');
+  const [first, ...rest] = both.instances.toReversed();
+  t.equal(
+    roleOf({
+      ...both,
+      instances: [...rest, ...(first === undefined ? [] : [{ ...first, state: 'backup' as const }])],
+    }),
+    undefined,
+  );
+  t.equal(roleOf(undefined), undefined);
+});
+
+await t.test('a real server is out when every director says so', async (t) => {
+  const of = (first: 'up' | 'down', second: 'up' | 'down') =>
+    lackingForHealth(
+      new Map([
+        ['lb1', status('master', first)],
+        ['lb2', status('backup', second)],
+      ]),
+      '10.10.10.2',
+      'down',
+    );
+  t.equal(of('down', 'down'), undefined);
+  t.match(of('down', 'up'), 'lb2: 10.10.10.2:80 is up');
+  t.same(virtualAddresses(status('master')), ['192.168.1.253', '10.10.10.1']);
+  t.same(timersOf(status('master')), { intervalMs: 1000, priority: 100 });
+});

@@ -1,0 +1,87 @@
+import t from 'tap';
+import {
+  expectationOf,
+  judge,
+  masterDownIntervalMs,
+  SCENARIO_NAMES,
+} from '../../../src/drill/report/verdict.js';
+import { planDrill } from '../../../src/drill/scenarios/drill-plan.js';
+
+const all = { opened: 100, survived: 100 };
+const good = {
+  client_gap_ms: 10,
+  duplicate_address_ms: 0,
+  takeover_ms: 600,
+  connections: { busy: all, 'one-request': all, idle: all },
+  complaints: [],
+};
+
+await t.test('Master_Down_Interval of RFC 9568 section 6.1', async (t) => {
+  t.equal(masterDownIntervalMs(1000, 100), 3609.375);
+  t.equal(masterDownIntervalMs(1000, 255), 3003.90625);
+  t.equal(masterDownIntervalMs(10, 100), 36.09375);
+});
+
+await t.test('limits', async (t) => {
+  t.equal(expectationOf('planned', 1000, 100, 5).client_gap_ms, 750);
+  t.equal(expectationOf('crash', 1000, 100, 5).client_gap_ms, 3800);
+  t.equal(expectationOf('power', 1000, 100, 5).client_gap_ms, 3800);
+  t.equal(expectationOf('power', 1000, 150, 5).client_gap_ms, 3605, 'a higher priority is faster');
+  t.equal(expectationOf('power', 100, 100, 5).client_gap_ms, 551);
+  t.equal(expectationOf('power', 1000, 100, 5).duplicate_address_ms, 0);
+  t.equal(expectationOf('return', 1000, 100, 5).client_gap_ms, 250, 'the floor');
+  t.equal(expectationOf('return', 1000, 100, 120).client_gap_ms, 360, 'three times the jitter');
+  t.match(expectationOf('return', 1000, 100, 120).why, /undisturbed 120 ms/, 'says where it comes from');
+});
+
+await t.test('a good run passes in every scenario', async (t) => {
+  for (const name of SCENARIO_NAMES) {
+    t.match(judge(name, expectationOf(name, 1000, 100, 5), good), { passed: true }, name);
+  }
+});
+
+await t.test('each expectation can fail', async (t) => {
+  const verdict = (change: object) =>
+    judge('crash', expectationOf('crash', 1000, 100, 5), { ...good, ...change });
+  t.match(verdict({ client_gap_ms: 3801 }), { passed: false, reason: /no answer for 3801 ms, limit 3800/ });
+  t.match(verdict({ client_gap_ms: 3800 }), { passed: true }, 'the limit itself is allowed');
+  t.match(verdict({ duplicate_address_ms: 1501 }), { passed: false, reason: /both directors held/ });
+  t.match(verdict({ takeover_ms: null }), { passed: false, reason: /did not take over/ });
+  t.match(verdict({ connections: { ...good.connections, idle: { opened: 100, survived: 0 } } }), {
+    passed: false,
+    reason: '100 of 100 idle connections were lost',
+  });
+  t.match(
+    verdict({ connections: { ...good.connections, busy: { opened: 0, survived: 0 } } }),
+    {
+      passed: false,
+      reason: /no busy connection/,
+    },
+    'nothing opened proves nothing',
+  );
+  t.match(verdict({ complaints: ['x', 'y'] }), { passed: false, reason: 'x; y' });
+  t.match(judge('return', expectationOf('return', 1000, 100, 5), { ...good, takeover_ms: null }), {
+    passed: true,
+  });
+});
+
+await t.test('every fault is followed by a return', async (t) => {
+  t.same(planDrill(SCENARIO_NAMES), [
+    { step: 'measure', name: 'planned' },
+    { step: 'measure', name: 'return', after: 'planned' },
+    { step: 'measure', name: 'crash' },
+    { step: 'measure', name: 'return', after: 'crash' },
+    { step: 'measure', name: 'power' },
+    { step: 'measure', name: 'return', after: 'power' },
+    { step: 'measure', name: 'real-server-down' },
+  ]);
+  t.same(planDrill(['planned', 'crash']), [
+    { step: 'measure', name: 'planned' },
+    { step: 'recover', after: 'planned' },
+    { step: 'measure', name: 'crash' },
+  ]);
+  t.same(planDrill(['return']), [
+    { step: 'strike', fault: 'planned' },
+    { step: 'measure', name: 'return', after: 'planned' },
+  ]);
+});

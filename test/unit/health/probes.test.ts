@@ -1,0 +1,199 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer as createHttpServer, type Server as HttpServer } from 'node:http';
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { Worker } from 'node:worker_threads';
+import t, { type Test } from 'tap';
+import type { CheckKind } from '../../../src/config/model.js';
+import { MAX_HEADER_BYTES, openProber } from '../../../src/io/checks/probes.js';
+
+const prober = openProber();
+
+async function listen(server: Server | HttpServer): Promise<number> {
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return (server.address() as AddressInfo).port;
+}
+
+function http(status: number, path = '/', host?: string): CheckKind {
+  return { type: 'http', path, status, host };
+}
+
+await t.test('tcp: a handshake is enough, and the server sees FIN and no reset', async (t) => {
+  const seen: string[] = [];
+  const ended = new Promise<void>((resolve) => {
+    const server = createServer((socket) => {
+      // A banner that the probe never asked for must not turn its farewell into a reset.
+      socket.write('220 ready\r\n');
+      socket.on('error', (error) => seen.push(error.message));
+      socket.on('end', () => seen.push('end'));
+      socket.on('close', () => {
+        server.close();
+        resolve();
+      });
+      socket.resume();
+    });
+    void listen(server).then(async (port) => {
+      t.same(await prober.probe({ type: 'tcp' }, '127.0.0.1', port, 1_000), { ok: true });
+    });
+  });
+  await ended;
+  t.same(seen, ['end']);
+  const held = (): number =>
+    process.getActiveResourcesInfo().filter((name) => name === 'TCPSocketWrap').length;
+  const endMs = performance.now() + 500;
+  while (held() > 0 && performance.now() < endMs) {
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  t.equal(held(), 0, 'the socket does not wait for the time-out');
+});
+
+await t.test('tcp: refused', async (t) => {
+  const server = createServer();
+  const port = await listen(server);
+  server.close();
+  await once(server, 'close');
+  t.same(await prober.probe({ type: 'tcp' }, '127.0.0.1', port, 1_000), {
+    ok: false,
+    reason: 'connection refused',
+  });
+});
+
+await t.test('http: status decides', async (t) => {
+  const requests: string[] = [];
+  const server = createHttpServer((request, response) => {
+    requests.push(`${request.method} ${request.url} ${request.headers.host} ${request.headers.connection}`);
+    response.statusCode = request.url === '/broken' ? 503 : 200;
+    if (request.url === '/moved') {
+      response.statusCode = 302;
+      response.setHeader('location', '/');
+    }
+    response.end('x'.repeat(1_000_000));
+  });
+  const port = await listen(server);
+  t.teardown(() => server.close());
+  t.same(await prober.probe(http(200), '127.0.0.1', port, 1_000), { ok: true });
+  t.same(await prober.probe(http(503, '/broken'), '127.0.0.1', port, 1_000), { ok: true });
+  t.same(await prober.probe(http(200, '/broken'), '127.0.0.1', port, 1_000), {
+    ok: false,
+    reason: 'status 503, expected 200',
+  });
+  t.same(
+    await prober.probe(http(200, '/moved', 'www.example.org'), '127.0.0.1', port, 1_000),
+    { ok: false, reason: 'status 302, expected 200' },
+    'redirects are not followed',
+  );
+  t.same(requests, [
+    `GET / 127.0.0.1:${port} close`,
+    `GET /broken 127.0.0.1:${port} close`,
+    `GET /broken 127.0.0.1:${port} close`,
+    'GET /moved www.example.org close',
+  ]);
+});
+
+await t.test('a director that stands still longer than the time-out hears the answer', async (t) => {
+  // In a thread of its own it answers while this one sleeps.
+  const server = new Worker(
+    `const { parentPort } = require('node:worker_threads');
+    const server = require('node:http').createServer((_, response) => response.end());
+    server.listen(0, '127.0.0.1', () => parentPort.postMessage(server.address().port));`,
+    { eval: true },
+  );
+  t.teardown(() => server.terminate());
+  const [port] = (await once(server, 'message')) as [number];
+  const sleeping = new Int32Array(new SharedArrayBuffer(4));
+  for (const check of [http(200), { type: 'tcp' } as const]) {
+    const probing = prober.probe(check, '127.0.0.1', port, 80);
+    // It ends by itself.
+    Atomics.wait(sleeping, 0, 0, 300);
+    t.same(await probing, { ok: true }, check.type);
+  }
+});
+
+/** A server that answers every connection with `bytes` and, if told, hangs up. */
+async function rawServer(t: Test, bytes: string, hangUp: boolean): Promise<number> {
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => {
+    sockets.add(socket);
+    socket.on('error', () => undefined);
+    socket.resume();
+    socket.write(bytes);
+    if (hangUp) {
+      socket.end();
+    }
+  });
+  t.teardown(() => {
+    for (const socket of sockets) {
+      socket.destroy();
+    }
+    server.close();
+  });
+  return listen(server);
+}
+
+await t.test('http: what is no answer', async (t) => {
+  const cases: [name: string, bytes: string, hangUp: boolean, reason: string | RegExp][] = [
+    ['silence', '', false, 'no answer within 80 ms'],
+    ['half a status line', 'HTTP/1.1 20', false, 'no answer within 80 ms'],
+    ['hang-up', '', true, 'connection closed without an answer'],
+    ['another protocol', 'SSH-2.0-OpenSSH\r\n\r\n', false, /the answer is not HTTP/],
+    [
+      'endless headers',
+      `HTTP/1.1 200 OK\r\nx: ${'y'.repeat(2 * MAX_HEADER_BYTES)}`,
+      false,
+      `more than ${MAX_HEADER_BYTES} bytes of headers`,
+    ],
+  ];
+  for (const [name, bytes, hangUp, reason] of cases) {
+    const port = await rawServer(t, bytes, hangUp);
+    const timeoutMs = name.startsWith('s') || name.startsWith('half') ? 80 : 5_000;
+    const outcome = await prober.probe(http(200), '127.0.0.1', port, timeoutMs);
+    t.match(outcome, { ok: false, reason }, name);
+  }
+});
+
+await t.test('http: a status line is enough though the body never ends', async (t) => {
+  const port = await rawServer(t, 'HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nabc', false);
+  t.same(await prober.probe(http(200), '127.0.0.1', port, 200), { ok: true });
+});
+
+await t.test('out of file descriptors: the host says nothing of the server', async (t) => {
+  const server = createServer((socket) => socket.end());
+  const port = await listen(server);
+  t.teardown(() => server.close());
+  const module = new URL('../../../src/io/checks/probes.js', import.meta.url).href;
+  const program = `
+    const { openSync } = await import('node:fs');
+    const prober = (await import('${module}')).openProber();
+    const probe = (check) => prober.probe(check, '127.0.0.1', ${port}, 10_000);
+    const http = { type: 'http', path: '/', status: 200, host: undefined };
+    try { for (;;) openSync('/dev/null'); } catch {}
+    console.log(JSON.stringify([await probe({ type: 'tcp' }), await probe(http)]));`;
+  // As an argument: the shell has nothing to read in it.
+  const child = spawn('/bin/sh', [
+    '-c',
+    'ulimit -n 64; exec "$0" --input-type=module -e "$1"',
+    process.execPath,
+    program,
+  ]);
+  let out = '';
+  child.stdout.on('data', (chunk: Buffer) => {
+    out += chunk.toString();
+  });
+  await once(child, 'close');
+  const left = { reason: 'this director has no file descriptor left' };
+  t.same(JSON.parse(out), [left, left]);
+});
+
+await t.test('a refusal of this host is told in words', async (t) => {
+  // A broadcast address is the one that every host refuses (EACCES).
+  const outcome = await prober.probe({ type: 'tcp' }, '255.255.255.255', 80, 1_000);
+  t.equal(outcome.ok, false);
+  t.notMatch(outcome, { reason: /connect|Local|[A-Z]{4}/ });
+});
+
+await t.test('never rejects', async (t) => {
+  const outcome = await prober.probe(http(200, '/a b'), '127.0.0.1', 1, 100);
+  t.match(outcome, { ok: false, reason: /path/ });
+  t.match(await prober.probe({ type: 'tcp' }, '127.0.0.1', 70_000, 100), { ok: false, reason: /port/i });
+});

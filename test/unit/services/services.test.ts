@@ -1,0 +1,283 @@
+/** The services process's own part: what it does with the kernel, told by a fake of it. */
+import t from 'tap';
+import type { DirectorConfig, VirtualServer } from '../../../src/config/model.js';
+import type { DumpedService, SyncDaemon } from '../../../src/ipvs/model.js';
+import { describeOp, serviceKeyText } from '../../../src/ipvs/plan.js';
+import { desiredServices } from '../../../src/planning/desired.js';
+import { loadFailed } from '../../../src/runtime/configuration.js';
+import type { Ipvs, Log, ServicesLeftovers, StateFile } from '../../../src/runtime/ports.js';
+import { ServicesHost } from '../../../src/runtime/services/services-host.js';
+import type { FromServices, Roles, ToServices } from '../../../src/runtime/services/services-messages.js';
+import { directorConfig, vrrpInstance } from '../vrrp/instances.js';
+
+const LOG: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
+const WEB: VirtualServer = {
+  name: 'web',
+  address: '192.0.2.51',
+  port: 80,
+  protocol: 'tcp',
+  scheduler: 'rr',
+  forwarding: 'dr',
+  persistence: undefined,
+  healthCheck: undefined,
+  vrrpInstance: 'outside',
+  realServers: [{ address: '10.0.0.2', port: 80, weight: 1 }],
+};
+const KEY = 'tcp 192.0.2.51:80';
+const CONFIG = directorConfig({ instances: [vrrpInstance()], virtualServers: [WEB] });
+
+interface Kernel {
+  services: DumpedService[];
+  daemons: SyncDaemon[];
+  /** All that was done, as ipvsadm would. */
+  readonly ops: string[];
+  readonly sysctls: Map<string, string>;
+  /** Whether /proc/sys cannot be written. */
+  sealed: boolean;
+}
+
+function kernelWith(services: readonly VirtualServer[]): Kernel {
+  return {
+    services: desiredServices(services, () => true).map((service) => ({
+      ...service,
+      destinations: service.destinations.map((one) => ({
+        ...one,
+        activeConnections: 1,
+        inactiveConnections: 0,
+        persistentConnections: 0,
+      })),
+    })),
+    daemons: [],
+    ops: [],
+    sysctls: new Map(),
+    sealed: false,
+  };
+}
+
+/** Takes additions and removals of whole services; that is all these tests look at. */
+function ipvsOf(kernel: Kernel): Ipvs {
+  return {
+    dump: async () => [...kernel.services],
+    destinations: async () => [],
+    apply: async (ops) => {
+      for (const op of ops) {
+        kernel.ops.push(describeOp(op));
+        if (op.op === 'add-service') kernel.services.push({ ...op.service, destinations: [] });
+        if (op.op === 'delete-service') {
+          const gone = serviceKeyText(op.key);
+          kernel.services = kernel.services.filter(({ key }) => serviceKeyText(key) !== gone);
+        }
+      }
+      return ops.map((op) => ({ op, error: undefined }));
+    },
+    syncDaemons: async () => [...kernel.daemons],
+    startSyncDaemon: async (daemon) => void kernel.daemons.push(daemon),
+    stopSyncDaemon: async (state) => {
+      kernel.daemons = kernel.daemons.filter((daemon) => daemon.state !== state);
+    },
+    info: async () => ({ version: '1.2.1', connectionTableSize: 4096 }),
+    close: () => {},
+  };
+}
+
+function memoryFile(first: Partial<ServicesLeftovers>) {
+  const file: StateFile<ServicesLeftovers> & { state: ServicesLeftovers | undefined } = {
+    state: { ownedServices: [], sysctls: {}, syncDaemons: [], ...first },
+    load: async () => file.state ?? { ownedServices: [], sysctls: {}, syncDaemons: [] },
+    save: async (state) => {
+      file.state = state;
+    },
+    remove: async () => {
+      file.state = undefined;
+    },
+  };
+  return file;
+}
+
+/** A services process without a process. */
+function host(kernel: Kernel, left: Partial<ServicesLeftovers>, openIpvs?: () => Promise<Ipvs>) {
+  const answers: FromServices[] = [];
+  const stateFile = memoryFile(left);
+  let stopped = false;
+  const process = new ServicesHost(
+    {
+      clock: { nowMs: () => 0, at: () => () => {} },
+      openIpvs: openIpvs ?? (async () => ipvsOf(kernel)),
+      prober: { probe: async () => ({ ok: true }) },
+      syncInterfaces: { index: () => 1, socketFault: () => undefined },
+      sysctls: {
+        read: async (key) => kernel.sysctls.get(key) ?? '1',
+        write: async (key, value) => {
+          if (kernel.sealed) throw new Error('EROFS');
+          kernel.sysctls.set(key, value);
+        },
+      },
+      stateFile,
+      logStatus: () => ({ lines_lost: 0, failed_writes: 0, error: null }),
+      loopDelay: { read: () => ({ max_ms: 0, p99_ms: 0 }), close: () => {} },
+      log: LOG,
+      parts: [],
+      load: async () => loadFailed('no loader here'),
+      readConfiguration: async (path) => JSON.parse(path),
+    },
+    (message) => answers.push(message),
+    () => {
+      stopped = true;
+    },
+  );
+  const say = async (message: ToServices): Promise<void> => {
+    process.take(message);
+    for (let turn = 0; turn < 20; turn += 1) {
+      await new Promise((resolve) => {
+        setImmediate(resolve);
+      });
+    }
+  };
+  return { answers, stateFile, say, isStopped: () => stopped };
+}
+
+/** A configuration that is its own path. */
+function file(config: DirectorConfig) {
+  return { director: config.director, path: JSON.stringify(config) };
+}
+
+function roles(state: 'initialize' | 'backup' | 'master', settled: boolean): Roles {
+  return { outside: { state, settled } };
+}
+
+void t.test('a bound virtual server waits for the election', async (t) => {
+  const kernel = kernelWith([WEB]);
+  const { say, answers, stateFile } = host(kernel, { ownedServices: [KEY] });
+  await say({ type: 'configure', serial: 1, ...file(CONFIG), roles: roles('initialize', false) });
+  t.same(answers, [{ type: 'ready', serial: 1 }]);
+  t.same(kernel.ops, [], 'left by an earlier run: it stays');
+  await say({ type: 'roles', roles: roles('backup', false) });
+  t.same(kernel.ops, [], 'a backup that has heard nobody may be the next master');
+  t.same(stateFile.state?.ownedServices, [KEY], 'and it is still known as ours');
+  await say({ type: 'roles', roles: roles('master', true) });
+  t.same(kernel.ops, [], 'adopted as it is');
+  await say({ type: 'roles', roles: roles('backup', true) });
+  t.same(kernel.ops, ['ipvsadm -D -t 192.0.2.51:80'], 'another one is master');
+});
+
+void t.test('nothing left: it is added when this director is master, and not before', async (t) => {
+  const kernel = kernelWith([]);
+  const { say } = host(kernel, {});
+  await say({ type: 'configure', serial: 1, ...file(CONFIG), roles: roles('initialize', false) });
+  await say({ type: 'roles', roles: roles('backup', false) });
+  t.same(kernel.services, []);
+  await say({ type: 'roles', roles: roles('master', true) });
+  t.equal(kernel.services.length, 1);
+});
+
+void t.test('roles that come while a configuration waits in line are the newer ones', async (t) => {
+  const kernel = kernelWith([]);
+  let open = (): void => {};
+  const gate = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  const { say } = host(kernel, {}, async () => {
+    await gate;
+    return ipvsOf(kernel);
+  });
+  await say({ type: 'configure', serial: 1, ...file(CONFIG), roles: roles('backup', true) });
+  await say({ type: 'roles', roles: roles('master', true) });
+  open();
+  await say({ type: 'ping' });
+  t.equal(kernel.services.length, 1);
+});
+
+void t.test('a failure is told with its code and words, and the next attempt may do', async (t) => {
+  const kernel = kernelWith([]);
+  let attempts = 0;
+  const { say, answers } = host(kernel, {}, async () => {
+    attempts += 1;
+    if (attempts > 1) return ipvsOf(kernel);
+    throw Object.assign(new Error('the kernel has no IPVS'), { code: 'ERR_NO_IPVS' });
+  });
+  await say({ type: 'configure', serial: 7, ...file(CONFIG), roles: {} });
+  await say({ type: 'configure', serial: 8, ...file(CONFIG), roles: {} });
+  t.same(answers, [
+    { type: 'failed', serial: 7, code: 'ERR_NO_IPVS', message: 'the kernel has no IPVS' },
+    { type: 'ready', serial: 8 },
+  ]);
+});
+
+void t.test('the stop clears away what an earlier process left, without a configuration', async (t) => {
+  const kernel = kernelWith([WEB, { ...WEB, port: 81 }]);
+  kernel.daemons = [{ state: 'master', interface: 'eth1', syncid: 51 }];
+  kernel.sysctls.set('net.ipv4.ip_forward', '1');
+  const { say, answers, stateFile, isStopped } = host(kernel, {
+    ownedServices: [KEY],
+    syncDaemons: kernel.daemons,
+    sysctls: { 'net.ipv4.ip_forward': '0' },
+  });
+  await say({ type: 'stop', succeeded: false });
+  t.same(answers, [{ type: 'stopped' }]);
+  t.ok(isStopped());
+  t.same(kernel.ops, ['ipvsadm -D -t 192.0.2.51:80'], 'what is not ours stays');
+  t.same(kernel.daemons, []);
+  t.equal(kernel.sysctls.get('net.ipv4.ip_forward'), '0');
+  t.equal(stateFile.state, undefined, 'the state file is gone');
+});
+
+void t.test('a step of the stop that fails does not stop the others, and stays known', async (t) => {
+  const kernel = kernelWith([WEB]);
+  const broken = { ...ipvsOf(kernel), dump: () => Promise.reject(new Error('no answer')) };
+  const { say, stateFile, isStopped } = host(
+    kernel,
+    { ownedServices: [KEY], sysctls: { 'net.ipv4.ip_forward': '0' } },
+    async () => broken,
+  );
+  await say({ type: 'stop', succeeded: false });
+  t.ok(isStopped());
+  t.equal(kernel.sysctls.get('net.ipv4.ip_forward'), '0', 'the sysctls are put back all the same');
+  t.same(stateFile.state?.ownedServices, [KEY], 'the next start knows what is left');
+});
+
+const PROMOTE = 'net.ipv4.conf.eth0.promote_secondaries';
+const PLAIN = directorConfig({
+  instances: [
+    vrrpInstance({ addresses: [{ address: '192.0.2.9', prefixLength: 24, interface: 'eth0' }] }),
+    vrrpInstance({ name: 'inside', interface: 'eth1', virtualMacInterface: 'vrrp4-7' }),
+  ],
+});
+
+void t.test('sysctls of plain VRRP are set before the election and put back at the end', async (t) => {
+  const kernel = kernelWith([]);
+  const before = [
+    [PROMOTE, '0'],
+    ['net.ipv4.conf.eth1.arp_ignore', '0'],
+    ['net.ipv4.conf.eth1.arp_announce', '0'],
+  ] as const;
+  for (const [key, value] of before) kernel.sysctls.set(key, value);
+  const { say, answers, stateFile } = host(kernel, {});
+  await say({ type: 'configure', serial: 1, ...file(PLAIN), roles: {} });
+  t.same(answers, [{ type: 'ready', serial: 1 }]);
+  t.same(
+    before.map(([key]) => kernel.sysctls.get(key)),
+    ['1', '1', '2'],
+  );
+  t.same(stateFile.state?.sysctls, Object.fromEntries(before), 'what was there survives a crash');
+  await say({ type: 'stop', succeeded: false });
+  t.same([...kernel.sysctls], before);
+});
+
+void t.test('where /proc/sys cannot be written, plain VRRP goes on and a balancer does not', async (t) => {
+  const kernel = kernelWith([]);
+  kernel.sysctls.set(PROMOTE, '0');
+  kernel.sealed = true;
+  const config = { ...PLAIN, instances: PLAIN.instances.slice(0, 1) };
+  const plain = host(kernel, {});
+  await plain.say({ type: 'configure', serial: 1, ...file(config), roles: {} });
+  t.same(plain.answers, [{ type: 'ready', serial: 1 }]);
+  t.same(plain.stateFile.state?.sysctls, {}, 'nothing to put back');
+
+  kernel.sysctls.set('net.ipv4.ip_forward', '0');
+  const balancer = host(kernel, {});
+  await balancer.say({ type: 'configure', serial: 1, ...file(CONFIG), roles: {} });
+  t.same(
+    balancer.answers.map(({ type }) => type),
+    ['failed'],
+  );
+});
