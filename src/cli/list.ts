@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
-import { openIpvs } from '../io/netlink/ipvs.js';
+import { openIpvs, thisHost } from '../io/netlink/ipvs.js';
+import { openPackageSocket } from '../io/netlink/package-socket.js';
 import { formatTable } from '../ipvs/format.js';
 import type { Command } from './command.js';
 
@@ -16,7 +17,7 @@ export const command: Command = {
   usage: USAGE,
   async run(argv) {
     const { values } = parseArgs({ args: [...argv], options: { json: { type: 'boolean', default: false } } });
-    const ipvs = await openIpvs();
+    const ipvs = await openIpvs(thisHost(openPackageSocket));
     try {
       const [services, info] = [await ipvs.dump(), await ipvs.info()];
       process.stdout.write(

@@ -2,7 +2,8 @@ import { parseArgs } from 'node:util';
 import type { DirectorConfig } from '../config/model.js';
 import { openStateFile, SERVICES_STATE } from '../io/host/state-file.js';
 import { openSysctls } from '../io/host/sysctls.js';
-import { openIpvs } from '../io/netlink/ipvs.js';
+import { openIpvs, thisHost } from '../io/netlink/ipvs.js';
+import { openPackageSocket } from '../io/netlink/package-socket.js';
 import { fetchStatus, NoDirectorError } from '../io/operator/control-client.js';
 import { type Change, type Present, preview } from '../planning/preview.js';
 import { requiredSysctls } from '../planning/requirements.js';
@@ -43,7 +44,7 @@ async function present(config: DirectorConfig, runtimeDirectory: string): Promis
     sync !== undefined ||
     state.ownedServices.length > 0
   ) {
-    const ipvs = await openIpvs();
+    const ipvs = await openIpvs(thisHost(openPackageSocket));
     try {
       table.services = await ipvs.dump();
       table.daemons = await ipvs.syncDaemons();

@@ -9,7 +9,7 @@ export async function configWarnings(
   config: DirectorConfig,
 ): Promise<readonly ConfigFault[]> {
   const [{ missingParts }, { locateIn }, { cautions }] = await Promise.all([
-    import('../io/host/missing-parts.js'),
+    import('../io/operator/missing-parts.js'),
     import('../config/parse.js'),
     import('../config/cautions.js'),
   ]);

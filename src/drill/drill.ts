@@ -7,9 +7,9 @@ import { scratchFolder } from './lab/scratch-folder.js';
 import { TOPOLOGIES, type TopologyName } from './lab/topology.js';
 import { buildReport, type DrillReport, type ScenarioReport, titleOf } from './report/report.js';
 import { htmlReport } from './report/report-html.js';
-import { buildScenarioReport } from './report/scenario-report.js';
 import type { FaultName, ScenarioName } from './report/verdict.js';
 import { planDrill } from './scenarios/drill-plan.js';
+import { buildScenarioReport } from './scenarios/scenario-report.js';
 import { recover, runScenario, strikeOnly } from './scenarios/scenarios.js';
 import { Bench, type BenchOptions } from './scenarios/site.js';
 

@@ -3,9 +3,17 @@
  * is trusted: what cannot be read is a fault value.
  */
 
+import type { Attributes, Decoded } from '../netlink/attributes.js';
+import {
+  attributesOf,
+  decoding,
+  fail,
+  HOST_LITTLE_ENDIAN,
+  required,
+  textOf,
+  u32Of,
+} from '../netlink/attributes.js';
 import { type AddressFamily, addressText } from '../util/ip-address.js';
-import type { Attributes, Decoded } from './attributes.js';
-import { attributesOf, decoding, fail, required, textOf, u32Of } from './attributes.js';
 import type { IpvsTimeouts } from './encode.js';
 import { FORWARDING_METHODS } from './encode.js';
 import type { DumpedDestination, DumpedService, DumpedSyncDaemon, ServiceKey } from './model.js';
@@ -50,7 +58,10 @@ function keyOf(attributes: Attributes, family: AddressFamily): ServiceKey {
   if (fwmark !== 0) return { family, fwmark };
   return {
     family,
-    protocol: required(attributes, IPVS_SVC_ATTR.PROTOCOL, 2, 'IPVS_SVC_ATTR_PROTOCOL').getUint16(0, true),
+    protocol: required(attributes, IPVS_SVC_ATTR.PROTOCOL, 2, 'IPVS_SVC_ATTR_PROTOCOL').getUint16(
+      0,
+      HOST_LITTLE_ENDIAN,
+    ),
     address: inetAddressOf(attributes, IPVS_SVC_ATTR.ADDR, family, 'IPVS_SVC_ATTR_ADDR'),
     port: required(attributes, IPVS_SVC_ATTR.PORT, 2, 'IPVS_SVC_ATTR_PORT').getUint16(0, false),
   };
@@ -58,7 +69,7 @@ function keyOf(attributes: Attributes, family: AddressFamily): ServiceKey {
 
 function netmaskOf(attributes: Attributes, family: AddressFamily): string {
   const view = required(attributes, IPVS_SVC_ATTR.NETMASK, 4, 'IPVS_SVC_ATTR_NETMASK');
-  if (family === 'inet6') return String(view.getUint32(0, true));
+  if (family === 'inet6') return String(view.getUint32(0, HOST_LITTLE_ENDIAN));
   return (
     addressText(new Uint8Array(view.buffer, view.byteOffset, 4)) ?? fail('bad-value', 'IPVS_SVC_ATTR_NETMASK')
   );
@@ -68,9 +79,12 @@ function netmaskOf(attributes: Attributes, family: AddressFamily): string {
 export function decodeService(payload: Uint8Array): Decoded<DumpedService> {
   return decoding(() => {
     const attributes = nestOf(payload, IPVS_CMD_ATTR.SERVICE, 'IPVS_CMD_ATTR_SERVICE');
-    const af = required(attributes, IPVS_SVC_ATTR.AF, 2, 'IPVS_SVC_ATTR_AF').getUint16(0, true);
+    const af = required(attributes, IPVS_SVC_ATTR.AF, 2, 'IPVS_SVC_ATTR_AF').getUint16(0, HOST_LITTLE_ENDIAN);
     const family = familyFrom(af, 'IPVS_SVC_ATTR_AF');
-    const flags = required(attributes, IPVS_SVC_ATTR.FLAGS, 4, 'IPVS_SVC_ATTR_FLAGS').getUint32(0, true);
+    const flags = required(attributes, IPVS_SVC_ATTR.FLAGS, 4, 'IPVS_SVC_ATTR_FLAGS').getUint32(
+      0,
+      HOST_LITTLE_ENDIAN,
+    );
     return {
       key: keyOf(attributes, family),
       scheduler: textOf(attributes, IPVS_SVC_ATTR.SCHED_NAME, 'IPVS_SVC_ATTR_SCHED_NAME'),
@@ -99,7 +113,7 @@ export function decodeDestination(
       ? familyFrom(
           required(attributes, IPVS_DEST_ATTR.ADDR_FAMILY, 2, 'IPVS_DEST_ATTR_ADDR_FAMILY').getUint16(
             0,
-            true,
+            HOST_LITTLE_ENDIAN,
           ),
           'IPVS_DEST_ATTR_ADDR_FAMILY',
         )
@@ -137,7 +151,7 @@ function multicastGroupOf(attributes: Attributes): string | undefined {
 function optionalOf(attributes: Attributes, type: number, bytes: 1 | 2, field: string): number | undefined {
   if (!attributes.has(type)) return undefined;
   const view = required(attributes, type, bytes, field);
-  return bytes === 1 ? view.getUint8(0) : view.getUint16(0, true);
+  return bytes === 1 ? view.getUint8(0) : view.getUint16(0, HOST_LITTLE_ENDIAN);
 }
 
 /** A message of an IPVS_CMD_GET_DAEMON dump. */

@@ -1,6 +1,7 @@
 /** IPVS generic netlink requests: `struct genlmsghdr` and attributes, without the netlink header. */
+
+import { AttributeWriter, HOST_LITTLE_ENDIAN } from '../netlink/attributes.js';
 import { addressBytes, familyOf } from '../util/ip-address.js';
-import { AttributeWriter } from './attributes.js';
 import type { Destination, ForwardingMethod, IpvsOp, Service, ServiceKey, SyncDaemon } from './model.js';
 import {
   AF_INET,
@@ -88,8 +89,8 @@ function withService(command: number, service: Service): Uint8Array {
       }
       const flags = new Uint8Array(8);
       const view = new DataView(flags.buffer);
-      view.setUint32(0, service.flags, true);
-      view.setUint32(4, ALL_FLAGS, true);
+      view.setUint32(0, service.flags, HOST_LITTLE_ENDIAN);
+      view.setUint32(4, ALL_FLAGS, HOST_LITTLE_ENDIAN);
       writer.bytes(IPVS_SVC_ATTR.FLAGS, flags).u32(IPVS_SVC_ATTR.TIMEOUT, service.timeoutSeconds);
       writeNetmask(writer, service);
     })

@@ -1,14 +1,14 @@
 /** rtnetlink messages for addresses and links (include/uapi/linux/if_addr.h, if_link.h). Bytes in, values out. */
 import { addressText, knownAddressBytes } from '../util/ip-address.js';
 import {
-  attributeText,
+  AttributeWriter,
   decodeAttributes,
-  encodeAttribute,
-  encodeMessage,
   HOST_LITTLE_ENDIAN,
-  NLM_F_ACK,
-  NLM_F_REQUEST,
-} from './message.js';
+  optionalText,
+  optionalU32,
+  u32Bytes,
+} from './attributes.js';
+import { encodeMessage, NLM_F_ACK, NLM_F_REQUEST } from './message.js';
 
 export const RTM_NEWLINK = 16;
 export const RTM_DELLINK = 17;
@@ -50,13 +50,13 @@ const IFA_BROADCAST = 4;
 const IFA_CACHEINFO = 6;
 const IFA_FLAGS = 8;
 const IFA_RT_PRIORITY = 9;
-const IFLA_ADDRESS = 1;
-const IFLA_IFNAME = 3;
+export const IFLA_ADDRESS = 1;
+export const IFLA_IFNAME = 3;
 const RT_SCOPE_UNIVERSE = 0;
 /** INFINITY_LIFE_TIME of net/addrconf.h, in seconds. */
 const INFINITY_LIFE_TIME = 0xffff_ffff;
 const IFADDRMSG_BYTES = 8;
-const IFINFOMSG_BYTES = 16;
+export const IFINFOMSG_BYTES = 16;
 
 /** One address on one interface. */
 export interface InterfaceAddress {
@@ -91,11 +91,6 @@ function broadcast(bytes: Uint8Array, prefixLength: number): Uint8Array {
   });
 }
 
-/** A u32 attribute in the host's byte order. */
-export function uint32(value: number): Uint8Array {
-  return new Uint8Array(new Uint32Array([value]).buffer);
-}
-
 /**
  * Payload of RTM_NEWADDR and RTM_DELADDR: struct ifaddrmsg with IFA_LOCAL and IFA_ADDRESS; for `new` also the
  * broadcast address of an IPv4 prefix below 31 (RFC 3021 leaves none above) and IFA_F_NODAD for IPv6. `deprecated`
@@ -119,21 +114,20 @@ export function addressPayload(
   const flags = purpose === 'new' && !ipv4 ? IFA_F_NODAD : 0;
   const header = new Uint8Array(IFADDRMSG_BYTES);
   header.set([ipv4 ? AF_INET : AF_INET6, prefixLength, flags, RT_SCOPE_UNIVERSE]);
-  header.set(uint32(interfaceIndex), 4);
-  const parts = [header, encodeAttribute(IFA_LOCAL, bytes), encodeAttribute(IFA_ADDRESS, bytes)];
+  header.set(u32Bytes(interfaceIndex), 4);
+  const writer = new AttributeWriter(header).bytes(IFA_LOCAL, bytes).bytes(IFA_ADDRESS, bytes);
   if (purpose === 'new' && ipv4 && prefixLength < 31) {
-    parts.push(encodeAttribute(IFA_BROADCAST, broadcast(bytes, prefixLength)));
+    writer.bytes(IFA_BROADCAST, broadcast(bytes, prefixLength));
   }
-  if (flags !== 0) parts.push(encodeAttribute(IFA_FLAGS, uint32(flags)));
+  if (flags !== 0) writer.u32(IFA_FLAGS, flags);
   if (purpose === 'new' && !ipv4 && deprecated) {
     // struct ifa_cacheinfo: preferred, valid, and two times that the kernel fills in.
-    const lifetimes = new Uint8Array(new Uint32Array([0, INFINITY_LIFE_TIME, 0, 0]).buffer);
-    parts.push(encodeAttribute(IFA_CACHEINFO, lifetimes));
+    writer.bytes(IFA_CACHEINFO, new Uint8Array(new Uint32Array([0, INFINITY_LIFE_TIME, 0, 0]).buffer));
   }
   if (purpose === 'new' && routeMetric !== undefined) {
-    parts.push(encodeAttribute(IFA_RT_PRIORITY, uint32(routeMetric)));
+    writer.u32(IFA_RT_PRIORITY, routeMetric);
   }
-  return new Uint8Array(Buffer.concat(parts));
+  return writer.finish();
 }
 
 /**
@@ -153,10 +147,15 @@ export function deleteAddressMessage(
 /** A whole RTM_NEWLINK request that sets a device down, ready to send as `deleteAddressMessage` is. */
 export function setDownMessage(interfaceIndex: number, sequence = 1): Uint8Array {
   const header = new Uint8Array(IFINFOMSG_BYTES);
-  header.set(uint32(interfaceIndex), 4);
+  header.set(u32Bytes(interfaceIndex), 4);
   // ifi_flags has it not, and ifi_change says that this flag alone is meant.
-  header.set(uint32(IFF_UP), 12);
+  header.set(u32Bytes(IFF_UP), 12);
   return encodeMessage(RTM_NEWLINK, NLM_F_REQUEST | NLM_F_ACK, sequence, header);
+}
+
+/** Hexadecimal digits of bytes, two each. */
+export function hex(bytes: Uint8Array, separator: string): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join(separator);
 }
 
 /** Payload of an RTM_GETADDR dump. */
@@ -173,8 +172,7 @@ export function linkDumpPayload(): Uint8Array {
 
 /** Payload of an RTM_GETLINK request for one interface by name. */
 export function linkByNamePayload(name: string): Uint8Array {
-  const text = new TextEncoder().encode(`${name}\0`);
-  return new Uint8Array(Buffer.concat([linkDumpPayload(), encodeAttribute(IFLA_IFNAME, text)]));
+  return new AttributeWriter(linkDumpPayload()).string(IFLA_IFNAME, name).finish();
 }
 
 /** Payload of RTM_NEWADDR or RTM_DELADDR as the kernel sends it; undefined when it is not understood. */
@@ -187,23 +185,19 @@ export function decodeAddress(payload: Uint8Array): InterfaceAddress | undefined
   if (family !== AF_INET && family !== AF_INET6) {
     return undefined;
   }
-  const attributes = decodeAttributes(payload.subarray(IFADDRMSG_BYTES));
+  const attributes = decodeAttributes(payload, IFADDRMSG_BYTES);
   // Under IPv4 IFA_ADDRESS is the peer of a point-to-point link; IPv6 sends IFA_LOCAL only where there is a peer.
   const bytes = attributes.get(IFA_LOCAL) ?? attributes.get(IFA_ADDRESS);
   const address = bytes?.length === (family === AF_INET ? 4 : 16) ? addressText(bytes) : undefined;
   if (address === undefined) {
     return undefined;
   }
-  const wide = attributes.get(IFA_FLAGS);
   return {
     family: family === AF_INET ? 'inet' : 'inet6',
     address,
     prefixLength: header.getUint8(1),
     interfaceIndex: header.getUint32(4, HOST_LITTLE_ENDIAN),
-    flags:
-      wide?.length === 4
-        ? new DataView(wide.buffer, wide.byteOffset, 4).getUint32(0, HOST_LITTLE_ENDIAN)
-        : header.getUint8(2),
+    flags: optionalU32(attributes, IFA_FLAGS) ?? header.getUint8(2),
   };
 }
 
@@ -218,8 +212,8 @@ export function decodeLink(payload: Uint8Array): LinkInfo | undefined {
   }
   const header = new DataView(payload.buffer, payload.byteOffset, IFINFOMSG_BYTES);
   if (header.getUint8(0) !== AF_UNSPEC) return undefined;
-  const attributes = decodeAttributes(payload.subarray(IFINFOMSG_BYTES));
-  const name = attributeText(attributes.get(IFLA_IFNAME));
+  const attributes = decodeAttributes(payload, IFINFOMSG_BYTES);
+  const name = optionalText(attributes, IFLA_IFNAME);
   if (name === undefined) {
     return undefined;
   }
@@ -228,6 +222,6 @@ export function decodeLink(payload: Uint8Array): LinkInfo | undefined {
     index: header.getInt32(4, HOST_LITTLE_ENDIAN),
     name,
     up: (flags & LINK_UP) === LINK_UP,
-    hardwareAddress: Buffer.from(attributes.get(IFLA_ADDRESS) ?? []).toString('hex'),
+    hardwareAddress: hex(attributes.get(IFLA_ADDRESS) ?? new Uint8Array(0), ''),
   };
 }

@@ -1,11 +1,16 @@
 /** rtnetlink messages for macvlan devices (include/uapi/linux/if_link.h). Bytes in, values out. */
 
-import { IFF_UP, uint32 } from './address-messages.js';
-import { attributeText, decodeAttributes, encodeAttribute, HOST_LITTLE_ENDIAN } from './message.js';
+import { hex, IFF_UP, IFINFOMSG_BYTES, IFLA_ADDRESS, IFLA_IFNAME } from './address-messages.js';
+import {
+  AttributeWriter,
+  decodeAttributes,
+  HOST_LITTLE_ENDIAN,
+  nestedIn,
+  optionalText,
+  optionalU32,
+  u32Bytes,
+} from './attributes.js';
 
-const IFINFOMSG_BYTES = 16;
-const IFLA_ADDRESS = 1;
-const IFLA_IFNAME = 3;
 const IFLA_LINK = 5;
 const IFLA_LINKINFO = 18;
 const IFLA_IFALIAS = 20;
@@ -54,27 +59,24 @@ export function macBytes(text: string): Uint8Array {
 
 /** Payload of RTM_NEWLINK (with NLM_F_CREATE and NLM_F_EXCL) for a macvlan in VEPA mode; it is down. */
 export function macvlanPayload(name: string, parentIndex: number, mac: string): Uint8Array {
-  return new Uint8Array(
-    Buffer.concat([
-      linkHeader(0, 0),
-      encodeAttribute(IFLA_IFNAME, new TextEncoder().encode(`${name}\0`)),
-      encodeAttribute(IFLA_LINK, uint32(parentIndex)),
-      encodeAttribute(IFLA_ADDRESS, macBytes(mac)),
-      vepaMode(),
-    ]),
-  );
+  const writer = new AttributeWriter(linkHeader(0, 0))
+    .string(IFLA_IFNAME, name)
+    .u32(IFLA_LINK, parentIndex)
+    .bytes(IFLA_ADDRESS, macBytes(mac));
+  return vepaMode(writer).finish();
 }
 
 /** Payload of RTM_NEWLINK that turns a macvlan that is there to VEPA mode, marks it as ours and sets it up. */
 export function setUpPayload(index: number): Uint8Array {
-  const alias = encodeAttribute(IFLA_IFALIAS, new TextEncoder().encode(OWN_ALIAS));
-  return new Uint8Array(Buffer.concat([linkHeader(index, IFF_UP), alias, vepaMode()]));
+  return vepaMode(new AttributeWriter(linkHeader(index, IFF_UP)).text(IFLA_IFALIAS, OWN_ALIAS)).finish();
 }
 
-function vepaMode(): Uint8Array {
-  const mode = encodeAttribute(IFLA_MACVLAN_MODE, uint32(MACVLAN_MODE_VEPA));
-  const kind = encodeAttribute(IFLA_INFO_KIND, new TextEncoder().encode(KIND));
-  return encodeAttribute(IFLA_LINKINFO, Buffer.concat([kind, encodeAttribute(IFLA_INFO_DATA, mode)]));
+function vepaMode(writer: AttributeWriter): AttributeWriter {
+  return writer.nested(IFLA_LINKINFO, () =>
+    writer
+      .text(IFLA_INFO_KIND, KIND)
+      .nested(IFLA_INFO_DATA, () => writer.u32(IFLA_MACVLAN_MODE, MACVLAN_MODE_VEPA)),
+  );
 }
 
 /** Payload of RTM_DELLINK. */
@@ -85,9 +87,9 @@ export function deleteLinkPayload(index: number): Uint8Array {
 /** struct ifinfomsg with the flags that are to be set. */
 function linkHeader(index: number, flags: number): Uint8Array {
   const bytes = new Uint8Array(IFINFOMSG_BYTES);
-  bytes.set(uint32(index), 4);
-  bytes.set(uint32(flags), 8);
-  bytes.set(uint32(flags), 12);
+  bytes.set(u32Bytes(index), 4);
+  bytes.set(u32Bytes(flags), 8);
+  bytes.set(u32Bytes(flags), 12);
   return bytes;
 }
 
@@ -95,28 +97,20 @@ function linkHeader(index: number, flags: number): Uint8Array {
 export function decodeDevice(payload: Uint8Array): DeviceIdentity | undefined {
   if (payload.length < IFINFOMSG_BYTES) return undefined;
   const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
-  const attributes = decodeAttributes(payload.subarray(IFINFOMSG_BYTES));
-  const info = decodeAttributes(attributes.get(IFLA_LINKINFO) ?? new Uint8Array());
-  const data = decodeAttributes(info.get(IFLA_INFO_DATA) ?? new Uint8Array());
+  const attributes = decodeAttributes(payload, IFINFOMSG_BYTES);
+  const info = nestedIn(attributes, IFLA_LINKINFO);
+  const data = nestedIn(info, IFLA_INFO_DATA);
   const mac = attributes.get(IFLA_ADDRESS);
   return {
-    name: attributeText(attributes.get(IFLA_IFNAME)) ?? '',
+    name: optionalText(attributes, IFLA_IFNAME) ?? '',
     index: view.getInt32(4, HOST_LITTLE_ENDIAN),
-    kind: attributeText(info.get(IFLA_INFO_KIND)),
-    parentIndex: uint32Of(attributes.get(IFLA_LINK)),
-    mac:
-      mac?.length === MAC_BYTES
-        ? Array.from(mac, (byte) => byte.toString(16).padStart(2, '0')).join(':')
-        : undefined,
-    mode: uint32Of(data.get(IFLA_MACVLAN_MODE)),
-    alias: attributeText(attributes.get(IFLA_IFALIAS)),
+    kind: optionalText(info, IFLA_INFO_KIND),
+    parentIndex: optionalU32(attributes, IFLA_LINK),
+    mac: mac?.length === MAC_BYTES ? hex(mac, ':') : undefined,
+    mode: optionalU32(data, IFLA_MACVLAN_MODE),
+    alias: optionalText(attributes, IFLA_IFALIAS),
     up: (view.getUint32(8, HOST_LITTLE_ENDIAN) & IFF_UP) !== 0,
   };
-}
-
-function uint32Of(bytes: Uint8Array | undefined): number | undefined {
-  if (bytes?.length !== 4) return undefined;
-  return new DataView(bytes.buffer, bytes.byteOffset, 4).getUint32(0, HOST_LITTLE_ENDIAN);
 }
 
 export function isMacvlan(device: DeviceIdentity): boolean {

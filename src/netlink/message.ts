@@ -1,5 +1,5 @@
-/** Netlink framing (include/uapi/linux/netlink.h): headers, attributes, acknowledgements. Bytes in, values out. */
-import { getSystemErrorMap } from 'node:util';
+/** Netlink framing (include/uapi/linux/netlink.h): headers and acknowledgements. Bytes in, values out. */
+import { decodeAttributes, HOST_LITTLE_ENDIAN, optionalText } from './attributes.js';
 
 export const NLMSG_ERROR = 2;
 export const NLMSG_DONE = 3;
@@ -17,13 +17,7 @@ export const NLM_F_DUMP = 0x300;
 export const NLM_F_CREATE = 0x400;
 
 const HEADER_BYTES = 16;
-const ATTRIBUTE_HEADER_BYTES = 4;
-/** NLA_TYPE_MASK: without NLA_F_NESTED and NLA_F_NET_BYTEORDER. */
-const ATTRIBUTE_TYPE_MASK = 0x3fff;
 const NLMSGERR_ATTR_MSG = 1;
-
-/** Netlink speaks the host's byte order. */
-export const HOST_LITTLE_ENDIAN = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
 
 /** One message of a datagram. */
 export interface NetlinkFrame {
@@ -33,33 +27,13 @@ export interface NetlinkFrame {
   readonly payload: Uint8Array;
 }
 
-/** EOPNOTSUPP, which libuv calls ENOTSUP. */
-const EOPNOTSUPP = 95;
-
-function describe(errno: number): [code: string, words: string] {
-  if (errno === EOPNOTSUPP) {
-    return ['EOPNOTSUPP', 'operation not supported'];
-  }
-  return getSystemErrorMap().get(-errno) ?? [`E${errno}`, `errno ${errno}`];
-}
-
-/** A negative acknowledgement of the kernel, or a request whose acknowledgement did not come. */
-export class NetlinkError extends Error {
-  override readonly name = 'NetlinkError';
-  /** Symbol of the errno, such as `EEXIST`. */
-  readonly code: string;
+/** Why the kernel, or what reads its answers, says no. */
+export interface NetlinkVerdict {
   /** Positive errno. */
   readonly errno: number;
+  readonly detail?: string;
   /** NLMSGERR_ATTR_MSG, the kernel's own sentence, where it sends one. */
-  readonly extendedAck: string | undefined;
-
-  constructor(errno: number, detail?: string, extendedAck?: string) {
-    const [code, words] = describe(errno);
-    super([`${code}: ${words}`, extendedAck, detail].filter((part) => part !== undefined).join(': '));
-    this.code = code;
-    this.errno = errno;
-    this.extendedAck = extendedAck;
-  }
+  readonly extendedAck?: string | undefined;
 }
 
 function view(bytes: Uint8Array): DataView {
@@ -109,59 +83,22 @@ export function decodeDatagram(datagram: Uint8Array): { frames: NetlinkFrame[]; 
   return { frames, malformed: offset < datagram.length };
 }
 
-/** One attribute (struct nlattr), padded to NLA_ALIGNTO. */
-export function encodeAttribute(type: number, payload: Uint8Array): Uint8Array {
-  const length = ATTRIBUTE_HEADER_BYTES + payload.length;
-  const bytes = new Uint8Array(align4(length));
-  const header = view(bytes);
-  header.setUint16(0, length, HOST_LITTLE_ENDIAN);
-  header.setUint16(2, type, HOST_LITTLE_ENDIAN);
-  bytes.set(payload, ATTRIBUTE_HEADER_BYTES);
-  return bytes;
-}
-
-/** Attributes by type, flags masked out; the last of a type wins. Stops at a length that does not fit. */
-export function decodeAttributes(bytes: Uint8Array): Map<number, Uint8Array> {
-  const attributes = new Map<number, Uint8Array>();
-  const data = view(bytes);
-  let offset = 0;
-  while (offset + ATTRIBUTE_HEADER_BYTES <= bytes.length) {
-    const length = data.getUint16(offset, HOST_LITTLE_ENDIAN);
-    if (length < ATTRIBUTE_HEADER_BYTES || length > bytes.length - offset) {
-      break;
-    }
-    const type = data.getUint16(offset + 2, HOST_LITTLE_ENDIAN) & ATTRIBUTE_TYPE_MASK;
-    attributes.set(type, bytes.subarray(offset + ATTRIBUTE_HEADER_BYTES, offset + length));
-    offset += align4(length);
-  }
-  return attributes;
-}
-
-/** A NUL-terminated string attribute. */
-export function attributeText(payload: Uint8Array | undefined): string | undefined {
-  if (payload === undefined) {
-    return undefined;
-  }
-  const end = payload.indexOf(0);
-  return new TextDecoder().decode(end === -1 ? payload : payload.subarray(0, end));
-}
-
 /**
  * The verdict of NLMSG_ERROR (struct nlmsgerr) or NLMSG_DONE: undefined for success.
  * With NLM_F_ACK_TLVS the kernel's own sentence follows, behind the request's copy unless that is NLM_F_CAPPED.
  */
-export function decodeVerdict(frame: NetlinkFrame): NetlinkError | undefined {
+export function decodeVerdict(frame: NetlinkFrame): NetlinkVerdict | undefined {
   const { payload, flags, type } = frame;
   if (payload.length < 4) {
     // NLMSG_DONE of old kernels may come without a status.
-    return type === NLMSG_DONE ? undefined : new NetlinkError(EPROTO, 'acknowledgement cut short');
+    return type === NLMSG_DONE ? undefined : { errno: EPROTO, detail: 'acknowledgement cut short' };
   }
   const status = view(payload).getInt32(0, HOST_LITTLE_ENDIAN);
   // NLMSG_DONE carries the dump's return value, which may be positive.
   if (status >= 0) {
     return undefined;
   }
-  return new NetlinkError(-status, undefined, extendedAck(payload, flags, type));
+  return { errno: -status, extendedAck: extendedAck(payload, flags, type) };
 }
 
 function extendedAck(payload: Uint8Array, flags: number, type: number): string | undefined {
@@ -176,7 +113,7 @@ function extendedAck(payload: Uint8Array, flags: number, type: number): string |
     const copied = view(payload).getUint32(4, HOST_LITTLE_ENDIAN);
     offset = 4 + ((flags & NLM_F_CAPPED) === 0 ? align4(copied) : HEADER_BYTES);
   }
-  return attributeText(decodeAttributes(payload.subarray(offset)).get(NLMSGERR_ATTR_MSG));
+  return optionalText(decodeAttributes(payload, offset), NLMSGERR_ATTR_MSG);
 }
 
 /** Errno values that this layer itself reports. */

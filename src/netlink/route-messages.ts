@@ -1,15 +1,15 @@
 /** rtnetlink messages for routes (include/uapi/linux/rtnetlink.h). Bytes in, values out. */
 import type { RouteType, VirtualRoute } from '../config/model.js';
 import { addressText, knownAddressBytes } from '../util/ip-address.js';
-import { AF_INET, AF_INET6, uint32 } from './address-messages.js';
+import { AF_INET, AF_INET6 } from './address-messages.js';
 import {
+  AttributeWriter,
   decodeAttributes,
-  encodeAttribute,
-  encodeMessage,
   HOST_LITTLE_ENDIAN,
-  NLM_F_ACK,
-  NLM_F_REQUEST,
-} from './message.js';
+  optionalU32,
+  u32Bytes,
+} from './attributes.js';
+import { encodeMessage, NLM_F_ACK, NLM_F_REQUEST } from './message.js';
 
 export const RTM_NEWROUTE = 24;
 export const RTM_DELROUTE = 25;
@@ -35,7 +35,7 @@ const TYPE_NUMBERS: Readonly<Record<RouteType, number>> = {
   prohibit: 8,
   throw: 9,
 };
-const RT_TABLE_UNSPEC = 0;
+export const RT_TABLE_UNSPEC = 0;
 const RT_SCOPE_UNIVERSE = 0;
 const RT_SCOPE_LINK = 253;
 const RT_SCOPE_HOST = 254;
@@ -130,20 +130,19 @@ export function routePayload(
   header[PROTOCOL_OFFSET] = ROUTE_PROTOCOL;
   header[6] = purpose === 'new' ? (route.scope ?? defaultScope(route, ipv4)) : RT_SCOPE_NOWHERE;
   header[7] = TYPE_NUMBERS[route.type];
-  if (route.onLink) header.set(uint32(RTNH_F_ONLINK), FLAGS_OFFSET);
-  const parts = [header, encodeAttribute(RTA_TABLE, uint32(route.table))];
-  if (interfaceIndex !== undefined) parts.push(encodeAttribute(RTA_OIF, uint32(interfaceIndex)));
-  if (route.prefixLength > 0) parts.push(encodeAttribute(RTA_DST, destination));
-  if (route.via !== undefined) parts.push(encodeAttribute(RTA_GATEWAY, ofFamily(route.via)));
-  if (route.metric !== undefined) parts.push(encodeAttribute(RTA_PRIORITY, uint32(route.metric)));
+  if (route.onLink) header.set(u32Bytes(RTNH_F_ONLINK), FLAGS_OFFSET);
+  const writer = new AttributeWriter(header).u32(RTA_TABLE, route.table);
+  if (interfaceIndex !== undefined) writer.u32(RTA_OIF, interfaceIndex);
+  if (route.prefixLength > 0) writer.bytes(RTA_DST, destination);
+  if (route.via !== undefined) writer.bytes(RTA_GATEWAY, ofFamily(route.via));
+  if (route.metric !== undefined) writer.u32(RTA_PRIORITY, route.metric);
   // The kernel forgets a preferred source whose address is gone, and then would not find the route by it.
   if (route.source !== undefined && purpose === 'new') {
-    parts.push(encodeAttribute(RTA_PREFSRC, ofFamily(route.source)));
+    writer.bytes(RTA_PREFSRC, ofFamily(route.source));
   }
-  if (route.mtu !== undefined && purpose === 'new') {
-    parts.push(encodeAttribute(RTA_METRICS, encodeAttribute(RTAX_MTU, uint32(route.mtu))));
-  }
-  return new Uint8Array(Buffer.concat(parts));
+  const { mtu } = route;
+  if (mtu !== undefined && purpose === 'new') writer.nested(RTA_METRICS, () => writer.u32(RTAX_MTU, mtu));
+  return writer.finish();
 }
 
 /** A whole RTM_DELROUTE request, ready for `send` on a NETLINK_ROUTE socket: for the guardian. */
@@ -180,21 +179,15 @@ export function decodeRoute(payload: Uint8Array): KernelRoute | undefined {
   const family = view.getUint8(0);
   if (family !== AF_INET && family !== AF_INET6) return undefined;
   if ((view.getUint32(FLAGS_OFFSET, HOST_LITTLE_ENDIAN) & RTM_F_CLONED) !== 0) return undefined;
-  const attributes = decodeAttributes(payload.subarray(RTMSG_BYTES));
+  const attributes = decodeAttributes(payload, RTMSG_BYTES);
   const destination = addressText(attributes.get(RTA_DST) ?? new Uint8Array(family === AF_INET ? 4 : 16));
   if (destination === undefined) return undefined;
   return {
-    table: numberOf(attributes.get(RTA_TABLE)) ?? view.getUint8(TABLE_OFFSET),
+    table: optionalU32(attributes, RTA_TABLE) ?? view.getUint8(TABLE_OFFSET),
     destination,
     prefixLength: view.getUint8(1),
-    interfaceIndex: numberOf(attributes.get(RTA_OIF)),
-    metric: numberOf(attributes.get(RTA_PRIORITY)) ?? 0,
+    interfaceIndex: optionalU32(attributes, RTA_OIF),
+    metric: optionalU32(attributes, RTA_PRIORITY) ?? 0,
     own: isOwnRoute(payload),
   };
-}
-
-/** A 32-bit attribute in the host's byte order. */
-export function numberOf(bytes: Uint8Array | undefined): number | undefined {
-  if (bytes?.length !== 4) return undefined;
-  return new DataView(bytes.buffer, bytes.byteOffset, 4).getUint32(0, HOST_LITTLE_ENDIAN);
 }

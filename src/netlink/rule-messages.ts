@@ -1,9 +1,10 @@
 /** rtnetlink messages for rules of the routing policy (include/uapi/linux/fib_rules.h). Bytes in, values out. */
-import type { PortRange, RuleAction, VirtualRule } from '../config/model.js';
+import type { RuleAction, VirtualRule } from '../config/model.js';
 import { knownAddressBytes } from '../util/ip-address.js';
-import { AF_INET, AF_INET6, uint32 } from './address-messages.js';
-import { decodeAttributes, encodeAttribute, encodeMessage, NLM_F_ACK, NLM_F_REQUEST } from './message.js';
-import { numberOf, ROUTE_PROTOCOL } from './route-messages.js';
+import { AF_INET, AF_INET6 } from './address-messages.js';
+import { AttributeWriter, decodeAttributes, optionalU32, u32Bytes } from './attributes.js';
+import { encodeMessage, NLM_F_ACK, NLM_F_REQUEST } from './message.js';
+import { ROUTE_PROTOCOL, RT_TABLE_UNSPEC } from './route-messages.js';
 
 export const RTM_NEWRULE = 32;
 export const RTM_DELRULE = 33;
@@ -24,7 +25,6 @@ const ACTION_NUMBERS: Readonly<Record<Extract<RuleAction, string>, number>> = {
   prohibit: 8,
 };
 const FIB_RULE_INVERT = 2;
-const RT_TABLE_UNSPEC = 0;
 const FRA_DST = 1;
 const FRA_SRC = 2;
 const FRA_IIFNAME = 3;
@@ -49,14 +49,6 @@ export interface KernelRule {
   readonly own: boolean;
 }
 
-function text(name: string): Uint8Array {
-  return new TextEncoder().encode(`${name}\0`);
-}
-
-function ports({ first, last }: PortRange): Uint8Array {
-  return new Uint8Array(new Uint16Array([first, last]).buffer);
-}
-
 /** Payload of RTM_NEWRULE and RTM_DELRULE; they say the same, so that a deletion finds the rule and no other. */
 export function rulePayload(rule: VirtualRule): Uint8Array {
   const { family, priority, action, invert, from, to, fwmark, iif, oif, ipProtocol } = rule;
@@ -65,28 +57,24 @@ export function rulePayload(rule: VirtualRule): Uint8Array {
   header[1] = to?.prefixLength ?? 0;
   header[2] = from?.prefixLength ?? 0;
   header[7] = typeof action === 'string' ? ACTION_NUMBERS[action] : FR_ACT_TO_TBL;
-  if (invert) header.set(uint32(FIB_RULE_INVERT), 8);
-  const parts: Uint8Array[] = [header, encodeAttribute(FRA_PRIORITY, uint32(priority))];
-  parts.push(encodeAttribute(FRA_PROTOCOL, new Uint8Array([RULE_PROTOCOL])));
-  const table = typeof action === 'string' ? RT_TABLE_UNSPEC : action.table;
-  parts.push(encodeAttribute(FRA_TABLE, uint32(table)));
-  if (to !== undefined) parts.push(encodeAttribute(FRA_DST, knownAddressBytes(to.address)));
-  if (from !== undefined) parts.push(encodeAttribute(FRA_SRC, knownAddressBytes(from.address)));
-  if (iif !== undefined) parts.push(encodeAttribute(FRA_IIFNAME, text(iif)));
-  if (oif !== undefined) parts.push(encodeAttribute(FRA_OIFNAME, text(oif)));
-  if (fwmark !== undefined) {
-    parts.push(encodeAttribute(FRA_FWMARK, uint32(fwmark.mark)));
-    parts.push(encodeAttribute(FRA_FWMASK, uint32(fwmark.mask)));
+  if (invert) header.set(u32Bytes(FIB_RULE_INVERT), 8);
+  const { sourcePorts, destinationPorts, suppressPrefixLength } = rule;
+  const writer = new AttributeWriter(header)
+    .u32(FRA_PRIORITY, priority)
+    .u8(FRA_PROTOCOL, RULE_PROTOCOL)
+    .u32(FRA_TABLE, typeof action === 'string' ? RT_TABLE_UNSPEC : action.table);
+  if (to !== undefined) writer.bytes(FRA_DST, knownAddressBytes(to.address));
+  if (from !== undefined) writer.bytes(FRA_SRC, knownAddressBytes(from.address));
+  if (iif !== undefined) writer.string(FRA_IIFNAME, iif);
+  if (oif !== undefined) writer.string(FRA_OIFNAME, oif);
+  if (fwmark !== undefined) writer.u32(FRA_FWMARK, fwmark.mark).u32(FRA_FWMASK, fwmark.mask);
+  if (ipProtocol !== undefined) writer.u8(FRA_IP_PROTO, ipProtocol);
+  if (sourcePorts !== undefined) writer.u16s(FRA_SPORT_RANGE, [sourcePorts.first, sourcePorts.last]);
+  if (destinationPorts !== undefined) {
+    writer.u16s(FRA_DPORT_RANGE, [destinationPorts.first, destinationPorts.last]);
   }
-  if (ipProtocol !== undefined) parts.push(encodeAttribute(FRA_IP_PROTO, new Uint8Array([ipProtocol])));
-  if (rule.sourcePorts !== undefined) parts.push(encodeAttribute(FRA_SPORT_RANGE, ports(rule.sourcePorts)));
-  if (rule.destinationPorts !== undefined) {
-    parts.push(encodeAttribute(FRA_DPORT_RANGE, ports(rule.destinationPorts)));
-  }
-  if (rule.suppressPrefixLength !== undefined) {
-    parts.push(encodeAttribute(FRA_SUPPRESS_PREFIXLEN, uint32(rule.suppressPrefixLength)));
-  }
-  return new Uint8Array(Buffer.concat(parts));
+  if (suppressPrefixLength !== undefined) writer.u32(FRA_SUPPRESS_PREFIXLEN, suppressPrefixLength);
+  return writer.finish();
 }
 
 /** A whole RTM_DELRULE request, ready for `send` on a NETLINK_ROUTE socket: for the guardian. */
@@ -106,10 +94,10 @@ export function decodeRule(payload: Uint8Array): KernelRule | undefined {
   if (payload.length < HEADER_BYTES) return undefined;
   const family = payload[0];
   if (family !== AF_INET && family !== AF_INET6) return undefined;
-  const attributes = decodeAttributes(payload.subarray(HEADER_BYTES));
+  const attributes = decodeAttributes(payload, HEADER_BYTES);
   return {
     family: family === AF_INET ? 'ipv4' : 'ipv6',
-    priority: numberOf(attributes.get(FRA_PRIORITY)) ?? 0,
+    priority: optionalU32(attributes, FRA_PRIORITY) ?? 0,
     own: attributes.get(FRA_PROTOCOL)?.[0] === RULE_PROTOCOL,
   };
 }

@@ -5,7 +5,7 @@ const HOOKS = `
 const fake = ${JSON.stringify(new URL('fake-table.js', import.meta.url).href)};
 export async function resolve(specifier, context, next) {
   const found = await next(specifier, context);
-  return found.url.endsWith('/io/ipvs.js') ? { ...found, url: fake } : found;
+  return found.url.endsWith('/io/netlink/ipvs.js') ? { ...found, url: fake } : found;
 }`;
 
 // Hooks run in a thread of their own, which the VRRP process must not pay for.

@@ -13,6 +13,7 @@ import { type HostAddresses, openAddresses } from '../../io/netlink/addresses.js
 import { openLinkMonitor } from '../../io/netlink/links.js';
 import { openRouting } from '../../io/netlink/routing.js';
 import { openVirtualMacs } from '../../io/netlink/virtual-mac.js';
+import { openVolley } from '../../io/netlink/volley.js';
 import { openControlServer } from '../../io/operator/control-server.js';
 import { ControlRequestError, NotReadyError } from '../../io/operator/http-socket.js';
 import { openNotifier } from '../../io/operator/sd-notify.js';
@@ -21,7 +22,6 @@ import type { ServicesStarter } from '../../io/processes/services-process.js';
 import { openAnnouncer } from '../../io/vrrp/announcer.js';
 import { rehearseEncoding } from '../../io/vrrp/rehearsal.js';
 import { vrrpTransportOpener } from '../../io/vrrp/transport.js';
-import { openVolley } from '../../io/vrrp/volley.js';
 import type { LogFormat, LogLevel } from '../../observe/logger.js';
 import type { Configuration, Load, LoadRequest } from '../../runtime/configuration.js';
 import { Director } from '../../runtime/director.js';

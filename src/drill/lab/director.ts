@@ -4,8 +4,8 @@ import { mkdir } from 'node:fs/promises';
 import { fetchStatus } from '../../io/operator/control-client.js';
 import type { DirectorStatus } from '../../runtime/status.js';
 import { DrillError } from '../errors.js';
-import { type DirectorEvent, parseDirectorLine } from '../report/observations.js';
 import type { Lab } from './lab.js';
+import { type DirectorEvent, parseDirectorLine } from './observations.js';
 import { type Child, type Exit, stopChild } from './process.js';
 
 /** Last lines of the log that are quoted when a director ends unasked. */

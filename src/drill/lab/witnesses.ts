@@ -1,13 +1,8 @@
 /** The drill's witnesses: a probe in the client's namespace, and the kernel's own word on addresses. */
 import { access, constants, open, readFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
-import {
-  type AddressChange,
-  type ProbeResult,
-  parseAddressLine,
-  parseProbe,
-} from '../report/observations.js';
 import type { Lab } from './lab.js';
+import { type AddressChange, type ProbeResult, parseAddressLine, parseProbe } from './observations.js';
 import { type Child, stopChild } from './process.js';
 
 /** An answer later than this counts as lost; longer than any round trip in the lab. */

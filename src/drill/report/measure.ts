@@ -1,6 +1,6 @@
 /** Numbers out of observations. Pure; times are wall-clock milliseconds. */
 import type { RequestSample } from '../client/client-protocol.js';
-import type { AddressChange } from './observations.js';
+import type { AddressChange } from '../lab/observations.js';
 
 export interface Span {
   readonly fromMs: number;

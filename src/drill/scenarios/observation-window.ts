@@ -2,9 +2,9 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { RequestSample } from '../client/client-protocol.js';
+import type { ProbeResult } from '../lab/observations.js';
 import { Probe } from '../lab/witnesses.js';
 import type { Span } from '../report/measure.js';
-import type { ProbeResult } from '../report/observations.js';
 import { waitFor } from '../wait.js';
 import type { Bench } from './site.js';
 

@@ -7,13 +7,13 @@ import { DrillError } from '../errors.js';
 import { Director } from '../lab/director.js';
 import { Lab } from '../lab/lab.js';
 import { withAdvertisementInterval } from '../lab/lab-config.js';
+import { type AddressChange, type DirectorEvent, parseConnectionTable } from '../lab/observations.js';
 import type { Child } from '../lab/process.js';
 import { startRealServer } from '../lab/server-control.js';
 import type { Topology } from '../lab/topology.js';
 import { watchAddresses } from '../lab/witnesses.js';
 import type { Progress } from '../progress.js';
 import type { Outage } from '../report/measure.js';
-import { type AddressChange, type DirectorEvent, parseConnectionTable } from '../report/observations.js';
 import { settles, unlessAborted, waitFor } from '../wait.js';
 import { lackingForPair, roleOf, type Statuses, virtualAddresses } from './readiness.js';
 

@@ -4,8 +4,8 @@ import { open } from 'node:fs/promises';
 import { setImmediate } from 'node:timers/promises';
 import type { CommandOutcome, Commands, TrackProber } from '../../runtime/ports.js';
 import type { LookKind, LookOutcome } from '../../track/track.js';
-import { ProcessTable } from '../processes/process-table.js';
-import { BoundedLooks } from './bounded-looks.js';
+import { BoundedLooks } from '../host/bounded-looks.js';
+import { ProcessTable } from './process-table.js';
 
 /** Of a tracked file; a number is shorter. */
 const MAX_FILE_BYTES = 64;

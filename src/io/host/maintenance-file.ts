@@ -2,7 +2,7 @@
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { MaintenanceFile } from '../../runtime/ports.js';
-import { BoundedLooks } from '../checks/bounded-looks.js';
+import { BoundedLooks } from './bounded-looks.js';
 
 export const STATE_DIRECTORY = '/var/lib/lvs-director';
 const FILE_NAME = 'maintenance.json';

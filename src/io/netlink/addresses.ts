@@ -16,16 +16,16 @@ import {
   RTM_GETLINK,
   RTM_NEWADDR,
 } from '../../netlink/address-messages.js';
+import { preferredSources } from '../../netlink/ipv6-sources.js';
 import { encodeMessage, NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST } from '../../netlink/message.js';
 import type { Addresses, Sysctls } from '../../runtime/ports.js';
 import { workInTurn } from '../../util/in-turn.js';
 import { familyOf } from '../../util/ip-address.js';
-import { preferredSources } from '../../vrrp/ipv6-sources.js';
 import { interfaceSysctl, openSysctls } from '../host/sysctls.js';
 import { native } from '../sockets/native.js';
-import { VolleyNetlinkSocket } from '../vrrp/volley.js';
-import { NETLINK_ROUTE, NetlinkConnection, type NetlinkRequest } from './netlink.js';
+import { NETLINK_ROUTE, NetlinkConnection, type NetlinkRequest } from './connection.js';
 import { SecondaryAddresses } from './secondary-addresses.js';
+import { VolleyNetlinkSocket } from './volley.js';
 
 /** Adding or removing some of the addresses failed; the others are done. */
 export class AddressError extends Error {
@@ -96,7 +96,7 @@ export function openAddresses(): HostAddresses {
     shots: (addresses) =>
       inTurn(async () => {
         const message = await addMessage(connection, addresses, { homes, aimedAt });
-        return message === undefined ? undefined : [volleys.request(message)];
+        return message === undefined ? undefined : [volleys.shot(message)];
       }),
     held: (addresses) => inTurn(() => held(connection, addresses)),
     prepare: (addresses) => inTurn(() => prepare(connection, secondaries, addresses)).catch(() => undefined),

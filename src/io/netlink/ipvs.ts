@@ -1,7 +1,6 @@
 /** The kernel's IPVS over generic netlink. */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import type { Decoded, DecodeFault } from '../../ipvs/attributes.js';
 import { decodeDaemon, decodeDestination, decodeInfo, decodeService } from '../../ipvs/decode.js';
 import {
   encodeDelDaemon,
@@ -22,9 +21,11 @@ import type {
 } from '../../ipvs/model.js';
 import { opWords } from '../../ipvs/plan.js';
 import { IPVS_GENL_NAME } from '../../ipvs/uapi.js';
+import type { Decoded, DecodeFault } from '../../netlink/attributes.js';
 import { decodeFamilyId, encodeGetFamily, GENL_ID_CTRL } from '../../netlink/genl-controller.js';
 import type { Ipvs, OpResult } from '../../runtime/ports.js';
-import { NETLINK_GENERIC, NetlinkConnection, NetlinkError } from './netlink.js';
+import { NETLINK_GENERIC, NetlinkConnection, NetlinkError } from './connection.js';
+import { type OpenRequestSocket, RECEIVE_BUFFER_BYTES } from './request-socket.js';
 
 /** How long `modprobe` may take. */
 export const MODPROBE_TIMEOUT_MS = 10_000;
@@ -257,20 +258,23 @@ async function familyOrLoad(host: IpvsHost, connection: IpvsConnection): Promise
   return loaded;
 }
 
-const THIS_HOST: IpvsHost = {
-  connect: () => NetlinkConnection.open(NETLINK_GENERIC),
-  loadModule: async () => {
-    // A service's or user's PATH may lack the sbin folders, where modprobe is.
-    const env = { ...process.env, PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin` };
-    await run('modprobe', ['ip_vs'], { timeout: MODPROBE_TIMEOUT_MS, env });
-  },
-};
+/** This host, asked by sockets that `open` opens. */
+export function thisHost(open?: OpenRequestSocket): IpvsHost {
+  return {
+    connect: () => NetlinkConnection.open(NETLINK_GENERIC, RECEIVE_BUFFER_BYTES, open),
+    loadModule: async () => {
+      // A service's or user's PATH may lack the sbin folders, where modprobe is.
+      const env = { ...process.env, PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin` };
+      await run('modprobe', ['ip_vs'], { timeout: MODPROBE_TIMEOUT_MS, env });
+    },
+  };
+}
 
 /**
  * Opens IPVS, loading the module `ip_vs` where needed.
  * Rejects with IpvsUnavailableError (`ERR_NO_IPVS`) when the kernel has none.
  */
-export async function openIpvs(host: IpvsHost = THIS_HOST): Promise<Ipvs> {
+export async function openIpvs(host: IpvsHost = thisHost()): Promise<Ipvs> {
   const connection = host.connect();
   try {
     return new KernelIpvs(host, connection, await familyOrLoad(host, connection));

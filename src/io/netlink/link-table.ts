@@ -14,7 +14,7 @@ import {
   RTM_NEWLINK,
 } from '../../netlink/address-messages.js';
 import type { OpenLinkMonitor } from '../../runtime/ports.js';
-import type { NetlinkMessage } from './netlink.js';
+import type { NetlinkMessage } from './connection.js';
 
 export type OnChange = Parameters<OpenLinkMonitor>[0];
 export type OnAddress = Parameters<OpenLinkMonitor>[1];

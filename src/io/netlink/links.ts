@@ -13,9 +13,9 @@ import { RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE } from '../../netlink/route-mess
 import { RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_RULE } from '../../netlink/rule-messages.js';
 import type { LinkMonitor, OpenLinkMonitor } from '../../runtime/ports.js';
 import { dumpAddresses } from './addresses.js';
+import { NETLINK_ROUTE, NetlinkConnection } from './connection.js';
 import { LinkTable, type OnAddress, type OnChange, type OnHardwareAddress } from './link-table.js';
-import { NETLINK_ROUTE, NetlinkConnection } from './netlink.js';
-import { RECEIVE_BUFFER_BYTES } from './netlink-socket.js';
+import { RECEIVE_BUFFER_BYTES } from './request-socket.js';
 import { dumpOwnRoutes } from './route-dump.js';
 import { RouteWatch } from './route-watch.js';
 

@@ -1,23 +1,9 @@
 /**
- * Dumps our own routes and rules. On a socket of its own kind: the kernel picks them out of a table of any size
- * (NETLINK_GET_STRICT_CHK, Linux 4.20), an option that the `netlink` package cannot set; and that package reads a whole
- * dump in one turn of the event loop, which takes 16 ms and more with 5,000 routes and stalls the election.
+ * Dumps our own routes and rules: the kernel picks them out of a table of any size (NETLINK_GET_STRICT_CHK), or, where it
+ * cannot, a long dump is read in several turns of the event loop (5,000 routes in one would take 16 ms).
  */
 
 import { AF_INET, AF_INET6 } from '../../netlink/address-messages.js';
-import {
-  decodeDatagram,
-  decodeVerdict,
-  EINTR,
-  ETIMEDOUT,
-  encodeMessage,
-  NetlinkError,
-  NLM_F_DUMP,
-  NLM_F_DUMP_INTR,
-  NLM_F_REQUEST,
-  NLMSG_DONE,
-  NLMSG_ERROR,
-} from '../../netlink/message.js';
 import {
   decodeRoute,
   isOwnRoute,
@@ -33,36 +19,11 @@ import {
   RTM_NEWRULE,
   ruleDumpPayload,
 } from '../../netlink/rule-messages.js';
-import { NetlinkEventSocket } from './event-socket.js';
-import { NETLINK_ROUTE } from './netlink.js';
+import { NETLINK_ROUTE, NetlinkConnection, NetlinkError } from './connection.js';
+import { nativeRequestSocket } from './request-socket.js';
 
-const SOL_NETLINK = 270;
-const NETLINK_GET_STRICT_CHK = 12;
-const SOCKADDR_NL_BYTES = 12;
-const AF_NETLINK = 16;
+/** Our routes alone; on a kernel that cannot pick them, all it has, 64 datagrams a turn. */
 const RECEIVE_BUFFER_BYTES = 1024 * 1024;
-/** For both families together. */
-const DUMP_TIMEOUT_MS = 5_000;
-/** Dumps that the kernel marks NLM_F_DUMP_INTR because the table changed underneath, before that is an error. */
-const MAX_ATTEMPTS = 8;
-
-class RouteDumpSocket extends NetlinkEventSocket {
-  constructor() {
-    super(NETLINK_ROUTE, [], RECEIVE_BUFFER_BYTES);
-    try {
-      this.setIntOption(SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1);
-    } catch {
-      // An older kernel dumps all routes, and the kind's decode picks ours.
-    }
-  }
-
-  request(type: number, payload: Uint8Array, sequence: number): void {
-    const kernel = Buffer.alloc(SOCKADDR_NL_BYTES);
-    kernel.set(new Uint8Array(new Uint16Array([AF_NETLINK]).buffer));
-    const flags = NLM_F_REQUEST | NLM_F_DUMP;
-    this.sendTo(encodeMessage(type, flags, sequence, payload), kernel);
-  }
-}
 
 /** As the kernel told it: the same payload in RTM_DELROUTE or RTM_DELRULE removes that one and no other. */
 export interface Dumped {
@@ -99,8 +60,7 @@ const RULES: Kind<KernelRule> = {
 
 /**
  * The routes of all tables that bear our protocol number, of both families. Rejects with NetlinkError when the
- * kernel refuses, when the table changes during each of MAX_ATTEMPTS dumps (EINTR), or when the answer does not come
- * within DUMP_TIMEOUT_MS (ETIMEDOUT).
+ * kernel refuses, and as \`NetlinkConnection.dump\` does.
  */
 export function dumpOwnRoutes(): Promise<readonly DumpedRoute[]> {
   return dump(ROUTES);
@@ -112,71 +72,34 @@ export function dumpOwnRules(): Promise<readonly DumpedRule[]> {
 }
 
 async function dump<Item>(kind: Kind<Item>): Promise<readonly (Item & Dumped)[]> {
-  const socket = new RouteDumpSocket();
+  const strict = nativeRequestSocket({ immediate: false, strict: true });
+  const connection = NetlinkConnection.open(NETLINK_ROUTE, RECEIVE_BUFFER_BYTES, strict);
   try {
-    return [...(await dumpFamily(socket, kind, AF_INET)), ...(await dumpFamily(socket, kind, AF_INET6))];
+    return [
+      ...(await dumpFamily(connection, kind, AF_INET)),
+      ...(await dumpFamily(connection, kind, AF_INET6)),
+    ];
   } finally {
-    socket.close();
+    connection.close();
   }
-}
-
-async function dumpFamily<Item>(
-  socket: RouteDumpSocket,
-  kind: Kind<Item>,
-  family: number,
-): Promise<readonly (Item & Dumped)[]> {
-  for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
-    const { items, interrupted } = await dumpOnce(socket, kind, family, MAX_ATTEMPTS * family + attempt);
-    if (!interrupted) return items;
-  }
-  throw new NetlinkError(EINTR, `the routes changed during each of ${MAX_ATTEMPTS} dumps`);
 }
 
 /** What the kernel says of a family that has no table or no rule yet, or that it does not have at all. */
 const NOTHING_THERE: ReadonlySet<string> = new Set(['ENOENT', 'EAFNOSUPPORT', 'EOPNOTSUPP']);
 
-function dumpOnce<Item>(
-  socket: RouteDumpSocket,
+async function dumpFamily<Item>(
+  connection: NetlinkConnection,
   kind: Kind<Item>,
   family: number,
-  sequence: number,
-): Promise<{ items: readonly (Item & Dumped)[]; interrupted: boolean }> {
-  return new Promise((resolve, reject) => {
-    const items: (Item & Dumped)[] = [];
-    let interrupted = false;
-    const end = (): void => {
-      clearTimeout(timer);
-      socket.removeAllListeners();
-    };
-    const fail = (error: Error): void => {
-      end();
-      reject(error);
-    };
-    const timer = setTimeout(
-      () => fail(new NetlinkError(ETIMEDOUT, `no answer within ${DUMP_TIMEOUT_MS} ms`)),
-      DUMP_TIMEOUT_MS,
-    );
-    socket.on('error', fail);
-    socket.on('message', (datagram, { port }) => {
-      if (port !== 0) return;
-      for (const frame of decodeDatagram(datagram).frames) {
-        if (frame.sequence !== sequence) continue;
-        interrupted ||= (frame.flags & NLM_F_DUMP_INTR) !== 0;
-        if (frame.type === NLMSG_DONE || frame.type === NLMSG_ERROR) {
-          const error = decodeVerdict(frame);
-          if (error !== undefined && !NOTHING_THERE.has(error.code)) return fail(error);
-          end();
-          return resolve({ items, interrupted });
-        }
-        const item = frame.type === kind.answer ? kind.decode(frame.payload) : undefined;
-        // The datagram's memory is used again.
-        if (item !== undefined) items.push({ ...item, payload: Uint8Array.from(frame.payload) });
-      }
+): Promise<readonly (Item & Dumped)[]> {
+  try {
+    const messages = await connection.dump(kind.request, kind.payload(family));
+    return messages.flatMap(({ type, payload }) => {
+      const item = type === kind.answer ? kind.decode(payload) : undefined;
+      return item === undefined ? [] : [{ ...item, payload }];
     });
-    try {
-      socket.request(kind.request, kind.payload(family), sequence);
-    } catch (error) {
-      fail(error instanceof Error ? error : new Error(String(error)));
-    }
-  });
+  } catch (error) {
+    if (error instanceof NetlinkError && NOTHING_THERE.has(error.code)) return [];
+    throw error;
+  }
 }

@@ -11,7 +11,7 @@ import {
 } from '../../netlink/route-messages.js';
 import { decodeRule, RTM_DELRULE } from '../../netlink/rule-messages.js';
 import type { LostRouting } from '../../runtime/ports.js';
-import type { NetlinkMessage } from './netlink.js';
+import type { NetlinkMessage } from './connection.js';
 
 /** Dumps in a row that an event of one of our routes may overtake, before one is taken for the truth. */
 const MAX_OVERTAKEN_DUMPS = 8;

@@ -4,7 +4,7 @@ import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from '../../netlink/message.j
 import { placeKey, placeOf, RTM_DELROUTE, RTM_NEWROUTE, routePayload } from '../../netlink/route-messages.js';
 import { routeText } from '../../planning/routing-text.js';
 import { interfaceIndexes, NoInterfaceError } from './addresses.js';
-import type { NetlinkConnection } from './netlink.js';
+import type { NetlinkConnection } from './connection.js';
 import { type DumpedRoute, dumpOwnRoutes } from './route-dump.js';
 import { RoutingError, type RoutingFailure } from './routing-error.js';
 

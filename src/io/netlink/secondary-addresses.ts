@@ -11,7 +11,7 @@ import { NLM_F_CREATE, NLM_F_EXCL } from '../../netlink/message.js';
 import type { Sysctls } from '../../runtime/ports.js';
 import { familyOf } from '../../util/ip-address.js';
 import { interfaceSysctl } from '../host/sysctls.js';
-import type { NetlinkConnection, NetlinkMessage } from './netlink.js';
+import type { NetlinkConnection, NetlinkMessage } from './connection.js';
 
 const KEY = 'promote_secondaries';
 

@@ -15,7 +15,7 @@ import { NLM_F_CREATE, NLM_F_EXCL } from '../../netlink/message.js';
 import type { KeptVirtualMacs, Sysctls, VirtualMac, VirtualMacs } from '../../runtime/ports.js';
 import { workInTurn } from '../../util/in-turn.js';
 import { interfaceSysctl, openSysctls } from '../host/sysctls.js';
-import { NETLINK_ROUTE, NetlinkConnection, type NetlinkError, type NetlinkRequest } from './netlink.js';
+import { NETLINK_ROUTE, NetlinkConnection, type NetlinkError, type NetlinkRequest } from './connection.js';
 
 /** The kernel has no macvlan. */
 export class NoMacvlanError extends Error {

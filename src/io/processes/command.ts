@@ -7,7 +7,7 @@ import { Socket } from 'node:net';
 import { isAbsolute } from 'node:path';
 import { getSystemErrorName } from 'node:util';
 import type { CommandOutcome, CommandRequest, Commands } from '../../runtime/ports.js';
-import { BoundedLooks } from '../checks/bounded-looks.js';
+import { BoundedLooks } from '../host/bounded-looks.js';
 import { monotonicClock } from '../host/clock.js';
 import { untrustedPart } from '../host/trusted-path.js';
 import { findUser, UNPRIVILEGED_USER, type User } from '../host/users.js';

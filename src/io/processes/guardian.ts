@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { Socket } from 'node:net';
 import type { Guardian, GuardianOrders } from '../../runtime/ports.js';
 import { native, nativeFile } from '../sockets/native.js';
-import { encodeDisarm, encodeOrders, encodeRenewal } from './guardian-orders.js';
+import { encodeDisarm, encodeOrders, encodeRenewal } from '../vrrp/guardian-orders.js';
 
 /** Exit status of a guardian that acted. */
 const EXIT_ACTED = 3;

@@ -3,6 +3,7 @@
 export const AF_UNIX = 1;
 export const AF_INET = 2;
 export const AF_INET6 = 10;
+export const AF_NETLINK = 16;
 export const AF_PACKET = 17;
 
 export const SOCK_DGRAM = 2;
@@ -13,8 +14,11 @@ export const SO_SNDBUF = 7;
 export const SO_RCVBUF = 8;
 export const SO_PRIORITY = 12;
 export const SO_BINDTODEVICE = 25;
+export const SO_RCVBUFFORCE = 33;
 export const SO_TIMESTAMPNS = 35;
 export const SO_MEMINFO = 55;
+
+export const SOL_NETLINK = 270;
 
 export const IPPROTO_IP = 0;
 export const IP_TOS = 1;

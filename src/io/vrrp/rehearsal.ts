@@ -5,7 +5,7 @@ import type { Announcer } from '../../runtime/ports.js';
 import { knownAddressBytes } from '../../util/ip-address.js';
 import { gratuitousArp } from '../../vrrp/gratuitous-arp.js';
 import { unsolicitedNeighbourAdvertisement } from '../../vrrp/neighbour-advertisement.js';
-import { encodeOrders } from '../processes/guardian-orders.js';
+import { encodeOrders } from './guardian-orders.js';
 
 const ROUNDS = 5;
 const NO_MAC = new Uint8Array(6);

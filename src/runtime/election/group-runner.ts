@@ -10,6 +10,7 @@ import type {
   Notice,
   VrrpState,
 } from '../../vrrp/group-types.js';
+import { advertisementPackets } from '../advertisement-packets.js';
 import type {
   Addresses,
   Announcer,
@@ -21,7 +22,6 @@ import type {
   VrrpPacket,
   VrrpTransport,
 } from '../ports.js';
-import { advertisementPackets } from './advertisement-packets.js';
 import type { Deadlines, Waiting } from './deadlines.js';
 import { Restorer } from './restorer.js';
 

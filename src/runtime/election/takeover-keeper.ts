@@ -4,9 +4,9 @@
  */
 import type { VirtualAddress, VrrpInstance } from '../../config/model.js';
 import type { GroupEffect } from '../../vrrp/group-types.js';
+import { advertisementPackets } from '../advertisement-packets.js';
 import { FEW_GROUPS, type GuardianKeeper } from '../guardian/guardian-keeper.js';
 import type { Addresses, Announcer, Clock, OpenVolley, Shot, Volley, VrrpTransport } from '../ports.js';
-import { advertisementPackets } from './advertisement-packets.js';
 
 /** After a change: what belongs to it comes first. */
 const PREPARATION_MS = 20;

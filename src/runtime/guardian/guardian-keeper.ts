@@ -1,6 +1,6 @@
 /** Keeps the guardian informed: of every address before it comes and until it is gone. */
 import type { VrrpInstance } from '../../config/model.js';
-import { advertisementPackets } from '../election/advertisement-packets.js';
+import { advertisementPackets } from '../advertisement-packets.js';
 import type { Clock, Guardian, GuardianOrders, Log } from '../ports.js';
 import { GuardianLease, NO_ORDERS } from './guardian-lease.js';
 import { guardianOrders } from './guardian-orders.js';

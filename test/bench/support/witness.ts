@@ -5,7 +5,7 @@
  */
 import { createInterface } from 'node:readline';
 import { RawSocket } from '../../../src/io/sockets/raw-socket.js';
-import { SOL_SOCKET } from '../../../src/io/sockets/socket-constants.js';
+import { SO_RCVBUFFORCE, SOL_SOCKET } from '../../../src/io/sockets/socket-constants.js';
 import type { Gap, SourceChange } from './standstills.js';
 
 /** One advertisement on the wire. */
@@ -32,7 +32,6 @@ export interface GapSums {
 const VRRP_PROTOCOL = 112;
 const GROUP = '224.0.0.18';
 const INTERFACE = 'eth0';
-const SO_RCVBUFFORCE = 33;
 /** Seconds of 250 virtual routers at 100 ms: this process may come late, the kernel's stamps do not. */
 const RECEIVE_BUFFER_BYTES = 16 * 1024 * 1024;
 const HISTOGRAM_MS = 5000;

@@ -4,7 +4,7 @@ import t from 'tap';
 import type { VirtualAddress } from '../../../src/config/model.js';
 import { openSysctls } from '../../../src/io/host/sysctls.js';
 import { openAddresses } from '../../../src/io/netlink/addresses.js';
-import { NETLINK_ROUTE, NetlinkConnection } from '../../../src/io/netlink/netlink.js';
+import { NETLINK_ROUTE, NetlinkConnection } from '../../../src/io/netlink/connection.js';
 import { SecondaryAddresses } from '../../../src/io/netlink/secondary-addresses.js';
 import { eventually, ip, runInNamespace } from '../namespace.js';
 

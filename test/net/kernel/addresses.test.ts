@@ -2,8 +2,8 @@ import { spawnSync } from 'node:child_process';
 import t from 'tap';
 import type { VirtualAddress } from '../../../src/config/model.js';
 import { openAddresses } from '../../../src/io/netlink/addresses.js';
-import { NETLINK_ROUTE } from '../../../src/io/netlink/netlink.js';
-import { openNetlinkSocket } from '../../../src/io/netlink/netlink-socket.js';
+import { NETLINK_ROUTE } from '../../../src/io/netlink/connection.js';
+import { nativeRequestSocket, RECEIVE_BUFFER_BYTES } from '../../../src/io/netlink/request-socket.js';
 import { deleteAddressMessage } from '../../../src/netlink/address-messages.js';
 import { eventually, ip, runInNamespace } from '../namespace.js';
 
@@ -122,12 +122,13 @@ await runInNamespace(import.meta.url, async () => {
     await addresses.add(list);
     const index = Number(ip('-o link show dev v0').split(':')[0]);
     let answers = 0;
-    const socket = openNetlinkSocket(NETLINK_ROUTE, {
+    const events = {
       onDatagram: () => {
         answers += 1;
       },
-      onBroken: (error) => t.fail(error.message),
-    });
+      onBroken: (error: Error) => t.fail(error.message),
+    };
+    const socket = nativeRequestSocket({ immediate: false })(NETLINK_ROUTE, events, RECEIVE_BUFFER_BYTES);
     for (const { address, prefixLength } of list) {
       socket.send(deleteAddressMessage(address, prefixLength, index), (error) => t.fail(error.message));
     }

@@ -1,7 +1,7 @@
 /** A takeover's addresses: there before the event loop turns again. */
 import t from 'tap';
 import { openAddresses } from '../../../src/io/netlink/addresses.js';
-import { NETLINK_ROUTE, NetlinkConnection } from '../../../src/io/netlink/netlink.js';
+import { NETLINK_ROUTE, NetlinkConnection } from '../../../src/io/netlink/connection.js';
 import { addressDumpPayload, decodeAddress, RTM_GETADDR } from '../../../src/netlink/address-messages.js';
 import { ip, runInNamespace } from '../namespace.js';
 

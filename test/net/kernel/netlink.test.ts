@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import t from 'tap';
-import { MAX_BATCH_MESSAGES, NETLINK_ROUTE, NetlinkConnection } from '../../../src/io/netlink/netlink.js';
+import { MAX_BATCH_MESSAGES, NETLINK_ROUTE, NetlinkConnection } from '../../../src/io/netlink/connection.js';
 import {
   addressPayload,
   decodeLink,

@@ -2,10 +2,10 @@
 import t from 'tap';
 import type { VirtualAddress } from '../../../src/config/model.js';
 import { openAddresses } from '../../../src/io/netlink/addresses.js';
+import { openVolley } from '../../../src/io/netlink/volley.js';
 import { ETH_P_ALL, PacketSocket } from '../../../src/io/sockets/packet-socket.js';
 import { RawSocket } from '../../../src/io/sockets/raw-socket.js';
 import { openAnnouncer } from '../../../src/io/vrrp/announcer.js';
-import { openVolley } from '../../../src/io/vrrp/volley.js';
 import type { Shot } from '../../../src/runtime/ports.js';
 import { ETHERTYPE_ARP } from '../../../src/vrrp/gratuitous-arp.js';
 import { ETHERTYPE_IPV6 } from '../../../src/vrrp/neighbour-advertisement.js';

@@ -8,7 +8,7 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
-import { NETLINK_ROUTE, NetlinkConnection } from '../../../src/io/netlink/netlink.js';
+import { NETLINK_ROUTE, NetlinkConnection } from '../../../src/io/netlink/connection.js';
 import { macvlanRefusal, openVirtualMacs } from '../../../src/io/netlink/virtual-mac.js';
 import { RTM_NEWLINK } from '../../../src/netlink/address-messages.js';
 import { macvlanPayload } from '../../../src/netlink/macvlan-messages.js';

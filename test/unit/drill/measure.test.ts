@@ -1,4 +1,5 @@
 import t from 'tap';
+import type { AddressChange } from '../../../src/drill/lab/observations.js';
 import {
   duplicateAddressMs,
   gaps,
@@ -8,7 +9,6 @@ import {
   subtract,
   summarizeRequests,
 } from '../../../src/drill/report/measure.js';
-import type { AddressChange } from '../../../src/drill/report/observations.js';
 
 const window = { fromMs: 1000, toMs: 2000 };
 

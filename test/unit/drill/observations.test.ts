@@ -4,7 +4,7 @@ import {
   parseConnectionTable,
   parseDirectorLine,
   parseProbe,
-} from '../../../src/drill/report/observations.js';
+} from '../../../src/drill/lab/observations.js';
 
 await t.test('fping: answers and its summary', async (t) => {
   const output = [

@@ -8,9 +8,13 @@ import {
 } from '../../../src/drill/report/report.js';
 import { htmlReport } from '../../../src/drill/report/report-html.js';
 import { timelineSvg } from '../../../src/drill/report/report-svg.js';
-import { buildScenarioReport, type LabRecord, roleSpans } from '../../../src/drill/report/scenario-report.js';
 import { expectationOf } from '../../../src/drill/report/verdict.js';
 import type { Course, Setting } from '../../../src/drill/scenarios/scenario-parts.js';
+import {
+  buildScenarioReport,
+  type LabRecord,
+  roleSpans,
+} from '../../../src/drill/scenarios/scenario-report.js';
 
 const kinds = ['busy', 'one-request', 'idle'] as const;
 const opened = kinds.map((kind, index) => ({ kind, port: 40000 + index }));

@@ -1,6 +1,5 @@
 import fc from 'fast-check';
 import t, { type Test } from 'tap';
-import { AttributeWriter, readAttributes } from '../../../src/ipvs/attributes.js';
 import {
   decodeConfig,
   decodeDaemon,
@@ -23,6 +22,7 @@ import {
   encodeZero,
 } from '../../../src/ipvs/encode.js';
 import type { Destination, Service, ServiceKey } from '../../../src/ipvs/model.js';
+import { AttributeWriter, readAttributes } from '../../../src/netlink/attributes.js';
 import { decodeFamilyId, encodeGetFamily } from '../../../src/netlink/genl-controller.js';
 import { addressBytes, addressText } from '../../../src/util/ip-address.js';
 

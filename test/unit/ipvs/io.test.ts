@@ -1,6 +1,6 @@
 import t from 'tap';
+import { NetlinkError, type NetlinkRequest, type NetlinkResult } from '../../../src/io/netlink/connection.js';
 import { type IpvsConnection, type IpvsHost, openIpvs } from '../../../src/io/netlink/ipvs.js';
-import { NetlinkError, type NetlinkRequest, type NetlinkResult } from '../../../src/io/netlink/netlink.js';
 import { encodeOp } from '../../../src/ipvs/encode.js';
 import type { DumpedService, IpvsOp, ServiceKey } from '../../../src/ipvs/model.js';
 import { describeOp } from '../../../src/ipvs/plan.js';

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
-import { encodeDisarm, encodeOrders } from '../../../src/io/processes/guardian-orders.js';
+import { encodeDisarm, encodeOrders } from '../../../src/io/vrrp/guardian-orders.js';
 import { virtualRoute, virtualRule } from '../vrrp/instances.js';
 
 const SOURCES = ['guardian.c', 'advertisement.c'].map((name) =>

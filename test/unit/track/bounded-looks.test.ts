@@ -1,5 +1,5 @@
 import t from 'tap';
-import { BoundedLooks } from '../../../src/io/checks/bounded-looks.js';
+import { BoundedLooks } from '../../../src/io/host/bounded-looks.js';
 
 const SOON_MS = 20;
 

@@ -5,8 +5,8 @@ import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { MAX_STATES_A_TURN, ProcessTable } from '../../../src/io/checks/process-table.js';
 import { openTrackProber } from '../../../src/io/checks/track-probes.js';
-import { MAX_STATES_A_TURN, ProcessTable } from '../../../src/io/processes/process-table.js';
 import type { CommandOutcome, Commands } from '../../../src/runtime/ports.js';
 import type { LookKind } from '../../../src/track/track.js';
 

@@ -1,6 +1,6 @@
 /** Requirements of RFC 9568 on messages; docs/RFC9568.md has the table. */
 import t from 'tap';
-import { advertisementPackets } from '../../../src/runtime/election/advertisement-packets.js';
+import { advertisementPackets } from '../../../src/runtime/advertisement-packets.js';
 import { Channels } from '../../../src/runtime/election/channels.js';
 import { Discards } from '../../../src/runtime/election/discards.js';
 import { StrangerBudget } from '../../../src/runtime/election/stranger-budget.js';

@@ -1,11 +1,8 @@
 /** What a scenario's witnesses saw, made into its part of the report. Pure. */
 
 import type { ConnectionKind } from '../client/client-protocol.js';
+import type { AddressChange } from '../lab/observations.js';
 import type { Topology } from '../lab/topology.js';
-import type { Observed } from '../scenarios/observation-window.js';
-import { undueFailures } from '../scenarios/real-server-down.js';
-import type { Course, Setting } from '../scenarios/scenario-parts.js';
-import type { RoleChange } from '../scenarios/site.js';
 import {
   duplicateAddressMs,
   gaps,
@@ -15,11 +12,14 @@ import {
   round,
   type Span,
   summarizeRequests,
-} from './measure.js';
-import type { AddressChange } from './observations.js';
-import type { ScenarioReport, TimelineEvent, TimelineSpan } from './report.js';
-import { timelineSpans } from './report.js';
-import { judge } from './verdict.js';
+} from '../report/measure.js';
+import type { ScenarioReport, TimelineEvent, TimelineSpan } from '../report/report.js';
+import { timelineSpans } from '../report/report.js';
+import { judge } from '../report/verdict.js';
+import type { Observed } from './observation-window.js';
+import { undueFailures } from './real-server-down.js';
+import type { Course, Setting } from './scenario-parts.js';
+import type { RoleChange } from './site.js';
 
 /** More would not be read, and a lost lab could fill any report. */
 const MAX_EVENTS = 500;

@@ -1,7 +1,7 @@
 /** An instance's advertisements as they go out. Pure. */
-import type { VrrpInstance } from '../../config/model.js';
-import { encodeAdvertisement } from '../../vrrp/packet.js';
-import type { VrrpPacket, VrrpTransport } from '../ports.js';
+import type { VrrpInstance } from '../config/model.js';
+import { encodeAdvertisement } from '../vrrp/packet.js';
+import type { VrrpPacket, VrrpTransport } from './ports.js';
 
 /** What an instance sends to each destination: its advertisement, or with priority 0 its farewell. */
 export function advertisementPackets(

@@ -1,5 +1,5 @@
 /**
- * Netlink requests, dumps and events over the datagram layer of the `netlink` package.
+ * Netlink requests, dumps and events.
  *
  * Requests go out several to a datagram: the kernel takes them in order (netlink_rcv_skb) and acknowledges each one,
  * so a batch costs one system call and one wait instead of one for each request.
@@ -8,14 +8,12 @@
 import { batches } from '../../netlink/batches.js';
 import {
   decodeDatagram,
-  decodeVerdict,
   EINTR,
   EMSGSIZE,
   ENOBUFS,
   EPROTO,
   ETIMEDOUT,
   encodeMessage,
-  NetlinkError,
   type NetlinkFrame,
   NLM_F_ACK,
   NLM_F_DUMP,
@@ -25,16 +23,16 @@ import {
   NLMSG_ERROR,
   NLMSG_MIN_TYPE,
 } from '../../netlink/message.js';
-import { NetlinkEventSocket } from './event-socket.js';
-import { openImmediateSocket } from './immediate-socket.js';
+import { NetlinkError, verdictOf } from './netlink-error.js';
 import {
-  type NetlinkSocket,
-  type OpenNetlinkSocket,
-  openNetlinkSocket,
+  nativeRequestSocket,
+  type OpenRequestSocket,
   RECEIVE_BUFFER_BYTES,
-} from './netlink-socket.js';
+  type RequestSocket,
+} from './request-socket.js';
+import { NetlinkSocket } from './socket.js';
 
-export { NetlinkError } from '../../netlink/message.js';
+export { NetlinkError } from './netlink-error.js';
 
 /** Netlink protocols (include/uapi/linux/netlink.h). */
 export const NETLINK_ROUTE = 0;
@@ -90,15 +88,15 @@ interface Exchange {
 export class NetlinkConnection {
   readonly #protocol: number;
   readonly #receiveBufferBytes: number;
-  readonly #open: OpenNetlinkSocket;
+  readonly #open: OpenRequestSocket;
   readonly #subscriptions = new Set<{ close(): void }>();
-  #socket: NetlinkSocket | undefined;
+  #socket: RequestSocket | undefined;
   #sequence = 0;
   #exchange: Exchange | undefined;
   #tail: Promise<unknown> = Promise.resolve();
   #closed = false;
 
-  private constructor(protocol: number, receiveBufferBytes: number, open: OpenNetlinkSocket) {
+  private constructor(protocol: number, receiveBufferBytes: number, open: OpenRequestSocket) {
     this.#protocol = protocol;
     this.#open = open;
     this.#receiveBufferBytes = receiveBufferBytes;
@@ -106,19 +104,20 @@ export class NetlinkConnection {
   }
 
   /**
-   * Throws with the kernel's `code` when it has no such protocol or lets no socket be opened. The receive buffer of
-   * requests is capped at net.core.rmem_max.
+   * Throws with the kernel's `code` when it has no such protocol or lets no socket be opened. How answers are read is the
+   * socket's affair; the default reads them from the event loop.
    */
-  static open(protocol: number, receiveBufferBytes = RECEIVE_BUFFER_BYTES): NetlinkConnection {
-    return new NetlinkConnection(protocol, receiveBufferBytes, openNetlinkSocket);
+  static open(
+    protocol: number,
+    receiveBufferBytes = RECEIVE_BUFFER_BYTES,
+    open: OpenRequestSocket = nativeRequestSocket({ immediate: false }),
+  ): NetlinkConnection {
+    return new NetlinkConnection(protocol, receiveBufferBytes, open);
   }
 
-  /**
-   * As `open`, with answers that are there when the request is sent: what is asked resolves in the same turn of the
-   * event loop. Needs the native part.
-   */
-  static openImmediate(protocol: number, receiveBufferBytes = RECEIVE_BUFFER_BYTES): NetlinkConnection {
-    return new NetlinkConnection(protocol, receiveBufferBytes, openImmediateSocket);
+  /** As `open`; what is asked resolves in the same turn of the event loop. */
+  static openImmediate(protocol: number): NetlinkConnection {
+    return new NetlinkConnection(protocol, RECEIVE_BUFFER_BYTES, nativeRequestSocket({ immediate: true }));
   }
 
   /**
@@ -199,7 +198,7 @@ export class NetlinkConnection {
     return turn;
   }
 
-  #openSocket(): NetlinkSocket {
+  #openSocket(): RequestSocket {
     return this.#open(
       this.#protocol,
       {
@@ -317,7 +316,7 @@ export class NetlinkConnection {
           return;
         }
         if (frame.type === NLMSG_ERROR || frame.type === NLMSG_DONE) {
-          results[request.index] = { error: decodeVerdict(frame), messages: request.messages };
+          results[request.index] = { error: verdictOf(frame), messages: request.messages };
           waiting.delete(frame.sequence);
         } else if (frame.type >= NLMSG_MIN_TYPE && request.messages.length < MAX_DUMP_MESSAGES) {
           request.messages.push({ type: frame.type, flags: frame.flags, payload: frame.payload });
@@ -346,7 +345,7 @@ export class NetlinkConnection {
         }
         interrupted ||= (frame.flags & NLM_F_DUMP_INTR) !== 0;
         if (frame.type === NLMSG_DONE || frame.type === NLMSG_ERROR) {
-          const error = decodeVerdict(frame);
+          const error = verdictOf(frame);
           if (error === undefined) {
             finish({ messages, interrupted });
           } else {
@@ -374,7 +373,7 @@ function openSubscription(
   onOverrun: () => void,
   receiveBufferBytes: number,
 ): { close(): void } {
-  const socket = new NetlinkEventSocket(protocol, groups, receiveBufferBytes);
+  const socket = new NetlinkSocket(protocol, groups, receiveBufferBytes);
   socket.on('message', (datagram, { port }) => {
     if (port !== 0) {
       return;

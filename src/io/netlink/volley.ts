@@ -1,13 +1,13 @@
 /** What a takeover sends, by one native call: see decision 0021. */
 import type { OpenVolley, Shot } from '../../runtime/ports.js';
-import { KERNEL, NetlinkEventSocket } from '../netlink/event-socket.js';
 import { native, type SocketHandle } from '../sockets/native.js';
+import { KERNEL, NetlinkSocket } from './socket.js';
 
 /** Acknowledgements of all addresses that a virtual router may have (RFC 9568 section 5.2.4: 255). */
 const RECEIVE_BUFFER_BYTES = 262_144;
 
 /** Its answers are read by the native call. */
-export class VolleyNetlinkSocket extends NetlinkEventSocket {
+export class VolleyNetlinkSocket extends NetlinkSocket {
   /** `protocol` as NETLINK_ROUTE. Throws with the kernel's `code`. */
   constructor(protocol: number) {
     super(protocol, [], RECEIVE_BUFFER_BYTES);
@@ -17,7 +17,7 @@ export class VolleyNetlinkSocket extends NetlinkEventSocket {
   }
 
   /** A datagram of requests, each with NLM_F_ACK. */
-  request(message: Uint8Array): Shot {
+  shot(message: Uint8Array): Shot {
     return this.shotAt(message, KERNEL);
   }
 }

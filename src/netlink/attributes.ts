@@ -1,7 +1,10 @@
 /**
  * Netlink attributes (include/uapi/linux/netlink.h, `struct nlattr`): 16-bit length with header, 16-bit type, value,
- * padding to 4 bytes. Host byte order is little-endian on every platform this runs on (x86-64, arm64, riscv64).
+ * padding to 4 bytes. Numbers are in the host's byte order but where the kernel's header says __be.
  */
+
+/** Netlink speaks the host's byte order. */
+export const HOST_LITTLE_ENDIAN = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
 
 const HEADER_BYTES = 4;
 const ALIGNMENT = 4;
@@ -18,6 +21,11 @@ const textEncoder = new TextEncoder();
 const textDecoder = new TextDecoder();
 
 const aligned = (length: number): number => (length + ALIGNMENT - 1) & ~(ALIGNMENT - 1);
+
+/** 32 bits in host order, as a fixed header has them. */
+export function u32Bytes(value: number): Uint8Array {
+  return new Uint8Array(new Uint32Array([value]).buffer);
+}
 
 /** Builds a message's attributes one after another, behind an optional fixed header. */
 export class AttributeWriter {
@@ -46,8 +54,8 @@ export class AttributeWriter {
       this.#bytes = grown;
       this.#view = new DataView(grown.buffer);
     }
-    this.#view.setUint16(this.#length, HEADER_BYTES + length, true);
-    this.#view.setUint16(this.#length + 2, type, true);
+    this.#view.setUint16(this.#length, HEADER_BYTES + length, HOST_LITTLE_ENDIAN);
+    this.#view.setUint16(this.#length + 2, type, HOST_LITTLE_ENDIAN);
     const valueAt = this.#length + HEADER_BYTES;
     this.#length = needed;
     return valueAt;
@@ -56,7 +64,7 @@ export class AttributeWriter {
   /** 16 bits, host order. */
   u16(type: number, value: number): this {
     const at = this.#reserve(type, 2);
-    this.#view.setUint16(at, value, true);
+    this.#view.setUint16(at, value, HOST_LITTLE_ENDIAN);
     return this;
   }
 
@@ -77,8 +85,13 @@ export class AttributeWriter {
   /** 32 bits, host order. */
   u32(type: number, value: number): this {
     const at = this.#reserve(type, 4);
-    this.#view.setUint32(at, value >>> 0, true);
+    this.#view.setUint32(at, value >>> 0, HOST_LITTLE_ENDIAN);
     return this;
+  }
+
+  /** 16-bit numbers one after the other, host order. */
+  u16s(type: number, values: readonly number[]): this {
+    return this.bytes(type, new Uint8Array(new Uint16Array(values).buffer));
   }
 
   /** The bytes as they are. */
@@ -86,6 +99,11 @@ export class AttributeWriter {
     const at = this.#reserve(type, value.length);
     this.#bytes.set(value, at);
     return this;
+  }
+
+  /** Text without a closing NUL. */
+  text(type: number, value: string): this {
+    return this.bytes(type, textEncoder.encode(value));
   }
 
   /** Text with the closing NUL that NLA_NUL_STRING wants. */
@@ -105,7 +123,7 @@ export class AttributeWriter {
     if (length > ATTRIBUTE_BYTES_MAX) {
       throw new RangeError(`nested netlink attribute ${type} has ${length} bytes`);
     }
-    this.#view.setUint16(start, length, true);
+    this.#view.setUint16(start, length, HOST_LITTLE_ENDIAN);
     return this;
   }
 
@@ -135,17 +153,54 @@ export type Attributes = ReadonlyMap<number, Uint8Array>;
  */
 export function readAttributes(bytes: Uint8Array, offset = 0, field = 'attributes'): Decoded<Attributes> {
   const attributes = new Map<number, Uint8Array>();
+  const code = splitInto(attributes, bytes, offset);
+  return code === undefined ? { ok: true, value: attributes } : { ok: false, fault: { code, field } };
+}
+
+/** The same for what is told unasked: those before the first that does not fit. */
+export function decodeAttributes(bytes: Uint8Array, offset = 0): Attributes {
+  const attributes = new Map<number, Uint8Array>();
+  splitInto(attributes, bytes, offset);
+  return attributes;
+}
+
+function splitInto(
+  attributes: Map<number, Uint8Array>,
+  bytes: Uint8Array,
+  offset: number,
+): DecodeFault['code'] | undefined {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   let at = offset;
-  if (at > bytes.length) return { ok: false, fault: { code: 'truncated', field } };
+  if (at > bytes.length) return 'truncated';
   while (bytes.length - at >= HEADER_BYTES) {
-    const length = view.getUint16(at, true);
-    if (length < HEADER_BYTES) return { ok: false, fault: { code: 'bad-length', field } };
-    if (length > bytes.length - at) return { ok: false, fault: { code: 'truncated', field } };
-    attributes.set(view.getUint16(at + 2, true) & TYPE_MASK, bytes.subarray(at + HEADER_BYTES, at + length));
+    const length = view.getUint16(at, HOST_LITTLE_ENDIAN);
+    if (length < HEADER_BYTES) return 'bad-length';
+    if (length > bytes.length - at) return 'truncated';
+    const type = view.getUint16(at + 2, HOST_LITTLE_ENDIAN) & TYPE_MASK;
+    attributes.set(type, bytes.subarray(at + HEADER_BYTES, at + length));
     at += aligned(length);
   }
-  return { ok: true, value: attributes };
+  return undefined;
+}
+
+/** A 32-bit attribute in host order; undefined when it is not there or of another length. */
+export function optionalU32(attributes: Attributes, type: number): number | undefined {
+  const value = attributes.get(type);
+  if (value?.length !== 4) return undefined;
+  return new DataView(value.buffer, value.byteOffset, 4).getUint32(0, HOST_LITTLE_ENDIAN);
+}
+
+/** Text up to its NUL; undefined when it is not there. */
+export function optionalText(attributes: Attributes, type: number): string | undefined {
+  const value = attributes.get(type);
+  if (value === undefined) return undefined;
+  const nul = value.indexOf(0);
+  return textDecoder.decode(nul === -1 ? value : value.subarray(0, nul));
+}
+
+/** What a nested attribute holds; nothing when it is not there. */
+export function nestedIn(attributes: Attributes, type: number): Attributes {
+  return decodeAttributes(attributes.get(type) ?? new Uint8Array(0));
 }
 
 /** A fault inside a decoder; `decoding` turns it into a value. It never leaves this folder. */
@@ -190,13 +245,10 @@ export function required(attributes: Attributes, type: number, length: number, f
 /** A 32-bit attribute in host order; `fallback` when it is not there. Within `decoding`. */
 export function u32Of(attributes: Attributes, type: number, field: string, fallback?: number): number {
   if (fallback !== undefined && !attributes.has(type)) return fallback;
-  return required(attributes, type, 4, field).getUint32(0, true);
+  return required(attributes, type, 4, field).getUint32(0, HOST_LITTLE_ENDIAN);
 }
 
 /** Text up to its NUL. Within `decoding`. */
 export function textOf(attributes: Attributes, type: number, field: string): string {
-  const value = attributes.get(type);
-  if (value === undefined) return fail('missing', field);
-  const nul = value.indexOf(0);
-  return textDecoder.decode(nul === -1 ? value : value.subarray(0, nul));
+  return optionalText(attributes, type) ?? fail('missing', field);
 }

@@ -1,12 +1,12 @@
 /** Which virtual IPv6 addresses a host may use as a source of its own traffic. Pure. */
 import type { VirtualAddress } from '../config/model.js';
+import { familyOf, knownAddressBytes } from '../util/ip-address.js';
 import {
   IFA_F_DADFAILED,
   IFA_F_DEPRECATED,
   IFA_F_TENTATIVE,
   type InterfaceAddress,
-} from '../netlink/address-messages.js';
-import { familyOf, knownAddressBytes } from '../util/ip-address.js';
+} from './address-messages.js';
 
 const UNFIT = IFA_F_DEPRECATED | IFA_F_TENTATIVE | IFA_F_DADFAILED;
 

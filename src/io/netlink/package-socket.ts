@@ -5,34 +5,14 @@
  * - Closing the socket inside a native callback uses a freed watcher, so closing waits for the next turn.
  * - When the receive buffer overflows, the kernel raises POLLERR, and version 0.3.0 aborts the process while it makes
  *   the error for it. So this socket carries requests alone, and the caller keeps what can come in answer below
- *   `receiveBufferBytes`; events are for NetlinkEventSocket.
+ *   `receiveBufferBytes` (capped at net.core.rmem_max). For commands, where an abort costs nothing.
  */
 import { RawNetlinkSocket } from 'netlink/dist/raw.js';
+import type { OpenRequestSocket } from './request-socket.js';
 
-/** Wished-for SO_RCVBUF; the kernel caps it at net.core.rmem_max. */
-export const RECEIVE_BUFFER_BYTES = 8 * 1024 * 1024;
 export const SEND_BUFFER_BYTES = 256 * 1024;
 /** The kernel fills dumps up to 32 KiB a datagram when it has seen a receive of that size (netlink_recvmsg). */
 export const DATAGRAM_BYTES = 32 * 1024;
-
-export interface NetlinkSocketEvents {
-  onDatagram(datagram: Uint8Array): void;
-  /** An error that belongs to no call; the socket is closed. Called at most once. */
-  onBroken(cause: Error): void;
-}
-
-export interface NetlinkSocket {
-  send(bytes: Uint8Array, onError: (error: Error) => void): void;
-  /** SO_RCVBUF as the kernel granted it, with its own overhead counted in. */
-  readonly receiveBufferBytes: number;
-  close(): void;
-}
-
-export type OpenNetlinkSocket = (
-  protocol: number,
-  events: NetlinkSocketEvents,
-  receiveBufferBytes: number,
-) => NetlinkSocket;
 
 /** Rethrows outside the native callback, where it ends in `uncaughtException` as any other error. */
 function guarded(action: () => void): void {
@@ -45,15 +25,7 @@ function guarded(action: () => void): void {
   }
 }
 
-/**
- * Opens and binds a netlink socket of `protocol` (NETLINK_ROUTE 0, NETLINK_GENERIC 16).
- * Throws with `code` when the kernel refuses.
- */
-export function openNetlinkSocket(
-  protocol: number,
-  events: NetlinkSocketEvents,
-  receiveBufferBytes = RECEIVE_BUFFER_BYTES,
-): NetlinkSocket {
+export const openPackageSocket: OpenRequestSocket = (protocol, events, receiveBufferBytes) => {
   const raw = new RawNetlinkSocket(protocol, {
     messagePeeking: false,
     msgBufferSize: DATAGRAM_BYTES,
@@ -92,4 +64,4 @@ export function openNetlinkSocket(
     receiveBufferBytes: raw.getRecvBufferSize(),
     close,
   };
-}
+};

@@ -1,7 +1,7 @@
 /** What a configuration needs of this host and is not there: no fault of the file, for it may come later. */
 import type { DirectorConfig, VrrpInstance } from '../../config/model.js';
+import { assertHeld, NoInterfaceAddressError, primaryAddress } from '../host/interface-address.js';
 import { interfaceIndexes } from '../netlink/addresses.js';
-import { assertHeld, NoInterfaceAddressError, primaryAddress } from './interface-address.js';
 
 /** A place in the file, and what about it cannot work here now. */
 export interface MissingPart {

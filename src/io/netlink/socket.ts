@@ -1,15 +1,19 @@
 /**
- * Netlink multicast events. On a socket of the native part and not of the `netlink` package: when the receive buffer
- * overflows, the kernel raises POLLERR with ENOBUFS, and the package (0.3.0) answers POLLERR by aborting the process.
+ * A netlink socket of the native part and not of the `netlink` package: when the receive buffer overflows, the kernel
+ * raises POLLERR with ENOBUFS, and the package (0.3.0) answers POLLERR by aborting the process.
  */
 import { DatagramSocket } from '../sockets/datagram-socket.js';
 import type { NativeMessage } from '../sockets/receive-table.js';
-import { SOCK_RAW, SOL_SOCKET } from '../sockets/socket-constants.js';
+import {
+  AF_NETLINK,
+  SO_RCVBUFFORCE,
+  SOCK_RAW,
+  SOL_NETLINK,
+  SOL_SOCKET,
+} from '../sockets/socket-constants.js';
 
-const AF_NETLINK = 16;
-const SOL_NETLINK = 270;
 const NETLINK_ADD_MEMBERSHIP = 1;
-const SO_RCVBUFFORCE = 33;
+const NETLINK_GET_STRICT_CHK = 12;
 const SOCKADDR_NL_BYTES = 12;
 /** Offset of nl_pid in struct sockaddr_nl. */
 const PORT_OFFSET = 4;
@@ -19,7 +23,7 @@ export const KERNEL = Buffer.alloc(SOCKADDR_NL_BYTES);
 KERNEL.set(new Uint8Array(new Uint16Array([AF_NETLINK]).buffer));
 
 /** `message` carries the sender's port: 0 is the kernel. `error` with code ENOBUFS says that events were lost. */
-export class NetlinkEventSocket extends DatagramSocket<{ readonly port: number }> {
+export class NetlinkSocket extends DatagramSocket<{ readonly port: number }> {
   /**
    * Opens, binds and joins `groups` (numbers, not a mask). Beyond net.core.rmem_max the buffer size in bytes needs
    * CAP_NET_ADMIN. Throws with the kernel's `code`.
@@ -38,6 +42,20 @@ export class NetlinkEventSocket extends DatagramSocket<{ readonly port: number }
       this.close();
       throw error;
     }
+  }
+
+  /** Dumps pick what their payload names from now on, where the kernel can do that (Linux 4.20). */
+  checkStrictly(): void {
+    try {
+      this.setIntOption(SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1);
+    } catch {
+      // An older kernel dumps all, and who decodes it picks.
+    }
+  }
+
+  /** Sends a datagram of requests. Throws with the kernel's `code`. */
+  request(bytes: Uint8Array): void {
+    this.sendTo(bytes, KERNEL);
   }
 
   #growReceiveBuffer(bytes: number): void {
