@@ -55,12 +55,6 @@ export function parseHostAddress(text: string): AddressResult {
   return parsed;
 }
 
-/** fe80::/10 (RFC 4291 section 2.5.6). */
-export function isLinkLocal(text: string): boolean {
-  const bytes = addressBytes(text);
-  return bytes?.length === 16 && bytes[0] === 0xfe && ((bytes[1] ?? 0) & 0xc0) === 0x80;
-}
-
 type PrefixResult =
   | { readonly ok: true; readonly family: AddressFamily; readonly bytes: Uint8Array; readonly length: number }
   | { readonly ok: false; readonly reason: string };

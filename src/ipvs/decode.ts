@@ -13,13 +13,11 @@ import {
   textOf,
   u32Of,
 } from '../netlink/attributes.js';
-import { type AddressFamily, addressText } from '../util/ip-address.js';
+import { type AddressFamily, AF_INET, AF_INET6, addressText } from '../util/ip-address.js';
 import type { IpvsTimeouts } from './encode.js';
 import { FORWARDING_METHODS } from './encode.js';
 import type { DumpedDestination, DumpedService, DumpedSyncDaemon, ServiceKey } from './model.js';
 import {
-  AF_INET,
-  AF_INET6,
   FORWARDING_MASK,
   INET_ADDR_BYTES,
   IP_VS_STATE,

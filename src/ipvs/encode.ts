@@ -1,11 +1,9 @@
 /** IPVS generic netlink requests: `struct genlmsghdr` and attributes, without the netlink header. */
 
 import { AttributeWriter, HOST_LITTLE_ENDIAN } from '../netlink/attributes.js';
-import { addressBytes, familyOf } from '../util/ip-address.js';
+import { AF_INET, AF_INET6, addressBytes, familyOf } from '../util/ip-address.js';
 import type { Destination, ForwardingMethod, IpvsOp, Service, ServiceKey, SyncDaemon } from './model.js';
 import {
-  AF_INET,
-  AF_INET6,
   INET_ADDR_BYTES,
   IP_VS_STATE,
   IPVS_CMD,

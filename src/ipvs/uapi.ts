@@ -97,7 +97,4 @@ export const IP_VS_STATE = { master: 1, backup: 2 } as const;
 /** `union nf_inet_addr`. */
 export const INET_ADDR_BYTES = 16;
 
-export const AF_INET = 2;
-export const AF_INET6 = 10;
-
 export const IPPROTO = { TCP: 6, UDP: 17, SCTP: 132 } as const;

@@ -1,5 +1,5 @@
 /** rtnetlink messages for addresses and links (include/uapi/linux/if_addr.h, if_link.h). Bytes in, values out. */
-import { addressText, knownAddressBytes } from '../util/ip-address.js';
+import { AF_INET, AF_INET6, addressText, knownAddressBytes } from '../util/ip-address.js';
 import {
   AttributeWriter,
   decodeAttributes,
@@ -23,8 +23,6 @@ export const RTNLGRP_IPV4_IFADDR = 5;
 export const RTNLGRP_IPV6_IFADDR = 9;
 
 export const AF_UNSPEC = 0;
-export const AF_INET = 2;
-export const AF_INET6 = 10;
 
 export const IFF_UP = 0x1;
 export const IFF_RUNNING = 0x40;

@@ -1,6 +1,6 @@
 /** Which virtual IPv6 addresses a host may use as a source of its own traffic. Pure. */
 import type { VirtualAddress } from '../config/model.js';
-import { familyOf, knownAddressBytes } from '../util/ip-address.js';
+import { familyOf, isLinkLocal, knownAddressBytes } from '../util/ip-address.js';
 import {
   IFA_F_DADFAILED,
   IFA_F_DEPRECATED,
@@ -48,12 +48,6 @@ export function preferredSources<T extends { readonly address: VirtualAddress; r
     preferred.add(one);
   }
   return preferred;
-}
-
-/** fe80::/10 (RFC 4291 section 2.5.6). */
-function isLinkLocal(address: string): boolean {
-  const [first = 0, second = 0] = knownAddressBytes(address);
-  return first === 0xfe && (second & 0xc0) === 0x80;
 }
 
 function networkText(address: string, prefixLength: number): string {

@@ -1,7 +1,7 @@
 /** rtnetlink messages for routes (include/uapi/linux/rtnetlink.h). Bytes in, values out. */
 import type { RouteType, VirtualRoute } from '../config/model.js';
-import { addressText, knownAddressBytes } from '../util/ip-address.js';
-import { AF_INET, AF_INET6 } from './address-messages.js';
+import { AF_INET, AF_INET6, addressText, knownAddressBytes } from '../util/ip-address.js';
+
 import {
   AttributeWriter,
   decodeAttributes,

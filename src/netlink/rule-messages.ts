@@ -1,7 +1,7 @@
 /** rtnetlink messages for rules of the routing policy (include/uapi/linux/fib_rules.h). Bytes in, values out. */
 import type { RuleAction, VirtualRule } from '../config/model.js';
-import { knownAddressBytes } from '../util/ip-address.js';
-import { AF_INET, AF_INET6 } from './address-messages.js';
+import { AF_INET, AF_INET6, knownAddressBytes } from '../util/ip-address.js';
+
 import { AttributeWriter, decodeAttributes, optionalU32, u32Bytes } from './attributes.js';
 import { encodeMessage, NLM_F_ACK, NLM_F_REQUEST } from './message.js';
 import { ROUTE_PROTOCOL, RT_TABLE_UNSPEC } from './route-messages.js';

@@ -3,6 +3,7 @@ import type { DirectorConfig, SyncGroup, VrrpInstance } from '../config/model.js
 import { withDrains } from '../ipvs/drain.js';
 import type { DumpedService, IpvsOp, SyncDaemon } from '../ipvs/model.js';
 import { describeOp, plan } from '../ipvs/plan.js';
+import { sameDaemon } from '../ipvs/plan-daemons.js';
 import { desiredServices } from './desired.js';
 import { groupsOf, planGroups } from './groups.js';
 import { requiredSyncDaemons } from './requirements.js';
@@ -114,10 +115,6 @@ function ipvsChanges(config: DirectorConfig, present: Present): Change[] {
     text: describeOp(op),
     op,
   }));
-}
-
-function sameDaemon(a: SyncDaemon, b: SyncDaemon): boolean {
-  return a.state === b.state && a.interface === b.interface && a.syncid === b.syncid;
 }
 
 function daemonChanges(config: DirectorConfig, present: Present): Change[] {

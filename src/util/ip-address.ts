@@ -2,6 +2,10 @@
 
 export type AddressFamily = 'inet' | 'inet6';
 
+/** Address families of the kernel's interfaces (linux/socket.h). */
+export const AF_INET = 2;
+export const AF_INET6 = 10;
+
 const IPV4_OCTETS = 4;
 const IPV6_GROUPS = 8;
 
@@ -135,4 +139,10 @@ function ipv6Text(bytes: Uint8Array): string {
 /** `192.0.2.1:80` or `[2001:db8::1]:80`. */
 export function endpointText(address: string, port: number): string {
   return familyOf(address) === 'inet6' ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
+/** fe80::/10 (RFC 4291 section 2.5.6); false for what is no address. */
+export function isLinkLocal(text: string): boolean {
+  const bytes = addressBytes(text);
+  return bytes?.length === 16 && bytes[0] === 0xfe && ((bytes[1] ?? 0) & 0xc0) === 0x80;
 }

@@ -1,5 +1,6 @@
 /** `vrrp` of the validated file as one director sees it. */
-import { addressFamily, isLinkLocal, splitPrefix } from '../address.js';
+import { isLinkLocal } from '../../util/ip-address.js';
+import { addressFamily, splitPrefix } from '../address.js';
 import { interfaceFor } from '../interface-for.js';
 import {
   type AddressFamily,

@@ -1,5 +1,6 @@
 /** Addresses of an instance: see semantics.ts. */
-import { addressFamily, isLinkLocal, nameOf } from '../address.js';
+import { isLinkLocal } from '../../util/ip-address.js';
+import { addressFamily, nameOf } from '../address.js';
 import { booleanOf, type Cursor, type Field, field, items, textOf } from '../cursor.js';
 import type { AddressFamily } from '../model.js';
 import { quote } from '../yaml.js';

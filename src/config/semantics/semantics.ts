@@ -2,7 +2,8 @@
  * What one value of the file says about another. Works on the tree, not on the validated file: a wrong value in one
  * place hides no fault in another. A value of the wrong kind is passed over here, schema.ts has told of it.
  */
-import { canonicalAddress, isLinkLocal } from '../address.js';
+import { isLinkLocal } from '../../util/ip-address.js';
+import { canonicalAddress } from '../address.js';
 import { type Cursor, field, fields, items, type RawFault, textOf } from '../cursor.js';
 import { quote } from '../yaml.js';
 import { checkUnique, reportInto } from './report.js';

@@ -1,9 +1,8 @@
 /** Which of an interface's addresses is its own. */
 import { readFileSync } from 'node:fs';
 import type { AddressFamily } from '../../config/model.js';
-import { addressText } from '../../util/ip-address.js';
+import { AF_INET, AF_INET6, addressText, isLinkLocal } from '../../util/ip-address.js';
 import { native } from '../sockets/native.js';
-import { AF_INET, AF_INET6 } from '../sockets/socket-constants.js';
 
 /** All IPv6 addresses of this network namespace, with their flags. */
 const IF_INET6 = '/proc/net/if_inet6';
@@ -58,11 +57,6 @@ export function assertHeld(interfaceName: string, family: AddressFamily, address
       `the address ${address} of interface ${interfaceName} is tentative: duplicate address detection is not over, or failed`,
     );
   }
-}
-
-/** fe80::/10. */
-export function isLinkLocal(address: string): boolean {
-  return /^fe[89ab][0-9a-f]:/.test(address);
 }
 
 function addressesOf(interfaceName: string, family: AddressFamily): string[] {

@@ -2,9 +2,8 @@
 import { readFileSync } from 'node:fs';
 import type { SyncDaemon } from '../../ipvs/model.js';
 import type { SyncInterfaces } from '../../runtime/ports.js';
-import { addressText } from '../../util/ip-address.js';
+import { AF_INET, addressText } from '../../util/ip-address.js';
 import { native } from '../sockets/native.js';
-import { AF_INET } from '../sockets/socket-constants.js';
 
 /** 224.0.0.81 and port 8848 as /proc/net has them: the address in the host's byte order (little-endian), the port not. */
 const GROUP = '510000E0';

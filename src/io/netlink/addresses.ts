@@ -1,7 +1,6 @@
 /** Virtual addresses on the host's interfaces, over rtnetlink. */
 import type { VirtualAddress } from '../../config/model.js';
 import {
-  AF_INET6,
   AF_UNSPEC,
   addressDumpPayload,
   addressPayload,
@@ -20,7 +19,7 @@ import { preferredSources } from '../../netlink/ipv6-sources.js';
 import { encodeMessage, NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST } from '../../netlink/message.js';
 import type { Addresses, Sysctls } from '../../runtime/ports.js';
 import { workInTurn } from '../../util/in-turn.js';
-import { familyOf } from '../../util/ip-address.js';
+import { AF_INET6, familyOf } from '../../util/ip-address.js';
 import { interfaceSysctl, openSysctls } from '../host/sysctls.js';
 import { native } from '../sockets/native.js';
 import { NETLINK_ROUTE, NetlinkConnection, type NetlinkRequest } from './connection.js';

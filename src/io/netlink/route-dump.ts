@@ -3,7 +3,6 @@
  * cannot, a long dump is read in several turns of the event loop (5,000 routes in one would take 16 ms).
  */
 
-import { AF_INET, AF_INET6 } from '../../netlink/address-messages.js';
 import {
   decodeRoute,
   isOwnRoute,
@@ -19,6 +18,7 @@ import {
   RTM_NEWRULE,
   ruleDumpPayload,
 } from '../../netlink/rule-messages.js';
+import { AF_INET, AF_INET6 } from '../../util/ip-address.js';
 import { NETLINK_ROUTE, NetlinkConnection, NetlinkError } from './connection.js';
 import { nativeRequestSocket } from './request-socket.js';
 

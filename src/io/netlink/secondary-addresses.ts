@@ -1,7 +1,6 @@
 /** IPv4 addresses of one subnet: removing ours must not take those of others along. */
 import type { VirtualAddress } from '../../config/model.js';
 import {
-  AF_INET,
   addressDumpPayload,
   decodeAddress,
   RTM_GETADDR,
@@ -9,7 +8,7 @@ import {
 } from '../../netlink/address-messages.js';
 import { NLM_F_CREATE, NLM_F_EXCL } from '../../netlink/message.js';
 import type { Sysctls } from '../../runtime/ports.js';
-import { familyOf } from '../../util/ip-address.js';
+import { AF_INET, familyOf } from '../../util/ip-address.js';
 import { interfaceSysctl } from '../host/sysctls.js';
 import type { NetlinkConnection, NetlinkMessage } from './connection.js';
 

@@ -1,7 +1,7 @@
 /** Raw IP sockets (raw(7)) in the manner of node:dgram. */
 
 import type { Shot } from '../../runtime/ports.js';
-import { addressText } from '../../util/ip-address.js';
+import { AF_INET, AF_INET6, addressText } from '../../util/ip-address.js';
 import { DatagramSocket } from './datagram-socket.js';
 import { native } from './native.js';
 import type { NativeMessage } from './receive-table.js';
@@ -56,7 +56,7 @@ export class RawSocket extends DatagramSocket<RawMessageInfo> {
   readonly #destinations = new LastText((bytes) => addressText(bytes) ?? '');
 
   constructor(options: RawSocketOptions) {
-    super(options.type === 'raw6' ? C.AF_INET6 : C.AF_INET, C.SOCK_RAW, options.protocol);
+    super(options.type === 'raw6' ? AF_INET6 : AF_INET, C.SOCK_RAW, options.protocol);
     this.#v6 = options.type === 'raw6';
     try {
       this.stampReceived();
@@ -123,7 +123,7 @@ export class RawSocket extends DatagramSocket<RawMessageInfo> {
       return;
     }
     // struct ip_mreqn: group (unused here), source, interface
-    const request = [Buffer.alloc(4), addressBytes(source, C.AF_INET), int32(index)];
+    const request = [Buffer.alloc(4), addressBytes(source, AF_INET), int32(index)];
     this.setOption(C.IPPROTO_IP, C.IP_MULTICAST_IF, Buffer.concat(request));
   }
 
@@ -162,7 +162,7 @@ export class RawSocket extends DatagramSocket<RawMessageInfo> {
 
   #membership(group: string, interfaceName: string, name4: number, name6: number): void {
     const { index } = native().interfaceInfo(interfaceName);
-    const address = addressBytes(group, this.#v6 ? C.AF_INET6 : C.AF_INET);
+    const address = addressBytes(group, this.#v6 ? AF_INET6 : AF_INET);
     if (this.#v6) {
       this.setOption(C.IPPROTO_IPV6, name6, Buffer.concat([address, int32(index)]));
     } else {

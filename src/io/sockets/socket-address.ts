@@ -1,7 +1,7 @@
 /** Bytes of struct sockaddr_in, sockaddr_in6, sockaddr_ll and sockaddr_un, in the machine's byte order. */
 import { endianness } from 'node:os';
-import { addressText, addressBytes as parseAddress } from '../../util/ip-address.js';
-import { AF_INET, AF_INET6, AF_PACKET, AF_UNIX } from './socket-constants.js';
+import { AF_INET, AF_INET6, addressText, addressBytes as parseAddress } from '../../util/ip-address.js';
+import { AF_PACKET, AF_UNIX } from './socket-constants.js';
 
 const LITTLE = endianness() === 'LE';
 const SOCKADDR_IN_LENGTH = 16;

@@ -1,8 +1,6 @@
 /** Numbers of the Linux socket ABI (asm-generic/socket.h, linux/in.h, linux/in6.h, linux/if_ether.h). */
 
 export const AF_UNIX = 1;
-export const AF_INET = 2;
-export const AF_INET6 = 10;
 export const AF_NETLINK = 16;
 export const AF_PACKET = 17;
 

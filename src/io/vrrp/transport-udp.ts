@@ -6,10 +6,10 @@
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
 import { networkInterfaces } from 'node:os';
 import type { ReceivedVrrp, VrrpPacket, VrrpTransport } from '../../runtime/ports.js';
-import { addressBytes } from '../../util/ip-address.js';
+import { addressBytes, isLinkLocal } from '../../util/ip-address.js';
 import { VRRP_TTL } from '../../vrrp/packet.js';
 import { monotonicClock } from '../host/clock.js';
-import { isLinkLocal } from '../host/interface-address.js';
+
 import { SourceWatch } from './source-watch.js';
 import type { VrrpRoute } from './transport-route.js';
 

@@ -1,7 +1,6 @@
 import t from 'tap';
 import {
   canonicalPrefix,
-  isLinkLocal,
   isNetmask,
   parseAddress,
   parseHostAddress,
@@ -11,6 +10,7 @@ import {
 } from '../../../src/config/address.js';
 import { formatDuration, parseDuration } from '../../../src/config/duration.js';
 import { nearest, suggestion } from '../../../src/config/nearest.js';
+import { isLinkLocal } from '../../../src/util/ip-address.js';
 
 void t.test('durations', async (t) => {
   for (const [text, ms] of [
