@@ -1,6 +1,7 @@
 /** Netlink framing (include/uapi/linux/netlink.h): headers and acknowledgements. Bytes in, values out. */
 import { decodeAttributes, HOST_LITTLE_ENDIAN, optionalText } from './attributes.js';
 
+export const NLMSG_NOOP = 1;
 export const NLMSG_ERROR = 2;
 export const NLMSG_DONE = 3;
 /** Types below NLMSG_MIN_TYPE are control messages. */

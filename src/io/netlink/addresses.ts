@@ -98,7 +98,11 @@ export function openAddresses(): HostAddresses {
         return message === undefined ? undefined : [volleys.shot(message)];
       }),
     held: (addresses) => inTurn(() => held(connection, addresses)),
-    prepare: (addresses) => inTurn(() => prepare(connection, secondaries, addresses)).catch(() => undefined),
+    prepare: (addresses) =>
+      inTurn(async () => {
+        volleys.rehearse();
+        await prepare(connection, secondaries, addresses);
+      }).catch(() => undefined),
     close: () => {
       connection.close();
       volleys.close();

@@ -1,10 +1,14 @@
 /** What a takeover sends, by one native call: see decision 0021. */
+import { encodeMessage, NLM_F_ACK, NLM_F_REQUEST, NLMSG_NOOP } from '../../netlink/message.js';
 import type { OpenVolley, Shot } from '../../runtime/ports.js';
 import { native, type SocketHandle } from '../sockets/native.js';
 import { KERNEL, NetlinkSocket } from './socket.js';
 
 /** Acknowledgements of all addresses that a virtual router may have (RFC 9568 section 5.2.4: 255). */
 const RECEIVE_BUFFER_BYTES = 262_144;
+
+/** After a few rounds the interpreter has seen what it needs to be fast. */
+const REHEARSALS = 5;
 
 /** Its answers are read by the native call. */
 export class VolleyNetlinkSocket extends NetlinkSocket {
@@ -19,6 +23,12 @@ export class VolleyNetlinkSocket extends NetlinkSocket {
   /** A datagram of requests, each with NLM_F_ACK. */
   shot(message: Uint8Array): Shot {
     return this.shotAt(message, KERNEL);
+  }
+
+  /** Sends what the kernel acknowledges and does nothing for: the call's code is in memory afterwards. */
+  rehearse(): void {
+    const message = encodeMessage(NLMSG_NOOP, NLM_F_REQUEST | NLM_F_ACK, 1, new Uint8Array(0));
+    for (let round = 0; round < REHEARSALS; round++) openVolley([this.shot(message)])();
   }
 }
 

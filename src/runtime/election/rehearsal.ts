@@ -4,10 +4,12 @@
  */
 import type { VrrpInstance } from '../../config/model.js';
 import { createGroup } from '../../vrrp/group-create.js';
+import { GuardianKeeper } from '../guardian/guardian-keeper.js';
 import { guardianOrders } from '../guardian/guardian-orders.js';
-import type { Clock, VrrpTransport } from '../ports.js';
+import type { Clock, Log, VrrpTransport } from '../ports.js';
 import { Deadlines } from './deadlines.js';
 import { GroupRunner, type GroupRunnerPorts } from './group-runner.js';
+import { TakeoverKeeper } from './takeover-keeper.js';
 
 /** After a few rounds the interpreter has seen what it needs to be fast. */
 const ROUNDS = 5;
@@ -45,8 +47,40 @@ class StageClock implements Clock {
 }
 
 const nothing = async (): Promise<void> => {};
+const SILENCE: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 
-function stage(clock: Clock, transport: VrrpTransport): GroupRunnerPorts {
+/** What is ready beforehand, with nothing in it. */
+function stageTakeovers(
+  runner: () => GroupRunner,
+  config: VrrpInstance,
+  transport: VrrpTransport,
+): { readonly keeper: TakeoverKeeper; readonly clock: StageClock } {
+  const clock = new StageClock();
+  const guardian = new GuardianKeeper({
+    clock: new StageClock(),
+    guardian: { arm: () => {}, prepare: () => {}, disarm: () => {} },
+    log: SILENCE,
+    instances: () => {
+      const holds = runner().state.instances.some(({ state }) => state === 'master');
+      const { source, destinations } = transport;
+      return [{ config, source, destinations, group: runner(), holds }];
+    },
+    onArmed: () => {},
+    onWithdrawn: () => {},
+  });
+  const keeper = new TakeoverKeeper({
+    clock,
+    addresses: { shots: async () => [] },
+    announcer: { fitsBurst: () => true, shots: () => [], announced: () => {} },
+    openVolley: () => () => true,
+    candidates: () => new Map([[runner(), [{ config, priority: config.priority, transport }]]]),
+    groupCount: () => 1,
+    guardian,
+  });
+  return { keeper, clock };
+}
+
+function stage(clock: Clock, transport: VrrpTransport, fire: GroupRunnerPorts['fire']): GroupRunnerPorts {
   return {
     clock,
     deadlines: new Deadlines(clock, () => {}),
@@ -67,33 +101,51 @@ function stage(clock: Clock, transport: VrrpTransport): GroupRunnerPorts {
       cancel: () => {},
       close: () => {},
     },
-    log: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} },
+    log: SILENCE,
     transport: () => transport,
     onChange: () => {},
     onRole: () => {},
     onNotice: () => {},
     guarded: () => undefined,
     isAwaitingSource: () => false,
-    fire: () => new Set(),
+    fire,
   };
 }
 
-/** One group from its start to mastership and out again. Returns whether it became master. */
-async function play(instance: VrrpInstance): Promise<boolean> {
+/**
+ * One group from its start to mastership and out again, with a volley or the ordinary way. Returns whether it became
+ * master that way.
+ */
+async function play(instance: VrrpInstance, byVolley: boolean): Promise<boolean> {
   const [source, destination] =
     instance.family === 'ipv6' ? ['fe80::1', 'ff02::12'] : ['192.0.2.1', '224.0.0.18'];
   const transport = {
     source,
     destinations: [destination],
     send: () => {},
+    shots: () => [],
     drain: () => undefined,
     close: () => {},
   };
   const clock = new StageClock();
-  const members = [{ config: { ...instance, track: [] }, source, linkUp: true }];
-  const runner = new GroupRunner(createGroup('rehearsal', members, clock.nowMs()), stage(clock, transport));
+  const config = { ...instance, track: [] };
+  const takeovers = stageTakeovers(() => runner, config, transport);
+  let fired = false;
+  const fire: GroupRunnerPorts['fire'] = (effects) => {
+    if (!byVolley) return new Set();
+    const done = takeovers.keeper.fire(runner, effects);
+    fired ||= done.size > 0;
+    return done;
+  };
+  const group = createGroup('rehearsal', [{ config, source, linkUp: true }], clock.nowMs());
+  const runner = new GroupRunner(group, stage(clock, transport, fire));
+  if (byVolley) {
+    takeovers.keeper.prepareSoon();
+    takeovers.clock.next();
+    for (let turn = 0; turn < MAX_TURNS; turn++) await Promise.resolve();
+  }
   runner.input({ type: 'start' });
-  let master = false;
+  let master = runner.state.instances.some(({ state }) => state === 'master');
   for (let n = 0; n < MAX_DEADLINES && clock.next(); n++) {
     for (let turn = 0; turn < MAX_TURNS; turn++) await Promise.resolve();
     master ||= runner.state.instances.some(({ state }) => state === 'master');
@@ -101,7 +153,8 @@ async function play(instance: VrrpInstance): Promise<boolean> {
   guardianOrders([{ config: instance, source, packets: [] }]);
   void runner.stop();
   for (let n = 0; n < MAX_DEADLINES && clock.next(); n++) await Promise.resolve();
-  return master;
+  takeovers.keeper.close();
+  return master && fired === byVolley;
 }
 
 /**
@@ -112,7 +165,11 @@ export async function rehearseTakeover(instances: readonly VrrpInstance[]): Prom
   const firsts = new Map(instances.toReversed().map((instance) => [instance.family, instance]));
   let all = true;
   for (const instance of firsts.values()) {
-    for (let round = 0; round < ROUNDS; round++) all = (await play(instance)) && all;
+    const byVolley = instance.routes.length + instance.rules.length === 0;
+    for (let round = 0; round < ROUNDS; round++) {
+      all = (await play(instance, false)) && all;
+      if (byVolley) all = (await play(instance, true)) && all;
+    }
   }
   return all;
 }
