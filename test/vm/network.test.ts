@@ -47,11 +47,15 @@ void t.test('tests of the network, in the VM', { skip: noVm() }, async (t) => {
     rmSync(outDir, { recursive: true, force: true });
   });
   await t.test('virtual servers are balanced behind the accept filter', async (t) => {
-    const module = join(projectFolder(), 'dist', 'src', 'io', 'accept-filter.js');
+    const module = join(projectFolder(), 'dist', 'src', 'io', 'host', 'accept-filter.js');
     const { stdout, stderr } = await vm.run(['sh', '-c', BALANCED, module], { timeoutMs: RUN_MS });
     t.equal(stdout, 'balanced\nping dropped\nping answered\n', stderr);
   });
-  for (const name of ['net/virtual-mac.test', 'net/accept-filter.test', 'vm/guest/links']) {
+  for (const name of [
+    'net/virtual-mac/virtual-mac.test',
+    'net/kernel/accept-filter.test',
+    'vm/guest/links',
+  ]) {
     await t.test(name, async (t) => {
       // tap keeps notes where it is started, and the project is read-only there.
       const command = ['node', join(projectFolder(), 'dist', 'test', `${name}.js`)];

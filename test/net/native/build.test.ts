@@ -16,8 +16,8 @@ function freshPackage(t: Test): string {
   for (const file of sources) cpSync(join(root, 'native', file), join(folder, 'native', file));
   writeFileSync(join(folder, 'package.json'), '{ "type": "module" }');
   symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'));
-  mkdirSync(join(folder, 'dist/src/io'), { recursive: true });
-  cpSync(join(root, 'dist/src/io/native.js'), join(folder, 'dist/src/io/native.js'));
+  mkdirSync(join(folder, 'dist/src/io/sockets'), { recursive: true });
+  cpSync(join(root, 'dist/src/io/sockets/native.js'), join(folder, 'dist/src/io/sockets/native.js'));
   return folder;
 }
 
@@ -39,7 +39,7 @@ function build(folder: string, environment: Record<string, string> = {}): Return
 
 /** Loads the addon in a process of its own and uses it. */
 function load(folder: string): ReturnType<typeof node> {
-  const url = pathToFileURL(join(folder, 'dist/src/io/native.js')).href;
+  const url = pathToFileURL(join(folder, 'dist/src/io/sockets/native.js')).href;
   const code = `const { native } = await import(${JSON.stringify(url)});
     try { console.log(native().interfaceInfo('lo').index > 0 ? 'loaded' : 'no lo'); }
     catch (error) { console.log(error.code + ' ' + error.message); }`;
