@@ -11,6 +11,7 @@ import {
   HOST_LITTLE_ENDIAN,
   required,
   textOf,
+  u16Of,
   u32Of,
 } from '../netlink/attributes.js';
 import { type AddressFamily, AF_INET, AF_INET6, addressText } from '../util/ip-address.js';
@@ -56,10 +57,7 @@ function keyOf(attributes: Attributes, family: AddressFamily): ServiceKey {
   if (fwmark !== 0) return { family, fwmark };
   return {
     family,
-    protocol: required(attributes, IPVS_SVC_ATTR.PROTOCOL, 2, 'IPVS_SVC_ATTR_PROTOCOL').getUint16(
-      0,
-      HOST_LITTLE_ENDIAN,
-    ),
+    protocol: u16Of(attributes, IPVS_SVC_ATTR.PROTOCOL, 'IPVS_SVC_ATTR_PROTOCOL'),
     address: inetAddressOf(attributes, IPVS_SVC_ATTR.ADDR, family, 'IPVS_SVC_ATTR_ADDR'),
     port: required(attributes, IPVS_SVC_ATTR.PORT, 2, 'IPVS_SVC_ATTR_PORT').getUint16(0, false),
   };
@@ -77,12 +75,9 @@ function netmaskOf(attributes: Attributes, family: AddressFamily): string {
 export function decodeService(payload: Uint8Array): Decoded<DumpedService> {
   return decoding(() => {
     const attributes = nestOf(payload, IPVS_CMD_ATTR.SERVICE, 'IPVS_CMD_ATTR_SERVICE');
-    const af = required(attributes, IPVS_SVC_ATTR.AF, 2, 'IPVS_SVC_ATTR_AF').getUint16(0, HOST_LITTLE_ENDIAN);
+    const af = u16Of(attributes, IPVS_SVC_ATTR.AF, 'IPVS_SVC_ATTR_AF');
     const family = familyFrom(af, 'IPVS_SVC_ATTR_AF');
-    const flags = required(attributes, IPVS_SVC_ATTR.FLAGS, 4, 'IPVS_SVC_ATTR_FLAGS').getUint32(
-      0,
-      HOST_LITTLE_ENDIAN,
-    );
+    const flags = u32Of(attributes, IPVS_SVC_ATTR.FLAGS, 'IPVS_SVC_ATTR_FLAGS');
     return {
       key: keyOf(attributes, family),
       scheduler: textOf(attributes, IPVS_SVC_ATTR.SCHED_NAME, 'IPVS_SVC_ATTR_SCHED_NAME'),
@@ -109,10 +104,7 @@ export function decodeDestination(
     const attributes = nestOf(payload, IPVS_CMD_ATTR.DEST, 'IPVS_CMD_ATTR_DEST');
     const family = attributes.has(IPVS_DEST_ATTR.ADDR_FAMILY)
       ? familyFrom(
-          required(attributes, IPVS_DEST_ATTR.ADDR_FAMILY, 2, 'IPVS_DEST_ATTR_ADDR_FAMILY').getUint16(
-            0,
-            HOST_LITTLE_ENDIAN,
-          ),
+          u16Of(attributes, IPVS_DEST_ATTR.ADDR_FAMILY, 'IPVS_DEST_ATTR_ADDR_FAMILY'),
           'IPVS_DEST_ATTR_ADDR_FAMILY',
         )
       : serviceFamily;

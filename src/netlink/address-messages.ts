@@ -1,4 +1,6 @@
 /** rtnetlink messages for addresses and links (include/uapi/linux/if_addr.h, if_link.h). Bytes in, values out. */
+
+import { hexText } from '../util/hex.js';
 import { AF_INET, AF_INET6, addressText, knownAddressBytes } from '../util/ip-address.js';
 import {
   AttributeWriter,
@@ -151,11 +153,6 @@ export function setDownMessage(interfaceIndex: number, sequence = 1): Uint8Array
   return encodeMessage(RTM_NEWLINK, NLM_F_REQUEST | NLM_F_ACK, sequence, header);
 }
 
-/** Hexadecimal digits of bytes, two each. */
-export function hex(bytes: Uint8Array, separator: string): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join(separator);
-}
-
 /** Payload of an RTM_GETADDR dump. */
 export function addressDumpPayload(family: number): Uint8Array {
   const payload = new Uint8Array(IFADDRMSG_BYTES);
@@ -220,6 +217,6 @@ export function decodeLink(payload: Uint8Array): LinkInfo | undefined {
     index: header.getInt32(4, HOST_LITTLE_ENDIAN),
     name,
     up: (flags & LINK_UP) === LINK_UP,
-    hardwareAddress: hex(attributes.get(IFLA_ADDRESS) ?? new Uint8Array(0), ''),
+    hardwareAddress: hexText(attributes.get(IFLA_ADDRESS) ?? new Uint8Array(0)),
   };
 }

@@ -242,6 +242,11 @@ export function required(attributes: Attributes, type: number, length: number, f
   return new DataView(value.buffer, value.byteOffset, value.byteLength);
 }
 
+/** A 16-bit attribute in host order. Within `decoding`. */
+export function u16Of(attributes: Attributes, type: number, field: string): number {
+  return required(attributes, type, 2, field).getUint16(0, HOST_LITTLE_ENDIAN);
+}
+
 /** A 32-bit attribute in host order; `fallback` when it is not there. Within `decoding`. */
 export function u32Of(attributes: Attributes, type: number, field: string, fallback?: number): number {
   if (fallback !== undefined && !attributes.has(type)) return fallback;

@@ -1,7 +1,7 @@
 /** The generic netlink controller (include/uapi/linux/genetlink.h): from a family's name to its number. */
 
 import type { Decoded } from './attributes.js';
-import { AttributeWriter, attributesOf, decoding, HOST_LITTLE_ENDIAN, required } from './attributes.js';
+import { AttributeWriter, attributesOf, decoding, u16Of } from './attributes.js';
 
 /** GENL_ID_CTRL: netlink message type of the controller. */
 export const GENL_ID_CTRL = 0x10;
@@ -22,9 +22,6 @@ export function encodeGetFamily(name: string): Uint8Array {
 export function decodeFamilyId(payload: Uint8Array): Decoded<number> {
   return decoding(() => {
     const attributes = attributesOf(payload, GENL_HEADER_BYTES, 'CTRL_CMD_NEWFAMILY');
-    return required(attributes, CTRL_ATTR_FAMILY_ID, 2, 'CTRL_ATTR_FAMILY_ID').getUint16(
-      0,
-      HOST_LITTLE_ENDIAN,
-    );
+    return u16Of(attributes, CTRL_ATTR_FAMILY_ID, 'CTRL_ATTR_FAMILY_ID');
   });
 }

@@ -1,6 +1,7 @@
 /** rtnetlink messages for macvlan devices (include/uapi/linux/if_link.h). Bytes in, values out. */
 
-import { hex, IFF_UP, IFINFOMSG_BYTES, IFLA_ADDRESS, IFLA_IFNAME } from './address-messages.js';
+import { hexText } from '../util/hex.js';
+import { IFF_UP, IFINFOMSG_BYTES, IFLA_ADDRESS, IFLA_IFNAME } from './address-messages.js';
 import {
   AttributeWriter,
   decodeAttributes,
@@ -106,7 +107,7 @@ export function decodeDevice(payload: Uint8Array): DeviceIdentity | undefined {
     index: view.getInt32(4, HOST_LITTLE_ENDIAN),
     kind: optionalText(info, IFLA_INFO_KIND),
     parentIndex: optionalU32(attributes, IFLA_LINK),
-    mac: mac?.length === MAC_BYTES ? hex(mac, ':') : undefined,
+    mac: mac?.length === MAC_BYTES ? hexText(mac, ':') : undefined,
     mode: optionalU32(data, IFLA_MACVLAN_MODE),
     alias: optionalText(attributes, IFLA_IFALIAS),
     up: (view.getUint32(8, HOST_LITTLE_ENDIAN) & IFF_UP) !== 0,

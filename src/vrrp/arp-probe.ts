@@ -1,4 +1,5 @@
 /** Address conflict detection by ARP (RFC 5227): whether another host has an address of this one. Pure. */
+import { hexText } from '../util/hex.js';
 import { gratuitousArp } from './gratuitous-arp.js';
 
 /** In an ARP packet behind an Ethernet header (RFC 826): the sender's hardware and protocol address. */
@@ -22,7 +23,5 @@ export function arpProbe(hardwareAddress: Uint8Array, address: Uint8Array): Uint
 /** The MAC address of whoever says in an ARP frame that it has the sender address; undefined for a frame cut off. */
 export function arpSender(frame: Uint8Array): string | undefined {
   if (frame.length < ARP_SENDER_ADDRESS + ADDRESS_LENGTH) return undefined;
-  return [...frame.subarray(ARP_SENDER_HARDWARE, ARP_SENDER_HARDWARE + HARDWARE_LENGTH)]
-    .map((byte) => byte.toString(16).padStart(2, '0'))
-    .join(':');
+  return hexText(frame.subarray(ARP_SENDER_HARDWARE, ARP_SENDER_HARDWARE + HARDWARE_LENGTH), ':');
 }

@@ -128,7 +128,7 @@ function once(
     const lateMs = intervalMs + MISSED_MS;
     const witness = await SummingWitness.start(bench, ['--long', String(lateMs)]);
     const standstills: Standstill[] = [];
-    await bench.processorWitnesses((line) => standstills.push(JSON.parse(line)));
+    await bench.processorWitnesses((one) => standstills.push(one));
     await sleep(SETTLE_MS, signal);
     const before = pair.map(sampleOf);
     await witness.sums();

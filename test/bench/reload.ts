@@ -259,7 +259,7 @@ async function measure(
   const pair = await bench.pair('ours', setupOf(chosen, { weight: 1 }));
   const witness = await SummingWitness.start(bench, ['--long', String(limitMs(chosen) / 2)]);
   const standstills: Standstill[] = [];
-  await bench.processorWitnesses((line) => standstills.push(JSON.parse(line)));
+  await bench.processorWitnesses((one) => standstills.push(one));
   const parts = { witness, standstills, askers: askers(pair) };
   await sleep(SETTLE_MS, bench.signal);
   await witness.sums();

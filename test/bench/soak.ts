@@ -141,7 +141,7 @@ class Soak {
 
   static async begin(bench: BenchLab, pair: readonly [Running, Running], intervalMs: number): Promise<Soak> {
     const soak = new Soak(bench, pair, intervalMs, await SummingWitness.start(bench));
-    await bench.processorWitnesses((line) => soak.#standstills.push(JSON.parse(line)));
+    await bench.processorWitnesses((one) => soak.#standstills.push(one));
     await sleep(SETTLE_MS, bench.signal);
     await soak.#witness.sums();
     soak.#standstills = [];

@@ -99,10 +99,7 @@ export function openAddresses(): HostAddresses {
       }),
     held: (addresses) => inTurn(() => held(connection, addresses)),
     prepare: (addresses) =>
-      inTurn(async () => {
-        volleys.rehearse();
-        await prepare(connection, secondaries, addresses);
-      }).catch(() => undefined),
+      inTurn(() => prepare(connection, secondaries, volleys, addresses)).catch(() => undefined),
     close: () => {
       connection.close();
       volleys.close();
@@ -240,6 +237,7 @@ const REHEARSALS = 5;
 async function prepare(
   connection: NetlinkConnection,
   secondaries: SecondaryAddresses,
+  volleys: VolleyNetlinkSocket,
   addresses: readonly VirtualAddress[],
 ): Promise<void> {
   const { placed } = place(addresses);
@@ -247,6 +245,7 @@ async function prepare(
   // Its code is compiled now and not at the takeover.
   for (const one of placed) newRequest(one, false);
   for (let round = 0; round < REHEARSALS; round++) {
+    volleys.rehearse();
     await connection.transact([{ type: RTM_GETLINK, flags: 0, payload: linkByNamePayload('lo') }]);
   }
 }

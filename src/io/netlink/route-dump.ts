@@ -60,7 +60,7 @@ const RULES: Kind<KernelRule> = {
 
 /**
  * The routes of all tables that bear our protocol number, of both families. Rejects with NetlinkError when the
- * kernel refuses, and as \`NetlinkConnection.dump\` does.
+ * kernel refuses, and as `NetlinkConnection.dump` does.
  */
 export function dumpOwnRoutes(): Promise<readonly DumpedRoute[]> {
   return dump(ROUTES);
@@ -96,7 +96,8 @@ async function dumpFamily<Item>(
     const messages = await connection.dump(kind.request, kind.payload(family));
     return messages.flatMap(({ type, payload }) => {
       const item = type === kind.answer ? kind.decode(payload) : undefined;
-      return item === undefined ? [] : [{ ...item, payload }];
+      // A copy: what is remembered of one route would keep the whole batch it came in.
+      return item === undefined ? [] : [{ ...item, payload: Uint8Array.from(payload) }];
     });
   } catch (error) {
     if (error instanceof NetlinkError && NOTHING_THERE.has(error.code)) return [];

@@ -7,9 +7,6 @@ import { KERNEL, NetlinkSocket } from './socket.js';
 /** Acknowledgements of all addresses that a virtual router may have (RFC 9568 section 5.2.4: 255). */
 const RECEIVE_BUFFER_BYTES = 262_144;
 
-/** After a few rounds the interpreter has seen what it needs to be fast. */
-const REHEARSALS = 5;
-
 /** Its answers are read by the native call. */
 export class VolleyNetlinkSocket extends NetlinkSocket {
   /** `protocol` as NETLINK_ROUTE. Throws with the kernel's `code`. */
@@ -28,7 +25,7 @@ export class VolleyNetlinkSocket extends NetlinkSocket {
   /** Sends what the kernel acknowledges and does nothing for: the call's code is in memory afterwards. */
   rehearse(): void {
     const message = encodeMessage(NLMSG_NOOP, NLM_F_REQUEST | NLM_F_ACK, 1, new Uint8Array(0));
-    for (let round = 0; round < REHEARSALS; round++) openVolley([this.shot(message)])();
+    openVolley([this.shot(message)])();
   }
 }
 

@@ -49,6 +49,11 @@ class StageClock implements Clock {
 const nothing = async (): Promise<void> => {};
 const SILENCE: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 
+/** Work that was queued is done. */
+async function settle(): Promise<void> {
+  for (let turn = 0; turn < MAX_TURNS; turn++) await Promise.resolve();
+}
+
 /** What is ready beforehand, with nothing in it. */
 function stageTakeovers(
   runner: () => GroupRunner,
@@ -142,12 +147,12 @@ async function play(instance: VrrpInstance, byVolley: boolean): Promise<boolean>
   if (byVolley) {
     takeovers.keeper.prepareSoon();
     takeovers.clock.next();
-    for (let turn = 0; turn < MAX_TURNS; turn++) await Promise.resolve();
+    await settle();
   }
   runner.input({ type: 'start' });
   let master = runner.state.instances.some(({ state }) => state === 'master');
   for (let n = 0; n < MAX_DEADLINES && clock.next(); n++) {
-    for (let turn = 0; turn < MAX_TURNS; turn++) await Promise.resolve();
+    await settle();
     master ||= runner.state.instances.some(({ state }) => state === 'master');
   }
   guardianOrders([{ config: instance, source, packets: [] }]);
@@ -159,7 +164,7 @@ async function play(instance: VrrpInstance, byVolley: boolean): Promise<boolean>
 
 /**
  * Plays a takeover of the first instance of each family, with nothing behind it: no packet, no address, no log.
- * Takes some ten milliseconds. Returns whether each became master on its stage.
+ * Takes some tens of milliseconds. Returns whether each became master on its stage.
  */
 export async function rehearseTakeover(instances: readonly VrrpInstance[]): Promise<boolean> {
   const firsts = new Map(instances.toReversed().map((instance) => [instance.family, instance]));

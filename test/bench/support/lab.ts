@@ -20,6 +20,7 @@ import {
   start,
 } from './contenders.js';
 import { nameOf, processors, tree } from './processes.js';
+import type { Standstill } from './standstills.js';
 
 export const VIP = '192.168.7.253';
 /** Where one instance is enough. */
@@ -103,8 +104,9 @@ export class BenchLab {
   }
 
   /** Starts test/bench/support/processor-witness.ts on each processor that this process may use. */
-  async processorWitnesses(onLine: (line: string) => void): Promise<void> {
-    await this.#onProcessors(await firstOfAll(this.lab, 'client'), 'processor-witness.js', onLine);
+  async processorWitnesses(onStandstill: (told: Standstill) => void): Promise<void> {
+    const before = await firstOfAll(this.lab, 'client');
+    await this.#onProcessors(before, 'processor-witness.js', (line) => onStandstill(JSON.parse(line)));
   }
 
   /** Starts test/bench/support/processor-hog.ts on each processor, before everybody else there. Needs CAP_SYS_NICE. */
