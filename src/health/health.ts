@@ -6,8 +6,8 @@
  * One target (address, port and check) is probed once however many virtual servers name it, and never twice at a time.
  */
 import type { CheckKind, HealthCheck, RealServer, VirtualServer } from '../config/model.js';
-import { DueQueue } from '../util/due-queue.js';
 import { fnv1a } from '../util/fnv1a.js';
+import { MinHeap } from '../util/min-heap.js';
 import { INITIAL, provisional, type RiseFallState, step, type Verdict } from './rise-fall.js';
 
 /** Probes under way at one time; further ones wait for an outcome. Each holds a socket. */
@@ -81,10 +81,15 @@ export interface HealthState {
   readonly inFlight: Map<number, Target>;
   /** By address and port: when a probe that a reload made pointless has ended at the latest. */
   readonly leftovers: Map<string, number>;
-  due: DueQueue<Target>;
+  due: MinHeap<Target>;
   nextProbe: number;
   /** Targets with verdict `unknown`. */
   unknown: number;
+}
+
+/** `dueMs` must not change while a target is in it. */
+function dueFirst(): MinHeap<Target> {
+  return new MinHeap((a, b) => a.dueMs < b.dueMs);
 }
 
 /** First step, with the probes that are due at once. */
@@ -94,7 +99,7 @@ export function createHealth(virtualServers: readonly VirtualServer[], nowMs: nu
     servers: new Map(),
     inFlight: new Map(),
     leftovers: new Map(),
-    due: new DueQueue(),
+    due: dueFirst(),
     nextProbe: 1,
     unknown: 0,
   };
@@ -111,7 +116,7 @@ export function stepHealth(state: HealthState, input: HealthInput, nowMs: number
   }
   // Outcomes come many in one turn: what they make due waits for the deadline.
   if (input.type !== 'outcome') startDue(state, nowMs, effects);
-  const next = state.inFlight.size < MAX_PROBES_IN_FLIGHT ? state.due.peek()?.dueMs : undefined;
+  const next = state.inFlight.size < MAX_PROBES_IN_FLIGHT ? state.due.first?.dueMs : undefined;
   return { state, effects, deadlineMs: next };
 }
 
@@ -221,7 +226,7 @@ function settle(state: HealthState, nowMs: number): void {
       state.leftovers.set(endpoint(target), nowMs + target.check.timeoutMs);
     }
   }
-  state.due = new DueQueue();
+  state.due = dueFirst();
   state.unknown = 0;
   for (const target of state.targets.values()) {
     if (target.riseFall.verdict === 'unknown') {
@@ -270,7 +275,7 @@ function takeOutcome(
 function startDue(state: HealthState, nowMs: number, effects: HealthEffect[]): void {
   const most = Math.min(MAX_PROBES_PER_STEP, MAX_PROBES_IN_FLIGHT - state.inFlight.size);
   for (let begun = 0; begun < most; begun += 1) {
-    const target = state.due.peek();
+    const target = state.due.first;
     if (target === undefined || target.dueMs > nowMs) {
       return;
     }

@@ -1,4 +1,5 @@
-/** A binary heap of deadlines, the earliest first. */
+/** Deadlines, the earliest first; one that is cancelled goes when it comes to the top, or with many others. */
+import { MinHeap } from './min-heap.js';
 
 /** Cancelled entries that may stay in the heap beside as many live ones, before it is built anew. */
 const MAX_CANCELLED = 64;
@@ -10,34 +11,26 @@ export interface HeapEntry {
 }
 
 export class DeadlineHeap<Entry extends HeapEntry> {
-  #entries: Entry[] = [];
+  readonly #heap = new MinHeap<Entry>((a, b) => a.atMs < b.atMs);
   #cancelled = 0;
 
   get first(): Entry | undefined {
     for (;;) {
-      const first = this.#entries[0];
+      const { first } = this.#heap;
       if (first?.cancelled !== true) return first;
       this.#cancelled -= 1;
-      this.#removeFirst();
+      this.#heap.pop();
     }
   }
 
   add(entry: Entry): void {
-    const entries = this.#entries;
-    let at = entries.push(entry) - 1;
-    while (at > 0) {
-      const parent = (at - 1) >> 1;
-      if (this.#at(parent).atMs <= entry.atMs) break;
-      entries[at] = this.#at(parent);
-      at = parent;
-    }
-    entries[at] = entry;
+    this.#heap.push(entry);
   }
 
   /** Takes the first one out. */
   shift(): Entry | undefined {
     const { first } = this;
-    if (first !== undefined) this.#removeFirst();
+    if (first !== undefined) this.#heap.pop();
     return first;
   }
 
@@ -45,32 +38,8 @@ export class DeadlineHeap<Entry extends HeapEntry> {
     if (entry.cancelled) return;
     entry.cancelled = true;
     this.#cancelled += 1;
-    if (this.#cancelled < MAX_CANCELLED || this.#cancelled * 2 < this.#entries.length) return;
-    const live = this.#entries.filter((one) => !one.cancelled);
-    this.#entries = [];
+    if (this.#cancelled < MAX_CANCELLED || this.#cancelled * 2 < this.#heap.size) return;
+    this.#heap.keep((one) => !one.cancelled);
     this.#cancelled = 0;
-    for (const one of live) this.add(one);
-  }
-
-  #at(index: number): Entry {
-    const entry = this.#entries[index];
-    if (entry === undefined) throw new Error(`invariant: no deadline at ${index}`);
-    return entry;
-  }
-
-  #removeFirst(): void {
-    const entries = this.#entries;
-    const last = entries.pop();
-    if (last === undefined || entries.length === 0) return;
-    let at = 0;
-    for (;;) {
-      let child = 2 * at + 1;
-      if (child >= entries.length) break;
-      if (child + 1 < entries.length && this.#at(child + 1).atMs < this.#at(child).atMs) child += 1;
-      if (this.#at(child).atMs >= last.atMs) break;
-      entries[at] = this.#at(child);
-      at = child;
-    }
-    entries[at] = last;
   }
 }

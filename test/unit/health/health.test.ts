@@ -13,7 +13,7 @@ import {
   MAX_PROBES_PER_STEP,
   stepHealth,
 } from '../../../src/health/health.js';
-import { DueQueue } from '../../../src/util/due-queue.js';
+import { MinHeap } from '../../../src/util/min-heap.js';
 
 const CHECK: HealthCheck = { kind: { type: 'tcp' }, intervalMs: 2_000, timeoutMs: 500, rise: 2, fall: 3 };
 
@@ -376,7 +376,7 @@ await t.test('any history: never two probes at a time, never a forgotten server'
 await t.test('the queue hands out in order of time', async () => {
   fc.assert(
     fc.property(fc.array(fc.integer({ min: 0, max: 50 })), (times) => {
-      const queue = new DueQueue<{ dueMs: number }>();
+      const queue = new MinHeap<{ dueMs: number }>((a, b) => a.dueMs < b.dueMs);
       for (const dueMs of times) {
         queue.push({ dueMs });
       }
