@@ -1,7 +1,9 @@
 /** The simulator finds each bug that is put in on purpose, and none where there is none. */
 import t from 'tap';
-import { BUGS } from './bugs.js';
-import { runEpisode, simulate } from './simulator/run.js';
+import { BUGS, type Bug } from './bugs.js';
+import { withMutation } from './mutated.js';
+import { type Machine, PRODUCT } from './simulator/machine.js';
+import * as product from './simulator/run.js';
 
 const SEED = 20;
 /** Virtual hours within which each bug is found: some tens of seconds at the most. */
@@ -9,27 +11,43 @@ const HOURS = 150;
 const SECONDS = 60;
 t.setTimeout(600_000);
 
+/** Lets `use` run the simulator with a bug in it. */
+function withBug<T>(
+  { mutation, machine = PRODUCT }: Bug,
+  use: (simulator: Pick<typeof product, 'simulate' | 'runEpisode'>, machine: Machine) => Promise<T>,
+): Promise<T> {
+  return mutation === undefined
+    ? use(product, machine)
+    : withMutation(mutation, (simulator) => use(simulator, simulator.PRODUCT));
+}
+
 for (const bug of BUGS) {
   await t.test(`found: ${bug.name}`, async (t) => {
     const { seed = SEED } = bug;
-    const startedMs = performance.now();
-    const { tally, finding } = simulate(seed, HOURS, bug.machine);
-    const seconds = (performance.now() - startedMs) / 1000;
-    if (finding === undefined) {
-      t.fail(`not found within ${HOURS} hours`);
-      return;
-    }
-    const { episode, violation } = finding;
-    const hours = (tally.virtualMs / 3_600_000).toFixed(1);
-    t.comment(
-      `${violation.invariant} in episode ${episode} after ${hours} virtual hours, ${seconds.toFixed(1)} s: ${violation.words}`,
-    );
-    t.ok(
-      bug.breaks.includes(violation.invariant),
-      `by ${bug.breaks.join(' or ')}, not ${violation.invariant}`,
-    );
-    t.ok(seconds < SECONDS, `within ${SECONDS} s`);
-    t.equal(runEpisode(seed, episode).violation, undefined, 'the product passes the same episode');
-    t.same(runEpisode(seed, episode, bug.machine).violation, violation, 'it replays');
+    await withBug(bug, async ({ simulate, runEpisode }, machine) => {
+      const startedMs = performance.now();
+      const { tally, finding } = await simulate(seed, HOURS, machine);
+      const seconds = (performance.now() - startedMs) / 1000;
+      if (finding === undefined) {
+        t.fail(`not found within ${HOURS} hours`);
+        return;
+      }
+      const { episode, violation } = finding;
+      const hours = (tally.virtualMs / 3_600_000).toFixed(1);
+      t.comment(
+        `${violation.invariant} in episode ${episode} after ${hours} virtual hours, ${seconds.toFixed(1)} s: ${violation.words}`,
+      );
+      t.ok(
+        bug.breaks.includes(violation.invariant),
+        `by ${bug.breaks.join(' or ')}, not ${violation.invariant}`,
+      );
+      t.ok(seconds < SECONDS, `within ${SECONDS} s`);
+      t.equal(
+        (await product.runEpisode(seed, episode)).violation,
+        undefined,
+        'the product passes the same episode',
+      );
+      t.same((await runEpisode(seed, episode, machine)).violation, violation, 'it replays');
+    });
   });
 }

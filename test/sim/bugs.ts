@@ -1,4 +1,4 @@
-/** Deliberate bugs, each a wrapper around the product's machine or a switch of the modelled shell: none touches src. */
+/** Deliberate bugs, each a wrapper around the product's machine or a changed line in a copy of its shell. */
 import type {
   GroupEffect,
   GroupInput,
@@ -6,12 +6,14 @@ import type {
   GroupStep,
   InstanceState,
 } from '../../src/vrrp/group-types.js';
+import type { Mutation } from './mutated.js';
 import type { Invariant } from './simulator/judge.js';
 import { type Machine, PRODUCT } from './simulator/machine.js';
 
 export interface Bug {
   readonly name: string;
-  readonly machine: Machine;
+  readonly machine?: Machine;
+  readonly mutation?: Mutation;
   /** Which invariants may be the first to see it. */
   readonly breaks: readonly Invariant[];
   /** One whose episodes have what a rare bug needs; else that of all bugs. */
@@ -22,7 +24,7 @@ type Rewire = (state: GroupState, input: GroupInput, nowMs: number) => GroupStep
 const { step } = PRODUCT;
 
 function withStep(name: string, breaks: readonly Invariant[], rewired: Rewire): Bug {
-  return { name, breaks, machine: { ...PRODUCT, step: rewired } };
+  return { name, breaks, machine: { step: rewired } };
 }
 
 const NOTHING: readonly GroupEffect[] = [];
@@ -315,9 +317,75 @@ const standstillCounts = withStep('a standstill counts as listening', ['I6'], (s
   withInstances(step(state, input, nowMs), (one) => ({ ...one, overdueAtMs: Number.POSITIVE_INFINITY })),
 );
 
-function shell(name: string, breaks: readonly Invariant[], change: Partial<Machine>): Bug {
-  return { name, breaks, machine: { ...PRODUCT, ...change } };
+/** In src/runtime or src/util. */
+function shell(name: string, breaks: readonly Invariant[], mutation: Mutation): Bug {
+  return { name, breaks, mutation };
 }
+
+const RUNNER = 'runtime/election/group-runner.js';
+
+const SHELL_BUGS: readonly Bug[] = [
+  shell('a deadline acts before the receive queue is read', ['I6'], {
+    file: 'runtime/election/deadlines.js',
+    from: 'const drained = transport.drain();',
+    to: 'const drained = undefined;',
+  }),
+  shell('the guardian has no lease', ['I5', 'I1'], {
+    file: 'runtime/guardian/guardian-orders.js',
+    from: 'leaseMs: Math.max(MIN_LEASE_MS, 3 * Math.min(...intervals)),',
+    to: 'leaseMs: 0,',
+  }),
+  shell('what waits for address work is not dropped with the role', ['I8', 'I3'], {
+    file: RUNNER,
+    from: "this.#state.phase === 'running' && this.#isMaster(effect.instance)",
+    to: 'true',
+  }),
+  shell('the lease is not renewed', ['I6', 'I2'], {
+    file: 'runtime/guardian/guardian-lease.js',
+    from: 'this.#heartbeat();\n        });',
+    to: '0;\n        });',
+  }),
+  shell('what somebody removed is not put back', ['I2'], {
+    file: 'runtime/election/vrrp-service.js',
+    from: 'runner.addressLost(change.address, change.interface);',
+    to: '0;',
+  }),
+  shell('a refusal of the kernel is not told to the machine', ['I2'], {
+    file: RUNNER,
+    from: "the kernel refused an address change`);\n            this.input({ type: 'address-failed', instance });",
+    to: 'the kernel refused an address change`);',
+  }),
+  shell('the timer is not set for a deadline that is earlier', ['I1', 'I2', 'I8'], {
+    file: 'util/deadline-clock.js',
+    from: 'if (atMs < this.#setMs)',
+    to: 'if (this.#setMs === Number.POSITIVE_INFINITY)',
+  }),
+  shell('a backup puts back what was removed', ['I1', 'I5'], {
+    file: RUNNER,
+    from: "this.#state.instances.filter(({ state }) => state === 'master')",
+    to: 'this.#state.instances',
+  }),
+  shell('a stop ends before the addresses are gone', ['I5'], {
+    file: RUNNER,
+    from: 'void this.#work.then(() => this.#onStopped());',
+    to: 'this.#onStopped();',
+  }),
+  shell('the guardian hears of an address too late', ['I5'], {
+    file: 'runtime/guardian/guardian-keeper.js',
+    from: 'this.#arm();\n        return undefined;',
+    to: 'return undefined;',
+  }),
+  shell('advertisements of a second link do not leave with the first', ['I8'], {
+    file: 'runtime/election/outbox.js',
+    from: 'for (const parcel of parcels)\n                this.#post(parcel);',
+    to: 'for (const parcel of parcels) { this.#post(parcel); break; }',
+  }),
+  shell('the guardian does not hear of roles that came or went', ['I5'], {
+    file: 'runtime/election/vrrp-service.js',
+    from: 'this.#guardian.changed();',
+    to: '0;',
+  }),
+];
 
 export const BUGS: readonly Bug[] = [
   timersHalved,
@@ -345,7 +413,5 @@ export const BUGS: readonly Bug[] = [
   farewellNotAnnounced,
   rightOutlived,
   standstillCounts,
-  shell('a deadline acts before the receive queue is read', ['I6'], { drainsFirst: false }),
-  shell('the lease is ignored', ['I5', 'I1'], { leases: false }),
-  shell('what waits for address work is not dropped with the role', ['I8', 'I3'], { dropsStaleWork: false }),
+  ...SHELL_BUGS,
 ];

@@ -10,7 +10,7 @@ const TIMEOUT_MS = 600_000;
 export async function passHours(seed: number): Promise<void> {
   t.setTimeout(TIMEOUT_MS);
   await t.test(`${HOURS} virtual hours of seed ${seed}`, async (t) => {
-    const { tally, finding } = simulate(seed, HOURS);
+    const { tally, finding } = await simulate(seed, HOURS);
     const again = finding === undefined ? '' : `npm run sim -- --replay ${seed}:${finding.episode}`;
     t.same(finding?.violation, undefined, again);
     t.ok(tally.virtualMs >= HOURS * 3_600_000);

@@ -87,8 +87,8 @@ function violationText(seed: number, episode: number, violation: NonNullable<Bat
   ].join('\n');
 }
 
-function replay({ seed, episode }: { seed: number; episode: number }): number {
-  const { violation, virtualMs, steps } = runEpisode(seed, episode, undefined, (line) => {
+async function replay({ seed, episode }: { seed: number; episode: number }): Promise<number> {
+  const { violation, virtualMs, steps } = await runEpisode(seed, episode, undefined, (line) => {
     process.stdout.write(`${line}\n`);
   });
   process.stdout.write(`\n${(virtualMs / 1000).toFixed(3)} s of virtual time, ${steps} steps\n`);
@@ -198,7 +198,7 @@ function ask(worker: Worker, order: Order): Promise<Batch> {
 try {
   const choice = choose(process.argv.slice(2));
   if (choice.help) process.stdout.write(USAGE);
-  else if (choice.replay !== undefined) process.exitCode = replay(choice.replay);
+  else if (choice.replay !== undefined) process.exitCode = await replay(choice.replay);
   else process.exitCode = await new Simulation(choice).run();
 } catch (error) {
   const wrong = error instanceof UsageError || (error instanceof TypeError && 'code' in error);

@@ -9,7 +9,9 @@ export interface Order {
 }
 export type Batch = EpisodeResult & { readonly episode: number };
 
-parentPort?.on('message', ({ seed, episode }: Order) => {
-  const batch: Batch = { ...runEpisode(seed, episode), episode };
+async function run({ seed, episode }: Order): Promise<void> {
+  const batch: Batch = { ...(await runEpisode(seed, episode)), episode };
   parentPort?.postMessage(batch, []);
-});
+}
+
+parentPort?.on('message', (order: Order) => void run(order));

@@ -54,6 +54,8 @@ export interface GroupRunnerPorts {
   isAwaitingSource(instance: string): boolean;
   /** Sends what was made ready, if that is what these effects want; returns those that are done by it. */
   fire(effects: readonly GroupEffect[]): ReadonlySet<GroupEffect>;
+  /** The machine, `vrrp/group.ts` unless given: the simulator watches every step. */
+  readonly step?: typeof step | undefined;
 }
 
 export interface StopOptions {
@@ -93,10 +95,12 @@ export class GroupRunner implements Waiting {
   /** Another runner has its instances now. */
   #released = false;
   readonly #restorer: Restorer;
+  readonly #step: typeof step;
 
   constructor(state: GroupState, ports: GroupRunnerPorts) {
     this.#state = state;
     this.#ports = ports;
+    this.#step = ports.step ?? step;
     const { clock, log } = ports;
     this.#restorer = new Restorer({
       clock,
@@ -117,7 +121,7 @@ export class GroupRunner implements Waiting {
   input(input: GroupInput): void {
     if (this.#released) return;
     const before = this.#state;
-    const result = step(before, input, this.#ports.clock.nowMs());
+    const result = this.#step(before, input, this.#ports.clock.nowMs());
     this.#state = result.state;
     if (before.phase === 'leaving' && result.state.phase === 'stopped') {
       this.#onLeft(before.instances.some(({ succeeded }) => succeeded));

@@ -33,7 +33,7 @@ import type { InstanceStatus } from '../status.js';
 import { type Channel, Channels } from './channels.js';
 import { Deadlines } from './deadlines.js';
 import { type Discarded, Discards, MEANT_FOR_ANOTHER } from './discards.js';
-import { GroupRunner, type RoleEvent } from './group-runner.js';
+import { GroupRunner, type GroupRunnerPorts, type RoleEvent } from './group-runner.js';
 import { GroupSet, type Running } from './group-set.js';
 import { instanceStatuses } from './instance-status.js';
 import { InterfaceTracks } from './interface-tracks.js';
@@ -61,6 +61,8 @@ export interface VrrpServicePorts {
   onRoles(): void;
   onRole(event: RoleEvent): void;
   onNotice(instance: string, notice: Notice): void;
+  /** As in `GroupRunnerPorts`. */
+  readonly step?: GroupRunnerPorts['step'];
 }
 
 export class VrrpService {
@@ -348,7 +350,7 @@ export class VrrpService {
   }
 
   #createRunner(state: GroupState): GroupRunner {
-    const { clock, addresses, routing, announcer, log } = this.#ports;
+    const { clock, addresses, routing, announcer, log, step } = this.#ports;
     const runner: GroupRunner = new GroupRunner(state, {
       clock,
       deadlines: this.#deadlines,
@@ -364,6 +366,7 @@ export class VrrpService {
       guarded: () => this.#guardian.guarded(),
       isAwaitingSource: (instance) => this.#channels.isAwaitingSource(instance),
       fire: (effects) => this.#takeovers.fire(runner, effects),
+      step,
     });
     return runner;
   }

@@ -1,71 +1,180 @@
-/** The guardian once it acts, as native/guardian.c: farewells, wait for each successor, removal. */
-import type { Director, Packet } from './director.js';
+/**
+ * The guardian as native/guardian.c is: armed with bytes, it acts when its pipe closes without a farewell or its lease is
+ * over. And the daemon's end of it, as io/processes/guardian.ts.
+ */
+import type { GuardianOrders, Guardian as GuardianPort } from '../../../src/runtime/ports.js';
+import type { Director } from './director.js';
+import type { Packet } from './packet.js';
 import type { World } from './world.js';
 
 /** native/guardian.c GRACE_MS. */
 const GRACE_MS = 150;
-
-export interface Orders {
-  /** Routers, each with its addresses as bits. */
-  readonly farewells: readonly number[];
-  readonly masks: readonly number[];
-  readonly holdMs: number;
-  readonly leaseMs: number;
-}
+/** The clocks of world and host are reckoned into one another with rounding. */
+const ROUNDING_MS = 1e-6;
+const NO_ORDERS: GuardianOrders = { farewells: [], holdMs: 0, leaseMs: 0 };
 
 export class Guardian {
   readonly #director: Director;
   readonly #world: World;
-  readonly #orders: Orders;
-  readonly #onDone: () => void;
-  /** Routers whose addresses are kept, each until its successor was heard. */
+  /** Said to the daemon's end before anything else is done. */
+  readonly #onActing: () => void;
+  #state: 'armed' | 'acting' | 'ended' = 'armed';
+  #orders = NO_ORDERS;
+  /** In the director's clock. */
+  #armedAtMs = 0;
+  #looking = false;
+  /** Numbers of the farewells whose addresses are kept, each until its successor was heard. */
   readonly #kept = new Set<number>();
   readonly #heard = new Set<number>();
-  #ended = false;
 
-  constructor(director: Director, world: World, orders: Orders, onDone: () => void) {
+  constructor(director: Director, world: World, onActing: () => void) {
     this.#director = director;
     this.#world = world;
-    this.#orders = orders;
-    this.#onDone = onDone;
+    this.#onActing = onActing;
   }
 
-  act(): void {
-    for (const router of this.#orders.farewells) this.#kept.add(router);
-    for (const router of this.#orders.farewells) {
-      const sent = this.#world.transmit(this.#director, router, 0);
-      if (sent) this.#removeAfter(router, this.#orders.holdMs);
-      else this.#remove(router);
+  get isActing(): boolean {
+    return this.#state === 'acting';
+  }
+
+  order(orders: GuardianOrders): void {
+    if (this.#state !== 'armed') return;
+    this.#orders = orders;
+    this.#armedAtMs = this.#director.nowMs();
+    this.#watchLease();
+  }
+
+  /** Released by the daemon, or without power. */
+  end(): void {
+    this.#state = 'ended';
+  }
+
+  /** The daemon died without a farewell. */
+  pipeClosed(): void {
+    if (this.#state !== 'armed') return;
+    if (this.#orders.farewells.length > 0) this.#act('the daemon died');
+    else this.end();
+  }
+
+  /** The whole host stood still, and this process with it. */
+  thawed(): void {
+    this.#watchLease();
+  }
+
+  #watchLease(): void {
+    if (this.#looking || this.#orders.leaseMs === 0 || this.#state !== 'armed') return;
+    this.#looking = true;
+    const dueMs = this.#director.worldMs(this.#armedAtMs + this.#orders.leaseMs);
+    this.#world.at(Math.max(dueMs, this.#world.nowMs), () => {
+      this.#looking = false;
+      if (this.#state !== 'armed' || this.#director.standsStill) return;
+      const { leaseMs } = this.#orders;
+      const isOver = leaseMs > 0 && this.#director.nowMs() - this.#armedAtMs + ROUNDING_MS >= leaseMs;
+      if (isOver) this.#act('the daemon hangs');
+      else this.#watchLease();
+    });
+  }
+
+  #act(why: string): void {
+    const { farewells, holdMs } = this.#orders;
+    this.#world.trace(this.#director.number, `guardian acts: ${why}`);
+    this.#world.count('guardian acts');
+    this.#state = 'acting';
+    this.#director.guardianActs(this);
+    this.#onActing();
+    for (const number of farewells.keys()) this.#kept.add(number);
+    for (const [number, { interface: name, source, destinations }] of farewells.entries()) {
+      let sent = false;
+      for (const { payload } of destinations) {
+        sent = this.#world.transmit(this.#director, name, source, payload) || sent;
+      }
+      if (sent) this.#removeAfter(number, holdMs);
+      else this.#remove(number);
     }
   }
 
   /** The grace ends the hold early, never late. */
   hear({ router, advertisement }: Packet): void {
-    if (this.#ended || advertisement.priority === 0 || !this.#kept.has(router)) return;
-    if (this.#heard.has(router)) return;
-    this.#heard.add(router);
-    this.#removeAfter(router, GRACE_MS);
+    if (this.#state !== 'acting' || advertisement.priority === 0) return;
+    const number = this.#orders.farewells.findIndex((one) => one.virtualRouterId === router + 1);
+    if (!this.#kept.has(number) || this.#heard.has(number)) return;
+    this.#heard.add(number);
+    this.#removeAfter(number, GRACE_MS);
   }
 
-  /** Released by the daemon, or without power. */
-  end(): void {
-    this.#ended = true;
-  }
-
-  #removeAfter(router: number, afterMs: number): void {
+  #removeAfter(number: number, afterMs: number): void {
     const { clockRate } = this.#director.plan;
-    this.#world.at(this.#world.nowMs + afterMs / clockRate, () => this.#remove(router));
+    this.#world.at(this.#world.nowMs + afterMs / clockRate, () => this.#remove(number));
   }
 
-  #remove(router: number): void {
-    if (this.#ended || !this.#kept.delete(router)) return;
-    this.#world.trace(this.#director.number, `guardian removes the addresses of r${router}`);
-    const mask = this.#orders.masks[this.#orders.farewells.indexOf(router)] ?? 0;
-    this.#director.setHeld(router, (this.#director.held[router] ?? 0) & ~mask);
-    if (this.#kept.size === 0) {
-      this.#ended = true;
-      this.#onDone();
-    }
-    this.#director.restore();
+  #remove(number: number): void {
+    if (this.#state !== 'acting' || !this.#kept.delete(number)) return;
+    const addresses = this.#orders.farewells[number]?.addresses ?? [];
+    this.#world.trace(
+      this.#director.number,
+      `guardian removes ${addresses.map(({ address }) => address).join(', ')}`,
+    );
+    this.#director.release(addresses);
+    if (this.#kept.size === 0) this.end();
+  }
+}
+
+/** The daemon's end: one guardian after the other. */
+export class GuardianLink implements GuardianPort {
+  readonly #director: Director;
+  readonly #world: World;
+  /** The daemon reads the guardian's word that it acted, as soon as it runs. */
+  readonly #tell: (read: () => void) => void;
+  readonly #onActed: () => void;
+  #running: Guardian;
+
+  constructor(
+    director: Director,
+    world: World,
+    handlers: { tell: (read: () => void) => void; onActed: () => void },
+  ) {
+    this.#director = director;
+    this.#world = world;
+    this.#tell = handlers.tell;
+    this.#onActed = handlers.onActed;
+    this.#running = this.#start();
+  }
+
+  arm(orders: GuardianOrders): void {
+    this.#running.order(orders);
+  }
+
+  prepare(): void {}
+
+  disarm(): void {
+    this.#running.end();
+  }
+
+  /** The daemon died. */
+  pipeClosed(): void {
+    this.#running.pipeClosed();
+  }
+
+  /** No power. */
+  end(): void {
+    this.#running.end();
+  }
+
+  thawed(): void {
+    this.#running.thawed();
+  }
+
+  #start(): Guardian {
+    const guardian: Guardian = new Guardian(this.#director, this.#world, () =>
+      this.#tell(() => this.#acted(guardian)),
+    );
+    return guardian;
+  }
+
+  /** This process lives, so the addresses are its own affair again: it releases the guardian. */
+  #acted(guardian: Guardian): void {
+    guardian.end();
+    if (guardian === this.#running) this.#running = this.#start();
+    this.#onActed();
   }
 }

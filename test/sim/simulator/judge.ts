@@ -1,8 +1,10 @@
 /** The invariants. Each is one method with its reason; the lengths they allow are in bounds.ts. */
 import type { GroupInput, GroupState, GroupStep, InstanceState } from '../../../src/vrrp/group-types.js';
 import { OVERTAKEN_MS } from './bounds.js';
-import type { Director, GroupHost, Packet } from './director.js';
+import type { Director } from './director.js';
+import type { Packet } from './packet.js';
 import { type Fault, type FaultKind, type Round, routerOf } from './scenario.js';
+import type { GroupView } from './shell.js';
 import type { World } from './world.js';
 
 export const INVARIANTS = {
@@ -102,7 +104,7 @@ export class Judge {
   readonly #heard: Heard[][];
   /** By director, then by group. */
   readonly #departures: Departures[][];
-  readonly #spins = new Map<GroupHost, Spin>();
+  readonly #spins = new Map<GroupView, Spin>();
   #settled = false;
   #planned = false;
   /** Until then two masters have an excuse in the segment. */
@@ -396,7 +398,7 @@ export class Judge {
   }
 
   /** I6: who stood still for longer than Master_Down_Interval listens before it speaks. */
-  #checkListened(director: Director, group: GroupHost): void {
+  #checkListened(director: Director, group: GroupView): void {
     const { pausedSinceMs, awakeSinceMs } = director;
     // By the longest skew: the priority may have changed since the timer was set.
     const downs = group.state.instances.map(({ config }) => {
@@ -417,7 +419,7 @@ export class Judge {
   }
 
   /** I6: nobody takes the role from a master that it hears, unless it may preempt it by now. */
-  #checkTakeover(director: Director, group: GroupHost, nowMs: number): void {
+  #checkTakeover(director: Director, group: GroupView, nowMs: number): void {
     const members = group.state.instances;
     const heardOf = ({ config }: InstanceState) =>
       this.#heard[director.number]?.[routerOf(config)] ?? nothingHeard();
@@ -445,10 +447,9 @@ export class Judge {
   }
 
   /** I6: what lies unread in the receive queue may be the master's. */
-  #checkUnread(director: Director): void {
-    if (director.unread > 0) {
-      this.#fail('I6', `d${director.number} goes master with ${director.unread} packets unread`);
-    }
+  #checkUnread(director: Director, group: GroupView): void {
+    const unread = director.unreadOf(group);
+    if (unread > 0) this.#fail('I6', `d${director.number} goes master with ${unread} packets unread`);
   }
 
   /** I2: of two masters the stronger one stays (RFC 9568 section 6.4.3), unless it was silent too long. */
@@ -467,11 +468,11 @@ export class Judge {
   // ---- I5 by processes ----
 
   /** Everything is off in the kernel when the process left in good order, and soon after its guardian acted. */
-  processEnded(director: Director): void {
+  processEnded(director: Director, inGoodOrder: boolean): void {
     this.#forgetSpeech(director);
     const { life } = director;
     const { bounds } = this.#world;
-    const afterMs = director.stopping ? 0 : bounds.holdMs + bounds.reactionMs;
+    const afterMs = inGoodOrder ? 0 : bounds.holdMs + bounds.reactionMs;
     this.#world.at(this.#world.nowMs + afterMs, () => {
       if (director.life !== life) return;
       const router = director.held.findIndex((held) => held !== 0);
@@ -594,9 +595,17 @@ export class Judge {
     }
   }
 
+  /** I9: nor does what runs it. */
+  threw(director: Director, error: unknown): void {
+    this.#fail(
+      'I9',
+      `the shell of d${director.number} throws ${error instanceof Error ? error.stack : String(error)}`,
+    );
+  }
+
   stepped(
     director: Director,
-    group: GroupHost,
+    group: GroupView,
     before: GroupState,
     input: GroupInput,
     result: GroupStep,
@@ -615,7 +624,7 @@ export class Judge {
         const router = Number(effect.instance.slice(1));
         if (effect.to === 'master') {
           this.#checkTakeover(director, group, nowMs);
-          this.#checkUnread(director);
+          this.#checkUnread(director, group);
           this.#checkListened(director, group);
         } else if (effect.from === 'master') this.#checkYield(director, before, input, nowMs);
         this.#roleChanged(director, router, effect.from, effect.to);
@@ -685,7 +694,7 @@ export class Judge {
     if (heard !== undefined && (from === 'fault' || from === 'initialize')) heard[router] = nothingHeard();
   }
 
-  #checkSpin(director: Director, group: GroupHost, deadlineMs: number, nowMs: number): void {
+  #checkSpin(director: Director, group: GroupView, deadlineMs: number, nowMs: number): void {
     const spin = this.#spins.get(group) ?? { atMs: Number.NEGATIVE_INFINITY, count: 0 };
     this.#spins.set(group, spin);
     if (deadlineMs > nowMs + NO_TIME_MS) spin.count = 0;

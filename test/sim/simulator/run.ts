@@ -4,6 +4,8 @@ import type { Violation } from './judge.js';
 import { type Machine, PRODUCT } from './machine.js';
 import { type EpisodeResult, World } from './world.js';
 
+export { PRODUCT };
+
 export interface Finding {
   readonly seed: number;
   readonly episode: number;
@@ -33,21 +35,21 @@ export function runEpisode(
   episode: number,
   machine: Machine = PRODUCT,
   print?: (line: string) => void,
-): EpisodeResult {
+): Promise<EpisodeResult> {
   return new World(drawScenario(seed, episode), seed, machine, print).run();
 }
 
 const HOUR_MS = 3_600_000;
 
 /** Episodes of `seed` until `hours` of virtual time are over or one finds something. For tests. */
-export function simulate(
+export async function simulate(
   seed: number,
   hours: number,
   machine: Machine = PRODUCT,
-): { tally: Tally; finding: Finding | undefined } {
+): Promise<{ tally: Tally; finding: Finding | undefined }> {
   const tally = new Tally();
   for (let episode = 0; tally.virtualMs < hours * HOUR_MS; episode += 1) {
-    const result = runEpisode(seed, episode, machine);
+    const result = await runEpisode(seed, episode, machine);
     tally.add(result);
     if (result.violation !== undefined)
       return { tally, finding: { seed, episode, violation: result.violation } };

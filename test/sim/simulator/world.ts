@@ -1,24 +1,17 @@
 /** One episode: the directors of a scenario on their segments, from its first event to its last. */
 import type { GroupInput, GroupStep } from '../../../src/vrrp/group-types.js';
 import { Bounds } from './bounds.js';
-import { Director, type GroupHost, type Packet } from './director.js';
+import { Director } from './director.js';
 import { EventQueue } from './event-queue.js';
 import { Judge, type Violation } from './judge.js';
 import type { Machine } from './machine.js';
+import { meaningOf, type Packet } from './packet.js';
 import { Random } from './random.js';
 import type { Fault, FaultKind, Scenario } from './scenario.js';
 import { effectWords, inputWords } from './words.js';
 
 type WorldEvent =
   | { readonly type: 'deliver'; readonly to: Director; readonly packet: Packet }
-  | {
-      readonly type: 'timer';
-      readonly director: Director;
-      readonly life: number;
-      readonly group: GroupHost;
-      readonly timer: number;
-    }
-  | { readonly type: 'work'; readonly director: Director; readonly life: number; readonly group: GroupHost }
   | { readonly type: 'call'; readonly run: () => void };
 
 /** Events to come: packets under way and timers of five directors stay far below. */
@@ -45,6 +38,7 @@ export class World {
   /** The variant of the file that a director that starts reads. */
   variant = 0;
   readonly #queue = new EventQueue<WorldEvent>();
+  #promises = false;
   readonly #counts = new Map<string, number>();
   readonly #print: (line: string) => void;
   /** Faults of a segment that are active. */
@@ -73,7 +67,7 @@ export class World {
     this.directors = scenario.directors.map((_, number) => new Director(number, this, scenario, machine));
   }
 
-  run(): EpisodeResult {
+  async run(): Promise<EpisodeResult> {
     this.#schedule();
     const queue = this.#queue;
     const endMs = this.scenario.durationMs;
@@ -82,18 +76,11 @@ export class World {
       if (queue.size > MAX_EVENTS) this.judge.storm(queue.size);
       const event = queue.pop();
       if (event === undefined) break;
-      switch (event.type) {
-        case 'deliver':
-          event.to.deliver(event.packet);
-          break;
-        case 'timer':
-          if (event.director.life === event.life) event.director.timerFired(event.group, event.timer);
-          break;
-        case 'work':
-          if (event.director.life === event.life) event.director.workAnswered(event.group);
-          break;
-        case 'call':
-          event.run();
+      if (event.type === 'deliver') event.to.deliver(event.packet);
+      else event.run();
+      if (this.#promises) {
+        this.#promises = false;
+        await endOfTurn();
       }
     }
     const { violation } = this.judge;
@@ -120,13 +107,9 @@ export class World {
     this.#queue.push(atMs, { type: 'call', run });
   }
 
-  timer(atMs: number, director: Director, group: GroupHost): void {
-    this.#queue.push(atMs, { type: 'timer', director, life: director.life, group, timer: group.timer });
-  }
-
-  work(director: Director, group: GroupHost): void {
-    const doneMs = this.nowMs + this.random.unit() * this.scenario.addressWorkMs;
-    this.#queue.push(doneMs, { type: 'work', director, life: director.life, group });
+  /** A turn of an event loop ends when its promises have had their say: it takes no virtual time. */
+  awaitPromises(): void {
+    this.#promises = true;
   }
 
   count(what: string, by = 1): void {
@@ -134,24 +117,12 @@ export class World {
   }
 
   /** Puts an advertisement on the wire. Returns whether the sender's link took it. */
-  transmit(from: Director, router: number, priority: number): boolean {
-    const segment = this.scenario.routers[router]?.segment ?? 0;
+  transmit(from: Director, interfaceName: string, source: string, payload: Uint8Array): boolean {
+    const segment = Number(interfaceName.slice(3));
     if (!from.linkUp(segment)) return false;
-    const { version, family, virtualRouterId, advertisementIntervalMs, advertised } = from.config(router);
-    const packet: Packet = {
-      router,
-      from: from.number,
-      sentMs: this.nowMs,
-      source: from.source(router),
-      advertisement: {
-        version,
-        family,
-        virtualRouterId,
-        priority,
-        advertisementIntervalMs,
-        addresses: advertised,
-      },
-    };
+    const advertisement = meaningOf(payload, source);
+    const router = advertisement.virtualRouterId - 1;
+    const packet = { router, from: from.number, sentMs: this.nowMs, source, payload, advertisement };
     for (const to of this.directors) {
       if (to === from) continue;
       if (this.#disturbed[segment] === 0) this.#deliver(to, packet, 0);
@@ -239,8 +210,7 @@ export class World {
         director.refusals += 1;
         return;
       case 'steal':
-        for (let router = 0; router < director.held.length; router += 1) director.setHeld(router, 0);
-        return director.restore();
+        return director.rob();
       case 'track':
         director.downObjects.set(fault.object, (director.downObjects.get(fault.object) ?? 0) + 1);
         return director.tracked(fault.object);
@@ -366,6 +336,11 @@ export class World {
       `${this.#stamp()} d${director} g${group}  ${inputWords(input, nowMs)} => ${effects.join(', ') || '-'} [due in ${due}]`,
     );
   }
+}
+
+function endOfTurn(): Promise<void> {
+  // oxlint-disable-next-line no-restricted-globals -- no time passes and nothing is drawn: only promises have their say
+  return new Promise((resolve) => setImmediate(resolve));
 }
 
 export type { FaultKind };

@@ -1,0 +1,538 @@
+/**
+ * One life of a director's process: the real VrrpService with all that it runs (groups, timers, guardian keeper, lease,
+ * takeovers made ready, restorer), on ports that end in the simulated world.
+ */
+import type { DirectorConfig, TrackedObject, VirtualAddress } from '../../../src/config/model.js';
+import { VrrpService } from '../../../src/runtime/election/vrrp-service.js';
+import type {
+  Addresses,
+  Announcer,
+  Log,
+  ReceivedVrrp,
+  Shot,
+  VrrpPacket,
+  VrrpTransport,
+} from '../../../src/runtime/ports.js';
+import { DeadlineClock } from '../../../src/util/deadline-clock.js';
+import type { GroupEffect, GroupInput, GroupState, GroupStep } from '../../../src/vrrp/group-types.js';
+import type { Director } from './director.js';
+import { GuardianLink } from './guardian.js';
+import type { Machine } from './machine.js';
+import { GROUP_ADDRESS, type Packet, TTL } from './packet.js';
+import { routerOf, type Scenario, TRACKED_OBJECT } from './scenario.js';
+import type { World } from './world.js';
+
+/** From what happens in the kernel until a process is told of it, at most. */
+const NOTICE_MS = 0.2;
+
+/** Where something comes from that a process has to read: in which order it looks there nobody promises. */
+type Source = 'timer' | 'soon' | 'kernel' | 'events' | 'guardian' | 'control';
+
+/** A group as the judge sees it. */
+export interface GroupView {
+  readonly number: number;
+  state: GroupState;
+}
+
+interface SimulatedShot extends Shot {
+  fire(): boolean;
+}
+
+const NO_BYTES = new Uint8Array(0);
+
+function shot(fire: () => boolean): SimulatedShot {
+  return { socket: {}, message: NO_BYTES, address: NO_BYTES, fire };
+}
+
+/** What the kernel says when it refuses. */
+class Refused extends Error {
+  readonly code = 'ENOBUFS';
+}
+
+class Socket implements VrrpTransport {
+  readonly destinations = [GROUP_ADDRESS];
+  readonly interface: string;
+  readonly source: string;
+  readonly #shell: Shell;
+  readonly #onMessage: (message: ReceivedVrrp) => void;
+  readonly #queue: { packet: Packet; receivedAtMs: number }[] = [];
+
+  constructor(shell: Shell, interfaceName: string, onMessage: (message: ReceivedVrrp) => void) {
+    this.#shell = shell;
+    this.interface = interfaceName;
+    this.source = shell.director.sourceOn(interfaceName);
+    this.#onMessage = onMessage;
+  }
+
+  get waiting(): number {
+    return this.#queue.length;
+  }
+
+  send(packets: readonly VrrpPacket[]): void {
+    for (const { payload } of packets) this.#shell.director.says(this.interface, this.source, payload);
+  }
+
+  shots(packets: readonly VrrpPacket[]): readonly Shot[] {
+    return packets.map((packet) =>
+      shot(() => {
+        this.send([packet]);
+        return true;
+      }),
+    );
+  }
+
+  /** Returns false when the receive buffer is full. */
+  take(packet: Packet, receivedAtMs: number, limit: number): boolean {
+    if (this.#queue.length >= limit) return false;
+    this.#queue.push({ packet, receivedAtMs });
+    return true;
+  }
+
+  drain(): undefined {
+    for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
+      const { packet, receivedAtMs } = next;
+      this.#shell.director.hears(packet, receivedAtMs);
+      const { payload, source } = packet;
+      this.#onMessage({ payload, source, destination: GROUP_ADDRESS, ttl: TTL, receivedAtMs });
+    }
+  }
+
+  close(): void {
+    this.#shell.sockets.delete(this);
+  }
+}
+
+export class Shell {
+  readonly director: Director;
+  readonly sockets = new Set<Socket>();
+  readonly guardian: GuardianLink;
+  readonly groups: GroupView[] = [];
+  readonly #world: World;
+  readonly #scenario: Scenario;
+  readonly #machine: Machine;
+  readonly #clock: DeadlineClock;
+  readonly #service: VrrpService;
+  /** It has ended, however: nothing reaches it any more. */
+  #over = false;
+  /** While the process does not run. */
+  #unread: { readonly source: Source; readonly run: () => void }[] = [];
+  /** Handed to the kernel and not yet done. */
+  readonly #inKernel = new Set<() => void>();
+  #kernelDoneMs = 0;
+  #toldMs = 0;
+  /** By router: address changes that the machine asked for and the kernel has not made. */
+  readonly #owed: number[];
+  #timer = 0;
+  #reloads: Promise<void> = Promise.resolve();
+  #stopping = false;
+
+  constructor(director: Director, world: World, scenario: Scenario, machine: Machine) {
+    this.director = director;
+    this.#world = world;
+    this.#scenario = scenario;
+    this.#machine = machine;
+    this.#owed = scenario.routers.map(() => 0);
+    this.#clock = new DeadlineClock({
+      nowMs: () => director.nowMs(),
+      set: (atMs) => this.#setTimer(atMs),
+      soon: (callback) => this.#soon(callback),
+    });
+    this.guardian = new GuardianLink(director, world, {
+      tell: (read) => this.#read('guardian', read),
+      onActed: () => this.#service.withdrawn(),
+    });
+    this.#service = this.#create();
+  }
+
+  // ---- life ----
+
+  start(): void {
+    const { director } = this;
+    if (director.maintenances > 0) this.#maintain(true);
+    void this.#promise(this.#service.start(this.#config(director.variant), []));
+  }
+
+  /** As runtime/director.ts: a second time it hurries, and what the first one began still has to end. */
+  stop(): void {
+    this.#read('control', () => {
+      const isFirst = !this.#stopping;
+      this.#stopping = true;
+      void this.#promise(this.#service.stop(), () => {
+        if (isFirst) this.director.ended();
+      });
+    });
+  }
+
+  /** What was handed to the kernel is done, what stood in line is not. */
+  die(): void {
+    this.#over = true;
+    for (const work of this.#inKernel) {
+      try {
+        work();
+      } catch (error) {
+        if (!(error instanceof Refused)) throw error;
+      }
+    }
+    this.#inKernel.clear();
+  }
+
+  /** What came while it did not run, one turn of the event loop after the other. */
+  wake(): void {
+    const { random } = this.#world;
+    const turns = new Map<Source | Socket, (() => void)[]>();
+    for (const { source, run } of this.#unread)
+      turns.set(source, [...(turns.get(source) ?? []), () => this.#read(source, run)]);
+    for (const socket of this.sockets)
+      if (socket.waiting > 0) turns.set(socket, [() => this.#turn(() => socket.drain())]);
+    this.#unread = [];
+    const order = [...turns.values()];
+    for (let at = order.length - 1; at > 0; at--) {
+      const other = random.whole(0, at);
+      [order[at], order[other]] = [order[other] ?? [], order[at] ?? []];
+    }
+    for (const run of order.flat()) this.#world.at(this.#world.nowMs, run);
+  }
+
+  // ---- what the world does ----
+
+  linksChanged(): void {
+    this.#read('events', () => {
+      for (let segment = 0; segment < this.#scenario.segments; segment++)
+        this.#service.linkChanged(`eth${segment}`);
+    });
+  }
+
+  /** The kernel tells of an address that came or went, whoever did it. */
+  addressChanged(address: string, interfaceName: string, added: boolean): void {
+    this.#toldMs = Math.max(this.#toldMs, this.#world.nowMs + this.#world.random.unit() * NOTICE_MS);
+    this.#world.at(this.#toldMs, () =>
+      this.#read('events', () =>
+        this.#service.addressChanged({ address, interface: interfaceName, added, dadFailed: false }),
+      ),
+    );
+  }
+
+  tracked(object: string): void {
+    this.#read('control', () => this.#service.tracked(object, this.director.isDown(object) ? 'down' : 'up'));
+  }
+
+  maintenanceChanged(): void {
+    this.#read('control', () => this.#maintain(this.director.maintenances > 0));
+  }
+
+  configure(variant: number): void {
+    this.#read('control', () => {
+      this.#reloads = this.#reloads.then(async () => {
+        if (!this.#over && !this.#stopping) await this.#service.reconfigure(this.#config(variant));
+      });
+      void this.#promise(this.#reloads);
+    });
+  }
+
+  /** A packet has come through the wire. Returns false when there is no room for it. */
+  deliver(interfaceName: string, packet: Packet): boolean {
+    const { director } = this;
+    let taken = true;
+    for (const socket of this.sockets) {
+      if (socket.interface !== interfaceName) continue;
+      taken = socket.take(packet, director.nowMs(), director.plan.socketQueue) && taken;
+      // What is heard waits for no promise, unless the machine says more to it than that (`#takes`).
+      if (director.process === 'running') this.#guarded(() => socket.drain());
+    }
+    return taken;
+  }
+
+  // ---- for the judge ----
+
+  /** Address work of it stands in line or is under way. */
+  isWorking(router: number): boolean {
+    return (this.#owed[router] ?? 0) > 0;
+  }
+
+  unreadOf({ state }: GroupView): number {
+    let unread = 0;
+    for (const socket of this.sockets) {
+      if (state.instances.some(({ config }) => config.interface === socket.interface))
+        unread += socket.waiting;
+    }
+    return unread;
+  }
+
+  // ---- turns of the event loop ----
+
+  /** At once, or when the process runs again. */
+  #read(source: Source, run: () => void): void {
+    if (this.#over) return;
+    if (this.director.process === 'paused') this.#unread.push({ source, run });
+    else this.#turn(run);
+  }
+
+  #turn(run: () => void): void {
+    if (this.#over) return;
+    this.#world.awaitPromises();
+    this.#guarded(run);
+  }
+
+  #guarded(run: () => void): void {
+    try {
+      run();
+    } catch (error) {
+      this.#world.judge.threw(this.director, error);
+    }
+  }
+
+  async #promise(work: Promise<unknown>, whenDone: () => void = () => {}): Promise<void> {
+    this.#world.awaitPromises();
+    try {
+      await work;
+    } catch (error) {
+      if (!this.#over) this.#world.judge.threw(this.director, error);
+      return;
+    }
+    if (!this.#over) whenDone();
+  }
+
+  #setTimer(atMs: number): void {
+    this.#timer += 1;
+    if (atMs === Number.POSITIVE_INFINITY) return;
+    const timer = this.#timer;
+    const world = this.#world;
+    const dueMs =
+      Math.max(this.director.worldMs(atMs), world.nowMs) + world.random.unit() * this.#scenario.latenessMs;
+    world.at(dueMs + 1e-6, () => {
+      if (timer === this.#timer) this.#read('timer', () => this.#clock.wake());
+    });
+  }
+
+  #soon(callback: () => void): () => void {
+    let cancelled = false;
+    this.#world.at(this.#world.nowMs, () =>
+      this.#read('soon', () => {
+        if (!cancelled) callback();
+      }),
+    );
+    return () => {
+      cancelled = true;
+    };
+  }
+
+  /** Asks the kernel; its answers come in the order of the questions. */
+  #ask<T>(work: () => T): Promise<T> {
+    const world = this.#world;
+    world.awaitPromises();
+    return new Promise((resolve, reject) => {
+      const inKernel = (): void => void work();
+      this.#inKernel.add(inKernel);
+      this.#kernelDoneMs = Math.max(
+        this.#kernelDoneMs,
+        world.nowMs + world.random.unit() * this.#scenario.addressWorkMs,
+      );
+      world.at(this.#kernelDoneMs, () => {
+        if (!this.#inKernel.delete(inKernel)) return;
+        let answer: () => void;
+        try {
+          const result = work();
+          answer = () => resolve(result);
+        } catch (error) {
+          answer = () => reject(error);
+        }
+        this.#read('kernel', () => {
+          world.awaitPromises();
+          answer();
+        });
+      });
+    });
+  }
+
+  // ---- the service and its ports ----
+
+  #create(): VrrpService {
+    const { director } = this;
+    const world = this.#world;
+    const done = () => {
+      world.awaitPromises();
+      return Promise.resolve();
+    };
+    return new VrrpService({
+      clock: this.#clock,
+      openTransport: ({ interface: name }, onMessage) => {
+        const socket = new Socket(this, name, onMessage);
+        this.sockets.add(socket);
+        return socket;
+      },
+      addresses: this.#addresses(),
+      routing: { add: () => done().then(() => []), remove: done, clear: () => done().then(() => 0) },
+      virtualMacs: { keep: () => done().then(() => ({ faults: new Map(), mended: [], removed: [] })) },
+      acceptFilter: { drop: done },
+      announcer: this.#announcer(),
+      links: {
+        isUp: (name) => director.linkUp(segmentOf(name)),
+        index: segmentOf,
+        holds: () => true,
+        catchUp: done,
+        close: () => {},
+      },
+      openVolley: (shots) => () => shots.every((one) => (one as SimulatedShot).fire()),
+      guardian: this.guardian,
+      log: this.#log(),
+      onRoles: () => {},
+      onRole: () => {},
+      onNotice: (_, { kind }) => world.count(`notice ${kind}`),
+      step: (state, input, nowMs) => this.#step(state, input, nowMs),
+    });
+  }
+
+  #addresses(): Addresses {
+    const { director } = this;
+    const add = (addresses: readonly VirtualAddress[]) => {
+      if (director.refusals > 0) throw new Refused('refused, as the scenario says');
+      director.add(addresses);
+    };
+    const missing = (addresses: readonly VirtualAddress[]) => addresses.filter((one) => !director.holds(one));
+    return {
+      add: (addresses) => this.#ask(() => add(addresses)).finally(() => this.#done(addresses)),
+      remove: (addresses) =>
+        this.#ask(() => director.release(addresses)).finally(() => this.#done(addresses)),
+      restore: (addresses) =>
+        this.#ask(() => {
+          const lost = missing(addresses);
+          if (lost.length > 0) add(lost);
+          return lost;
+        }),
+      held: (addresses) => this.#ask(() => addresses.filter((one) => director.holds(one))),
+      shots: async (addresses) => {
+        this.#world.awaitPromises();
+        return addresses.map((one) =>
+          shot(() => {
+            if (director.refusals > 0 || director.holds(one)) return false;
+            director.add([one]);
+            return true;
+          }),
+        );
+      },
+    };
+  }
+
+  #announcer(): Announcer {
+    const announce = (addresses: readonly VirtualAddress[]) => this.director.announces(addresses);
+    return {
+      announce,
+      fitsBurst: () => true,
+      shots: (addresses) => [
+        shot(() => {
+          announce(addresses);
+          return true;
+        }),
+      ],
+      announced: () => {},
+      cancel: () => {},
+      close: () => {},
+    };
+  }
+
+  #log(): Log {
+    const tell = (_: object, message: string) => this.#world.trace(this.director.number, `says: ${message}`);
+    return { debug: tell, info: tell, warn: tell, error: tell };
+  }
+
+  #config(variant: number): DirectorConfig {
+    const { track, groups, routers } = this.#scenario;
+    const syncGroups = groups.flatMap((members, number) =>
+      members.length < 2
+        ? []
+        : [{ name: `g${number}`, instances: members.map((one) => routers[one]?.name ?? ''), track }],
+    );
+    const instances = this.director.instances(variant);
+    return {
+      director: `d${this.director.number}`,
+      peers: [],
+      saysVrrp: true,
+      instances,
+      syncGroups,
+      tracked: track.length === 0 ? [] : [TRACKED],
+      hooks: [],
+      connectionSync: undefined,
+      virtualServers: [],
+    };
+  }
+
+  #maintain(on: boolean): void {
+    this.#service.maintenance(
+      this.#scenario.routers.map(({ name }) => name),
+      on,
+    );
+  }
+
+  // ---- the machine, watched ----
+
+  #step(before: GroupState, input: GroupInput, nowMs: number): GroupStep {
+    const { judge } = this.#world;
+    const view = this.#viewOf(before);
+    const result = judge.guarded(this.director, () => this.#machine.step(before, input, nowMs));
+    if (result === undefined) {
+      return {
+        state: before,
+        effects: [],
+        deadlineMs: Number.POSITIVE_INFINITY,
+        fromMs: Number.POSITIVE_INFINITY,
+      };
+    }
+    view.state = result.state;
+    for (const effect of result.effects) this.#takes(effect);
+    if (this.#world.tracing) this.#world.traceStep(this.director.number, view.number, input, result, nowMs);
+    judge.stepped(this.director, view, before, input, result, nowMs);
+    return result;
+  }
+
+  #takes(effect: GroupEffect): void {
+    switch (effect.type) {
+      case 'count':
+        return;
+      case 'send':
+        if (effect.afterAddresses) this.#world.awaitPromises();
+        return;
+      case 'role':
+        this.#world.count(`${effect.from} -> ${effect.to}`);
+        break;
+      case 'add-addresses':
+      case 'remove-addresses': {
+        const router = Number(effect.instance.slice(1));
+        this.#owed[router] = (this.#owed[router] ?? 0) + 1;
+        break;
+      }
+      default:
+    }
+    this.#world.awaitPromises();
+  }
+
+  /** At the start leftovers are removed that nobody asked for. */
+  #done(addresses: readonly VirtualAddress[]): void {
+    for (const router of this.#owed.keys()) {
+      if (this.director.maskOf(router, addresses) === 0) continue;
+      this.#owed[router] = Math.max(0, (this.#owed[router] ?? 0) - 1);
+    }
+  }
+
+  #viewOf(state: GroupState): GroupView {
+    const [first] = state.instances;
+    const number = first === undefined ? 0 : (this.#scenario.routers[routerOf(first.config)]?.group ?? 0);
+    const known = this.groups[number];
+    if (known !== undefined) return known;
+    const view = { number, state };
+    this.groups[number] = view;
+    return view;
+  }
+}
+
+const TRACKED: TrackedObject = {
+  name: TRACKED_OBJECT,
+  kind: { type: 'file', path: '/tracked' },
+  intervalMs: 1000,
+  rise: 1,
+  fall: 1,
+  debounceMs: 0,
+};
+
+function segmentOf(interfaceName: string): number {
+  return Number(interfaceName.slice(3));
+}
