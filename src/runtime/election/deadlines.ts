@@ -14,6 +14,10 @@ const MAX_TOGETHER = 256;
 
 /** A group that waits for its deadline. */
 export interface Waiting {
+  /** So long before its deadline it wants to be told of it, if that is a takeover; 0: not at all. Asked again and again. */
+  readonly leadMs: number;
+  /** Its deadline is near, and nothing has moved it so far. Called once at most. */
+  makeReady(): void;
   /** Whose queues are read before the deadline acts. */
   transports(): readonly VrrpTransport[];
   due(): void;
@@ -23,6 +27,7 @@ interface Entry extends HeapEntry {
   readonly fromMs: number;
   readonly group: Waiting;
   taken: boolean;
+  isReady: boolean;
 }
 
 export class Deadlines {
@@ -45,10 +50,10 @@ export class Deadlines {
    * else acts in the same turn: what follows from it is done first. Returns what cancels it.
    */
   at(atMs: number, fromMs: number, group: Waiting): () => void {
-    const entry: Entry = { atMs, fromMs, group, cancelled: false, taken: false };
+    const entry: Entry = { atMs, fromMs, group, cancelled: false, taken: false, isReady: false };
     this.#heap.add(entry);
     // One that is later than what the timer is set to does not touch it: a stray wake is harmless.
-    if (atMs < this.#setMs) this.#set();
+    if (wakeMsOf(entry) < this.#setMs) this.#set();
     return () => {
       if (entry.taken) entry.cancelled = true;
       else this.#heap.cancel(entry);
@@ -59,7 +64,8 @@ export class Deadlines {
   #set(): void {
     this.#cancelTimer();
     this.#cancelTimer = () => {};
-    this.#setMs = this.#heap.first?.atMs ?? Number.POSITIVE_INFINITY;
+    const { first } = this.#heap;
+    this.#setMs = first === undefined ? Number.POSITIVE_INFINITY : wakeMsOf(first);
     if (this.#setMs === Number.POSITIVE_INFINITY) return;
     this.#cancelTimer = this.#clock.at(this.#setMs, () => this.#round());
   }
@@ -69,7 +75,7 @@ export class Deadlines {
     this.#cancelTimer = () => {};
     const now = this.#clock.nowMs();
     const entries = this.#take(now);
-    if (entries.length === 0) return this.#set();
+    if (entries.length === 0) return this.#makeReady(now);
     for (const { atMs } of entries) this.lateness.record(Math.max(0, now - atMs));
     this.#beforeDue();
     let draining: Promise<void>[] | undefined;
@@ -80,6 +86,16 @@ export class Deadlines {
     if (draining === undefined) return this.#act(entries);
     this.#set();
     void Promise.all(draining).then(() => this.#act(entries));
+  }
+
+  /** Nothing is due yet. What is due next may be a takeover, and has something to do that can be done before. */
+  #makeReady(now: number): void {
+    const { first } = this.#heap;
+    if (first !== undefined && wakeMsOf(first) <= now) {
+      first.isReady = true;
+      first.group.makeReady();
+    }
+    this.#set();
   }
 
   /** What is due, out of the queue. */
@@ -116,4 +132,9 @@ export class Deadlines {
       this.#set();
     }
   }
+}
+
+/** When the timer has to run out for it. */
+function wakeMsOf({ atMs, isReady, group }: Entry): number {
+  return isReady ? atMs : atMs - group.leadMs;
 }

@@ -24,6 +24,7 @@ import type {
 } from '../ports.js';
 import type { Deadlines, Waiting } from './deadlines.js';
 import { Restorer } from './restorer.js';
+import type { GroupTakeover } from './takeover-keeper.js';
 
 /** A change of state, for the log, the services and the hooks. */
 export interface RoleEvent {
@@ -52,8 +53,8 @@ export interface GroupRunnerPorts {
   guarded(): Promise<void> | undefined;
   /** Whether its virtual addresses have to wait for the address that it speaks from: before it they would take its place. */
   isAwaitingSource(instance: string): boolean;
-  /** Sends what was made ready, if that is what these effects want; returns those that are done by it. */
-  fire(effects: readonly GroupEffect[]): ReadonlySet<GroupEffect>;
+  /** The takeover that may come next. */
+  readonly takeover: GroupTakeover;
   /** The machine, `vrrp/group.ts` unless given: the simulator watches every step. */
   readonly step?: typeof step | undefined;
 }
@@ -65,6 +66,12 @@ export interface StopOptions {
 
 /** Backlog of address work that a sane kernel never reaches. */
 const MAX_PENDING_CHANGES = 1000;
+
+/**
+ * So long before a takeover the guardian is told of it, which takes this process up to half a millisecond and the guardian
+ * as much: at 10 ms advertisements there is no time to spare. Three times that on a host that is busy.
+ */
+const LEAD_MS = 3;
 
 const NOTHING_DONE: ReadonlySet<GroupEffect> = new Set();
 
@@ -85,6 +92,8 @@ export class GroupRunner implements Waiting {
   readonly #changing = new Map<string, number>();
   #state: GroupState;
   #deadlineMs = Number.POSITIVE_INFINITY;
+  /** The guardian has orders for the takeover that is due at the deadline. */
+  #isReady = false;
   #cancelTimer: () => void = () => {};
   /** Address changes and announcements, one after the other. */
   #work: Promise<void> = Promise.resolve();
@@ -126,20 +135,18 @@ export class GroupRunner implements Waiting {
     if (before.phase === 'leaving' && result.state.phase === 'stopped') {
       this.#onLeft(before.instances.some(({ succeeded }) => succeeded));
     }
+    const takesOver = result.effects.some(({ type }) => type === 'add-addresses');
+    if (this.#isReady && !takesOver) this.#ports.takeover.standDown();
+    this.#isReady = false;
     let changed = input.type === 'configure' || input.type === 'source' || input.type === 'maintenance';
-    const done = this.#fire(result.effects);
+    // Not past changes that are under way: what is added now would be removed by them.
+    const done = takesOver && this.isIdle ? this.#ports.takeover.fire(result.effects) : NOTHING_DONE;
     for (const effect of result.effects) {
       if (effect.type === 'role') changed = true;
       if (!done.has(effect)) this.#run(effect);
     }
     this.#rearm(result.deadlineMs, result.fromMs);
     if (changed) this.#ports.onChange();
-  }
-
-  /** Not past changes that are under way: what is added now would be removed by them. */
-  #fire(effects: readonly GroupEffect[]): ReadonlySet<GroupEffect> {
-    const isTakeover = this.isIdle && effects.some(({ type }) => type === 'add-addresses');
-    return isTakeover ? this.#ports.fire(effects) : NOTHING_DONE;
   }
 
   /** Whether the kernel may have an address of this instance: the guardian must know it until it is gone. */
@@ -248,6 +255,16 @@ export class GroupRunner implements Waiting {
 
   transports(): readonly VrrpTransport[] {
     return this.#state.instances.flatMap(({ config }) => this.#ports.transport(config.name) ?? []);
+  }
+
+  get leadMs(): number {
+    return this.#ports.takeover.isPrepared() ? LEAD_MS : 0;
+  }
+
+  /** What the machine would do at its deadline is thrown away: something may still be heard. */
+  makeReady(): void {
+    const { effects } = step(this.#state, { type: 'deadline' }, this.#deadlineMs);
+    this.#isReady = this.isIdle && this.#ports.takeover.makeReady(effects);
   }
 
   due(): void {

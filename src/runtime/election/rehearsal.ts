@@ -9,12 +9,12 @@ import { guardianOrders } from '../guardian/guardian-orders.js';
 import type { Clock, Log, VrrpTransport } from '../ports.js';
 import { Deadlines } from './deadlines.js';
 import { GroupRunner, type GroupRunnerPorts } from './group-runner.js';
-import { TakeoverKeeper } from './takeover-keeper.js';
+import { type GroupTakeover, TakeoverKeeper } from './takeover-keeper.js';
 
 /** After a few rounds the interpreter has seen what it needs to be fast. */
 const ROUNDS = 5;
-/** Deadlines of one round: start-up, mastership, advertisements, leaving. */
-const MAX_DEADLINES = 12;
+/** Deadlines of one round: start-up, what is made ready, mastership, advertisements, leaving. */
+const MAX_DEADLINES = 16;
 /** Turns of the microtask queue in which queued work is done. */
 const MAX_TURNS = 20;
 
@@ -85,7 +85,7 @@ function stageTakeovers(
   return { keeper, clock };
 }
 
-function stage(clock: Clock, transport: VrrpTransport, fire: GroupRunnerPorts['fire']): GroupRunnerPorts {
+function stage(clock: Clock, transport: VrrpTransport, takeover: GroupTakeover): GroupRunnerPorts {
   return {
     clock,
     deadlines: new Deadlines(clock, () => {}),
@@ -113,7 +113,7 @@ function stage(clock: Clock, transport: VrrpTransport, fire: GroupRunnerPorts['f
     onNotice: () => {},
     guarded: () => undefined,
     isAwaitingSource: () => false,
-    fire,
+    takeover,
   };
 }
 
@@ -136,14 +136,17 @@ async function play(instance: VrrpInstance, byVolley: boolean): Promise<boolean>
   const config = { ...instance, track: [] };
   const takeovers = stageTakeovers(() => runner, config, transport);
   let fired = false;
-  const fire: GroupRunnerPorts['fire'] = (effects) => {
-    if (!byVolley) return new Set();
-    const done = takeovers.keeper.fire(runner, effects);
-    fired ||= done.size > 0;
-    return done;
+  const prepared = takeovers.keeper.of(() => runner);
+  const takeover: GroupTakeover = {
+    ...prepared,
+    fire: (effects) => {
+      const done = prepared.fire(effects);
+      fired ||= done.size > 0;
+      return done;
+    },
   };
   const group = createGroup('rehearsal', [{ config, source, linkUp: true }], clock.nowMs());
-  const runner = new GroupRunner(group, stage(clock, transport, fire));
+  const runner = new GroupRunner(group, stage(clock, transport, takeover));
   if (byVolley) {
     takeovers.keeper.prepareSoon();
     takeovers.clock.next();

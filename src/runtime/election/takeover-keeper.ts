@@ -28,13 +28,25 @@ export interface TakeoverKeeperPorts {
   candidates(): ReadonlyMap<object, readonly Candidate[]>;
   /** How many groups there are. */
   groupCount(): number;
-  readonly guardian: Pick<GuardianKeeper, 'prepare' | 'forgetPrepared' | 'armNow'>;
+  readonly guardian: Pick<GuardianKeeper, 'prepare' | 'forgetPrepared' | 'armAhead' | 'armNow' | 'changed'>;
 }
 
 interface Takeover {
   readonly candidates: readonly Candidate[];
   readonly addresses: readonly VirtualAddress[];
   readonly volley: Volley;
+}
+
+/** The takeover of one group. */
+export interface GroupTakeover {
+  /** Whether there is one that could be sent. */
+  isPrepared(): boolean;
+  /** It is near, and these would be its effects: the guardian is told already. Says whether it was. */
+  makeReady(effects: readonly GroupEffect[]): boolean;
+  /** It does not come after all. */
+  standDown(): void;
+  /** Sends it, if `effects` are it, and returns those of them that are done. */
+  fire(effects: readonly GroupEffect[]): ReadonlySet<GroupEffect>;
 }
 
 const NOTHING: ReadonlySet<GroupEffect> = new Set();
@@ -67,26 +79,29 @@ export class TakeoverKeeper {
     this.#ports.guardian.forgetPrepared();
   }
 
-  /**
-   * Sends what was made ready for `group`, if `effects` are that takeover, and returns those of them that are done. The
-   * kernel had the addresses before anybody was told of them; the guardian knew of them before the kernel.
-   */
-  fire(group: object, effects: readonly GroupEffect[]): ReadonlySet<GroupEffect> {
-    const takeover = this.#takeovers.get(group);
-    if (takeover === undefined || !fits(takeover, effects)) return NOTHING;
-    if (!this.#arm() || !takeover.volley()) return NOTHING;
+  of(group: () => object): GroupTakeover {
+    const { guardian } = this.#ports;
+    return {
+      isPrepared: () => this.#takeovers.has(group()),
+      makeReady: (effects) =>
+        this.#fitting(group(), effects) !== undefined && isGiven(() => guardian.armAhead(group())),
+      standDown: () => guardian.changed(),
+      fire: (effects) => this.#fire(group(), effects),
+    };
+  }
+
+  /** The kernel had the addresses before anybody was told of them; the guardian knew of them before the kernel. */
+  #fire(group: object, effects: readonly GroupEffect[]): ReadonlySet<GroupEffect> {
+    const takeover = this.#fitting(group, effects);
+    if (takeover === undefined || !isGiven(() => this.#ports.guardian.armNow()) || !takeover.volley())
+      return NOTHING;
     this.#ports.announcer.announced(takeover.addresses);
     return new Set(effects.filter(({ type }) => type === 'announce' || type === 'send'));
   }
 
-  /** Orders beyond the guardian's limits are refused, and told by the ordinary way. */
-  #arm(): boolean {
-    try {
-      this.#ports.guardian.armNow();
-      return true;
-    } catch {
-      return false;
-    }
+  #fitting(group: object, effects: readonly GroupEffect[]): Takeover | undefined {
+    const takeover = this.#takeovers.get(group);
+    return takeover !== undefined && fits(takeover, effects) ? takeover : undefined;
   }
 
   #prepare(): void {
@@ -131,6 +146,16 @@ export class TakeoverKeeper {
 
 function shotsOf({ config, priority, transport }: Candidate): readonly Shot[] | undefined {
   return transport?.shots?.(advertisementPackets(config, priority, transport));
+}
+
+/** Orders beyond the guardian's limits are refused, and told by the ordinary way. */
+function isGiven(arm: () => void): boolean {
+  try {
+    arm();
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Whether it is this takeover: the same addresses, priorities and nothing else. */

@@ -365,7 +365,7 @@ export class VrrpService {
       onNotice: (instance, notice) => this.#notice(instance, notice),
       guarded: () => this.#guardian.guarded(),
       isAwaitingSource: (instance) => this.#channels.isAwaitingSource(instance),
-      fire: (effects) => this.#takeovers.fire(runner, effects),
+      takeover: this.#takeovers.of(() => runner),
       step,
     });
     return runner;

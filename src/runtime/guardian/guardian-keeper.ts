@@ -72,8 +72,15 @@ export class GuardianKeeper {
 
   /** Orders for those that hold addresses by now, whatever else changes in this moment. */
   armNow(): void {
-    const holding = this.#holding();
-    this.#lease.arm(this.#prepared.get(namesOf(holding)) ?? ordersFor(holding));
+    this.#order(this.#holding());
+  }
+
+  /**
+   * Orders for those that hold addresses and for a group that is about to. If that holds none after all, `changed` takes
+   * them back.
+   */
+  armAhead(group: object): void {
+    this.#order(this.#ports.instances().filter((one) => one.holds || one.group === group));
   }
 
   /** Makes ready what may be armed next: orders for one group more than hold addresses now, and for all. */
@@ -129,6 +136,10 @@ export class GuardianKeeper {
     this.#armed = undefined;
     this.armNow();
     this.#ports.onArmed();
+  }
+
+  #order(instances: readonly GuardedInstance[]): void {
+    this.#lease.arm(this.#prepared.get(namesOf(instances)) ?? ordersFor(instances));
   }
 
   #holding(): readonly GuardedInstance[] {

@@ -21,9 +21,14 @@ export class GuardianLease {
     this.#onOverdue = onOverdue;
   }
 
-  /** Replaces the orders and renews the lease. */
+  /** Replaces the orders and renews the lease, unless that was done a moment ago. */
   arm(orders: GuardianOrders): void {
+    const sinceMs = this.#clock.nowMs() - this.#armedAtMs;
+    const isFresh = sinceMs >= 0 && sinceMs < orders.leaseMs / RENEWALS_PER_LEASE;
+    if (orders === this.#orders && isFresh) return;
     this.#orders = orders;
+    // Orders that are refused are not given, however often they are asked for.
+    this.#armedAtMs = Number.POSITIVE_INFINITY;
     this.#heartbeat();
   }
 

@@ -23,8 +23,10 @@ class World {
   draining: Promise<void> | undefined;
   readonly deadlines = new Deadlines(this.clock, () => void this.said.push('check'));
 
-  group(name: string, transports = [this.transport]): Waiting {
+  group(name: string, { transports = [this.transport], leadMs = 0 } = {}): Waiting {
     return {
+      leadMs,
+      makeReady: () => void this.said.push(`${name} is made ready`),
       transports: () => transports,
       due: () => {
         this.said.push(name);
@@ -124,3 +126,22 @@ void t.test(
     t.same(world.said, ['send c']);
   },
 );
+
+void t.test('a group that wants it is told of its deadline a little before', async (t) => {
+  const world = new World();
+  const cancel = world.in(10, 0, world.group('a', { leadMs: 3 }));
+  await world.clock.advance(6);
+  t.same(world.said, []);
+  await world.clock.advance(1);
+  t.same(world.said.splice(0), ['a is made ready']);
+  await world.clock.advance(2);
+  t.same(world.said, [], 'once');
+  await world.clock.advance(1);
+  t.same(world.said.splice(0), ['check', 'drain', 'a', 'send a'], 'and it acts when it is due');
+  cancel();
+  world.in(2, 0, world.group('b', { leadMs: 3 }));
+  await world.clock.advance(0);
+  t.same(world.said.splice(0), ['b is made ready'], 'one that is due sooner than that: at once');
+  await world.clock.advance(2);
+  t.same(world.said.splice(0), ['check', 'drain', 'b', 'send b']);
+});

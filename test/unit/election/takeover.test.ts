@@ -81,6 +81,18 @@ void t.test('what the guardian refuses is not added', async (t) => {
   );
 });
 
+void t.test('the guardian is told a little before, and again when a master is heard after all', async (t) => {
+  const host = await backup(vrrpInstance());
+  // The 50 ms of the start are over.
+  await host.clock.advance(DOWN_MS - 50 - 2);
+  t.strictSame(host.heard(), ['guard 51'], 'nothing but the guardian has moved');
+  host.advertise({ priority: 200 });
+  await host.clock.advance(0);
+  t.strictSame(host.heard(), ['guard'], 'this director holds nothing');
+  await host.clock.advance(DOWN_MS - 100);
+  t.strictSame(host.heard(), [], 'and goes on waiting');
+});
+
 void t.test('two groups at one moment', async (t) => {
   const host = await backup(numbered(51), numbered(52));
   await host.clock.advance(DOWN_MS);
