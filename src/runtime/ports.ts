@@ -1,22 +1,11 @@
 /** What the shell needs from the world. `io` implements these; tests replace them. */
 import type {
   AddressFamily,
-  CheckKind,
   VirtualAddress,
   VirtualRoute,
   VirtualRule,
   VrrpTransportKind,
 } from '../config/model.js';
-import type {
-  DumpedDestination,
-  DumpedService,
-  DumpedSyncDaemon,
-  IpvsOp,
-  ServiceKey,
-  StartedSyncDaemon,
-  SyncDaemon,
-} from '../ipvs/model.js';
-import type { LookKind, LookOutcome } from '../track/track.js';
 import type { FromServices, ToServices } from './services/services-messages.js';
 
 /** CLOCK_MONOTONIC in milliseconds, with a fraction. */
@@ -71,6 +60,7 @@ export interface Shot {
 
 /** Sends all of it, in this order, and stops at the first that is refused: then it returns false. */
 export type Volley = () => boolean;
+
 export type OpenVolley = (shots: readonly Shot[]) => Volley;
 
 export interface VrrpTransport {
@@ -224,6 +214,7 @@ export interface LinkMonitor {
   catchUp(): Promise<void>;
   close(): void;
 }
+
 export type OpenLinkMonitor = (
   /** The link came or went, or the name belongs to another device than before (or to none). */
   onChange: (interfaceName: string, up: boolean) => void,
@@ -234,53 +225,6 @@ export type OpenLinkMonitor = (
   /** The device has another MAC address (IFLA_ADDRESS) than before, or another device has its name. */
   onHardwareAddress?: (interfaceName: string) => void,
 ) => Promise<LinkMonitor>;
-
-/** Result of one op: undefined when done, else the kernel's words. */
-export interface OpResult {
-  readonly op: IpvsOp;
-  readonly error: Error | undefined;
-}
-
-/** The kernel's IPVS over generic netlink. */
-export interface Ipvs {
-  dump(): Promise<DumpedService[]>;
-  /** Real servers of one virtual server; none when there is no such virtual server. */
-  destinations(key: ServiceKey): Promise<DumpedDestination[]>;
-  /** Applies in order, pipelined; one failure does not stop the rest. */
-  apply(ops: readonly IpvsOp[]): Promise<OpResult[]>;
-  syncDaemons(): Promise<DumpedSyncDaemon[]>;
-  startSyncDaemon(daemon: SyncDaemon): Promise<void>;
-  stopSyncDaemon(state: SyncDaemon['state'], syncid: number, interfaceName: string): Promise<void>;
-  /** IP virtual server version from IPVS_CMD_GET_INFO, such as `1.2.1`, and the connection hash size. */
-  info(): Promise<{ version: string; connectionTableSize: number }>;
-  close(): void;
-}
-
-/** What the kernel knows of the sync daemons beside its list of them. */
-export interface SyncInterfaces {
-  /** IFLA_IFINDEX, undefined when there is no interface of that name. */
-  index(interfaceName: string): number | undefined;
-  /** What keeps a running daemon's socket from its work, such as a lost group membership; undefined: nothing known. */
-  socketFault(daemon: SyncDaemon): string | undefined;
-}
-
-export type ProbeOutcome =
-  | { readonly ok: true }
-  | { readonly ok: false; readonly reason: string }
-  /** This host could not ask: nothing is known of the real server. */
-  | { readonly ok: undefined; readonly reason: string };
-
-/** One health probe of a real server. Never rejects. */
-export interface Prober {
-  probe(check: CheckKind, address: string, port: number, timeoutMs: number): Promise<ProbeOutcome>;
-}
-
-/** /proc/sys, by dotted keys such as `net.ipv4.ip_forward`. */
-export interface Sysctls {
-  /** undefined when the kernel has no such key. */
-  read(key: string): Promise<string | undefined>;
-  write(key: string, value: string): Promise<void>;
-}
 
 /**
  * The guardian: a process of its own that withdraws this director when the daemon dies or hangs.
@@ -294,6 +238,7 @@ export interface Guardian {
   /** The daemon leaves in good order: the guardian ends without acting. */
   disarm(): void;
 }
+
 export interface GuardianOrders {
   /** One for each virtual router that this director is master of. */
   readonly farewells: readonly GuardianFarewell[];
@@ -336,21 +281,6 @@ export interface VrrpLeftovers {
   readonly addresses: readonly VirtualAddress[];
 }
 
-/** Of the services process. */
-export interface ServicesLeftovers {
-  /** `serviceKeyText` of the virtual servers this director added. */
-  readonly ownedServices: readonly string[];
-  /** Values that sysctls had before. */
-  readonly sysctls: Readonly<Record<string, string>>;
-  /** Kernel sync daemons this director started. */
-  readonly syncDaemons: readonly StartedSyncDaemon[];
-  /**
-   * Real servers that were removed from the configuration and keep their connections for a while, by virtual and real
-   * server (`drainKey`): since when, in milliseconds of CLOCK_MONOTONIC.
-   */
-  readonly drains?: Readonly<Record<string, number>> | undefined;
-}
-
 /** Names of the instances that stay in maintenance across a restart and a reboot. */
 export interface MaintenanceFile {
   load(): Promise<readonly string[]>;
@@ -368,6 +298,7 @@ export interface ServicesProcess {
   /** SIGKILL. */
   kill(): void;
 }
+
 export type StartServicesProcess = (handlers: {
   onMessage(message: FromServices): void;
   /** Once, whatever the end was; `how` such as `SIGKILL` or `exit status 1`. */
@@ -378,35 +309,6 @@ export type StartServicesProcess = (handlers: {
 export interface LoopDelay {
   read(): { readonly max_ms: number; readonly p99_ms: number };
   close(): void;
-}
-
-/** A script or hook to run: no shell, an empty environment but for PATH and what is given. */
-export interface CommandRequest {
-  /** Absolute path and arguments. */
-  readonly command: readonly string[];
-  /** Undefined: the unprivileged user `nobody`. */
-  readonly user: string | undefined;
-  /** Then the process group is ended. */
-  readonly timeoutMs: number;
-  readonly environment?: Readonly<Record<string, string>> | undefined;
-}
-
-/** How a command ended. `output` is the beginning of what it wrote, on both channels. */
-export type CommandOutcome =
-  | { readonly type: 'exited'; readonly status: number; readonly output: string }
-  | { readonly type: 'killed'; readonly signal: string; readonly output: string }
-  | { readonly type: 'timed-out'; readonly output: string }
-  /** Ended early by the caller or by `close`. */
-  | { readonly type: 'cancelled' }
-  /** It never ran. */
-  | { readonly type: 'refused'; readonly reason: string };
-
-/** Runs commands apart from this process: own user, own process group. */
-export interface Commands {
-  /** Never rejects. Resolves when nothing of the command's process group is left. */
-  run(request: CommandRequest, cancel?: AbortSignal): Promise<CommandOutcome>;
-  /** Ends what runs. */
-  close(): Promise<void>;
 }
 
 /** One line of the stream of events; `event` says what the other fields are (docs/HOOKS.md). */
@@ -421,12 +323,6 @@ export interface EventStream {
   publish(event: StreamEvent): void;
   /** Ends the stream for all. */
   close(): Promise<void>;
-}
-
-/** Looks at tracked objects. */
-export interface TrackProber {
-  /** Never rejects. */
-  look(kind: LookKind, cancel: AbortSignal): Promise<LookOutcome>;
 }
 
 /** Structured log, as pino's. */

@@ -1,7 +1,7 @@
 /** Takes the place of `io/netlink/ipvs.js` in a services process where the kernel has no IPVS: a table in memory. */
 import type { Destination, DumpedService, IpvsOp, Service, SyncDaemon } from '../../src/ipvs/model.js';
 import { serviceKeyText } from '../../src/ipvs/plan.js';
-import type { Ipvs } from '../../src/runtime/ports.js';
+import type { Ipvs } from '../../src/runtime/services/services-ports.js';
 
 interface Entry {
   service: Service;

@@ -3,7 +3,7 @@ import { request } from 'node:http';
 import { connect, isIPv6 } from 'node:net';
 import { getSystemErrorMap } from 'node:util';
 import type { CheckKind } from '../../config/model.js';
-import type { ProbeOutcome, Prober } from '../../runtime/ports.js';
+import type { ProbeOutcome, Prober } from '../../runtime/services/services-ports.js';
 import { afterListening } from './listening-time.js';
 
 /** A status line and headers that are longer are no answer of a health page. */

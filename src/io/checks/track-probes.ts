@@ -2,7 +2,7 @@
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { setImmediate } from 'node:timers/promises';
-import type { CommandOutcome, Commands, TrackProber } from '../../runtime/ports.js';
+import type { CommandOutcome, Commands, TrackProber } from '../../runtime/services/services-ports.js';
 import type { LookKind, LookOutcome } from '../../track/track.js';
 import { BoundedLooks } from '../host/bounded-looks.js';
 import { ProcessTable } from './process-table.js';

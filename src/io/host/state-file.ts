@@ -4,7 +4,8 @@ import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { VirtualAddress } from '../../config/model.js';
 import type { StartedSyncDaemon } from '../../ipvs/model.js';
-import type { ServicesLeftovers, StateFile, VrrpLeftovers } from '../../runtime/ports.js';
+import type { StateFile, VrrpLeftovers } from '../../runtime/ports.js';
+import type { ServicesLeftovers } from '../../runtime/services/services-ports.js';
 import { workInTurn } from '../../util/in-turn.js';
 import { addressBytes } from '../../util/ip-address.js';
 

@@ -1,7 +1,7 @@
 /** What the kernel tells of the sockets of its IPVS sync daemons. */
 import { readFileSync } from 'node:fs';
 import type { SyncDaemon } from '../../ipvs/model.js';
-import type { SyncInterfaces } from '../../runtime/ports.js';
+import type { SyncInterfaces } from '../../runtime/services/services-ports.js';
 import { AF_INET, addressText } from '../../util/ip-address.js';
 import { native } from '../sockets/native.js';
 

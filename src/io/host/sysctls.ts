@@ -1,6 +1,6 @@
 /** /proc/sys by the keys of sysctl(8). */
 import { readFileSync, writeFileSync } from 'node:fs';
-import type { Sysctls } from '../../runtime/ports.js';
+import type { Sysctls } from '../../runtime/services/services-ports.js';
 
 /** The key cannot name a file below /proc/sys. */
 export class SysctlKeyError extends Error {

@@ -17,7 +17,8 @@ import {
 } from '../../netlink/address-messages.js';
 import { preferredSources } from '../../netlink/ipv6-sources.js';
 import { encodeMessage, NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST } from '../../netlink/message.js';
-import type { Addresses, Sysctls } from '../../runtime/ports.js';
+import type { Addresses } from '../../runtime/ports.js';
+import type { Sysctls } from '../../runtime/services/services-ports.js';
 import { workInTurn } from '../../util/in-turn.js';
 import { AF_INET6, familyOf } from '../../util/ip-address.js';
 import { interfaceSysctl, openSysctls } from '../host/sysctls.js';

@@ -23,7 +23,7 @@ import { opWords } from '../../ipvs/plan.js';
 import { IPVS_GENL_NAME } from '../../ipvs/uapi.js';
 import type { Decoded, DecodeFault } from '../../netlink/attributes.js';
 import { decodeFamilyId, encodeGetFamily, GENL_ID_CTRL } from '../../netlink/genl-controller.js';
-import type { Ipvs, OpResult } from '../../runtime/ports.js';
+import type { Ipvs, OpResult } from '../../runtime/services/services-ports.js';
 import { NETLINK_GENERIC, NetlinkConnection, NetlinkError } from './connection.js';
 import { type OpenRequestSocket, RECEIVE_BUFFER_BYTES } from './request-socket.js';
 

@@ -7,7 +7,7 @@ import {
   RTM_NEWADDR,
 } from '../../netlink/address-messages.js';
 import { NLM_F_CREATE, NLM_F_EXCL } from '../../netlink/message.js';
-import type { Sysctls } from '../../runtime/ports.js';
+import type { Sysctls } from '../../runtime/services/services-ports.js';
 import { AF_INET, familyOf } from '../../util/ip-address.js';
 import { interfaceSysctl } from '../host/sysctls.js';
 import type { NetlinkConnection, NetlinkMessage } from './connection.js';

@@ -12,7 +12,8 @@ import {
   setUpPayload,
 } from '../../netlink/macvlan-messages.js';
 import { NLM_F_CREATE, NLM_F_EXCL } from '../../netlink/message.js';
-import type { KeptVirtualMacs, Sysctls, VirtualMac, VirtualMacs } from '../../runtime/ports.js';
+import type { KeptVirtualMacs, VirtualMac, VirtualMacs } from '../../runtime/ports.js';
+import type { Sysctls } from '../../runtime/services/services-ports.js';
 import { workInTurn } from '../../util/in-turn.js';
 import { interfaceSysctl, openSysctls } from '../host/sysctls.js';
 import { NETLINK_ROUTE, NetlinkConnection, type NetlinkError, type NetlinkRequest } from './connection.js';

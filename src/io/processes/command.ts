@@ -6,7 +6,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { Socket } from 'node:net';
 import { isAbsolute } from 'node:path';
 import { getSystemErrorName } from 'node:util';
-import type { CommandOutcome, CommandRequest, Commands } from '../../runtime/ports.js';
+import type { CommandOutcome, CommandRequest, Commands } from '../../runtime/services/services-ports.js';
 import { BoundedLooks } from '../host/bounded-looks.js';
 import { monotonicClock } from '../host/clock.js';
 import { untrustedPart } from '../host/trusted-path.js';

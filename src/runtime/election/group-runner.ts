@@ -10,7 +10,6 @@ import type {
   Notice,
   VrrpState,
 } from '../../vrrp/group-types.js';
-import { advertisementPackets } from '../advertisement-packets.js';
 import type {
   Addresses,
   Announcer,
@@ -19,10 +18,11 @@ import type {
   LostRouting,
   RoutesAndRules,
   Routing,
-  VrrpPacket,
   VrrpTransport,
 } from '../ports.js';
 import type { Deadlines, Waiting } from './deadlines.js';
+import { isConcernedBy } from './lost-routing.js';
+import { OwnPackets } from './own-packets.js';
 import { Restorer } from './restorer.js';
 import type { GroupTakeover } from './takeover-keeper.js';
 
@@ -75,18 +75,10 @@ const LEAD_MS = 3;
 
 const NOTHING_DONE: ReadonlySet<GroupEffect> = new Set();
 
-/** The packets an instance sends again and again. */
-interface Prepared {
-  readonly config: VrrpInstance;
-  readonly priority: number;
-  readonly transport: VrrpTransport;
-  readonly packets: readonly VrrpPacket[];
-}
-
 export class GroupRunner implements Waiting {
   readonly #ports: GroupRunnerPorts;
   readonly #counters = new Map<string, Map<CounterName, number>>();
-  readonly #prepared = new Map<string, Prepared>();
+  readonly #ownPackets = new OwnPackets();
   readonly #untold: (() => void)[] = [];
   /** Address changes under way or waiting, by instance. */
   readonly #changing = new Map<string, number>();
@@ -210,7 +202,7 @@ export class GroupRunner implements Waiting {
   }
 
   routingLost(lost: LostRouting): void {
-    for (const config of this.#held()) if (isConcerned(config, lost)) this.#restorer.lost(config.name);
+    for (const config of this.#held()) if (isConcernedBy(config, lost)) this.#restorer.lost(config.name);
   }
 
   /** Why something is missing that an instance ought to hold; undefined when nothing is. */
@@ -361,24 +353,12 @@ export class GroupRunner implements Waiting {
 
   #send(instance: string, priority: number): void {
     const transport = this.#ports.transport(instance);
-    if (transport === undefined) return;
-    this.#ports.deadlines.outbox.send(transport, this.#packets(instance, priority, transport), (error) =>
+    const config = this.#config(instance);
+    if (transport === undefined || config === undefined) return;
+    this.#ports.deadlines.outbox.send(transport, this.#ownPackets.of(config, priority, transport), (error) =>
       // The link may have gone this very moment; the link event says the rest.
       this.#ports.log.warn({ instance, err: error }, `${instance}: an advertisement could not be sent`),
     );
-  }
-
-  /** A master says the same thing over and over: it is encoded once. */
-  #packets(instance: string, priority: number, transport: VrrpTransport): Prepared['packets'] {
-    const config = this.#config(instance);
-    if (config === undefined) return [];
-    const before = this.#prepared.get(instance);
-    if (before?.config === config && before.priority === priority && before.transport === transport) {
-      return before.packets;
-    }
-    const packets = advertisementPackets(config, priority, transport);
-    this.#prepared.set(instance, { config, priority, transport, packets });
-    return packets;
   }
 
   /** Queues a change of addresses; a refusal goes back to the machine as an input. */
@@ -415,19 +395,5 @@ export class GroupRunner implements Waiting {
         this.#ports.log.warn({ err: error }, 'gratuitous ARP could not be sent');
       }
     });
-  }
-}
-
-function isConcerned({ routes, rules }: VrrpInstance, lost: LostRouting): boolean {
-  switch (lost.kind) {
-    case 'route':
-      return routes.some(
-        ({ table, destination, prefixLength }) =>
-          table === lost.table && destination === lost.destination && prefixLength === lost.prefixLength,
-      );
-    case 'rule':
-      return rules.some(({ family, priority }) => family === lost.family && priority === lost.priority);
-    case 'unknown':
-      return routes.length + rules.length > 0;
   }
 }

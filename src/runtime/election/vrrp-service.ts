@@ -2,7 +2,6 @@
 import type { ElectionConfig, VirtualAddress, VrrpInstance } from '../../config/model.js';
 import { planGroups } from '../../planning/groups.js';
 import { addressDifference } from '../../vrrp/address-difference.js';
-import { AdvertisementMemory } from '../../vrrp/advertisement-memory.js';
 import type { GroupMember } from '../../vrrp/group-create.js';
 import type {
   GroupInput,
@@ -12,7 +11,7 @@ import type {
   TrackState,
   VrrpState,
 } from '../../vrrp/group-types.js';
-import { type GuardedInstance, GuardianKeeper } from '../guardian/guardian-keeper.js';
+import { GuardianKeeper } from '../guardian/guardian-keeper.js';
 import type { LatenessSummary } from '../lateness.js';
 import type {
   AcceptFilter,
@@ -32,16 +31,15 @@ import type {
 import type { InstanceStatus } from '../status.js';
 import { type Channel, Channels } from './channels.js';
 import { Deadlines } from './deadlines.js';
-import { type Discarded, Discards, MEANT_FOR_ANOTHER } from './discards.js';
 import { GroupRunner, type GroupRunnerPorts, type RoleEvent } from './group-runner.js';
 import { GroupSet, type Running } from './group-set.js';
+import { guardedInstances, takeoverCandidates } from './holders.js';
 import { instanceStatuses } from './instance-status.js';
 import { InterfaceTracks } from './interface-tracks.js';
 import { interfacesOf, linkFault } from './link-faults.js';
-import { HeardIdentifiers, logNotice, OF_STRANGERS } from './notices.js';
 import { PreparedHost } from './prepared-host.js';
-import { StrangerBudget } from './stranger-budget.js';
-import { type Candidate, TakeoverKeeper } from './takeover-keeper.js';
+import { Reception } from './reception/reception.js';
+import { TakeoverKeeper } from './takeover-keeper.js';
 import { TrackedVerdicts } from './tracked-verdicts.js';
 import { VirtualMacKeeper } from './virtual-mac-keeper.js';
 
@@ -72,11 +70,8 @@ export class VrrpService {
   readonly #takeovers: TakeoverKeeper;
   readonly #interfaceTracks: InterfaceTracks;
   readonly #virtualMacs: VirtualMacKeeper;
-  readonly #heard: HeardIdentifiers;
+  readonly #reception: Reception;
   readonly #deadlines: Deadlines;
-  readonly #memory = new AdvertisementMemory();
-  readonly #discards: Discards;
-  readonly #budget: StrangerBudget;
   readonly #verdicts = new TrackedVerdicts();
   readonly #maintained = new Set<string>();
   readonly #groups: GroupSet;
@@ -103,7 +98,7 @@ export class VrrpService {
       clock,
       log,
       guardian: ports.guardian,
-      instances: () => this.#guarded(),
+      instances: () => guardedInstances(this.#groups, this.#channels),
       onArmed: () => this.#takeovers.prepareSoon(),
       onWithdrawn: () => {
         for (const { runner } of this.#groups.all) runner.input({ type: 'withdrawn' });
@@ -114,7 +109,7 @@ export class VrrpService {
       addresses: ports.addresses,
       announcer: ports.announcer,
       openVolley: ports.openVolley,
-      candidates: () => this.#candidates(),
+      candidates: () => takeoverCandidates(this.#groups, this.#channels),
       groupCount: () => this.#groups.all.length,
       guardian: this.#guardian,
     });
@@ -139,9 +134,16 @@ export class VrrpService {
       onFault: (device) => this.#linkInputs(device),
     });
     this.#host = new PreparedHost(this.#virtualMacs, ports.acceptFilter);
-    this.#heard = new HeardIdentifiers(clock);
-    this.#budget = new StrangerBudget(clock, log);
-    this.#discards = new Discards(clock, log, this.#budget);
+    this.#reception = new Reception({
+      clock,
+      log,
+      isBesideAnother: (channel) => this.#channels.isBesideAnother(channel),
+      deliver: (instance, input) => {
+        const runner = this.#groups.runnerOf(instance);
+        runner?.input(input);
+        return runner !== undefined;
+      },
+    });
   }
 
   /**
@@ -278,7 +280,10 @@ export class VrrpService {
   }
 
   status(): readonly Omit<InstanceStatus, 'maintenance'>[] {
-    const shared = (name: string) => ({ ...this.#discards.counters(name), ...this.#channels.counters(name) });
+    const shared = (name: string) => ({
+      ...this.#reception.counters(name),
+      ...this.#channels.counters(name),
+    });
     const conflict = (name: string) => this.#channels.conflictOf(name);
     return instanceStatuses(this.#groups.instances(), this.#ports.clock.nowMs(), shared, conflict);
   }
@@ -308,33 +313,6 @@ export class VrrpService {
   #linkInput(config: VrrpInstance): GroupInput {
     const fault = linkFault(this.#ports.links, config, this.#virtualMacs.faultOf(config));
     return { type: 'link', instance: config.name, up: fault === undefined, fault };
-  }
-
-  #guarded(): readonly GuardedInstance[] {
-    return this.#groups.instances().map(({ state, runner }) => ({
-      config: state.config,
-      source: state.source,
-      destinations: this.#channels.transport(state.config.name)?.destinations ?? [],
-      group: runner,
-      holds: runner.holds(state),
-    }));
-  }
-
-  /** Of the groups that hold nothing. */
-  #candidates(): ReadonlyMap<object, readonly Candidate[]> {
-    const idle = this.#groups.all.filter(
-      ({ runner }) => !runner.state.instances.some((one) => runner.holds(one)),
-    );
-    return new Map(
-      idle.map(({ runner }) => [
-        runner,
-        runner.state.instances.map(({ config, priority }) => ({
-          config,
-          priority,
-          transport: this.#channels.transport(config.name),
-        })),
-      ]),
-    );
   }
 
   #track({ tracked }: ElectionConfig): void {
@@ -398,37 +376,19 @@ export class VrrpService {
       .runnerOf(instance)
       ?.state.instances.find((state) => state.config.name === instance)?.config;
     if (config === undefined) return;
-    if (OF_STRANGERS.has(notice.kind) && !this.#budget.allows(notice.kind)) return;
-    const own = new Set(
-      this.#groups
+    if (!this.#reception.allows(notice)) return;
+    this.#reception.log(config, notice, () => {
+      const beside = this.#groups
         .instances()
-        .filter(({ state }) => state.config.interface === config.interface)
-        .map(({ state }) => state.config.virtualRouterId),
-    );
-    logNotice(this.#ports.log, config, notice, () =>
-      this.#heard.free(config.interface, config.virtualRouterId, own),
-    );
+        .filter(({ state }) => state.config.interface === config.interface);
+      return new Set(beside.map(({ state }) => state.config.virtualRouterId));
+    });
     this.#ports.onNotice(instance, notice);
   }
 
   #receive(channel: Channel, message: ReceivedVrrp): void {
     this.#guardian.check();
-    if (message.rejected !== undefined) return this.#discard(channel, message, message.rejected);
-    const decoded = this.#memory.decode(message.payload, message);
-    if (!decoded.ok) return this.#discard(channel, message, decoded.reason);
-    const { advertisement } = decoded;
-    this.#heard.heard(channel.settings.interface, advertisement.virtualRouterId);
-    const member = channel.members.get(advertisement.virtualRouterId);
-    const runner = member === undefined ? undefined : this.#groups.runnerOf(member.name);
-    if (member === undefined || runner === undefined) return this.#discard(channel, message, 'unknown-vrid');
-    if (member.version !== advertisement.version) return this.#discard(channel, message, 'bad-version');
-    const { source, receivedAtMs } = message;
-    runner.input({ type: 'advertisement', instance: member.name, advertisement, source, receivedAtMs });
-  }
-
-  #discard(channel: Channel, { source, ttl }: ReceivedVrrp, reason: Discarded): void {
-    if (MEANT_FOR_ANOTHER.has(reason) && this.#channels.isBesideAnother(channel)) return;
-    this.#discards.discard(channel.settings.interface, reason, source, ttl);
+    this.#reception.receive(channel, message);
   }
 
   /** After a change of role or settings the services must know which roles there are, and the guardian what to withdraw. */

@@ -10,7 +10,8 @@ import {
   healthOf,
   stepHealth,
 } from '../../health/health.js';
-import type { Clock, Log, ProbeOutcome, Prober } from '../ports.js';
+import type { Clock, Log } from '../ports.js';
+import type { ProbeOutcome, Prober } from './services-ports.js';
 
 /** That this host cannot probe is told again after so long. */
 const OWN_FAULT_TOLD_FOR_MS = 60_000;

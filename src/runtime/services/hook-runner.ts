@@ -8,7 +8,8 @@ import {
   hooksFor,
   type VrrpEvent,
 } from '../../hooks/hooks.js';
-import type { Clock, CommandOutcome, Commands, Log } from '../ports.js';
+import type { Clock, Log } from '../ports.js';
+import type { CommandOutcome, Commands } from './services-ports.js';
 
 /** Instances whose hooks run at one time; the others wait for their turn. */
 export const MAX_HOOKS_AT_ONCE = 8;

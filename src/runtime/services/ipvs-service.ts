@@ -8,11 +8,12 @@ import { desiredServices, serviceKeyOf } from '../../planning/desired.js';
 import { requiredSyncDaemons } from '../../planning/requirements.js';
 import type { RealServerHealth } from '../../track/quorum.js';
 import { type CleanUpStep, cleanUp } from '../clean-up.js';
-import type { Clock, Ipvs, Log, OpResult, Prober, ServicesLeftovers, SyncInterfaces } from '../ports.js';
+import type { Clock, Log } from '../ports.js';
 import { RepairPace } from '../repair-pace.js';
 import type { VirtualServerStatus } from '../status.js';
 import { HealthRunner } from './health-runner.js';
 import type { RoleReport } from './services-messages.js';
+import type { Ipvs, OpResult, Prober, ServicesLeftovers, SyncInterfaces } from './services-ports.js';
 import { SyncDaemonKeeper, type SyncDaemonsStatus } from './sync-daemon-keeper.js';
 import { type KnownTable, TableLook } from './table-look.js';
 

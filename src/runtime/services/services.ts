@@ -4,20 +4,11 @@ import type { VrrpEvent } from '../../hooks/hooks.js';
 import { dispensableSysctl, requiredSysctls } from '../../planning/requirements.js';
 import type { RealServerHealth } from '../../track/quorum.js';
 import { cleanUp } from '../clean-up.js';
-import type {
-  Clock,
-  Ipvs,
-  Log,
-  LoopDelay,
-  Prober,
-  ServicesLeftovers,
-  StateFile,
-  SyncInterfaces,
-  Sysctls,
-} from '../ports.js';
+import type { Clock, Log, LoopDelay, StateFile } from '../ports.js';
 import type { LogStatus } from '../status.js';
 import { IpvsService } from './ipvs-service.js';
 import type { Roles, ServicesStatus, TrackedVerdict } from './services-messages.js';
+import type { Ipvs, Prober, ServicesLeftovers, SyncInterfaces, Sysctls } from './services-ports.js';
 import { SysctlKeeper } from './sysctl-keeper.js';
 
 export type RealServerHealthOf = (virtualServer: string, realServer: RealServer) => RealServerHealth;

@@ -2,7 +2,7 @@
 import { type Drain, isDrained } from '../../ipvs/drain.js';
 import type { DumpedDestination, Service } from '../../ipvs/model.js';
 import { plan, serviceKeyText } from '../../ipvs/plan.js';
-import type { Ipvs } from '../ports.js';
+import type { Ipvs } from './services-ports.js';
 
 /** Virtual servers that one look asks the kernel for, of those in turn and of those that drain. */
 export const LOOK_SERVICES = 64;

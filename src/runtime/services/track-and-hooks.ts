@@ -3,10 +3,11 @@ import type { DirectorConfig } from '../../config/model.js';
 import type { VrrpEvent } from '../../hooks/hooks.js';
 import type { TrackVerdict } from '../../track/track.js';
 import type { VrrpState } from '../../vrrp/group-types.js';
-import type { Clock, Commands, EventStream, Log, StreamEvent, TrackProber } from '../ports.js';
+import type { Clock, EventStream, Log, StreamEvent } from '../ports.js';
 import { HookRunner } from './hook-runner.js';
 import type { RealServerHealthOf, ServicesPart } from './services.js';
 import type { Roles, TrackedVerdict } from './services-messages.js';
+import type { Commands, TrackProber } from './services-ports.js';
 import { TrackRunner } from './track-runner.js';
 
 /** For the hooks of the last events, when the director leaves. */

@@ -12,7 +12,8 @@ import {
   type TrackVerdict,
   trackVerdicts,
 } from '../../track/track.js';
-import type { Clock, Log, TrackProber } from '../ports.js';
+import type { Clock, Log } from '../ports.js';
+import type { TrackProber } from './services-ports.js';
 
 export interface TrackRunnerPorts {
   readonly clock: Clock;

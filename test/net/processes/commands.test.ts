@@ -21,7 +21,7 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { untrustedPart } from '../../../src/io/host/trusted-path.js';
 import { MAX_COMMANDS, MAX_OUTPUT_BYTES, openCommands } from '../../../src/io/processes/command.js';
-import type { CommandOutcome, Commands } from '../../../src/runtime/ports.js';
+import type { CommandOutcome, Commands } from '../../../src/runtime/services/services-ports.js';
 
 const skip = process.getuid?.() === 0 ? false : 'changing the user needs root';
 const NOBODY = 65_534;

@@ -448,6 +448,8 @@ export class Judge {
 
   /** I6: what lies unread in the receive queue may be the master's. */
   #checkUnread(director: Director, group: GroupView): void {
+    // RFC 9568 section 6.4.1: an address owner waits for nobody, so it need not read first.
+    if (group.state.instances.some((one) => one.priority === 255)) return;
     const unread = director.unreadOf(group);
     if (unread > 0) this.#fail('I6', `d${director.number} goes master with ${unread} packets unread`);
   }

@@ -1,6 +1,6 @@
 /** What the log says of notices, where the words depend on what follows from them. */
 import t from 'tap';
-import { logNotice } from '../../../src/runtime/election/notices.js';
+import { logNotice } from '../../../src/runtime/election/reception/notices.js';
 import type { Log } from '../../../src/runtime/ports.js';
 import type { Notice } from '../../../src/vrrp/group-types.js';
 import { vrrpInstance } from '../vrrp/instances.js';

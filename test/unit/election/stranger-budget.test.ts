@@ -1,6 +1,10 @@
 import t from 'tap';
-import { Discards } from '../../../src/runtime/election/discards.js';
-import { MAX_LINES, NEXT_LINE_MS, StrangerBudget } from '../../../src/runtime/election/stranger-budget.js';
+import { Discards } from '../../../src/runtime/election/reception/discards.js';
+import {
+  MAX_LINES,
+  NEXT_LINE_MS,
+  StrangerBudget,
+} from '../../../src/runtime/election/reception/stranger-budget.js';
 import type { Log } from '../../../src/runtime/ports.js';
 
 function bench() {

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
 import { openStateFile as openFile, SERVICES_STATE, VRRP_STATE } from '../../../src/io/host/state-file.js';
-import type { ServicesLeftovers, VrrpLeftovers } from '../../../src/runtime/ports.js';
+import type { VrrpLeftovers } from '../../../src/runtime/ports.js';
+import type { ServicesLeftovers } from '../../../src/runtime/services/services-ports.js';
 
 const STATE: ServicesLeftovers = {
   ownedServices: ['tcp 192.168.1.253:80'],

@@ -4,8 +4,9 @@ import type { VirtualServer } from '../../../src/config/model.js';
 import { DRAIN_LIMIT_MS } from '../../../src/ipvs/drain.js';
 import type { DumpedDestination, DumpedService, IpvsOp } from '../../../src/ipvs/model.js';
 import { describeOp, destinationKeyText, serviceKeyText } from '../../../src/ipvs/plan.js';
-import type { Ipvs, Log } from '../../../src/runtime/ports.js';
+import type { Log } from '../../../src/runtime/ports.js';
 import { IpvsService } from '../../../src/runtime/services/ipvs-service.js';
+import type { Ipvs } from '../../../src/runtime/services/services-ports.js';
 import { directorConfig } from '../vrrp/instances.js';
 
 const WEB: VirtualServer = {

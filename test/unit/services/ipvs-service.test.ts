@@ -3,8 +3,9 @@ import type { DirectorConfig, VirtualServer } from '../../../src/config/model.js
 import type { DumpedService, IpvsOp } from '../../../src/ipvs/model.js';
 import { describeOp, serviceKeyText } from '../../../src/ipvs/plan.js';
 import { desiredServices } from '../../../src/planning/desired.js';
-import type { Clock, Log, ProbeOutcome } from '../../../src/runtime/ports.js';
+import type { Clock, Log } from '../../../src/runtime/ports.js';
 import { IpvsService } from '../../../src/runtime/services/ipvs-service.js';
+import type { ProbeOutcome } from '../../../src/runtime/services/services-ports.js';
 import { directorConfig } from '../vrrp/instances.js';
 
 const WEB: VirtualServer = {

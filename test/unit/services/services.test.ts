@@ -5,9 +5,10 @@ import type { DumpedService, SyncDaemon } from '../../../src/ipvs/model.js';
 import { describeOp, serviceKeyText } from '../../../src/ipvs/plan.js';
 import { desiredServices } from '../../../src/planning/desired.js';
 import { loadFailed } from '../../../src/runtime/configuration.js';
-import type { Ipvs, Log, ServicesLeftovers, StateFile } from '../../../src/runtime/ports.js';
+import type { Log, StateFile } from '../../../src/runtime/ports.js';
 import { ServicesHost } from '../../../src/runtime/services/services-host.js';
 import type { FromServices, Roles, ToServices } from '../../../src/runtime/services/services-messages.js';
+import type { Ipvs, ServicesLeftovers } from '../../../src/runtime/services/services-ports.js';
 import { directorConfig, vrrpInstance } from '../vrrp/instances.js';
 
 const LOG: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };

@@ -9,8 +9,13 @@ import {
   MAX_WAITING_EVENTS,
   type VrrpEvent,
 } from '../../../src/hooks/hooks.js';
-import type { CommandOutcome, CommandRequest, Commands, Log } from '../../../src/runtime/ports.js';
+import type { Log } from '../../../src/runtime/ports.js';
 import { HookRunner, MAX_HOOKS_AT_ONCE } from '../../../src/runtime/services/hook-runner.js';
+import type {
+  CommandOutcome,
+  CommandRequest,
+  Commands,
+} from '../../../src/runtime/services/services-ports.js';
 import type { VrrpState } from '../../../src/vrrp/group-types.js';
 import { HandClock, settled } from '../hand-clock.js';
 import { directorConfig, vrrpInstance } from '../vrrp/instances.js';

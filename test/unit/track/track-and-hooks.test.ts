@@ -1,8 +1,9 @@
 /** Tracked objects, hooks and the stream of events together, as the services process runs them. */
 import t from 'tap';
 import type { TrackedObject } from '../../../src/config/model.js';
-import type { CommandRequest, EventStream, StreamEvent } from '../../../src/runtime/ports.js';
+import type { EventStream, StreamEvent } from '../../../src/runtime/ports.js';
 import type { TrackedVerdict } from '../../../src/runtime/services/services-messages.js';
+import type { CommandRequest } from '../../../src/runtime/services/services-ports.js';
 import {
   FIRST_LOOKS_MS,
   HOOKS_AT_STOP_MS,

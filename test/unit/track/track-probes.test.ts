@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { MAX_STATES_A_TURN, ProcessTable } from '../../../src/io/checks/process-table.js';
 import { openTrackProber } from '../../../src/io/checks/track-probes.js';
-import type { CommandOutcome, Commands } from '../../../src/runtime/ports.js';
+import type { CommandOutcome, Commands } from '../../../src/runtime/services/services-ports.js';
 import type { LookKind } from '../../../src/track/track.js';
 
 const NEVER = new AbortController().signal;

@@ -1,7 +1,8 @@
 /** The runner of the tracked objects, with a hand clock and looks that end when the test says so. */
 import t from 'tap';
 import type { TrackedObject, VirtualServer } from '../../../src/config/model.js';
-import type { Log, TrackProber } from '../../../src/runtime/ports.js';
+import type { Log } from '../../../src/runtime/ports.js';
+import type { TrackProber } from '../../../src/runtime/services/services-ports.js';
 import { TrackRunner } from '../../../src/runtime/services/track-runner.js';
 import type { RealServerHealth } from '../../../src/track/quorum.js';
 import type { LookKind, LookOutcome, TrackVerdict } from '../../../src/track/track.js';

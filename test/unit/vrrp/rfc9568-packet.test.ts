@@ -2,8 +2,8 @@
 import t from 'tap';
 import { advertisementPackets } from '../../../src/runtime/advertisement-packets.js';
 import { Channels } from '../../../src/runtime/election/channels.js';
-import { Discards } from '../../../src/runtime/election/discards.js';
-import { StrangerBudget } from '../../../src/runtime/election/stranger-budget.js';
+import { Discards } from '../../../src/runtime/election/reception/discards.js';
+import { StrangerBudget } from '../../../src/runtime/election/reception/stranger-budget.js';
 import type { LinkMonitor, Log, ReceivedVrrp, VrrpTransport } from '../../../src/runtime/ports.js';
 import { type Advertisement, decodeAdvertisement, encodeAdvertisement } from '../../../src/vrrp/packet.js';
 import { HandClock } from '../hand-clock.js';

@@ -8,7 +8,7 @@ import { openIpvs } from '../../../src/io/netlink/ipvs.js';
 import { formatTable } from '../../../src/ipvs/format.js';
 import type { Destination, ForwardingMethod, Service, ServiceKey } from '../../../src/ipvs/model.js';
 import { describeOp, plan, serviceKeyText } from '../../../src/ipvs/plan.js';
-import type { Ipvs } from '../../../src/runtime/ports.js';
+import type { Ipvs } from '../../../src/runtime/services/services-ports.js';
 
 /** One state of the table: ours and theirs must be equal, and nothing may be left to do. */
 export interface ComparedTable {

@@ -1,5 +1,5 @@
 /** What strangers on the segment may have this director say: they can send as much as they like, under any name. */
-import type { Clock, Log } from '../ports.js';
+import type { Clock, Log } from '../../ports.js';
 
 /** Lines of one kind at once, and how long the next one takes to come. */
 export const MAX_LINES = 8;

@@ -1,6 +1,6 @@
 /** VRRP packets that were not taken: counted by interface and reason, and told with what to do about them. */
-import type { DiscardReason } from '../../vrrp/packet.js';
-import type { Clock, Log, TransportRejection } from '../ports.js';
+import type { DiscardReason } from '../../../vrrp/packet.js';
+import type { Clock, Log, TransportRejection } from '../../ports.js';
 import type { StrangerBudget } from './stranger-budget.js';
 
 export type Discarded = DiscardReason | TransportRejection | 'unknown-vrid';

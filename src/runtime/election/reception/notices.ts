@@ -1,7 +1,7 @@
 /** Puts the notices of the election into words, with what to do about them. */
-import type { VrrpInstance } from '../../config/model.js';
-import type { Notice } from '../../vrrp/group-types.js';
-import type { Clock, Log } from '../ports.js';
+import type { VrrpInstance } from '../../../config/model.js';
+import type { Notice } from '../../../vrrp/group-types.js';
+import type { Clock, Log } from '../../ports.js';
 
 /** A virtual router that was not heard for so long may be suggested as free. */
 const HEARD_FOR_MS = 600_000;
