@@ -269,7 +269,7 @@ export class Shell {
 
   #turn(run: () => void): void {
     if (this.#over) return;
-    this.#world.awaitPromises();
+    this.#world.lookForPromises();
     this.#guarded(run);
   }
 

@@ -16,6 +16,8 @@ type WorldEvent =
 
 /** Events to come: packets under way and timers of five directors stay far below. */
 const MAX_EVENTS = 100_000;
+/** Promises in a row before what began as work ends in a port: one is known (`GroupRunner.#restore`). */
+const HOPS_TO_A_PORT = 4;
 /** Streams of random numbers of one episode. */
 const WORLD_STREAM = 0x5eed;
 
@@ -38,7 +40,8 @@ export class World {
   /** The variant of the file that a director that starts reads. */
   variant = 0;
   readonly #queue = new EventQueue<WorldEvent>();
-  #promises = false;
+  /** Promises that are to have their say before the next event: known to be there, or to be looked for. */
+  #promises: 'none' | 'perhaps' | 'some' = 'none';
   readonly #counts = new Map<string, number>();
   readonly #print: (line: string) => void;
   /** Faults of a segment that are active. */
@@ -78,10 +81,7 @@ export class World {
       if (event === undefined) break;
       if (event.type === 'deliver') event.to.deliver(event.packet);
       else event.run();
-      if (this.#promises) {
-        this.#promises = false;
-        await endOfTurn();
-      }
+      if (this.#promises !== 'none') await this.#endTurn();
     }
     const { violation } = this.judge;
     const virtualMs = violation === undefined ? endMs : this.nowMs;
@@ -109,7 +109,19 @@ export class World {
 
   /** A turn of an event loop ends when its promises have had their say: it takes no virtual time. */
   awaitPromises(): void {
-    this.#promises = true;
+    this.#promises = 'some';
+  }
+
+  /** Most turns start none, and those that do ask something of a port soon, which calls `awaitPromises`. */
+  lookForPromises(): void {
+    if (this.#promises === 'none') this.#promises = 'perhaps';
+  }
+
+  async #endTurn(): Promise<void> {
+    if (this.#promises === 'perhaps') for (let hop = 0; hop < HOPS_TO_A_PORT; hop++) await Promise.resolve();
+    const isSome = this.#promises === 'some';
+    this.#promises = 'none';
+    if (isSome) await endOfTurn();
   }
 
   count(what: string, by = 1): void {
