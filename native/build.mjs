@@ -26,15 +26,26 @@ const LINK = ['-Wl,-z,relro,-z,now', '-Wl,-z,noexecstack'];
 const TARGETS = [
   {
     output: 'lvs-director.node',
-    sources: ['addon.c', 'memory.c', 'socket-filter.c', 'volley.c'],
-    headers: ['addon.h'],
-    flags: ['-fPIC', '-shared'],
+    sources: [
+      'addon.c',
+      'handle.c',
+      'interfaces.c',
+      'memory.c',
+      'process.c',
+      'socket-filter.c',
+      'socket.c',
+      'timer.c',
+      'volley.c',
+    ],
+    headers: ['addon.h', 'handle.h'],
+    // Hidden: a name of ours must not be taken for one that the node executable exports.
+    flags: ['-fPIC', '-shared', '-fvisibility=hidden'],
     needsNodeHeaders: true,
   },
   {
     output: 'guardian',
-    sources: ['guardian.c', 'advertisement.c'],
-    headers: ['advertisement.h'],
+    sources: ['guardian.c', 'advertisement.c', 'channels.c', 'orders.c', 'successor.c', 'words.c'],
+    headers: ['advertisement.h', 'channels.h', 'orders.h', 'successor.h', 'words.h'],
     flags: ['-fPIE', '-pie'],
     needsNodeHeaders: false,
   },

@@ -1,4 +1,4 @@
-/** Messages as native/addon.c hands them over: the bytes of a whole batch in one Buffer, what is said of them in a table. */
+/** Messages as native/socket.c hands them over: the bytes of a whole batch in one Buffer, what is said of them in a table. */
 import { native, type SocketHandle } from './native.js';
 
 export interface NativeMessage {

@@ -149,7 +149,10 @@ export class Shell {
   start(): void {
     const { director } = this;
     if (director.maintenances > 0) this.#maintain(true);
-    void this.#promise(this.#service.start(this.#config(director.variant), []));
+    // The state file remembers what earlier files said, too.
+    const leftBehind = this.#scenario.directors[director.number]?.variants.flat() ?? [];
+    const addresses = leftBehind.flatMap((instance) => instance.addresses);
+    void this.#promise(this.#service.start(this.#config(director.variant), addresses));
   }
 
   /** As runtime/director.ts: a second time it hurries, and what the first one began still has to end. */

@@ -10,15 +10,19 @@ import t from 'tap';
 import { encodeDisarm, encodeOrders } from '../../../src/io/vrrp/guardian-orders.js';
 import { virtualRoute, virtualRule } from '../vrrp/instances.js';
 
-const SOURCES = ['guardian.c', 'advertisement.c'].map((name) =>
-  fileURLToPath(new URL(`../../../../native/${name}`, import.meta.url)),
+const inProject = (path: string): string => fileURLToPath(new URL(`../../../../${path}`, import.meta.url));
+const GUARDIAN = ['guardian', 'advertisement', 'channels', 'orders', 'successor', 'words'].map((name) =>
+  inProject(`native/${name}.c`),
 );
+const PARSER = [inProject('test/unit/native/orders-fuzz.c'), inProject('native/orders.c')];
 const SANITIZERS = ['-fsanitize=address,undefined', '-fno-sanitize-recover=all'];
 /** Frames between two looks at the answers. */
 const BATCH = 100;
 const MUTATIONS = 3000;
 const RANDOM_BODIES = 1000;
 const RANDOM_STREAMS = 20;
+/** In one process. */
+const PARSED = 200_000;
 /** Mutations leave holdMs and leaseMs alone: with a short lease the guardian would act. */
 const MUTABLE_FROM = 8;
 const SEED = 20250401;
@@ -141,8 +145,8 @@ const folder = mkdtempSync(join(tmpdir(), 'guardian-fuzz-'));
 t.teardown(() => rmSync(folder, { recursive: true, force: true }));
 const guardian = join(folder, 'guardian');
 
-function compile(flags: readonly string[]): boolean {
-  const args = ['-std=gnu11', '-g', '-O1', ...flags, ...SOURCES, '-o', guardian];
+function compile(flags: readonly string[], sources = GUARDIAN, output = guardian): boolean {
+  const args = ['-std=gnu11', '-g', '-O1', ...flags, ...sources, '-o', output];
   return spawnSync(process.env['CC'] ?? 'cc', args, { timeout: 60_000 }).status === 0;
 }
 
@@ -167,6 +171,19 @@ if (!sanitized && !compile([])) {
     t.match(answers, /^[RX]*R{100}$/);
     t.equal(answers.length, bodies.length);
     t.comment(`${answers.replaceAll('X', '').length} taken, ${answers.replaceAll('R', '').length} refused`);
+  });
+
+  void t.test('orders are read within what was given, whatever it says', async (t) => {
+    const fuzz = join(folder, 'orders-fuzz');
+    t.ok(compile(sanitized ? SANITIZERS : [], PARSER, fuzz), 'it compiles');
+    const { status, stdout, stderr } = spawnSync(fuzz, [String(SEED), String(PARSED)], {
+      input: soundBody(),
+      timeout: 120_000,
+    });
+    t.equal(status, 0, stderr.toString());
+    const [taken = 0] = stdout.toString().split(' ').map(Number);
+    t.ok(taken > 100 && taken < PARSED, stdout.toString());
+    t.comment(stdout.toString());
   });
 
   void t.test('a stream without sense ends it, unarmed', async (t) => {
