@@ -47,10 +47,14 @@ const COMMANDS = {
   async test(args) {
     await prepare();
     await prepareTap();
+    if (args.includes('--quick')) {
+      const filters = args.filter((arg) => arg !== '--quick');
+      return runSuite({ filters, quick: true });
+    }
     await ensureLab({ always: true });
     await ensure(['systemd']);
     await ensureNodes();
-    return runSuite(args, await ensureJudges());
+    return runSuite({ filters: args, judgesFolder: await ensureJudges() });
   },
 };
 

@@ -18,7 +18,7 @@ function withBug<T>(
 ): Promise<T> {
   return mutation === undefined
     ? use(product, machine)
-    : withMutation(mutation, (simulator) => use(simulator, simulator.PRODUCT));
+    : withMutation(mutation, ({ election }) => use(election, election.PRODUCT));
 }
 
 for (const bug of BUGS) {

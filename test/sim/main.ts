@@ -3,18 +3,19 @@ import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { Worker } from 'node:worker_threads';
 import { freshSeed } from './fresh-seed.js';
-import { INVARIANTS } from './simulator/judge.js';
-import { runEpisode, Tally } from './simulator/run.js';
-import type { Batch, Order } from './worker.js';
+import { type Batch, INVARIANT_WORDS, type Kind, type Order, runOrder } from './orders.js';
+import { Tally } from './simulator/run.js';
 
 const USAGE = `Usage: npm run sim -- [OPTIONS]
 
-Runs the VRRP state machines of simulated clusters in virtual time, with faults, and checks invariants at every step.
+Runs the election of simulated clusters in virtual time, with faults, and checks invariants at every step. Or the services
+process of one director, which is killed between any two steps, and what it leaves in the kernel.
 
   --seed S               whole number; the same seed gives the same episodes (default: a fresh one, told first)
-  --hours H              virtual hours (default 1000)
+  --hours H              virtual hours of the election (default 1000)
+  --services N           so many histories of the services process instead
   --jobs N               threads (default: one for each processor)
-  --replay SEED:EPISODE  prints what happens in one episode, step by step
+  --replay SEED:EPISODE  prints what happens in one episode, step by step; with --services in one history
   --help
 
 Exit status: 0 no invariant was violated, 1 one was, 2 wrong arguments, 130 interrupted.
@@ -27,7 +28,9 @@ const EXIT_INTERRUPTED = 130;
 
 interface Choice {
   readonly seed: number;
-  readonly hours: number;
+  readonly kind: Kind;
+  /** Virtual hours of the election, or histories of the services process. */
+  readonly wanted: number;
   readonly jobs: number;
   readonly replay: { readonly seed: number; readonly episode: number } | undefined;
   readonly help: boolean;
@@ -54,6 +57,7 @@ function choose(argv: readonly string[]): Choice {
     options: {
       seed: { type: 'string', default: String(freshSeed()) },
       hours: { type: 'string', default: '1000' },
+      services: { type: 'string' },
       jobs: { type: 'string', default: String(Math.min(cpus().length, MAX_JOBS)) },
       replay: { type: 'string' },
       help: { type: 'boolean', default: false },
@@ -62,7 +66,11 @@ function choose(argv: readonly string[]): Choice {
   const most = Number.MAX_SAFE_INTEGER;
   return {
     seed: wholeOf('seed', values.seed, 0, most),
-    hours: numberOf('hours', values.hours, Number.MIN_VALUE, 1e9),
+    kind: values.services === undefined ? 'election' : 'services',
+    wanted:
+      values.services === undefined
+        ? numberOf('hours', values.hours, Number.MIN_VALUE, 1e9)
+        : wholeOf('services', values.services, 1, 1e9),
     jobs: wholeOf('jobs', values.jobs, 1, MAX_JOBS),
     replay: values.replay === undefined ? undefined : replayOf(values.replay),
     help: values.help,
@@ -76,25 +84,33 @@ function replayOf(text: string): { seed: number; episode: number } {
   return { seed: wholeOf('replay', seed, 0, most), episode: wholeOf('replay', episode, 0, 0x7fffffff) };
 }
 
-function violationText(seed: number, episode: number, violation: NonNullable<Batch['violation']>): string {
+/** What makes the same run again. */
+function optionsOf({ kind, wanted }: Pick<Choice, 'kind' | 'wanted'>): string {
+  return kind === 'election' ? `--hours ${wanted}` : `--services ${wanted}`;
+}
+
+function violationText(choice: Choice, { episode, violation }: Batch): string {
+  if (violation === undefined) return '';
+  const { seed, kind } = choice;
   const { invariant, atMs, words } = violation;
+  const services = kind === 'services' ? '--services 1 ' : '';
   return [
-    `violated: ${invariant} ${INVARIANTS[invariant]}`,
+    `violated: ${invariant} ${INVARIANT_WORDS[invariant]}`,
     `  seed ${seed}, episode ${episode}, at ${(atMs / 1000).toFixed(3)} s of virtual time`,
     `  ${words}`,
-    `  again, with every step: npm run sim -- --replay ${seed}:${episode}`,
+    `  again, with every step: npm run sim -- ${services}--replay ${seed}:${episode}`,
     '',
   ].join('\n');
 }
 
-async function replay({ seed, episode }: { seed: number; episode: number }): Promise<number> {
-  const { violation, virtualMs, steps } = await runEpisode(seed, episode, undefined, (line) => {
+async function replay(choice: Choice, { seed, episode }: { seed: number; episode: number }): Promise<number> {
+  const batch = await runOrder({ kind: choice.kind, seed, episode }, (line) => {
     process.stdout.write(`${line}\n`);
   });
+  const { violation, virtualMs, steps } = batch;
   process.stdout.write(`\n${(virtualMs / 1000).toFixed(3)} s of virtual time, ${steps} steps\n`);
-  if (violation === undefined) return 0;
-  process.stdout.write(violationText(seed, episode, violation));
-  return 1;
+  process.stdout.write(violationText({ ...choice, seed }, batch));
+  return violation === undefined ? 0 : 1;
 }
 
 /** Hands out batches of episodes until the hours are full, a violation is found, or it is interrupted. */
@@ -111,8 +127,10 @@ class Simulation {
   }
 
   async run(): Promise<number> {
-    const { seed, hours } = this.#choice;
-    process.stdout.write(`seed ${seed}; the same again: npm run sim -- --seed ${seed} --hours ${hours}\n`);
+    const { seed } = this.#choice;
+    process.stdout.write(
+      `seed ${seed}; the same again: npm run sim -- --seed ${seed} ${optionsOf(this.#choice)}\n`,
+    );
     const interrupt = (): void => {
       this.#interrupted = true;
     };
@@ -128,8 +146,7 @@ class Simulation {
     }
     process.stdout.write(this.#summary());
     if (this.#finding?.violation !== undefined) {
-      const { episode, violation } = this.#finding;
-      process.stdout.write(violationText(this.#choice.seed, episode, violation));
+      process.stdout.write(violationText(this.#choice, this.#finding));
       return 1;
     }
     return this.#interrupted ? EXIT_INTERRUPTED : 0;
@@ -139,15 +156,21 @@ class Simulation {
     return this.#tally.virtualMs / HOUR_MS;
   }
 
+  /** In the unit of what is wanted. */
+  get #done(): number {
+    return this.#choice.kind === 'election' ? this.#hours : this.#tally.episodes;
+  }
+
   get #over(): boolean {
-    return this.#interrupted || this.#finding !== undefined || this.#hours >= this.#choice.hours;
+    return this.#interrupted || this.#finding !== undefined || this.#done >= this.#choice.wanted;
   }
 
   async #work(): Promise<void> {
     const worker = new Worker(new URL('./worker.js', import.meta.url));
     try {
       while (!this.#over) {
-        const order: Order = { seed: this.#choice.seed, episode: this.#nextEpisode };
+        const { kind, seed } = this.#choice;
+        const order: Order = { kind, seed, episode: this.#nextEpisode };
         this.#nextEpisode += 1;
         this.#take(await ask(worker, order));
       }
@@ -166,9 +189,12 @@ class Simulation {
   #progress(): string {
     const { episodes } = this.#tally;
     const seconds = (performance.now() - this.#startedMs) / 1000;
-    const rate = this.#hours / seconds;
-    const left = Math.max(0, this.#choice.hours - this.#hours) / rate;
-    return `${this.#hours.toFixed(1)} of ${this.#choice.hours} h, ${episodes} episodes, ${rate.toFixed(1)} h/s, ${left.toFixed(0)} s left`;
+    const { kind, wanted } = this.#choice;
+    const done = this.#done;
+    const unit = kind === 'election' ? 'h' : 'histories';
+    const left = (Math.max(0, wanted - done) * seconds) / done;
+    const rate = (done / seconds).toFixed(1);
+    return `${done.toFixed(1)} of ${wanted} ${unit}, ${episodes} episodes, ${rate} ${unit}/s, ${left.toFixed(0)} s left`;
   }
 
   #summary(): string {
@@ -198,7 +224,7 @@ function ask(worker: Worker, order: Order): Promise<Batch> {
 try {
   const choice = choose(process.argv.slice(2));
   if (choice.help) process.stdout.write(USAGE);
-  else if (choice.replay !== undefined) process.exitCode = await replay(choice.replay);
+  else if (choice.replay !== undefined) process.exitCode = await replay(choice, choice.replay);
   else process.exitCode = await new Simulation(choice).run();
 } catch (error) {
   const wrong = error instanceof UsageError || (error instanceof TypeError && 'code' in error);

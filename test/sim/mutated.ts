@@ -3,7 +3,8 @@ import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import type * as simulator from './simulator/run.js';
+import type * as services from './services/history.js';
+import type * as election from './simulator/run.js';
 
 export interface Mutation {
   /** Below `src`, compiled. */
@@ -13,15 +14,19 @@ export interface Mutation {
   readonly to: string;
 }
 
-type Simulator = typeof simulator;
+/** What can be run over a changed product. */
+interface Simulators {
+  readonly election: typeof election;
+  readonly services: typeof services;
+}
 
 const BUILT = fileURLToPath(new URL('../../', import.meta.url));
-const PARTS = ['src', join('test', 'sim', 'simulator')];
+const PARTS = ['src', join('test', 'sim', 'simulator'), join('test', 'sim', 'services')];
 
-/** Lets `use` run the simulator over the changed product; nothing of it stays. */
+/** Lets `use` run the simulators over the changed product; nothing of it stays. */
 export async function withMutation<T>(
   { file, from, to }: Mutation,
-  use: (simulator: Simulator) => Promise<T>,
+  use: (simulators: Simulators) => Promise<T>,
 ): Promise<T> {
   const folder = await mkdtemp(join(tmpdir(), 'director-mutated-'));
   try {
@@ -32,10 +37,11 @@ export async function withMutation<T>(
     if (parts.length !== 2)
       throw new Error(`${file} has '${from}' ${parts.length - 1} times, and once is wanted`);
     await writeFile(path, parts.join(to));
-    const changed: Simulator = await import(
-      pathToFileURL(join(folder, 'test', 'sim', 'simulator', 'run.js')).href
-    );
-    return await use(changed);
+    const load = async (path: string) => import(pathToFileURL(join(folder, 'test', 'sim', path)).href);
+    return await use({
+      election: await load(join('simulator', 'run.js')),
+      services: await load(join('services', 'history.js')),
+    });
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

@@ -123,6 +123,7 @@ export class Shell {
   /** By router: address changes that the machine asked for and the kernel has not made. */
   readonly #owed: number[];
   #timer = 0;
+  #starting: Promise<void> = Promise.resolve();
   #reloads: Promise<void> = Promise.resolve();
   #stopping = false;
 
@@ -152,15 +153,20 @@ export class Shell {
     // The state file remembers what earlier files said, too.
     const leftBehind = this.#scenario.directors[director.number]?.variants.flat() ?? [];
     const addresses = leftBehind.flatMap((instance) => instance.addresses);
-    void this.#promise(this.#service.start(this.#config(director.variant), addresses));
+    this.#starting = this.#service.start(this.#config(director.variant), addresses);
+    void this.#promise(this.#starting);
   }
 
-  /** As runtime/director.ts: a second time it hurries, and what the first one began still has to end. */
+  /**
+   * As cli/processes/daemon.ts: the start ends first; a second time it hurries, and what the first one began still has to
+   * end.
+   */
   stop(): void {
     this.#read('control', () => {
       const isFirst = !this.#stopping;
       this.#stopping = true;
-      void this.#promise(this.#service.stop(), () => {
+      const stopped = this.#starting.then(() => this.#service.stop());
+      void this.#promise(stopped, () => {
         if (isFirst) this.director.ended();
       });
     });
@@ -225,7 +231,7 @@ export class Shell {
 
   configure(variant: number): void {
     this.#read('control', () => {
-      this.#reloads = this.#reloads.then(async () => {
+      this.#reloads = Promise.all([this.#starting, this.#reloads]).then(async () => {
         if (!this.#over && !this.#stopping) await this.#service.reconfigure(this.#config(variant));
       });
       void this.#promise(this.#reloads);

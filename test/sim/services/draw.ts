@@ -1,0 +1,161 @@
+/** Draws a history: the files that the operator goes through, and what is done to the host when. All from one seed. */
+import type {
+  DirectorConfig,
+  HealthCheck,
+  RealServer,
+  TrackedObject,
+  VirtualServer,
+} from '../../../src/config/model.js';
+import { Random } from '../simulator/random.js';
+
+export const INSTANCE = 'outside';
+export const OBJECT = 'disk';
+export const SYNC_INTERFACE = 'eth0';
+/** Each by its own: a director that stands still for so long has been told of everything. */
+export const ACTIONS_MS = 120_000;
+const VARIANTS = 3;
+const MOST_SERVERS = 4;
+const MOST_REAL_SERVERS = 5;
+
+export type Action =
+  | { readonly kind: 'reload'; readonly variant: number }
+  | { readonly kind: 'role'; readonly master: boolean }
+  /** A real server goes or comes. */
+  | { readonly kind: 'flap'; readonly address: string }
+  | { readonly kind: 'object' }
+  /** The services process dies; its parent starts it again after `downMs`. */
+  | { readonly kind: 'crash'; readonly downMs: number }
+  /** Somebody at the shell: empties the table, takes one virtual server, adds a real server, changes weights, adds his own. */
+  | { readonly kind: 'foreign'; readonly what: 'clear' | 'delete' | 'destination' | 'weight' | 'service' }
+  | { readonly kind: 'daemon'; readonly what: 'stop' | 'interface' }
+  /** The kernel refuses some changes for so long. */
+  | { readonly kind: 'refuse'; readonly forMs: number }
+  /** The state file cannot be written for so long. */
+  | { readonly kind: 'disk-full'; readonly forMs: number };
+
+export interface Timed {
+  readonly atMs: number;
+  readonly action: Action;
+}
+
+export interface HistoryPlan {
+  readonly variants: readonly DirectorConfig[];
+  readonly actions: readonly Timed[];
+  /** At the end the director is stopped, and a successor has the role or not. */
+  readonly succeeded: boolean;
+  /** Greatest time of one question to the kernel, and of one write. */
+  readonly workMs: number;
+}
+
+export function drawHistory(seed: number, number: number): HistoryPlan {
+  const random = new Random(seed, number);
+  const variants = Array.from({ length: VARIANTS }, () => drawConfig(random));
+  const actions: Timed[] = [];
+  const count = random.whole(3, 14);
+  // Without its state file a process that dies forgets what is its own: not both in one history.
+  const diskFull = random.chance(0.2);
+  for (let i = 0; i < count; i++) {
+    const atMs = random.between(0, ACTIONS_MS);
+    actions.push({ atMs, action: drawAction(random, diskFull) });
+    // Between any two steps of what follows from it.
+    if (!diskFull && random.chance(0.4)) {
+      const downMs = random.magnitude(1, 5000);
+      actions.push({ atMs: atMs + random.magnitude(0.05, 500), action: { kind: 'crash', downMs } });
+      // And what it was about is over when the next one starts.
+      if (random.chance(0.5)) actions.push({ atMs: atMs + 500, action: drawAction(random, diskFull) });
+    }
+  }
+  const sorted = actions.sort((a, b) => a.atMs - b.atMs);
+  return { variants, actions: sorted, succeeded: random.chance(0.5), workMs: random.magnitude(0.05, 20) };
+}
+
+function drawAction(random: Random, diskFull: boolean): Action {
+  const kind = random.weighted<Action['kind']>([
+    [3, 'reload'],
+    [4, 'role'],
+    [6, 'flap'],
+    [1, 'object'],
+    [3, 'foreign'],
+    [1, 'daemon'],
+    [2, 'refuse'],
+    [diskFull ? 3 : 0, 'disk-full'],
+    [diskFull ? 0 : 2, 'crash'],
+  ]);
+  switch (kind) {
+    case 'reload':
+      return { kind, variant: random.whole(0, VARIANTS - 1) };
+    case 'role':
+      return { kind, master: random.chance(0.6) };
+    case 'flap':
+      return { kind, address: realServerAddress(random.whole(1, MOST_REAL_SERVERS)) };
+    case 'object':
+      return { kind };
+    case 'crash':
+      return { kind, downMs: random.magnitude(1, 5000) };
+    case 'foreign':
+      return { kind, what: random.pick(['clear', 'delete', 'destination', 'weight', 'service']) };
+    case 'daemon':
+      return { kind, what: random.pick(['stop', 'interface']) };
+    default:
+      return { kind, forMs: random.magnitude(10, 10_000) };
+  }
+}
+
+export function realServerAddress(number: number): string {
+  return `10.0.0.${number}`;
+}
+
+function drawConfig(random: Random): DirectorConfig {
+  const count = random.whole(0, MOST_SERVERS);
+  const numbers = Array.from({ length: MOST_SERVERS }, (_, i) => i + 1).slice(0, count);
+  const tracked: TrackedObject = {
+    name: OBJECT,
+    kind: { type: 'file', path: '/tracked' },
+    intervalMs: 1000,
+    rise: random.whole(1, 2),
+    fall: random.whole(1, 2),
+    debounceMs: 0,
+  };
+  return {
+    director: 'lb1',
+    peers: [],
+    saysVrrp: true,
+    instances: [],
+    syncGroups: [],
+    tracked: random.chance(0.5) ? [tracked] : [],
+    hooks: [],
+    connectionSync: random.chance(0.6) ? { interface: SYNC_INTERFACE, id: random.whole(1, 2) } : undefined,
+    virtualServers: numbers.map((number) => drawServer(random, number)),
+  };
+}
+
+function drawServer(random: Random, number: number): VirtualServer {
+  const check: HealthCheck = {
+    kind: { type: 'tcp' },
+    intervalMs: random.whole(1, 4) * 500,
+    timeoutMs: random.whole(1, 4) * 100,
+    rise: random.whole(1, 3),
+    fall: random.whole(1, 3),
+  };
+  const realServers: RealServer[] = [];
+  for (let i = 1; i <= MOST_REAL_SERVERS; i++) {
+    const weight = random.weighted([
+      [6, 1],
+      [2, 5],
+      [1, 0],
+    ]);
+    if (random.chance(0.6)) realServers.push({ address: realServerAddress(i), port: 80, weight });
+  }
+  return {
+    name: `web-${number}`,
+    address: `192.0.2.${number}`,
+    port: 80,
+    protocol: random.pick(['tcp', 'udp']),
+    scheduler: random.pick(['rr', 'wlc']),
+    forwarding: random.pick(['nat', 'dr']),
+    persistence: random.chance(0.2) ? { timeoutMs: 60_000, netmask: '255.255.255.255' } : undefined,
+    healthCheck: random.chance(0.7) ? check : undefined,
+    vrrpInstance: random.chance(0.6) ? INSTANCE : undefined,
+    realServers,
+  };
+}
