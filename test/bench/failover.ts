@@ -41,6 +41,8 @@ const AFTER_MS = 1500;
 const LB2 = '192.168.7.12';
 /** Of each processor, as a slower one would have less. */
 const SLOWING = { lengthMs: 1, everyMs: 2 };
+/** Of a processor's standstill: a shorter one is within what the runs differ by anyway. */
+const DISTURBS_FROM_MS = 5;
 /** A run in which the machine stood still is done again, so often at most. */
 const MAX_AGAIN = 4;
 /** Longer than any single run. */
@@ -166,7 +168,9 @@ function measure(
   const gap = longestGap(answersMs, { fromMs: struck.wallMs - 4 * PROBE_INTERVAL_MS, toMs: endMs - 200 });
   const overMs = Math.max(struck.monotonicMs + gap.toMs - struck.wallMs, first?.atMs ?? 0);
   const fromMs = struck.monotonicMs - run.setup.intervalMs;
-  const within = rest.standstills.filter((one) => one.fromMs < overMs && one.toMs > fromMs);
+  const within = rest.standstills
+    .filter((one) => one.fromMs < overMs && one.toMs > fromMs)
+    .map((one) => one.toMs - one.fromMs);
   return {
     fault: run.fault,
     intervalMs: run.setup.intervalMs,
@@ -176,7 +180,7 @@ function measure(
     takeoverMs: first === undefined ? null : first.atMs - struck.monotonicMs,
     silenceMs: first === undefined || last === undefined ? null : first.atMs - last.atMs,
     holders: rest.holders,
-    stoodMs: Math.max(0, ...within.map((one) => one.toMs - one.fromMs)),
+    stoodMs: Math.max(0, ...within.filter((ms) => ms >= DISTURBS_FROM_MS)),
   };
 }
 

@@ -1,30 +1,24 @@
 /** Which instances stay in maintenance across a restart and a reboot, as one JSON file. */
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { MaintenanceFile } from '../../runtime/ports.js';
 import { BoundedLooks } from './bounded-looks.js';
+import { readJson, writeJson } from './json-file.js';
 
 export const STATE_DIRECTORY = '/var/lib/lvs-director';
 const FILE_NAME = 'maintenance.json';
-const VERSION = 1;
 /** For one operation of the file: its file system may hang. */
 const LIMIT_MS = 2000;
 
 async function read(path: string): Promise<readonly string[]> {
-  const content: unknown = JSON.parse(await readFile(path, 'utf8'));
-  if (typeof content !== 'object' || content === null) throw new TypeError('it is no object');
-  const { version, instances } = content as { version?: unknown; instances?: unknown };
-  if (version !== VERSION || !Array.isArray(instances))
-    throw new TypeError(`it is not of version ${VERSION}`);
+  const { instances } = await readJson(path);
+  if (!Array.isArray(instances)) throw new TypeError('it has no list of instances');
   return instances.filter((name) => typeof name === 'string');
 }
 
-async function write(directory: string, path: string, instances: readonly string[]): Promise<void> {
+async function write(path: string, instances: readonly string[]): Promise<void> {
   if (instances.length === 0) return rm(path, { force: true });
-  await mkdir(directory, { recursive: true, mode: 0o700 });
-  const text = `${JSON.stringify({ version: VERSION, instances }, undefined, 2)}\n`;
-  await writeFile(`${path}.new`, text, { mode: 0o600, flush: true });
-  await rename(`${path}.new`, path);
+  return writeJson(path, { instances }, { lasting: true });
 }
 
 /**
@@ -60,9 +54,9 @@ export function openMaintenanceFile(
       let late = false;
       try {
         await inTime(async () => {
-          await write(directory, path, instances);
+          await write(path, instances);
           // It was told to have failed, so it must not last.
-          if (late) await write(directory, path, held);
+          if (late) await write(path, held);
           return instances;
         });
       } catch (error) {

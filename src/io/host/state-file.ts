@@ -1,6 +1,5 @@
 /** What outlives a process, as one JSON file in a directory that a reboot empties. */
-import { constants } from 'node:fs';
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { VirtualAddress } from '../../config/model.js';
 import type { StartedSyncDaemon } from '../../ipvs/model.js';
@@ -8,13 +7,9 @@ import type { StateFile, VrrpLeftovers } from '../../runtime/ports.js';
 import type { ServicesLeftovers } from '../../runtime/services/services-ports.js';
 import { workInTurn } from '../../util/in-turn.js';
 import { addressBytes } from '../../util/ip-address.js';
+import { type Fields, readJson, record, writeJson } from './json-file.js';
 
 export const RUNTIME_DIRECTORY = '/run/lvs-director';
-const VERSION = 1;
-const DIRECTORY_MODE = 0o700;
-const FILE_MODE = 0o600;
-
-type Fields = Readonly<Record<string, unknown>>;
 
 /** One kind of file: its name, what it holds when it is missing, and how its content is checked. */
 export interface StateKind<State> {
@@ -59,7 +54,7 @@ export function openStateFile<State extends object>(
   const inTurn = workInTurn();
   return {
     load: () => inTurn(() => load(kind, path, onDamaged)),
-    save: (state) => inTurn(() => save(directory, path, state)),
+    save: (state) => inTurn(() => writeJson(path, state)),
     remove: () => inTurn(() => rm(path, { force: true })),
   };
 }
@@ -69,47 +64,18 @@ async function load<State>(
   path: string,
   onDamaged: (path: string, reason: Error) => void,
 ): Promise<State> {
-  let content: string;
   try {
-    content = await readFile(path, 'utf8');
+    return kind.read(await readJson(path));
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') {
-      return kind.empty;
-    }
-    throw error;
-  }
-  try {
-    const fields = record(JSON.parse(content));
-    if (fields['version'] !== VERSION) throw new TypeError(`its version is not ${VERSION}`);
-    return kind.read(fields);
-  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return kind.empty;
+    // What the file system refuses is for the caller; the rest was not written by `save`.
+    if (error instanceof Error && 'code' in error) throw error;
     onDamaged(path, error instanceof Error ? error : new Error(String(error)));
     return kind.empty;
   }
 }
 
-async function save(directory: string, path: string, state: object): Promise<void> {
-  await mkdir(directory, { recursive: true, mode: DIRECTORY_MODE });
-  const temporary = `${path}.new`;
-  const { O_WRONLY, O_CREAT, O_TRUNC, O_NOFOLLOW } = constants;
-  const file = await open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, FILE_MODE);
-  try {
-    await file.writeFile(`${JSON.stringify({ version: VERSION, ...state }, undefined, 2)}\n`);
-    await file.chmod(FILE_MODE);
-  } finally {
-    await file.close();
-  }
-  await rename(temporary, path);
-}
-
 // By hand: a schema library would cost each of the two processes a tenth of a second at the start.
-
-function record(value: unknown): Fields {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new TypeError('an object is expected');
-  }
-  return Object.fromEntries(Object.entries(value));
-}
 
 function listOf<T>(name: string, fields: Fields, item: (value: unknown) => T): T[] {
   const value = fields[name];

@@ -75,9 +75,18 @@ export class SyncDaemonKeeper {
         daemons: wanted,
         faults: changes.map(({ state, reason }) => withRefusal(reason, refusals?.get(state))),
       });
+      await this.#forgetOthers(running);
     } catch (error) {
       this.#see({ daemons: [], faults: [messageOf(error)] });
     }
+  }
+
+  /** What was to be started and never ran is not ours: a stranger may start the same one later. */
+  async #forgetOthers(running: readonly DumpedSyncDaemon[]): Promise<void> {
+    const ours = this.#started.filter((one) =>
+      [...running, ...this.#wanted].some((other) => sameDaemon(one, other)),
+    );
+    if (ours.length < this.#started.length) await this.#own(ours);
   }
 
   /** Stops those that are ours; when another host has `succeeded` this one, with their buffer empty. */

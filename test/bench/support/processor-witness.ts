@@ -7,9 +7,9 @@ import { monotonicMs } from './clock.js';
 import type { Standstill } from './standstills.js';
 
 /** What a standstill may have lasted longer than is told. */
-const SLEEP_MS = 5;
-/** Shorter ones change nothing at the shortest advertisement interval, 10 ms. */
-const TELL_FROM_MS = 5;
+const SLEEP_MS = 2;
+/** Shorter ones change nothing at the shortest advertisement interval, 10 ms, unless there are several. */
+const TELL_FROM_MS = 3;
 
 const [processor = 0] = process.argv.slice(2).map(Number);
 

@@ -23,7 +23,7 @@ export interface SourceChange {
 }
 
 /** What a witness sleeps may hide the beginning of a standstill, and a stamp be late by a little. */
-const BLUR_MS = 6;
+const BLUR_MS = 3;
 
 /**
  * The standstill that accounts for a change of role: a processor ran nobody from when the old master's next

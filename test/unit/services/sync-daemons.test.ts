@@ -237,3 +237,20 @@ void t.test('what procfs tells of their sockets', async (t) => {
 `;
   t.same(senderAddresses(udp), ['10.10.10.11']);
 });
+
+void t.test(
+  'one that never ran and is not wanted any more is nobody’s: a stranger may start it',
+  async (t) => {
+    const { kernel, keeper } = lab();
+    kernel.refuses = new Error('no memory');
+    keeper.configure(WANTED);
+    await keeper.reconcile();
+    t.equal(kernel.saved.length, 2, 'known as ours before they run');
+    keeper.configure([]);
+    await keeper.reconcile();
+    t.same(kernel.saved, []);
+    kernel.running = [MASTER];
+    await keeper.reconcile();
+    t.same(kernel.stopped, [], 'and goes on');
+  },
+);
