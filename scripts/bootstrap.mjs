@@ -9,7 +9,7 @@ import { ensureGuestKernel, ensureJudges, hostHasIpvs } from './lib/lab.mjs';
 import { ensureNodes } from './lib/nodes.mjs';
 import { ensure } from './lib/packages.mjs';
 import { StepError, say } from './lib/progress.mjs';
-import { runSuite } from './lib/suite.mjs';
+import { runQuickly, runSuite } from './lib/suite.mjs';
 
 const COMMANDS = {
   async build() {
@@ -46,11 +46,8 @@ const COMMANDS = {
   'bench-standstill': (args) => bench('standstill', args),
   async test(args) {
     await prepare();
+    if (args.includes('--quick')) return runQuickly(args.filter((arg) => arg !== '--quick'));
     await prepareTap();
-    if (args.includes('--quick')) {
-      const filters = args.filter((arg) => arg !== '--quick');
-      return runSuite({ filters, quick: true });
-    }
     await ensureLab({ always: true });
     await ensure(['systemd']);
     await ensureNodes();
