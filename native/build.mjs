@@ -44,8 +44,16 @@ const TARGETS = [
   },
   {
     output: 'guardian',
-    sources: ['guardian.c', 'advertisement.c', 'channels.c', 'orders.c', 'successor.c', 'words.c'],
-    headers: ['advertisement.h', 'channels.h', 'orders.h', 'successor.h', 'words.h'],
+    sources: [
+      'guardian.c',
+      'advertisement.c',
+      'channels.c',
+      'orders.c',
+      'successor.c',
+      'withdrawal.c',
+      'words.c',
+    ],
+    headers: ['advertisement.h', 'channels.h', 'orders.h', 'successor.h', 'withdrawal.h', 'words.h'],
     flags: ['-fPIE', '-pie'],
     needsNodeHeaders: false,
   },

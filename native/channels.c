@@ -34,11 +34,6 @@ static bool set_int(int fd, int level, int name, int value)
 	return set_option(fd, level, name, &value, sizeof(value));
 }
 
-bool is_multicast(uint8_t family, const uint8_t *address)
-{
-	return family == IPV4 ? (address[0] & 0xf0) == 0xe0 : address[0] == 0xff;
-}
-
 static bool set_up_ipv4(int fd)
 {
 	return set_int(fd, IPPROTO_IP, IP_TTL, VRRP_HOPS) && set_int(fd, IPPROTO_IP, IP_MULTICAST_TTL, VRRP_HOPS) &&

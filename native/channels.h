@@ -19,8 +19,6 @@ struct channel {
 extern struct channel channels[MAX_CHANNELS];
 extern int channel_end; /* behind the last one ever used */
 
-bool is_multicast(uint8_t family, const uint8_t *address);
-
 /*
  * Opens what the farewells of sound orders need, and closes what they do not. Where one cannot be opened the farewell
  * stays unsaid, which is told, and the addresses go all the same.

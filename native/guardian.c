@@ -22,7 +22,7 @@
 #define _GNU_SOURCE
 #endif
 #include "channels.h"
-#include "successor.h"
+#include "withdrawal.h"
 #include "words.h"
 
 #include <errno.h>
@@ -47,7 +47,6 @@ enum {
 	MAX_HEARD = 256, /* packets read from one socket before what is due is done */
 	MAX_ACKS = 8,    /* netlink answers looked at for one message */
 	REAL_TIME_PRIORITY = 20,
-	GRACE_MS = 150, /* after the successor's first advertisement: its gratuitous ARP follows */
 	EXIT_STREAM = 2,
 	EXIT_ACTED = 3,
 };
@@ -145,20 +144,6 @@ static bool handle_frames(bool acting)
 
 /* ---- acting ---- */
 
-/* A successor ends the wait of its virtual router, after the grace. */
-static void note_packet(int index, const struct packet *packet)
-{
-	for (uint32_t i = 0; i < armed->farewell_count; i++) {
-		struct farewell *f = &armed->farewells[i];
-		if (f->ear != index || f->heard || f->gone || !is_successor(f, packet))
-			continue;
-		uint64_t grace_over = now_ms() + GRACE_MS;
-		f->heard = true;
-		if (grace_over < f->until)
-			f->until = grace_over;
-	}
-}
-
 static void hear(int index)
 {
 	static uint8_t bytes[MAX_PACKET];
@@ -174,7 +159,7 @@ static void hear(int index)
 		if (length < 0)
 			return;
 		if (read_packet(&packet, channels[index].family, bytes, (size_t)length, &message))
-			note_packet(index, &packet);
+			note_packet(armed, index, &packet, now_ms());
 	}
 }
 
@@ -267,7 +252,6 @@ struct account {
 
 static void let_go(struct farewell *f, struct account *account)
 {
-	f->gone = true;
 	for (uint16_t i = 0; i < f->deletion_count; i++) {
 		int result = delete_one(&f->deletions[i]);
 		bool counted = is_counted(&f->deletions[i]);
@@ -282,16 +266,11 @@ static void let_go(struct farewell *f, struct account *account)
 /* Lets go of what is due; returns when the next is, UINT64_MAX when all is gone. */
 static uint64_t let_go_due(struct account *account)
 {
-	uint64_t next = UINT64_MAX;
+	struct farewell *f;
 
-	for (uint32_t i = 0; i < armed->farewell_count; i++) {
-		struct farewell *f = &armed->farewells[i];
-		if (!f->gone && f->until <= now_ms())
-			let_go(f, account);
-		if (!f->gone && f->until < next)
-			next = f->until;
-	}
-	return next;
+	while ((f = next_to_let_go(armed, now_ms())) != NULL)
+		let_go(f, account);
+	return next_due(armed);
 }
 
 static void wait_and_hear(uint64_t until)
@@ -338,9 +317,7 @@ __attribute__((noreturn)) static void act(const char *why)
 	open_ears();
 	sent = send_farewells(&error);
 	answer('A');
-	/* Who could not say farewell has nobody to wait for. */
-	for (uint32_t i = 0; i < armed->farewell_count; i++)
-		armed->farewells[i].until = armed->farewells[i].sent ? start + armed->hold_ms : start;
+	begin_withdrawal(armed, start);
 	while ((next = let_go_due(&account)) != UINT64_MAX)
 		wait_and_hear(next);
 	answer('D');

@@ -141,3 +141,8 @@ bool parse_orders(struct orders *orders, const uint8_t *body, size_t length)
 			return false;
 	return reader.left == 0;
 }
+
+bool is_multicast(uint8_t family, const uint8_t *address)
+{
+	return family == IPV4 ? (address[0] & 0xf0) == 0xe0 : address[0] == 0xff;
+}

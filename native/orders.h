@@ -60,6 +60,8 @@ struct orders {
  */
 bool parse_orders(struct orders *orders, const uint8_t *body, size_t length);
 
+bool is_multicast(uint8_t family, const uint8_t *address);
+
 uint32_t read32(const uint8_t *p);
 
 #endif

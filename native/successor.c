@@ -3,7 +3,6 @@
 #define _GNU_SOURCE
 #endif
 #include "successor.h"
-#include "channels.h"
 
 #include <netinet/in.h>
 #include <string.h>

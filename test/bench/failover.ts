@@ -43,6 +43,8 @@ const LB2 = '192.168.7.12';
 const SLOWING = { lengthMs: 1, everyMs: 2 };
 /** Of a processor's standstill: a shorter one is within what the runs differ by anyway. */
 const DISTURBS_FROM_MS = 5;
+/** Before the end of the gap: at long intervals a processor that stands still while a backup only waits changes nothing. */
+const MATTERS_FOR_MS = 100;
 /** A run in which the machine stood still is done again, so often at most. */
 const MAX_AGAIN = 4;
 /** Longer than any single run. */
@@ -167,7 +169,7 @@ function measure(
   // The last answer before the fault counts: an edge at the fault would hide the time since.
   const gap = longestGap(answersMs, { fromMs: struck.wallMs - 4 * PROBE_INTERVAL_MS, toMs: endMs - 200 });
   const overMs = Math.max(struck.monotonicMs + gap.toMs - struck.wallMs, first?.atMs ?? 0);
-  const fromMs = struck.monotonicMs - run.setup.intervalMs;
+  const fromMs = Math.max(struck.monotonicMs - run.setup.intervalMs, overMs - MATTERS_FOR_MS);
   const within = rest.standstills
     .filter((one) => one.fromMs < overMs && one.toMs > fromMs)
     .map((one) => one.toMs - one.fromMs);

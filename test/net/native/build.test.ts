@@ -80,14 +80,14 @@ void t.test('compiles what changed, and only that', async (t) => {
   const first = build(folder);
   t.equal(
     first.text,
-    'compiling native/addon.c, native/handle.c, native/interfaces.c, native/memory.c, native/process.c, native/socket-filter.c, native/socket.c, native/timer.c, native/volley.c\ncompiling native/guardian.c, native/advertisement.c, native/channels.c, native/orders.c, native/successor.c, native/words.c\ncompiling native/runner.c\n',
+    'compiling native/addon.c, native/handle.c, native/interfaces.c, native/memory.c, native/process.c, native/socket-filter.c, native/socket.c, native/timer.c, native/volley.c\ncompiling native/guardian.c, native/advertisement.c, native/channels.c, native/orders.c, native/successor.c, native/withdrawal.c, native/words.c\ncompiling native/runner.c\n',
   );
   t.match(load(folder).text, /^loaded/);
   t.equal(build(folder).text, '');
   writeFileSync(join(folder, 'native/guardian.c'), 'int main(void) { return 0; }\n');
   t.equal(
     build(folder).text,
-    'compiling native/guardian.c, native/advertisement.c, native/channels.c, native/orders.c, native/successor.c, native/words.c\n',
+    'compiling native/guardian.c, native/advertisement.c, native/channels.c, native/orders.c, native/successor.c, native/withdrawal.c, native/words.c\n',
   );
   writeFileSync(join(folder, 'native/guardian.c'), 'int main(void) { return nothing; }\n');
   const broken = build(folder);

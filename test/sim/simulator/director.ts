@@ -6,14 +6,14 @@ import type { VirtualAddress, VrrpInstance } from '../../../src/config/model.js'
 import { compareAddresses } from '../../../src/util/ip-address.js';
 import type { InstanceState } from '../../../src/vrrp/group-types.js';
 import { VERDICT_MS } from './bounds.js';
-import type { Guardian } from './guardian.js';
+import type { Guardian, GuardianHost } from './guardian.js';
 import type { Machine } from './machine.js';
 import type { Packet } from './packet.js';
 import { type DirectorPlan, routerOf, type Scenario } from './scenario.js';
 import { type GroupView, Shell } from './shell.js';
 import type { World } from './world.js';
 
-export class Director {
+export class Director implements GuardianHost {
   readonly number: number;
   readonly plan: DirectorPlan;
   process: 'off' | 'running' | 'paused' = 'off';
@@ -71,6 +71,10 @@ export class Director {
   /** By this director's clock. */
   nowMs(): number {
     return this.localMs(this.#world.nowMs);
+  }
+
+  get clockRate(): number {
+    return this.plan.clockRate;
   }
 
   localMs(worldMs: number): number {

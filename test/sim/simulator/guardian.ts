@@ -2,10 +2,13 @@
  * The guardian as native/guardian.c is: armed with bytes, it acts when its pipe closes without a farewell or its lease is
  * over. And the daemon's end of it, as io/processes/guardian.ts.
  */
-import type { GuardianOrders, Guardian as GuardianPort } from '../../../src/runtime/ports.js';
-import type { Director } from './director.js';
+import type { VirtualAddress } from '../../../src/config/model.js';
+import type {
+  GuardianFarewell,
+  GuardianOrders,
+  Guardian as GuardianPort,
+} from '../../../src/runtime/ports.js';
 import type { Packet } from './packet.js';
-import type { World } from './world.js';
 
 /** native/guardian.c GRACE_MS. */
 const GRACE_MS = 150;
@@ -13,9 +16,31 @@ const GRACE_MS = 150;
 const ROUNDING_MS = 1e-6;
 const NO_ORDERS: GuardianOrders = { farewells: [], holdMs: 0, leaseMs: 0 };
 
+/** Where it runs. */
+export interface GuardianHost {
+  readonly number: number;
+  readonly clockRate: number;
+  /** The whole host does. */
+  readonly standsStill: boolean;
+  /** By its own clock. */
+  nowMs(): number;
+  worldMs(localMs: number): number;
+  guardianActs(guardian: Guardian): void;
+  release(addresses: readonly VirtualAddress[]): void;
+}
+
+export interface GuardianWorld {
+  readonly nowMs: number;
+  at(atMs: number, run: () => void): void;
+  /** Says a farewell to all its destinations; false: to none. */
+  send(host: GuardianHost, farewell: GuardianFarewell): boolean;
+  trace(director: number, words: string): void;
+  count(what: string): void;
+}
+
 export class Guardian {
-  readonly #director: Director;
-  readonly #world: World;
+  readonly #director: GuardianHost;
+  readonly #world: GuardianWorld;
   /** Said to the daemon's end before anything else is done. */
   readonly #onActing: () => void;
   #state: 'armed' | 'acting' | 'ended' = 'armed';
@@ -27,7 +52,7 @@ export class Guardian {
   readonly #kept = new Set<number>();
   readonly #heard = new Set<number>();
 
-  constructor(director: Director, world: World, onActing: () => void) {
+  constructor(director: GuardianHost, world: GuardianWorld, onActing: () => void) {
     this.#director = director;
     this.#world = world;
     this.#onActing = onActing;
@@ -83,12 +108,8 @@ export class Guardian {
     this.#director.guardianActs(this);
     this.#onActing();
     for (const number of farewells.keys()) this.#kept.add(number);
-    for (const [number, { interface: name, source, destinations }] of farewells.entries()) {
-      let sent = false;
-      for (const { payload } of destinations) {
-        sent = this.#world.transmit(this.#director, name, source, payload) || sent;
-      }
-      if (sent) this.#removeAfter(number, holdMs);
+    for (const [number, farewell] of farewells.entries()) {
+      if (this.#world.send(this.#director, farewell)) this.#removeAfter(number, holdMs);
       else this.#remove(number);
     }
   }
@@ -103,7 +124,7 @@ export class Guardian {
   }
 
   #removeAfter(number: number, afterMs: number): void {
-    const { clockRate } = this.#director.plan;
+    const { clockRate } = this.#director;
     this.#world.at(this.#world.nowMs + afterMs / clockRate, () => this.#remove(number));
   }
 
@@ -121,16 +142,16 @@ export class Guardian {
 
 /** The daemon's end: one guardian after the other. */
 export class GuardianLink implements GuardianPort {
-  readonly #director: Director;
-  readonly #world: World;
+  readonly #director: GuardianHost;
+  readonly #world: GuardianWorld;
   /** The daemon reads the guardian's word that it acted, as soon as it runs. */
   readonly #tell: (read: () => void) => void;
   readonly #onActed: () => void;
   #running: Guardian;
 
   constructor(
-    director: Director,
-    world: World,
+    director: GuardianHost,
+    world: GuardianWorld,
     handlers: { tell: (read: () => void) => void; onActed: () => void },
   ) {
     this.#director = director;

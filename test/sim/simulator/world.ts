@@ -1,8 +1,10 @@
 /** One episode: the directors of a scenario on their segments, from its first event to its last. */
+import type { GuardianFarewell } from '../../../src/runtime/ports.js';
 import type { GroupInput, GroupStep } from '../../../src/vrrp/group-types.js';
 import { Bounds } from './bounds.js';
 import { Director } from './director.js';
 import { EventQueue } from './event-queue.js';
+import type { GuardianHost, GuardianWorld } from './guardian.js';
 import { Judge, type Violation } from './judge.js';
 import type { Machine } from './machine.js';
 import { meaningOf, type Packet } from './packet.js';
@@ -28,7 +30,7 @@ export interface EpisodeResult {
   readonly counts: ReadonlyMap<string, number>;
 }
 
-export class World {
+export class World implements GuardianWorld {
   readonly scenario: Scenario;
   readonly bounds: Bounds;
   readonly random: Random;
@@ -141,6 +143,15 @@ export class World {
       else this.#deliverDisturbed(from, to, packet, segment);
     }
     return true;
+  }
+
+  /** A guardian's farewell, which leaves by the link of its host. */
+  send({ number }: GuardianHost, { interface: name, source, destinations }: GuardianFarewell): boolean {
+    const from = this.directors[number];
+    if (from === undefined) return false;
+    let sent = false;
+    for (const { payload } of destinations) sent = this.transmit(from, name, source, payload) || sent;
+    return sent;
   }
 
   #deliver(to: Director, packet: Packet, extraMs: number): void {

@@ -11,8 +11,8 @@ import { encodeDisarm, encodeOrders } from '../../../src/io/vrrp/guardian-orders
 import { virtualRoute, virtualRule } from '../vrrp/instances.js';
 
 const inProject = (path: string): string => fileURLToPath(new URL(`../../../../${path}`, import.meta.url));
-const GUARDIAN = ['guardian', 'advertisement', 'channels', 'orders', 'successor', 'words'].map((name) =>
-  inProject(`native/${name}.c`),
+const GUARDIAN = ['guardian', 'advertisement', 'channels', 'orders', 'successor', 'withdrawal', 'words'].map(
+  (name) => inProject(`native/${name}.c`),
 );
 const PARSER = [inProject('test/unit/native/orders-fuzz.c'), inProject('native/orders.c')];
 const SANITIZERS = ['-fsanitize=address,undefined', '-fno-sanitize-recover=all'];
