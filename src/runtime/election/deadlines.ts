@@ -14,7 +14,7 @@ const MAX_TOGETHER = 256;
 
 /** A group that waits for its deadline. */
 export interface Waiting {
-  /** So long before its deadline it wants to be told of it, if that is a takeover; 0: not at all. Asked again and again. */
+  /** So long before its deadline it wants to be told of it, if that is a takeover; 0: not at all. */
   readonly leadMs: number;
   /** Its deadline is near, and nothing has moved it so far. Called once at most. */
   makeReady(): void;
@@ -27,7 +27,8 @@ interface Entry extends HeapEntry {
   readonly fromMs: number;
   readonly group: Waiting;
   taken: boolean;
-  isReady: boolean;
+  /** When the timer has to run out for it: a little before `atMs` where the group is to be made ready. */
+  wakeMs: number;
 }
 
 export class Deadlines {
@@ -50,10 +51,11 @@ export class Deadlines {
    * else acts in the same turn: what follows from it is done first. Returns what cancels it.
    */
   at(atMs: number, fromMs: number, group: Waiting): () => void {
-    const entry: Entry = { atMs, fromMs, group, cancelled: false, taken: false, isReady: false };
+    const wakeMs = atMs - group.leadMs;
+    const entry: Entry = { atMs, fromMs, group, cancelled: false, taken: false, wakeMs };
     this.#heap.add(entry);
     // One that is later than what the timer is set to does not touch it: a stray wake is harmless.
-    if (wakeMsOf(entry) < this.#setMs) this.#set();
+    if (wakeMs < this.#setMs) this.#set();
     return () => {
       if (entry.taken) entry.cancelled = true;
       else this.#heap.cancel(entry);
@@ -64,8 +66,7 @@ export class Deadlines {
   #set(): void {
     this.#cancelTimer();
     this.#cancelTimer = () => {};
-    const { first } = this.#heap;
-    this.#setMs = first === undefined ? Number.POSITIVE_INFINITY : wakeMsOf(first);
+    this.#setMs = this.#heap.first?.wakeMs ?? Number.POSITIVE_INFINITY;
     if (this.#setMs === Number.POSITIVE_INFINITY) return;
     this.#cancelTimer = this.#clock.at(this.#setMs, () => this.#round());
   }
@@ -91,8 +92,8 @@ export class Deadlines {
   /** Nothing is due yet. What is due next may be a takeover, and has something to do that can be done before. */
   #makeReady(now: number): void {
     const { first } = this.#heap;
-    if (first !== undefined && wakeMsOf(first) <= now) {
-      first.isReady = true;
+    if (first !== undefined && first.wakeMs <= now) {
+      first.wakeMs = first.atMs;
       first.group.makeReady();
     }
     this.#set();
@@ -132,9 +133,4 @@ export class Deadlines {
       this.#set();
     }
   }
-}
-
-/** When the timer has to run out for it. */
-function wakeMsOf({ atMs, isReady, group }: Entry): number {
-  return isReady ? atMs : atMs - group.leadMs;
 }
