@@ -325,11 +325,14 @@ function shell(name: string, breaks: readonly Invariant[], mutation: Mutation): 
 const RUNNER = 'runtime/election/group-runner.js';
 
 const SHELL_BUGS: readonly Bug[] = [
-  shell('a deadline acts before the receive queue is read', ['I6'], {
-    file: 'runtime/election/deadlines.js',
-    from: 'const drained = transport.drain();',
-    to: 'const drained = undefined;',
-  }),
+  {
+    ...shell('a deadline acts before the receive queue is read', ['I6'], {
+      file: 'runtime/election/deadlines.js',
+      from: 'const drained = transport.drain();',
+      to: 'const drained = undefined;',
+    }),
+    seed: 102,
+  },
   shell('the guardian has no lease', ['I5', 'I1'], {
     file: 'runtime/guardian/guardian-orders.js',
     from: 'leaseMs: Math.max(MIN_LEASE_MS, 3 * Math.min(...intervals)),',
