@@ -15,7 +15,7 @@
 
 enum {
 	MAX_FLUSH = 4096, /* stale packets dropped from one socket */
-	COMPLAIN_EVERY_MS = 60000,
+	COMPLAIN_EVERY_S = 60,
 	VRRP_HOPS = 255, /* RFC 9568 section 5.1.1.3 */
 	TOS_CS6 = 0xc0,
 	PRIORITY_INTERACTIVE = 6,
@@ -151,14 +151,13 @@ static void close_unwanted_channels(void)
 /* Orders are renewed many times a second: one complaint a minute is enough. */
 static void complain(const char *name, int error)
 {
-	static uint64_t silent_until;
+	static time_t silent_until;
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	uint64_t now_ms = (uint64_t)now.tv_sec * 1000;
-	if (now_ms < silent_until)
+	if (now.tv_sec < silent_until)
 		return;
-	silent_until = now_ms + COMPLAIN_EVERY_MS;
+	silent_until = now.tv_sec + COMPLAIN_EVERY_S;
 	say("no farewell possible on %s: %s", name, strerror(error));
 }
 

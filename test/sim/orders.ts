@@ -27,10 +27,6 @@ export interface Batch extends Omit<EpisodeResult, 'violation'> {
 export async function runOrder(order: Order, print?: (line: string) => void): Promise<Batch> {
   const { kind, seed, episode } = order;
   if (kind === 'election') return { ...(await runEpisode(seed, episode, undefined, print)), episode };
-  const { violation, ...rest } = await new History(seed, episode, print).run(endOfTurn);
+  const { violation, ...rest } = await new History(seed, episode, print).run();
   return { ...rest, episode, violation: violation && { invariant: 'S1', ...violation } };
-}
-
-function endOfTurn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
 }

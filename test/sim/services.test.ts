@@ -63,13 +63,11 @@ const BUGS: readonly (Mutation & { readonly name: string })[] = [
   },
 ];
 
-const endOfTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
-
 await t.test(`${HISTORIES} histories of a fresh seed`, async (t) => {
   const seed = freshSeed();
   const counts = new Map<string, number>();
   for (let number = 0; number < HISTORIES; number++) {
-    const result = await new History(seed, number).run(endOfTurn);
+    const result = await new History(seed, number).run();
     for (const [what, count] of result.counts) counts.set(what, (counts.get(what) ?? 0) + count);
     if (result.violation === undefined) continue;
     t.same(result.violation, undefined, `npm run sim -- --services 1 --replay ${seed}:${number}`);
@@ -84,12 +82,12 @@ for (const { name, ...mutation } of BUGS) {
   await t.test(`found: ${name}`, (t) =>
     withMutation(mutation, async ({ services }) => {
       for (let number = 0; number < HISTORIES; number++) {
-        const { violation } = await new services.History(BUG_SEED, number).run(endOfTurn);
+        const { violation } = await new services.History(BUG_SEED, number).run();
         if (violation === undefined) continue;
         t.comment(`history ${number}: ${violation.words}`);
-        const again = await new services.History(BUG_SEED, number).run(endOfTurn);
+        const again = await new services.History(BUG_SEED, number).run();
         t.same(again.violation, violation, 'it replays');
-        const product = await new History(BUG_SEED, number).run(endOfTurn);
+        const product = await new History(BUG_SEED, number).run();
         t.equal(product.violation, undefined, 'the product passes the same history');
         return;
       }

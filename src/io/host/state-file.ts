@@ -67,9 +67,11 @@ async function load<State>(
   try {
     return kind.read(await readJson(path));
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return kind.empty;
-    // What the file system refuses is for the caller; the rest was not written by `save`.
-    if (error instanceof Error && 'code' in error) throw error;
+    if (error instanceof Error && 'code' in error) {
+      if (error.code === 'ENOENT') return kind.empty;
+      // What the file system refuses is for the caller; the rest was not written by `save`.
+      throw error;
+    }
     onDamaged(path, error instanceof Error ? error : new Error(String(error)));
     return kind.empty;
   }

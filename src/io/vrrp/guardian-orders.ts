@@ -1,4 +1,4 @@
-/** The frames that native/guardian.c reads; their layout stands in its head comment. */
+/** The frames that native/guardian.c reads; the layout of orders stands at the head of native/orders.c. */
 
 import { deleteAddressMessage, setDownMessage } from '../../netlink/address-messages.js';
 import { deleteRouteMessage } from '../../netlink/route-messages.js';

@@ -19,10 +19,12 @@ import type {
 } from '../../../src/runtime/services/services-ports.js';
 import { TrackAndHooks } from '../../../src/runtime/services/track-and-hooks.js';
 import { StateKeeper } from '../../../src/runtime/state-keeper.js';
+import { endOfTurn } from '../simulator/end-of-turn.js';
 import { EventQueue } from '../simulator/event-queue.js';
 import { Random } from '../simulator/random.js';
+import { Refused } from '../simulator/refused.js';
 import { ACTIONS_MS, type Action, drawHistory, type HistoryPlan, INSTANCE, OBJECT } from './draw.js';
-import { Kernel, Refused } from './kernel.js';
+import { Kernel } from './kernel.js';
 
 /** After the last action: refusals end, drains (30 s), the slowest repair (30 s), a whole comparison (30 s), verdicts. */
 const QUIET_MS = 150_000;
@@ -93,8 +95,7 @@ export class History {
     this.#kernel = new Kernel(this.#sysctlsBefore);
   }
 
-  /** `endOfTurn`: resolves when all promises have had their say. */
-  async run(endOfTurn: () => Promise<void>): Promise<HistoryResult> {
+  async run(): Promise<HistoryResult> {
     this.#start();
     for (const { atMs, action } of this.#plan.actions) this.#at(atMs, () => this.#act(action));
     const quietMs = ACTIONS_MS + QUIET_MS;
@@ -442,14 +443,14 @@ export class History {
     const told = status.virtual_servers.flatMap(({ name, real_servers }) =>
       real_servers.map(({ address, health }) => `${name} ${address} ${health}`),
     );
-    const true_ = this.#config.virtualServers.flatMap((server) =>
+    const truth = this.#config.virtualServers.flatMap((server) =>
       server.realServers.map((one) => {
         const health =
           server.healthCheck === undefined ? 'unchecked' : this.#lives(server, one) ? 'up' : 'down';
         return `${server.name} ${one.address} ${health}`;
       }),
     );
-    this.#equal('the status', told, true_);
+    this.#equal('the status', told, truth);
     this.#equal(
       'the status of the sync daemons',
       status.sync_daemons,

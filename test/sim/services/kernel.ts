@@ -11,15 +11,7 @@ import type {
   SyncDaemon,
 } from '../../../src/ipvs/model.js';
 import { serviceKeyText } from '../../../src/ipvs/plan.js';
-
-/** With an errno, as the kernel refuses. */
-export class Refused extends Error {
-  readonly code: string;
-  constructor(code: string) {
-    super(code);
-    this.code = code;
-  }
-}
+import { Refused } from '../simulator/refused.js';
 
 /** Some clients never leave: their real servers have connections for as long as they are in the table. */
 function connectionsOf({ address }: Destination): DestinationCounts {

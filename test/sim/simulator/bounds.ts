@@ -2,7 +2,7 @@
 import { earlyMs } from '../../../src/vrrp/timers.js';
 import type { FaultKind, Scenario } from './scenario.js';
 
-/** group.ts SUCCESSOR_GRACE_MS and native/guardian.c GRACE_MS. */
+/** group.ts SUCCESSOR_GRACE_MS and native/withdrawal.h GRACE_MS. */
 const SUCCESSOR_GRACE_MS = 150;
 /** timers.ts: slack of handOverHoldMs. */
 const HAND_OVER_SLACK_MS = 250;
@@ -10,7 +10,7 @@ const HAND_OVER_SLACK_MS = 250;
 const ADDRESS_RETRY_MS = 5000;
 /** group-heard.ts OVERTAKEN_MS: after a farewell one advertisement of its sender may be an older one. */
 export const OVERTAKEN_MS = 50;
-/** vrrp-service.ts MIN_LEASE_MS. */
+/** guardian-orders.ts MIN_LEASE_MS. */
 export const MIN_LEASE_MS = 250;
 /** From the start of a process to its first verdicts on tracked objects. */
 export const VERDICT_MS = 500;

@@ -9,7 +9,7 @@ import { VERDICT_MS } from './bounds.js';
 import type { Guardian, GuardianHost } from './guardian.js';
 import type { Machine } from './machine.js';
 import type { Packet } from './packet.js';
-import { type DirectorPlan, routerOf, type Scenario } from './scenario.js';
+import { type DirectorPlan, interfaceOf, routerOf, type Scenario, segmentOf } from './scenario.js';
 import { type GroupView, Shell } from './shell.js';
 import type { World } from './world.js';
 
@@ -87,11 +87,15 @@ export class Director implements GuardianHost {
 
   /** By the number of the router: the higher the director's number, the higher its address. */
   source(router: number): string {
-    return this.sourceOn(`eth${this.#scenario.routers[router]?.segment ?? 0}`);
+    return this.sourceOn(this.#interfaceOf(router));
+  }
+
+  #interfaceOf(router: number): string {
+    return interfaceOf(this.#scenario.routers[router]?.segment ?? 0);
   }
 
   sourceOn(interfaceName: string): string {
-    return `192.0.${interfaceName.slice(3)}.${10 + this.number}`;
+    return `192.0.${segmentOf(interfaceName)}.${10 + this.number}`;
   }
 
   /** Above 0 when `source` is the greater address. */
@@ -175,7 +179,7 @@ export class Director implements GuardianHost {
     if (before === mask) return;
     this.held[router] = mask;
     this.#world.judge.heldChanged(this, router);
-    const name = `eth${this.#scenario.routers[router]?.segment ?? 0}`;
+    const name = this.#interfaceOf(router);
     for (const [address, bit] of this.#bits[router] ?? []) {
       if (((before ^ mask) & bit) !== 0) this.#shell?.addressChanged(address, name, (mask & bit) !== 0);
     }
@@ -326,7 +330,7 @@ export class Director implements GuardianHost {
       return;
     }
     for (const guardian of this.#guardians) guardian.hear(packet);
-    const name = `eth${this.#scenario.routers[packet.router]?.segment ?? 0}`;
+    const name = this.#interfaceOf(packet.router);
     if (this.#shell?.deliver(name, packet) === false) this.#world.count('socket queue overflows');
   }
 

@@ -6,6 +6,7 @@ import {
   type DirectorPlan,
   type Fault,
   type FaultKind,
+  interfaceOf,
   type Round,
   type Router,
   type Scenario,
@@ -201,7 +202,7 @@ function instanceOf(
   common: Common,
   texts: readonly string[],
 ): VrrpInstance {
-  const interfaceName = `eth${router.segment}`;
+  const interfaceName = interfaceOf(router.segment);
   return {
     name: router.name,
     interface: interfaceName,

@@ -10,7 +10,7 @@ import type {
 } from '../../../src/runtime/ports.js';
 import type { Packet } from './packet.js';
 
-/** native/guardian.c GRACE_MS. */
+/** native/withdrawal.h GRACE_MS. */
 const GRACE_MS = 150;
 /** The clocks of world and host are reckoned into one another with rounding. */
 const ROUNDING_MS = 1e-6;

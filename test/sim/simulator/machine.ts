@@ -1,4 +1,4 @@
-/** What is under test: the machine within the shell. Seeded bugs of the machine wrap its step; those of the shell are in mutations.ts. */
+/** What is under test: the machine within the shell. Seeded bugs of the machine wrap its step; those of the shell are changed lines (bugs.ts). */
 import { step } from '../../../src/vrrp/group.js';
 
 export interface Machine {

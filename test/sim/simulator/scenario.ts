@@ -117,3 +117,12 @@ export interface Scenario {
 export function routerOf({ name }: Pick<Router, 'name'>): number {
   return Number(name.slice(1));
 }
+
+/** Of a director on a segment. */
+export function interfaceOf(segment: number): string {
+  return `eth${segment}`;
+}
+
+export function segmentOf(interfaceName: string): number {
+  return Number(interfaceName.slice('eth'.length));
+}

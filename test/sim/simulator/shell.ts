@@ -19,7 +19,8 @@ import type { Director } from './director.js';
 import { GuardianLink } from './guardian.js';
 import type { Machine } from './machine.js';
 import { GROUP_ADDRESS, type Packet, TTL } from './packet.js';
-import { routerOf, type Scenario, TRACKED_OBJECT } from './scenario.js';
+import { Refused } from './refused.js';
+import { interfaceOf, routerOf, type Scenario, segmentOf, TRACKED_OBJECT } from './scenario.js';
 import type { World } from './world.js';
 
 /** From what happens in the kernel until a process is told of it, at most. */
@@ -42,11 +43,6 @@ const NO_BYTES = new Uint8Array(0);
 
 function shot(fire: () => boolean): SimulatedShot {
   return { socket: {}, message: NO_BYTES, address: NO_BYTES, fire };
-}
-
-/** What the kernel says when it refuses. */
-class Refused extends Error {
-  readonly code = 'ENOBUFS';
 }
 
 class Socket implements VrrpTransport {
@@ -207,7 +203,7 @@ export class Shell {
   linksChanged(): void {
     this.#read('events', () => {
       for (let segment = 0; segment < this.#scenario.segments; segment++)
-        this.#service.linkChanged(`eth${segment}`);
+        this.#service.linkChanged(interfaceOf(segment));
     });
   }
 
@@ -394,7 +390,7 @@ export class Shell {
   #addresses(): Addresses {
     const { director } = this;
     const add = (addresses: readonly VirtualAddress[]) => {
-      if (director.refusals > 0) throw new Refused('refused, as the scenario says');
+      if (director.refusals > 0) throw new Refused('ENOBUFS');
       director.add(addresses);
     };
     const missing = (addresses: readonly VirtualAddress[]) => addresses.filter((one) => !director.holds(one));
@@ -541,7 +537,3 @@ const TRACKED: TrackedObject = {
   fall: 1,
   debounceMs: 0,
 };
-
-function segmentOf(interfaceName: string): number {
-  return Number(interfaceName.slice(3));
-}

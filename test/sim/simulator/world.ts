@@ -3,13 +3,14 @@ import type { GuardianFarewell } from '../../../src/runtime/ports.js';
 import type { GroupInput, GroupStep } from '../../../src/vrrp/group-types.js';
 import { Bounds } from './bounds.js';
 import { Director } from './director.js';
+import { endOfTurn } from './end-of-turn.js';
 import { EventQueue } from './event-queue.js';
 import type { GuardianHost, GuardianWorld } from './guardian.js';
 import { Judge, type Violation } from './judge.js';
 import type { Machine } from './machine.js';
 import { meaningOf, type Packet } from './packet.js';
 import { Random } from './random.js';
-import type { Fault, FaultKind, Scenario } from './scenario.js';
+import { type Fault, type FaultKind, type Scenario, segmentOf } from './scenario.js';
 import { effectWords, inputWords } from './words.js';
 
 type WorldEvent =
@@ -132,7 +133,7 @@ export class World implements GuardianWorld {
 
   /** Puts an advertisement on the wire. Returns whether the sender's link took it. */
   transmit(from: Director, interfaceName: string, source: string, payload: Uint8Array): boolean {
-    const segment = Number(interfaceName.slice(3));
+    const segment = segmentOf(interfaceName);
     if (!from.linkUp(segment)) return false;
     const advertisement = meaningOf(payload, source);
     const router = advertisement.virtualRouterId - 1;
@@ -359,11 +360,6 @@ export class World implements GuardianWorld {
       `${this.#stamp()} d${director} g${group}  ${inputWords(input, nowMs)} => ${effects.join(', ') || '-'} [due in ${due}]`,
     );
   }
-}
-
-function endOfTurn(): Promise<void> {
-  // oxlint-disable-next-line no-restricted-globals -- no time passes and nothing is drawn: only promises have their say
-  return new Promise((resolve) => setImmediate(resolve));
 }
 
 export type { FaultKind };
