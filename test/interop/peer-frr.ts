@@ -15,9 +15,12 @@ import {
 } from './peer.js';
 
 const DEVICE = 'vrrp51';
-/** FRR looks its group up by name; no host file is changed for that. */
+/**
+ * FRR looks its group up by name, and keeps a folder for each process id under /var/tmp that it never removes and, met
+ * again by a later process of that id, complains about. Both are files of this run: nothing of the host's is changed.
+ */
 const VTY_GROUP = 'frrvty:x:1992:root\n';
-const WITH_GROUP_FILE = `mount --bind "$0" /etc/group && exec chrt -r ${REAL_TIME_PRIORITY} "$@"`;
+const WITH_FILES_OF_ITS_OWN = `mount --bind "$0" /etc/group && mount --bind "$1" /var/tmp && shift && exec chrt -r ${REAL_TIME_PRIORITY} "$@"`;
 let starts = 0;
 
 /** Whether this kernel has the devices that FRR needs. */
@@ -66,11 +69,14 @@ export const startFrr: StartPeer = async (bench, which) => {
   await bench.lab.run('lb2', ['mkdir', '-p', folder]);
   const zebraFile = await bench.file(`zebra-${starts}.conf`, 'log stdout\n');
   const vrrpFile = await bench.file(`vrrpd-${starts}.conf`, configuration(which));
+  const temporary = join(folder, 'tmp');
+  await bench.lab.run('lb2', ['mkdir', temporary]);
   const groupFile = await bench.file(`group-${starts}`, `${readFileSync('/etc/group', 'utf8')}${VTY_GROUP}`);
   const start = (program: string, file: string): Child => {
     const sockets = ['-z', join(folder, 'zserv.api'), '--vty_socket', folder, '-P', '0'];
     const argv = ['-u', 'root', '-g', 'root', '-f', file, '-i', join(folder, `${program}.pid`), ...sockets];
-    const command = ['unshare', '--mount', 'sh', '-c', WITH_GROUP_FILE, groupFile, program, ...argv];
+    const files = [groupFile, temporary];
+    const command = ['unshare', '--mount', 'sh', '-c', WITH_FILES_OF_ITS_OWN, ...files, program, ...argv];
     return bench.lab.start('lb2', command, { onLine: take, onErrorLine: take });
   };
   const zebra = start('zebra', zebraFile);
