@@ -3,7 +3,7 @@
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import { delimiter, join } from 'node:path';
-import { PROJECT, prepare, prepareTap } from './lib/build.mjs';
+import { PROJECT, prepare } from './lib/build.mjs';
 import { runChecks } from './lib/checks.mjs';
 import { ensureGuestKernel, ensureJudges, hostHasIpvs } from './lib/lab.mjs';
 import { ensureNodes } from './lib/nodes.mjs';
@@ -47,7 +47,6 @@ const COMMANDS = {
   async test(args) {
     await prepare();
     if (args.includes('--quick')) return runQuickly(args.filter((arg) => arg !== '--quick'));
-    await prepareTap();
     await ensureLab({ always: true });
     await ensure(['systemd']);
     await ensureNodes();

@@ -58,20 +58,6 @@ function npmAgrees() {
   );
 }
 
-/**
- * tap generates its test class for the plugins that .taprc names. As installed it has the TypeScript plugin, with
- * which no test starts on this compiler; and the first `tap run` generates too late for the tests that it starts.
- */
-export async function prepareTap() {
-  const modules = join(PROJECT, 'node_modules');
-  if (lstatSync(modules).isSymbolicLink()) return;
-  const stamp = hashOf(['package-lock.json', '.taprc']);
-  const stampFile = join(modules, '.lvs-director-tap');
-  if (isStamped(stampFile, stamp)) return;
-  await step('preparing tap', () => run(join(modules, '.bin', 'tap'), ['build'], { cwd: PROJECT }));
-  writeFileSync(stampFile, stamp);
-}
-
 async function buildNative() {
   const script = join(PROJECT, 'native', 'build.mjs');
   if (!existsSync(script)) return;

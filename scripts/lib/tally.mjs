@@ -1,7 +1,9 @@
-// Counts test points in TAP as tap(1) writes it.
+// Counts test points in the TAP of one file.
 
 const POINT = /^( *)(not )?ok\b(.*)$/;
 const SUBTEST = /^( *)# Subtest(: (.*)|)$/;
+/** A whole file that was left out. */
+const NOTHING_PLANNED = /^1\.\.0 *# *(?:SKIP *)?(.*)$/;
 const INDENT = 4;
 
 /**
@@ -29,6 +31,8 @@ export function tally(text) {
       open.push({ depth: depthOf(subtest[1]), name: subtest[3], points: 0, failed: 0 });
       continue;
     }
+    const leftOut = NOTHING_PLANNED.exec(line);
+    if (leftOut !== null) counts.skips.push(leftOut[1]);
     const point = POINT.exec(line);
     if (point === null) continue;
     const known = counts.failures.length;

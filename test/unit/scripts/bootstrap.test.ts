@@ -65,6 +65,17 @@ void t.test('tally: leaves count, and a parent only for a failure that nothing i
   t.end();
 });
 
+void t.test('tally: a file that plans nothing was left out', (t) => {
+  const text = 'TAP version 14\n1..0 # no C compiler\n# time=1.5ms\n';
+  t.strictSame(inScript('tally.mjs', `return m.tally(${JSON.stringify(text)})`), {
+    passed: 0,
+    failed: 0,
+    skips: ['no C compiler'],
+    failures: [],
+  });
+  t.end();
+});
+
 void t.test('packages: missing only when a program or file of theirs is', (t) => {
   const missing = (there: string): unknown =>
     inScript(
