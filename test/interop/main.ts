@@ -1,8 +1,6 @@
 /**
  * Runs the pairs and writes docs/INTEROP.md. Started by `npm run interop`; where this kernel has no macvlan, it
  * starts itself again in the VM.
- *
- * Usage: main.js [--peer ours|keepalived|frr] [--case TEXT] [--not TEXT] [--here] [--json] [--output FILE]
  */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -29,20 +27,56 @@ const VERSION_COMMAND = {
   frr: ['vrrpd', '--version'],
 } as const;
 
-const { values } = parseArgs({
-  options: {
-    peer: { type: 'string' },
-    case: { type: 'string', default: '' },
-    not: { type: 'string' },
-    here: { type: 'boolean', default: false },
-    json: { type: 'boolean', default: false },
-    output: { type: 'string' },
-  },
-});
+const USAGE = `Usage: npm run interop -- [OPTIONS]
+
+Pairs of a director and another implementation, or another director, each in each role. All of them together are written
+to docs/INTEROP.md; a part of them is printed.
+
+  --peer NAME     ${PEERS.join(', ')}: pairs with this one alone
+  --case TEXT     cases with this text in their names
+  --not TEXT      none with this text in their names
+  --here          in this kernel, whatever it can do
+  --json          the results as JSON on standard output
+  --output FILE   into this file instead
+  --help
+
+Exit status: 0 every case passed, 1 one failed, 2 wrong arguments.
+`;
+
+function choose() {
+  const { values } = parseArgs({
+    options: {
+      peer: { type: 'string' },
+      case: { type: 'string', default: '' },
+      not: { type: 'string' },
+      here: { type: 'boolean', default: false },
+      json: { type: 'boolean', default: false },
+      output: { type: 'string' },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  const peers = PEERS.filter((peer) => values.peer === undefined || values.peer === peer);
+  if (peers.length === 0) throw new RangeError(`--peer is one of ${PEERS.join(', ')}, not '${values.peer}'`);
+  return { ...values, peers };
+}
 
 function say(words: string): void {
   process.stderr.write(`${words}\n`);
 }
+
+function chosen(): ReturnType<typeof choose> {
+  try {
+    const choice = choose();
+    if (!choice.help) return choice;
+    process.stdout.write(USAGE);
+    process.exit(0);
+  } catch (error) {
+    say(`interop: ${error instanceof Error ? error.message : String(error)}`);
+    process.exit(2);
+  }
+}
+
+const values = chosen();
 
 function versionOf(peer: PeerName): string {
   const [program, ...args] = VERSION_COMMAND[peer];
@@ -99,9 +133,8 @@ async function runInVm(peer: PeerName): Promise<PeerResults> {
   }
 }
 
-const wanted = PEERS.filter((peer) => values.peer === undefined || values.peer === peer);
 const all: PeerResults[] = [];
-for (const peer of wanted) {
+for (const peer of values.peers) {
   const here = values.here || hasMacvlan();
   all.push(here ? await runHere(peer) : await runInVm(peer));
 }
