@@ -1,6 +1,12 @@
 /**
- * Netlink attributes (include/uapi/linux/netlink.h, `struct nlattr`): 16-bit length with header, 16-bit type, value,
- * padding to 4 bytes. Numbers are in the host's byte order but where the kernel's header says __be.
+ * Netlink attributes (include/uapi/linux/netlink.h, `struct nlattr`).
+ *
+ * ```
+ *   0 length, this header in it (2)   2 N, B and type (2)   4 value   padding to 4, not in the length
+ * ```
+ *
+ * N (NLA_F_NESTED): the value is attributes again; B (NLA_F_NET_BYTEORDER) is not looked at. Numbers are in the host's byte
+ * order but where the kernel's header says __be.
  */
 
 /** Netlink speaks the host's byte order. */

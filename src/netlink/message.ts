@@ -1,4 +1,13 @@
-/** Netlink framing (include/uapi/linux/netlink.h): headers and acknowledgements. Bytes in, values out. */
+/**
+ * Netlink framing (include/uapi/linux/netlink.h): headers and acknowledgements. Bytes in, values out.
+ *
+ * ```
+ *   0 length, this header in it (4)   4 type (2)   6 flags (2)   8 sequence (4)   12 port (4)   16 payload, padded to 4
+ * ```
+ *
+ * The payload of NLMSG_ERROR (`struct nlmsgerr`): 0 negative errno, 0 for an acknowledgement (4); 4 the header of the
+ * request; then the rest of the request, unless NLM_F_CAPPED, and with NLM_F_ACK_TLVS attributes that say more.
+ */
 import { decodeAttributes, HOST_LITTLE_ENDIAN, optionalText } from './attributes.js';
 
 export const NLMSG_NOOP = 1;
