@@ -1,6 +1,11 @@
 /** IP addresses as people write them in the file. */
-import { addressBytes, addressText } from '../util/ip-address.js';
-import type { AddressFamily } from './model.js';
+import {
+  type AddressFamily,
+  addressBytes,
+  addressText,
+  canonicalAddress,
+  familyOf,
+} from '../util/ip-address.js';
 
 /** Why a text is no address, as the end of a sentence, or its bytes in network order. */
 export type AddressResult =
@@ -11,23 +16,18 @@ const BITS = { ipv4: 32, ipv6: 128 } as const;
 const EXAMPLE = { ipv4: '192.168.1.253', ipv6: '2001:db8::1' } as const;
 const PREFIX_EXAMPLE = { ipv4: '192.168.1.253/24', ipv6: '2001:db8::1/64' } as const;
 
-/** By the look of the text: a colon makes it IPv6. */
-export function addressFamily(text: string): AddressFamily {
-  return text.includes(':') ? 'ipv6' : 'ipv4';
-}
-
 export function parseAddress(text: string): AddressResult {
-  const family = addressFamily(text);
+  const family = familyOf(text);
   if (family === 'ipv6' && text.includes('%')) {
     return { ok: false, reason: 'has a zone: leave it out, the interface is told apart from the address' };
   }
   const bytes = addressBytes(text);
   if (bytes !== undefined) return { ok: true, family, bytes };
-  return { ok: false, reason: `is not an ${nameOf(family)} address such as ${EXAMPLE[family]}` };
+  return { ok: false, reason: `is not an ${familyName(family)} address such as ${EXAMPLE[family]}` };
 }
 
 /** `IPv4` or `IPv6`. */
-export function nameOf(family: AddressFamily): string {
+export function familyName(family: AddressFamily): string {
   return family === 'ipv4' ? 'IPv4' : 'IPv6';
 }
 
@@ -122,13 +122,7 @@ export function refuseNetwork(text: string): string | undefined {
   return `is not the address of a network: did you mean ${addressText(network)}/${parsed.length}?`;
 }
 
-/** RFC 5952 text of an address that was found good; any other text as it is. */
-export function canonicalAddress(text: string): string {
-  const bytes = addressBytes(text);
-  return (bytes && addressText(bytes)) ?? text;
-}
-
-/** As `canonicalAddress`, for `ADDRESS/PREFIX`. */
+/** RFC 5952 text of an `ADDRESS/PREFIX` that was found good; any other word as it is. */
 export function canonicalPrefix(text: string): string {
   const slash = text.indexOf('/');
   return slash < 0 ? text : canonicalAddress(text.slice(0, slash)) + text.slice(slash);

@@ -1,7 +1,7 @@
-import type { FileVrrp } from './schema/schema-vrrp.js';
+import type { FileInstance } from './schema/schema-vrrp.js';
 
 /** Throws when a map leaves the director out, which semantics.ts has refused. */
-export function interfaceFor(value: FileVrrp['instances'][number]['interface'], director: string): string {
+export function interfaceFor(value: FileInstance['interface'], director: string): string {
   const name = typeof value === 'string' ? value : value[director];
   if (name === undefined) throw new Error(`invariant: no interface for director ${director}`);
   return name;

@@ -1,4 +1,5 @@
 /** The typed configuration. Durations are milliseconds, addresses canonical text, defaults filled in. */
+import type { AddressFamily } from '../util/ip-address.js';
 
 /** IPVS schedulers of Linux 6.x by the kernel's own names (`struct ip_vs_scheduler.name`). */
 export const SCHEDULERS = [
@@ -35,8 +36,6 @@ export interface VirtualAddress {
 
 /** RFC 9568 section 6.1 Preempt_Mode, with the delay before a higher priority takes over. */
 export type Preempt = { readonly mode: 'never' } | { readonly mode: 'always'; readonly delayMs: number };
-
-export type AddressFamily = 'ipv4' | 'ipv6';
 
 /** `rtm_type` of a route: those of ip-route(8) that a host can have use for. */
 export const ROUTE_TYPES = ['unicast', 'local', 'blackhole', 'unreachable', 'prohibit', 'throw'] as const;

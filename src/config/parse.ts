@@ -1,13 +1,14 @@
 /** Text of a configuration file to what one director runs, or every fault with its place. */
 import type { core } from 'zod';
-import { type Cursor, field, formatPath, type Path, type RawFault, rootCursor, walk } from './cursor.js';
+import { draftOf } from './draft.js';
 import type { ConfigFault, ConfigResult } from './model.js';
 import { nearest } from './nearest.js';
+import { fieldAt, formatPath, MAX_FAULTS, type Path, placeAt, type RawFault } from './place.js';
 import { resolveConfig } from './resolve/resolve.js';
-import { fileSchema } from './schema/schema.js';
-import { MAX_FAULTS } from './semantics/report.js';
+import { type ConfigFile, fileSchema } from './schema/schema.js';
+import { Section } from './section.js';
 import { checkSemantics, selectDirector } from './semantics/semantics.js';
-import { plainValue, readYaml } from './yaml.js';
+import { plainValue, readYaml, type YamlNode } from './yaml.js';
 
 /** Which part of the file is this host's. */
 export interface DirectorChoice {
@@ -22,17 +23,20 @@ export interface DirectorChoice {
  * columns count from 1, columns in UTF-16 units.
  */
 export function parseConfig(text: string, director: DirectorChoice): ConfigResult {
-  const document = readYaml(text);
-  const raw: RawFault[] = [...document.faults];
-  if (document.root === undefined) return { ok: false, faults: locate(text, raw) };
-  const root = rootCursor(document.root);
-  const parsed = fileSchema.safeParse(plainValue(document.root));
+  const { root, faults } = readYaml(text);
+  const raw: RawFault[] = [...faults];
+  if (root === undefined) return { ok: false, faults: locate(text, raw) };
+  const written = plainValue(root);
+  const parsed = fileSchema.safeParse(written);
   if (!parsed.success) {
     const issues = parsed.error.issues.slice(0, MAX_FAULTS + 1);
     raw.push(...withoutEchoes(issues.flatMap((issue) => issueFaults(root, issue, []))));
   }
-  raw.push(...checkSemantics(root, director));
-  const name = selectDirector(root, director);
+  const draft = parsed.success ? parsed.data : draftOf(fileSchema, written);
+  if (draft === undefined) return { ok: false, faults: locate(text, raw) };
+  const file = new Section<ConfigFile>(draft, written);
+  raw.push(...checkSemantics(file, root, director));
+  const name = selectDirector(file, director);
   if (raw.length > 0 || !parsed.success || name === undefined)
     return { ok: false, faults: locate(text, raw) };
   return { ok: true, config: resolveConfig(parsed.data, name) };
@@ -48,7 +52,7 @@ export function locateIn(
   return locate(
     text,
     words.map(({ path, message }) => {
-      const place = walk(rootCursor(root), path);
+      const place = placeAt(root, path);
       return { path: place.path, offset: place.offset, message };
     }),
   );
@@ -62,15 +66,15 @@ interface IssueFault extends RawFault {
 }
 
 /** A zod issue as faults: one for each unknown key, and those of the branch of a union that was meant. */
-function issueFaults(root: Cursor, issue: core.$ZodIssue, outer: readonly PropertyKey[]): IssueFault[] {
+function issueFaults(root: YamlNode, issue: core.$ZodIssue, outer: readonly PropertyKey[]): IssueFault[] {
   const path = [...outer, ...issue.path].map((step) => (typeof step === 'number' ? step : String(step)));
-  const place = walk(root, path);
+  const place = placeAt(root, path);
   if (issue.code === 'unrecognized_keys') {
     const messages = issue.message.split('\n');
     return issue.keys.slice(0, MAX_FAULTS + 1).map((key, index) => ({
       kind: 'unknown',
       path: [...path, key],
-      offset: field(place, key)?.keyOffset ?? place.offset,
+      offset: fieldAt(place, key)?.keyOffset ?? place.offset,
       message: messages[index] ?? 'unknown key',
     }));
   }
@@ -80,10 +84,7 @@ function issueFaults(root: Cursor, issue: core.$ZodIssue, outer: readonly Proper
   }
   if (issue.code === 'invalid_key') {
     const message = issue.issues[0]?.message ?? issue.message;
-    const parent = walk(root, path.slice(0, -1));
-    return [
-      { kind: 'wrong', path, offset: field(parent, String(path.at(-1)))?.keyOffset ?? place.offset, message },
-    ];
+    return [{ kind: 'wrong', path, offset: place.keyOffset ?? place.offset, message }];
   }
   const kind = place.path.length < path.length ? 'missing' : 'wrong';
   return [{ kind, path, offset: place.offset, message: issue.message }];

@@ -1,6 +1,6 @@
 /** The name of the macvlan device that bears a virtual router's MAC address. */
 import { fnv1a } from '../util/fnv1a.js';
-import type { AddressFamily } from './model.js';
+import type { AddressFamily } from '../util/ip-address.js';
 
 /** IFNAMSIZ without the final zero. */
 const MAX_NAME = 15;

@@ -40,15 +40,15 @@ function nestOf(payload: Uint8Array, type: number, field: string): Attributes {
 }
 
 function familyFrom(number: number, field: string): AddressFamily {
-  if (number === AF_INET) return 'inet';
-  if (number === AF_INET6) return 'inet6';
+  if (number === AF_INET) return 'ipv4';
+  if (number === AF_INET6) return 'ipv6';
   return fail('bad-value', field);
 }
 
 function inetAddressOf(attributes: Attributes, type: number, family: AddressFamily, field: string): string {
   const view = required(attributes, type, INET_ADDR_BYTES, field);
   // union nf_inet_addr: an IPv4 address fills the first four bytes.
-  const bytes = new Uint8Array(view.buffer, view.byteOffset, family === 'inet' ? 4 : INET_ADDR_BYTES);
+  const bytes = new Uint8Array(view.buffer, view.byteOffset, family === 'ipv4' ? 4 : INET_ADDR_BYTES);
   return addressText(bytes) ?? fail('bad-value', field);
 }
 
@@ -65,7 +65,7 @@ function keyOf(attributes: Attributes, family: AddressFamily): ServiceKey {
 
 function netmaskOf(attributes: Attributes, family: AddressFamily): string {
   const view = required(attributes, IPVS_SVC_ATTR.NETMASK, 4, 'IPVS_SVC_ATTR_NETMASK');
-  if (family === 'inet6') return String(view.getUint32(0, HOST_LITTLE_ENDIAN));
+  if (family === 'ipv6') return String(view.getUint32(0, HOST_LITTLE_ENDIAN));
   return (
     addressText(new Uint8Array(view.buffer, view.byteOffset, 4)) ?? fail('bad-value', 'IPVS_SVC_ATTR_NETMASK')
   );

@@ -48,7 +48,7 @@ function inetAddress(address: string): Uint8Array {
 
 /** IPVS_SVC_ATTR_NETMASK: an IPv4 mask in network order, an IPv6 prefix length in host order. */
 function writeNetmask(writer: AttributeWriter, service: Service): void {
-  if (service.key.family === 'inet6') {
+  if (service.key.family === 'ipv6') {
     const prefixLength = Number(service.netmask);
     if (!Number.isInteger(prefixLength) || prefixLength < 1 || prefixLength > 128) {
       throw new TypeError(`'${service.netmask}' is no IPv6 prefix length`);
@@ -62,7 +62,7 @@ function writeNetmask(writer: AttributeWriter, service: Service): void {
 }
 
 function writeKey(writer: AttributeWriter, key: ServiceKey): void {
-  writer.u16(IPVS_SVC_ATTR.AF, key.family === 'inet6' ? AF_INET6 : AF_INET);
+  writer.u16(IPVS_SVC_ATTR.AF, key.family === 'ipv6' ? AF_INET6 : AF_INET);
   if ('fwmark' in key) {
     writer.u32(IPVS_SVC_ATTR.FWMARK, key.fwmark);
     return;
@@ -99,7 +99,7 @@ function withDestination(command: number, key: ServiceKey, destination: Destinat
   return withKey(command, key)
     .nested(IPVS_CMD_ATTR.DEST, (writer) => {
       writer
-        .u16(IPVS_DEST_ATTR.ADDR_FAMILY, familyOf(destination.address) === 'inet6' ? AF_INET6 : AF_INET)
+        .u16(IPVS_DEST_ATTR.ADDR_FAMILY, familyOf(destination.address) === 'ipv6' ? AF_INET6 : AF_INET)
         .bytes(IPVS_DEST_ATTR.ADDR, inetAddress(destination.address))
         .u16be(IPVS_DEST_ATTR.PORT, destination.port);
       // A delete is by address and port alone; the kernel wants the rest for NEW and SET only.

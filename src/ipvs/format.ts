@@ -39,7 +39,7 @@ function compareServices(left: Service, right: Service): number {
   const leftMark = 'fwmark' in left.key ? left.key.fwmark : 0;
   const rightMark = 'fwmark' in right.key ? right.key.fwmark : 0;
   if (leftMark !== rightMark) return signedDifference(leftMark, rightMark);
-  if (left.key.family !== right.key.family) return left.key.family === 'inet' ? -1 : 1;
+  if (left.key.family !== right.key.family) return left.key.family === 'ipv4' ? -1 : 1;
   if ('fwmark' in left.key || 'fwmark' in right.key) return 0;
   if (left.key.protocol !== right.key.protocol) return left.key.protocol - right.key.protocol;
   return compareAddresses(left.key.address, right.key.address) || left.key.port - right.key.port;
@@ -77,7 +77,7 @@ function sortedLikeQsort<T>(values: readonly T[], compare: (left: T, right: T) =
 }
 
 function serviceName({ key }: Service): string {
-  if ('fwmark' in key) return `FWM  ${key.fwmark}${key.family === 'inet6' ? ' IPv6' : ''}`;
+  if ('fwmark' in key) return `FWM  ${key.fwmark}${key.family === 'ipv6' ? ' IPv6' : ''}`;
   const protocol = key.protocol === IPPROTO.TCP ? 'TCP' : key.protocol === IPPROTO.UDP ? 'UDP' : 'SCTP';
   return `${protocol.padEnd(4)} ${endpointText(key.address, key.port)}`;
 }
@@ -88,7 +88,7 @@ function serviceLine(service: Service): string {
   if (schedulerFlags !== '') line += ` (${schedulerFlags})`;
   if ((service.flags & IP_VS_SVC_F.PERSISTENT) !== 0) {
     line += ` persistent ${service.timeoutSeconds}`;
-    if (service.netmask !== (service.key.family === 'inet6' ? '128' : '255.255.255.255')) {
+    if (service.netmask !== (service.key.family === 'ipv6' ? '128' : '255.255.255.255')) {
       line += ` mask ${service.netmask}`;
     }
     if (service.persistenceEngine !== undefined) line += ` pe ${service.persistenceEngine}`;

@@ -1,4 +1,5 @@
 /** The IPVS table as the kernel holds it (include/uapi/linux/ip_vs.h), without statistics. */
+import type { AddressFamily } from '../util/ip-address.js';
 
 /** IP_VS_CONN_F_FWD_MASK: 0 masq, 1 localnode, 2 tunnel, 3 droute, 4 bypass. */
 export type ForwardingMethod = 'masq' | 'local' | 'tunnel' | 'droute' | 'bypass';
@@ -6,13 +7,13 @@ export type ForwardingMethod = 'masq' | 'local' | 'tunnel' | 'droute' | 'bypass'
 /** Key of a virtual server: protocol, VIP and port, or a firewall mark. */
 export type ServiceKey =
   | {
-      readonly family: 'inet' | 'inet6';
+      readonly family: AddressFamily;
       /** IP protocol number: 6 TCP, 17 UDP, 132 SCTP. */
       readonly protocol: number;
       readonly address: string;
       readonly port: number;
     }
-  | { readonly family: 'inet' | 'inet6'; readonly fwmark: number };
+  | { readonly family: AddressFamily; readonly fwmark: number };
 
 /** IPVS_DEST_ATTR_*. */
 export interface Destination {

@@ -21,7 +21,7 @@ const PROTOCOL_NAMES = new Map<number, string>([
 
 /** `tcp 192.0.2.1:80`, `udp [2001:db8::1]:53`, `fwm 3` or `fwm 3 ipv6`: one text for each key the kernel tells apart. */
 export function serviceKeyText(key: ServiceKey): string {
-  if ('fwmark' in key) return key.family === 'inet6' ? `fwm ${key.fwmark} ipv6` : `fwm ${key.fwmark}`;
+  if ('fwmark' in key) return key.family === 'ipv6' ? `fwm ${key.fwmark} ipv6` : `fwm ${key.fwmark}`;
   const protocol = PROTOCOL_NAMES.get(key.protocol) ?? `protocol-${key.protocol}`;
   return `${protocol} ${endpointText(key.address, key.port)}`;
 }
@@ -156,7 +156,7 @@ export function* planInSlices(
 }
 
 function serviceSwitch(key: ServiceKey): string {
-  if ('fwmark' in key) return key.family === 'inet6' ? `-f ${key.fwmark} -6` : `-f ${key.fwmark}`;
+  if ('fwmark' in key) return key.family === 'ipv6' ? `-f ${key.fwmark} -6` : `-f ${key.fwmark}`;
   const endpoint = endpointText(key.address, key.port);
   if (key.protocol === IPPROTO.UDP) return `-u ${endpoint}`;
   return key.protocol === IPPROTO.SCTP ? `--sctp-service ${endpoint}` : `-t ${endpoint}`;
@@ -180,7 +180,7 @@ function serviceOptions(service: Service): string {
   let text = ` -s ${service.scheduler}`;
   if ((service.flags & IP_VS_SVC_F.PERSISTENT) !== 0) {
     text += ` -p ${service.timeoutSeconds}`;
-    if (service.netmask !== (service.key.family === 'inet6' ? '128' : '255.255.255.255')) {
+    if (service.netmask !== (service.key.family === 'ipv6' ? '128' : '255.255.255.255')) {
       text += ` -M ${service.netmask}`;
     }
   }

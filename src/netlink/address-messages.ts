@@ -1,7 +1,7 @@
 /** rtnetlink messages for addresses and links (include/uapi/linux/if_addr.h, if_link.h). Bytes in, values out. */
 
 import { hexText } from '../util/hex.js';
-import { AF_INET, AF_INET6, addressText, knownAddressBytes } from '../util/ip-address.js';
+import { type AddressFamily, AF_INET, AF_INET6, addressText, knownAddressBytes } from '../util/ip-address.js';
 import {
   AttributeWriter,
   decodeAttributes,
@@ -60,7 +60,7 @@ export const IFINFOMSG_BYTES = 16;
 
 /** One address on one interface. */
 export interface InterfaceAddress {
-  readonly family: 'inet' | 'inet6';
+  readonly family: AddressFamily;
   /** Canonical text. */
   readonly address: string;
   readonly prefixLength: number;
@@ -77,11 +77,6 @@ export interface LinkInfo {
   readonly up: boolean;
   /** IFLA_ADDRESS as hexadecimal digits; empty where a device has none. */
   readonly hardwareAddress: string;
-}
-
-/** Canonical text of an address. Throws RangeError. */
-export function canonicalAddress(address: string): string {
-  return addressText(knownAddressBytes(address)) ?? address;
 }
 
 function broadcast(bytes: Uint8Array, prefixLength: number): Uint8Array {
@@ -188,7 +183,7 @@ export function decodeAddress(payload: Uint8Array): InterfaceAddress | undefined
     return undefined;
   }
   return {
-    family: family === AF_INET ? 'inet' : 'inet6',
+    family: family === AF_INET ? 'ipv4' : 'ipv6',
     address,
     prefixLength: header.getUint8(1),
     interfaceIndex: header.getUint32(4, HOST_LITTLE_ENDIAN),

@@ -33,7 +33,7 @@ export function preferredSources<T extends { readonly address: VirtualAddress; r
   const ours = new Set(wanted.map(({ address, index }) => `${networkText(address.address, 128)}%${index}`));
   const served = new Set<string>();
   for (const one of present) {
-    const fit = one.family === 'inet6' && (one.flags & UNFIT) === 0;
+    const fit = one.family === 'ipv6' && (one.flags & UNFIT) === 0;
     if (fit && !ours.has(`${networkText(one.address, 128)}%${one.interfaceIndex}`)) {
       served.add(key(one.address, one.prefixLength, one.interfaceIndex));
     }
@@ -41,7 +41,7 @@ export function preferredSources<T extends { readonly address: VirtualAddress; r
   const preferred = new Set<T>();
   for (const one of wanted) {
     const { address, prefixLength } = one.address;
-    if (familyOf(address) !== 'inet6' || prefixLength === 128 || isLinkLocal(address)) continue;
+    if (familyOf(address) !== 'ipv6' || prefixLength === 128 || isLinkLocal(address)) continue;
     const subnet = key(address, prefixLength, one.index);
     if (served.has(subnet)) continue;
     served.add(subnet);

@@ -1,6 +1,6 @@
 /** rtnetlink messages for rules of the routing policy (include/uapi/linux/fib_rules.h). Bytes in, values out. */
 import type { RuleAction, VirtualRule } from '../config/model.js';
-import { AF_INET, AF_INET6, knownAddressBytes } from '../util/ip-address.js';
+import { type AddressFamily, AF_INET, AF_INET6, knownAddressBytes } from '../util/ip-address.js';
 
 import { AttributeWriter, decodeAttributes, optionalU32, u32Bytes } from './attributes.js';
 import { encodeMessage, NLM_F_ACK, NLM_F_REQUEST } from './message.js';
@@ -43,7 +43,7 @@ const HEADER_BYTES = 12;
 
 /** What a rule of the kernel is told apart by here. */
 export interface KernelRule {
-  readonly family: 'ipv4' | 'ipv6';
+  readonly family: AddressFamily;
   readonly priority: number;
   /** FRA_PROTOCOL is ours. */
   readonly own: boolean;

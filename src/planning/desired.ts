@@ -2,7 +2,7 @@
 import type { Forwarding, Protocol, RealServer, VirtualServer } from '../config/model.js';
 import type { Destination, ForwardingMethod, Service, ServiceKey } from '../ipvs/model.js';
 import { IP_VS_SVC_F, IPPROTO } from '../ipvs/uapi.js';
-import { familyOf } from '../util/ip-address.js';
+import { type AddressFamily, familyOf } from '../util/ip-address.js';
 
 const FORWARDING: Readonly<Record<Forwarding, ForwardingMethod>> = {
   nat: 'masq',
@@ -14,7 +14,7 @@ const PROTOCOL: Readonly<Record<Protocol, number>> = {
   udp: IPPROTO.UDP,
   sctp: IPPROTO.SCTP,
 };
-const WHOLE_ADDRESS = { inet: '255.255.255.255', inet6: '128' } as const;
+const WHOLE_ADDRESS = { ipv4: '255.255.255.255', ipv6: '128' } as const;
 
 function destinationOf(virtualServer: VirtualServer, realServer: RealServer): Destination {
   return {
@@ -35,9 +35,9 @@ export function serviceKeyOf(virtualServer: VirtualServer): ServiceKey {
 }
 
 /** An IPv6 service has a prefix length in the netmask's place; the configuration's IPv4 default says nothing there. */
-function netmaskOf(family: 'inet' | 'inet6', configured: string | undefined): string {
+function netmaskOf(family: AddressFamily, configured: string | undefined): string {
   if (configured === undefined) return WHOLE_ADDRESS[family];
-  return family === 'inet6' && !/^\d{1,3}$/.test(configured) ? WHOLE_ADDRESS.inet6 : configured;
+  return family === 'ipv6' && !/^\d{1,3}$/.test(configured) ? WHOLE_ADDRESS.ipv6 : configured;
 }
 
 /**

@@ -82,7 +82,7 @@ function ipv4AddressInterfaces(config: DirectorConfig): ReadonlySet<string> {
   return new Set(
     config.instances
       .flatMap(({ addresses }) => addresses)
-      .filter(({ address, interface: name }) => familyOf(address) === 'inet' && !devices.has(name))
+      .filter(({ address, interface: name }) => familyOf(address) === 'ipv4' && !devices.has(name))
       .map(({ interface: name }) => name),
   );
 }

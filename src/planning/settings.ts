@@ -1,11 +1,12 @@
 /** An instance's settings as `director status --json` tells them, and their differences in words. Pure. */
 import type { Preempt, TrackUse, VrrpInstance, VrrpTransportKind } from '../config/model.js';
+import type { AddressFamily } from '../util/ip-address.js';
 import { routeText, ruleText } from './routing-text.js';
 
 /** A contract for programs: fields are only ever added. What is undefined in the model is null or left out here. */
 export interface InstanceSettings {
   readonly version: 2 | 3;
-  readonly family: 'ipv4' | 'ipv6';
+  readonly family: AddressFamily;
   /** `always`, `never`, or `after 30000 ms`. */
   readonly preempt: string;
   readonly startup_delay_ms: number;

@@ -1,11 +1,6 @@
 /** What the shell needs from the world. `io` implements these; tests replace them. */
-import type {
-  AddressFamily,
-  VirtualAddress,
-  VirtualRoute,
-  VirtualRule,
-  VrrpTransportKind,
-} from '../config/model.js';
+import type { VirtualAddress, VirtualRoute, VirtualRule, VrrpTransportKind } from '../config/model.js';
+import type { AddressFamily } from '../util/ip-address.js';
 import type { FromServices, ToServices } from './services/services-messages.js';
 
 /** CLOCK_MONOTONIC in milliseconds, with a fraction. */

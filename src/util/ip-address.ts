@@ -1,6 +1,6 @@
 /** IPv4 and IPv6 addresses between text and network-order bytes: the one place for it. Pure. */
 
-export type AddressFamily = 'inet' | 'inet6';
+export type AddressFamily = 'ipv4' | 'ipv6';
 
 /** Address families of the kernel's interfaces (linux/socket.h). */
 export const AF_INET = 2;
@@ -11,7 +11,7 @@ const IPV6_GROUPS = 8;
 
 /** By the look of the text: a colon makes it IPv6. */
 export function familyOf(address: string): AddressFamily {
-  return address.includes(':') ? 'inet6' : 'inet';
+  return address.includes(':') ? 'ipv6' : 'ipv4';
 }
 
 const DOT = 0x2e;
@@ -81,7 +81,7 @@ function ipv6Bytes(text: string): Uint8Array | undefined {
 
 /** 4 or 16 bytes in network order; undefined when `text` is no address. Scope ids are not accepted. */
 export function addressBytes(text: string): Uint8Array | undefined {
-  return familyOf(text) === 'inet' ? ipv4Bytes(text) : ipv6Bytes(text);
+  return familyOf(text) === 'ipv4' ? ipv4Bytes(text) : ipv6Bytes(text);
 }
 
 /** The longest run of two or more zero groups, the first of equals (RFC 5952 section 4.2). */
@@ -112,6 +112,11 @@ export function addressText(bytes: Uint8Array): string | undefined {
   return bytes.length === 2 * IPV6_GROUPS ? ipv6Text(bytes) : undefined;
 }
 
+/** The one text of an address (RFC 5952). @throws RangeError when it is no address. */
+export function canonicalAddress(text: string): string {
+  return addressText(knownAddressBytes(text)) ?? text;
+}
+
 /** Negative, zero or positive as `a` is the lower, the same or the higher address of one family, unsigned. */
 export function compareAddresses(a: string, b: string): number {
   const left = knownAddressBytes(a);
@@ -138,7 +143,7 @@ function ipv6Text(bytes: Uint8Array): string {
 
 /** `192.0.2.1:80` or `[2001:db8::1]:80`. */
 export function endpointText(address: string, port: number): string {
-  return familyOf(address) === 'inet6' ? `[${address}]:${port}` : `${address}:${port}`;
+  return familyOf(address) === 'ipv6' ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
 /** fe80::/10 (RFC 4291 section 2.5.6); false for what is no address. */

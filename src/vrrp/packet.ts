@@ -1,8 +1,22 @@
 /**
  * Advertisement codec: VRRPv3 for IPv4 and IPv6 (RFC 9568 section 5, with the IPv4 checksum of RFC 5798 as an
  * option) and VRRPv2 (RFC 3768 section 5). Some thousand messages pass here in a second: plain loops, few objects.
+ *
+ * ```
+ *            version 3, IPv4 or IPv6                             version 2, IPv4
+ *      0        8        16       24     31             0        8        16       24     31
+ *     +----+---+--------+--------+--------+            +----+---+--------+--------+--------+
+ *   0 |ver |typ|  VRID  |priority| count  |            |ver |typ|  VRID  |priority| count  |
+ *     +----+---+--------+--------+--------+            +----+---+--------+--------+--------+
+ *   4 |0000| centiseconds        checksum |            |auth: 0 |seconds |     checksum    |
+ *     +----+------------+-----------------+            +--------+--------+-----------------+
+ *   8 | count addresses of 4 or 16 bytes  |            | count addresses of 4 bytes        |
+ *     +-----------------------------------+            +-----------------------------------+
+ *                                                      | 8 bytes of authentication: zero   |
+ *                                                      +-----------------------------------+
+ * ```
  */
-import type { AddressFamily } from '../config/model.js';
+import type { AddressFamily } from '../util/ip-address.js';
 import { addressText, familyOf, knownAddressBytes } from '../util/ip-address.js';
 
 /** RFC 9568 section 5.1.1.4. */
@@ -197,7 +211,7 @@ export function decodeAdvertisement(message: Uint8Array, envelope: Envelope): De
   const head = message[0];
   if (head === undefined) return discard('bad-length');
   const version = head >>> 4;
-  const ipv6 = familyOf(source) === 'inet6';
+  const ipv6 = familyOf(source) === 'ipv6';
   if (version !== 3 && (version !== 2 || ipv6)) return discard('bad-version');
   if ((head & 0x0f) !== TYPE_ADVERTISEMENT) return discard('bad-type');
   const count = message[3] ?? 0;

@@ -1,10 +1,9 @@
 /** An instance's routes and rules as one director sees them. */
-import { addressFamily, splitPrefix } from '../address.js';
+import { type AddressFamily, familyOf } from '../../util/ip-address.js';
+import { splitPrefix } from '../address.js';
 import { interfaceFor } from '../interface-for.js';
-import { type AddressFamily, MAIN_TABLE, type VirtualRoute, type VirtualRule } from '../model.js';
-import type { FileVrrp } from '../schema/schema-vrrp.js';
-
-type FileInstance = FileVrrp['instances'][number];
+import { MAIN_TABLE, type VirtualRoute, type VirtualRule } from '../model.js';
+import type { FileInstance } from '../schema/schema-vrrp.js';
 
 /** `device`: of the instance's addresses. */
 export function resolveRoute(
@@ -14,7 +13,7 @@ export function resolveRoute(
   director: string,
 ): VirtualRoute {
   const hint = route.via ?? route.source;
-  const family = hint === undefined ? instanceFamily : addressFamily(hint);
+  const family = hint === undefined ? instanceFamily : familyOf(hint);
   const everything = family === 'ipv4' ? '0.0.0.0/0' : '::/0';
   const { address, prefixLength } = splitPrefix(route.to === 'default' ? everything : route.to);
   const forwards = route.type === 'unicast' || route.type === 'local';
@@ -42,7 +41,7 @@ export function resolveRule(
   const hint = rule.from ?? rule.to;
   const device = (of: typeof rule.iif) => (of === undefined ? undefined : interfaceFor(of, director));
   return {
-    family: rule.family ?? (hint === undefined ? instanceFamily : addressFamily(hint)),
+    family: rule.family ?? (hint === undefined ? instanceFamily : familyOf(hint)),
     priority: rule.priority,
     action: rule.action ?? { table: rule.table ?? MAIN_TABLE },
     invert: rule.not,

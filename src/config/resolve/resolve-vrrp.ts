@@ -1,9 +1,8 @@
 /** `vrrp` of the validated file as one director sees it. */
-import { isLinkLocal } from '../../util/ip-address.js';
-import { addressFamily, splitPrefix } from '../address.js';
+import { type AddressFamily, familyOf, isLinkLocal } from '../../util/ip-address.js';
+import { splitPrefix } from '../address.js';
 import { interfaceFor } from '../interface-for.js';
 import {
-  type AddressFamily,
   type DirectorConfig,
   type Hook,
   OWNER_PRIORITY,
@@ -15,13 +14,17 @@ import {
   type VrrpInstance,
   type VrrpTransportKind,
 } from '../model.js';
-import { type ConfigFile, DEFAULT_PRIORITY } from '../schema/schema.js';
-import { DEFAULT_UDP_PORT, type FileVrrp } from '../schema/schema-vrrp.js';
+import type { ConfigFile } from '../schema/schema.js';
+import {
+  DEFAULT_QUORUM,
+  DEFAULT_UDP_PORT,
+  type FileAddress,
+  type FileInstance,
+  type FileTracked,
+  type FileVrrp,
+} from '../schema/schema-vrrp.js';
 import { virtualMacName } from '../virtual-mac-name.js';
 import { resolveRoute, resolveRule } from './resolve-routing.js';
-
-type FileInstance = FileVrrp['instances'][number];
-type FileTracked = FileVrrp['track'][number];
 
 /** RFC 9568 section 7.1: routers of one link, so nobody has counted the TTL down. */
 const MIN_TTL = 255;
@@ -44,27 +47,27 @@ export function resolveVrrp(file: ConfigFile, director: string): VrrpParts {
   };
 }
 
-function isAdvertised(entry: FileInstance['addresses'][number]): boolean {
+function isAdvertised(entry: FileAddress): boolean {
   return typeof entry === 'string' || entry.advertise;
 }
 
-function addressText(entry: FileInstance['addresses'][number]): string {
+function addressText(entry: FileAddress): string {
   return typeof entry === 'string' ? entry : entry.address;
 }
 
 /** That of the advertised addresses, which are all of one family. */
-function familyOf(instance: FileInstance): AddressFamily {
+function advertisedFamily(instance: FileInstance): AddressFamily {
   const first = instance.addresses.find(isAdvertised);
-  return first !== undefined && addressFamily(addressText(first)) === 'ipv6' ? 'ipv6' : 'ipv4';
+  return first !== undefined && familyOf(addressText(first)) === 'ipv6' ? 'ipv6' : 'ipv4';
 }
 
 function resolveInstance(file: ConfigFile, instance: FileInstance, director: string): VrrpInstance {
   const parent = interfaceFor(instance.interface, director);
   const virtualMacInterface = instance.virtual_mac
-    ? virtualMacName(familyOf(instance), instance.virtual_router_id, parent)
+    ? virtualMacName(advertisedFamily(instance), instance.virtual_router_id, parent)
     : undefined;
   const device = virtualMacInterface ?? parent;
-  const priority = instance.priority?.[director] ?? file.directors[director]?.priority ?? DEFAULT_PRIORITY;
+  const priority = instance.priority?.[director] ?? ownPriority(file, director);
   const addresses = instance.addresses.map((entry): VirtualAddress => {
     const named = typeof entry === 'string' ? undefined : entry.interface;
     const other = named === undefined ? parent : interfaceFor(named, director);
@@ -75,7 +78,7 @@ function resolveInstance(file: ConfigFile, instance: FileInstance, director: str
     name: instance.name,
     interface: parent,
     version: instance.version,
-    family: familyOf(instance),
+    family: advertisedFamily(instance),
     virtualRouterId: instance.virtual_router_id,
     priority,
     advertisementIntervalMs: instance.advertisement_interval,
@@ -93,11 +96,17 @@ function resolveInstance(file: ConfigFile, instance: FileInstance, director: str
       }),
       device,
     ),
-    routes: instance.routes.map((route) => resolveRoute(route, familyOf(instance), device, director)),
-    rules: instance.rules.map((rule) => resolveRule(rule, familyOf(instance), director)),
+    routes: instance.routes.map((route) => resolveRoute(route, advertisedFamily(instance), device, director)),
+    rules: instance.rules.map((rule) => resolveRule(rule, advertisedFamily(instance), director)),
     announcing: { repeatMs: instance.announce.repeat, refreshMs: instance.announce.refresh },
     track: instance.track.map(resolveTrackUse),
   };
+}
+
+function ownPriority({ directors }: ConfigFile, director: string): number {
+  const own = directors[director];
+  if (own === undefined) throw new Error(`invariant: no director ${director}`);
+  return own.priority;
 }
 
 /** RFC 9568 section 5.2.9: the first IPv6 address is a link-local one, and that of the link the packet is on. */
@@ -183,7 +192,7 @@ function trackKind(object: FileTracked, director: string): TrackKind {
   }
   if (process !== undefined) return { type: 'process', process };
   if (virtualServer !== undefined) {
-    return { type: 'virtual-server', virtualServer, quorum: object.quorum ?? 1 };
+    return { type: 'virtual-server', virtualServer, quorum: object.quorum ?? DEFAULT_QUORUM };
   }
   throw new Error(`invariant: tracked object ${object.name} is of no kind`);
 }

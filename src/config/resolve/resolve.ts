@@ -2,10 +2,9 @@
 
 import { interfaceFor } from '../interface-for.js';
 import type { CheckKind, DirectorConfig, HealthCheck, VirtualServer } from '../model.js';
-import type { ConfigFile } from '../schema/schema.js';
+import type { ConfigFile, FileVirtualServer } from '../schema/schema.js';
 import { resolveVrrp } from './resolve-vrrp.js';
 
-type FileVirtualServer = ConfigFile['virtual_servers'][number];
 type FileHealthCheck = NonNullable<FileVirtualServer['health_check']>;
 
 /** `file` has passed every check, and `director` is a key under its `directors`. */

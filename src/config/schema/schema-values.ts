@@ -1,15 +1,10 @@
 /** What the parts of the schema are made of: kinds of values and how a wrong one is told. */
 import * as z from 'zod';
-import {
-  addressFamily,
-  canonicalAddress,
-  canonicalPrefix,
-  parseHostAddress,
-  refuseHostPrefix,
-} from '../address.js';
+import { canonicalAddress, familyOf } from '../../util/ip-address.js';
+import { canonicalPrefix, parseHostAddress, refuseHostPrefix } from '../address.js';
 import { DURATION_PATTERN, formatDuration, parseDuration } from '../duration.js';
 import { suggestion } from '../nearest.js';
-import { MAX_FAULTS } from '../semantics/report.js';
+import { MAX_FAULTS } from '../place.js';
 import { quote } from '../yaml.js';
 
 /** IFNAMSIZ of the kernel, the closing zero byte left out. */
@@ -132,7 +127,7 @@ export const hostPrefix = checkedText(
 /** An address where IPv6 comes later; `what` as the subject of a sentence. */
 export const ipv4Only = (what: string) =>
   checkedText('an IPv4 address such as 192.168.1.253', (text) => {
-    if (addressFamily(text) === 'ipv6') return `is IPv6: IPv6 ${what} are not supported yet`;
+    if (familyOf(text) === 'ipv6') return `is IPv6: IPv6 ${what} are not supported yet`;
     const parsed = parseHostAddress(text);
     return parsed.ok ? undefined : parsed.reason;
   });

@@ -46,6 +46,8 @@ const MAX_ARGUMENT_LENGTH = 4096;
 const MAX_PATH = 4095;
 /** A quorum and the sum of weights it is compared with. */
 const MAX_QUORUM = 2 ** 31 - 1;
+/** No default of the schema's: a quorum goes with virtual servers alone. */
+export const DEFAULT_QUORUM = 1;
 /** keepalived's bound too: a weight can carry a priority from one end to the other. */
 export const MAX_TRACK_WEIGHT = 253;
 
@@ -241,3 +243,7 @@ export const vrrp = mapping('instances, sync_groups, track, hooks, startup_delay
 });
 
 export type FileVrrp = z.output<typeof vrrp>;
+export type FileInstance = FileVrrp['instances'][number];
+export type FileAddress = FileInstance['addresses'][number];
+export type FileSyncGroup = FileVrrp['sync_groups'][number];
+export type FileTracked = FileVrrp['track'][number];

@@ -1,7 +1,6 @@
 /** The shape of the configuration file: keys, types, ranges, defaults. What one value says about another is in semantics.ts. */
 import * as z from 'zod';
 import { isNetmask } from '../address.js';
-import { parseDuration } from '../duration.js';
 import { SCHEDULERS } from '../model.js';
 import {
   checkedText,
@@ -17,19 +16,12 @@ import {
 } from './schema-values.js';
 import { vrrp } from './schema-vrrp.js';
 
-export const DEFAULT_PRIORITY = 100;
-export const DEFAULT_PROTOCOL = 'tcp';
-/** What `ipvsadm -A` takes when no scheduler is named. */
-export const DEFAULT_SCHEDULER = 'wlc';
-export const DEFAULT_CHECK_INTERVAL = '2s';
-export const DEFAULT_CHECK_TIMEOUT = '1s';
-
 const CHECK_MS = { min: 50, max: 3_600_000, step: 1 } as const;
 /** `ipvsadm` MAX_TIMEOUT: 31 days, in whole seconds. */
 const PERSISTENCE_MS = { min: 1000, max: 31 * 86_400_000, step: 1000 } as const;
 
 const director = mapping('priority, address', {
-  priority: integer(1, 255).default(DEFAULT_PRIORITY),
+  priority: integer(1, 255).default(100),
   address: hostAddress,
 });
 
@@ -50,8 +42,8 @@ const healthCheck = mapping('tcp or http, interval, timeout, rise, fall', {
     status: integer(200, 599).default(200),
     host: httpHost.optional(),
   }).optional(),
-  interval: duration(CHECK_MS).default(parseDuration(DEFAULT_CHECK_INTERVAL) ?? 0),
-  timeout: duration(CHECK_MS).default(parseDuration(DEFAULT_CHECK_TIMEOUT) ?? 0),
+  interval: duration(CHECK_MS).default(2000),
+  timeout: duration(CHECK_MS).default(1000),
   rise: integer(1, 255).default(2),
   fall: integer(1, 255).default(3),
 });
@@ -73,12 +65,11 @@ const virtualServer = mapping('a virtual server', {
   name,
   address: ipv4Only('virtual servers'),
   port: integer(1, 65_535),
-  protocol: z
-    .enum(['tcp', 'udp', 'sctp'], { error: expect("'tcp', 'udp' or 'sctp'") })
-    .default(DEFAULT_PROTOCOL),
+  protocol: z.enum(['tcp', 'udp', 'sctp'], { error: expect("'tcp', 'udp' or 'sctp'") }).default('tcp'),
   scheduler: z
     .enum(SCHEDULERS, { error: expect(`a scheduler (${SCHEDULERS.join(', ')})`) })
-    .default(DEFAULT_SCHEDULER),
+    // What `ipvsadm -A` takes when no scheduler is named.
+    .default('wlc'),
   forwarding: z.enum(['nat', 'dr', 'tun'], {
     error: (issue) =>
       issue.input === 'fullnat'
@@ -103,6 +94,8 @@ export const fileSchema = mapping('version, directors, ...', {
 });
 
 export type ConfigFile = z.output<typeof fileSchema>;
+export type FileDirector = ConfigFile['directors'][string];
+export type FileVirtualServer = ConfigFile['virtual_servers'][number];
 
 /** JSON Schema (draft 2020-12) of the file as people write it. */
 export function jsonSchema(): object {

@@ -1,10 +1,11 @@
 /** Addresses of an instance: see semantics.ts. */
-import { isLinkLocal } from '../../util/ip-address.js';
-import { addressFamily, nameOf } from '../address.js';
-import { booleanOf, type Cursor, type Field, field, items, textOf } from '../cursor.js';
-import type { AddressFamily } from '../model.js';
+import { type AddressFamily, familyOf, isLinkLocal } from '../../util/ip-address.js';
+import { familyName } from '../address.js';
+import type { Path } from '../place.js';
+import type { FileAddress, FileInstance } from '../schema/schema-vrrp.js';
+import { type Section, textSection } from '../section.js';
 import { quote } from '../yaml.js';
-import { addressOf, type Report } from './report.js';
+import { nameOf, type Report } from './report.js';
 import { checkEach, type Directors, interfaceOf } from './semantics-directors.js';
 
 /**
@@ -16,80 +17,105 @@ const MAX_ADVERTISED = { ipv4: 255, ipv6: 90 } as const;
 
 /** An entry under `addresses` that can be read. */
 interface Entry {
-  readonly place: Cursor;
+  readonly path: Path;
+  /** Canonical, the prefix length left out. */
   readonly address: string;
   readonly family: AddressFamily;
+  readonly advertise: boolean;
+  readonly interface: Section<FileInstance['interface']> | undefined;
 }
 
-/** Those in the advertisement. */
-function advertised(instance: Cursor): readonly Entry[] {
-  return items(field(instance, 'addresses')).flatMap((place) => {
-    const address = addressOf(place);
-    if (address === undefined || booleanOf(field(place, 'advertise')) === false) return [];
-    return [{ place, address, family: addressFamily(address) }];
-  });
+function entryOf(section: Section<FileAddress>): Entry | undefined {
+  const { value, path } = section;
+  const prefix = typeof value === 'string' ? value : value.address;
+  const [address] = prefix?.split('/') ?? [];
+  if (address === undefined) return undefined;
+  const isText = textSection(section) !== undefined;
+  return {
+    path,
+    address,
+    family: familyOf(address),
+    advertise: typeof value === 'string' || value.advertise !== false,
+    interface: isText ? undefined : section.part('interface'),
+  };
+}
+
+function entriesOf(instance: Section<FileInstance>): readonly Entry[] {
+  return instance.each('addresses').flatMap((section) => entryOf(section) ?? []);
+}
+
+/** Whether every entry can be read. */
+function isReadable(instance: Section<FileInstance>): boolean {
+  return entriesOf(instance).length === instance.value.addresses?.length;
+}
+
+/** All addresses of an instance; undefined when one of them cannot be read, or there are none. */
+export function addressesOf(instance: Section<FileInstance>): readonly string[] | undefined {
+  const entries = entriesOf(instance);
+  return entries.length > 0 && isReadable(instance) ? entries.map(({ address }) => address) : undefined;
 }
 
 /** The family of what an instance advertises; undefined when nothing can be read. */
-export function familyOf(instance: Cursor): AddressFamily | undefined {
-  return advertised(instance)[0]?.family;
+export function advertisedFamily(instance: Section<FileInstance>): AddressFamily | undefined {
+  return entriesOf(instance).find(({ advertise }) => advertise)?.family;
 }
 
-export function checkAddresses(instance: Cursor, directors: Directors, report: Report): void {
-  const list = field(instance, 'addresses');
-  for (const entry of items(list)) checkEach(field(entry, 'interface'), 'interface', directors, report);
-  if (list === undefined || items(list).length === 0) return;
-  const entries = advertised(instance);
-  const [first] = entries;
+export function advertisedCount(instance: Section<FileInstance>): number {
+  return entriesOf(instance).filter(({ advertise }) => advertise).length;
+}
+
+export function checkAddresses(instance: Section<FileInstance>, directors: Directors, report: Report): void {
+  const entries = entriesOf(instance);
+  for (const section of instance.each('addresses')) {
+    checkEach(section.part('interface'), 'interface', directors, report);
+  }
+  const path = [...instance.path, 'addresses'];
+  if (instance.value.addresses?.length === 0) return;
+  const advertised = entries.filter(({ advertise }) => advertise);
+  const [first] = advertised;
   if (first === undefined) {
-    const isReadable = items(list).every((entry) => addressOf(entry) !== undefined);
-    if (isReadable) {
-      report(list, () => "advertises nothing: at least one address has to be without 'advertise: false'");
-    }
+    if (!isReadable(instance)) return;
+    report(path, () => "advertises nothing: at least one address has to be without 'advertise: false'");
     return;
   }
   const { family } = first;
-  const stranger = entries.find((entry) => entry.family !== family);
+  const stranger = advertised.find((entry) => entry.family !== family);
   if (stranger !== undefined) {
     report(
-      stranger.place,
+      stranger.path,
       () =>
-        `${quote(stranger.address)} is ${nameOf(stranger.family)}, and this instance advertises ` +
-        `${nameOf(family)}: give it 'advertise: false' or an instance of its own`,
+        `${quote(stranger.address)} is ${familyName(stranger.family)}, and this instance advertises ` +
+        `${familyName(family)}: give it 'advertise: false' or an instance of its own`,
     );
     return;
   }
   const most = MAX_ADVERTISED[family];
-  if (entries.length > most) {
+  if (advertised.length > most) {
     report(
-      list,
+      path,
       () =>
-        `one packet advertises at most ${most} ${nameOf(family)} addresses, not ${entries.length}: ` +
+        `one packet advertises at most ${most} ${familyName(family)} addresses, not ${advertised.length}: ` +
         "give the others 'advertise: false' or a second instance",
     );
   }
-  if (family === 'ipv6') checkLinkLocal(instance, list, entries, directors, report);
+  // One that cannot be read may be the link-local one.
+  if (family === 'ipv6' && isReadable(instance)) checkLinkLocal(instance, advertised, directors, report);
 }
 
 /** RFC 9568 section 5.2.9: resolve-vrrp.ts puts it in front, but nobody can make one up. */
 function checkLinkLocal(
-  instance: Cursor,
-  list: Field,
-  entries: readonly Entry[],
+  instance: Section<FileInstance>,
+  advertised: readonly Entry[],
   directors: Directors,
   report: Report,
 ): void {
-  const own = field(instance, 'interface');
-  const isOnOwn = ({ place }: Entry) => {
-    const other = field(place, 'interface');
-    return (
-      other === undefined ||
-      [...directors.keys()].every((name) => interfaceOf(other, name) === interfaceOf(own, name))
-    );
-  };
-  if (entries.some((entry) => isLinkLocal(entry.address) && isOnOwn(entry))) return;
+  const own = instance.part('interface');
+  const isOnOwn = ({ interface: other }: Entry) =>
+    other === undefined ||
+    [...directors.keys()].every((name) => interfaceOf(other, name) === interfaceOf(own, name));
+  if (advertised.some((entry) => isLinkLocal(entry.address) && isOnOwn(entry))) return;
   report(
-    list,
+    [...instance.path, 'addresses'],
     () =>
       "VRRP over IPv6 advertises a link-local address on the instance's interface (RFC 9568 section 5.2.9): " +
       'add one that no host there has, such as fe80::1/64',
@@ -97,22 +123,23 @@ function checkLinkLocal(
 }
 
 /** Reports an address that two instances hold, or one twice. Link-local ones are told apart by their interface. */
-export function checkHeldOnce(instances: readonly Cursor[], directors: Directors, report: Report): void {
+export function checkHeldOnce(
+  instances: readonly Section<FileInstance>[],
+  directors: Directors,
+  report: Report,
+): void {
   const holders = new Map<string, string>();
   for (const instance of instances) {
-    const name = textOf(field(instance, 'name')) ?? '';
-    for (const entry of items(field(instance, 'addresses'))) {
-      const address = addressOf(entry);
-      if (address === undefined) continue;
-      const device = field(entry, 'interface') ?? field(instance, 'interface');
+    for (const { address, path, interface: own } of entriesOf(instance)) {
+      const device = own ?? instance.part('interface');
       const keys = isLinkLocal(address)
         ? [...directors.keys()].map((each) => `${address} ${each} ${interfaceOf(device, each)}`)
         : [address];
       const holder = keys.map((key) => holders.get(key)).find((found) => found !== undefined);
       if (holder !== undefined) {
-        report(entry, () => `the address ${quote(address)} is already held by instance ${quote(holder)}`);
+        report(path, () => `the address ${quote(address)} is already held by instance ${quote(holder)}`);
       }
-      for (const key of keys) if (!holders.has(key)) holders.set(key, name);
+      for (const key of keys) if (!holders.has(key)) holders.set(key, nameOf(instance));
     }
   }
 }

@@ -1,50 +1,68 @@
 /** VRRP instances and sync groups: see semantics.ts. */
-import { canonicalAddress, nameOf } from '../address.js';
-import { booleanOf, type Cursor, type Field, field, fields, items, numberOf, textOf } from '../cursor.js';
-import { formatDuration, parseDuration } from '../duration.js';
-import { MAX_HELD, MAX_INSTANCES } from '../schema/schema-vrrp.js';
+import { familyOf } from '../../util/ip-address.js';
+import { familyName } from '../address.js';
+import { formatDuration } from '../duration.js';
+import { type FileInstance, type FileVrrp, MAX_HELD, MAX_INSTANCES } from '../schema/schema-vrrp.js';
+import type { Key, Section } from '../section.js';
 import { virtualMacName } from '../virtual-mac-name.js';
 import { quote } from '../yaml.js';
-import { checkKnown, checkUnique, namesOf, type Report } from './report.js';
-import { checkAddresses, checkHeldOnce, familyOf } from './semantics-addresses.js';
-import {
-  checkDirectorKeys,
-  checkEach,
-  type Directors,
-  familyOfText,
-  interfaceOf,
-} from './semantics-directors.js';
+import { checkKnown, checkUnique, nameOf, namesOf, type Report } from './report.js';
+import { advertisedCount, advertisedFamily, checkAddresses, checkHeldOnce } from './semantics-addresses.js';
+import { checkDirectorKeys, checkEach, type Directors, interfaceOf } from './semantics-directors.js';
 import { checkRoutes, checkRules } from './semantics-routing.js';
 
 /** RFC 9568 section 5.2.7: 12 bits of centiseconds. */
 const MAX_V3_INTERVAL_MS = 40_950;
+/**
+ * What the farewells of all instances may take of the guardian's orders (MAX_BODY of native/orders.h), which have to have
+ * room for the removal of MAX_HELD addresses, routes and rules as well.
+ */
+const MAX_FAREWELL_BYTES = 500_000;
+/** Of one instance, and of each destination: what stands around the addresses, rounded up. */
+const FAREWELL_BYTES = 80;
+const DESTINATION_BYTES = 48;
+const ADDRESS_BYTES = { ipv4: 4, ipv6: 16 } as const;
 
-export function checkInstances(vrrp: Cursor | undefined, directors: Directors, report: Report): void {
-  const list = field(vrrp, 'instances');
-  const instances = items(list);
+export function checkInstances(
+  vrrp: Section<FileVrrp> | undefined,
+  directors: Directors,
+  report: Report,
+): void {
   // schema-vrrp.ts has told of it; every check is done for each director and each instance.
-  if (instances.length > MAX_INSTANCES) return;
+  if (vrrp === undefined || (vrrp.value.instances?.length ?? 0) > MAX_INSTANCES) return;
+  const instances = vrrp.each('instances');
   checkUnique(
-    instances.map((instance) => field(instance, 'name')),
+    instances.map((instance) => instance.part('name')),
     'an instance named',
     report,
   );
   let held = 0;
+  let farewellBytes = 0;
   for (const instance of instances) {
-    checkEach(field(instance, 'interface'), 'interface', directors, report);
-    checkDirectorKeys(fields(field(instance, 'priority')), directors, report);
+    checkEach(instance.part('interface'), 'interface', directors, report);
+    const priorities = instance.part('priority');
+    if (priorities !== undefined) checkDirectorKeys(priorities, directors, report);
     checkAddresses(instance, directors, report);
     checkRoutes(instance, directors, report);
     checkVersion(instance, report);
     checkTransport(instance, directors, report);
     checkVirtualMac(instance, report);
-    checkRepeat(items(field(field(instance, 'announce'), 'repeat')), report);
-    for (const key of ['addresses', 'routes', 'rules']) held += items(field(instance, key)).length;
+    checkRepeat(instance, report);
+    for (const key of ['addresses', 'routes', 'rules'] as const) held += instance.value[key]?.length ?? 0;
+    farewellBytes += farewellBytesOf(instance, directors);
   }
-  if (list !== undefined && held > MAX_HELD) {
+  if (held > MAX_HELD) {
     report(
-      list,
+      [...vrrp.path, 'instances'],
       () => `hold ${held} addresses, routes and rules in all: one director holds at most ${MAX_HELD}`,
+    );
+  }
+  if (farewellBytes > MAX_FAREWELL_BYTES) {
+    report(
+      [...vrrp.path, 'instances'],
+      () =>
+        `have farewells of ${farewellBytes} bytes for all the other directors, and the guardian takes ${MAX_FAREWELL_BYTES}: ` +
+        'speak to them by multicast, or name fewer directors, instances or addresses',
     );
   }
   checkHeldOnce(instances, directors, report);
@@ -53,141 +71,163 @@ export function checkInstances(vrrp: Cursor | undefined, directors: Directors, r
   checkDeviceNames(instances, directors, report);
 }
 
+function farewellBytesOf(instance: Section<FileInstance>, directors: Directors): number {
+  const { transport } = instance.value;
+  const destinations = transport === undefined || transport === 'multicast' ? 1 : directors.size - 1;
+  const each =
+    DESTINATION_BYTES + ADDRESS_BYTES[advertisedFamily(instance) ?? 'ipv4'] * advertisedCount(instance);
+  return FAREWELL_BYTES + destinations * each;
+}
+
 /** Version 2 is RFC 3768: IPv4, an interval of one byte in seconds, and one way to make the checksum. */
-function checkVersion(instance: Cursor, report: Report): void {
-  const version = field(instance, 'version');
-  const interval = field(instance, 'advertisement_interval');
-  const checksum = field(instance, 'checksum');
-  const family = familyOf(instance);
-  const ms = parseDuration(textOf(interval) ?? '');
-  const isV2 = numberOf(version) === 2;
-  if (isV2 && version !== undefined && family === 'ipv6') {
-    report(version, () => "VRRP version 2 is for IPv4 alone (RFC 3768): leave 'version: 2' out");
+function checkVersion(instance: Section<FileInstance>, report: Report): void {
+  const at = (key: Key<FileInstance>) => [...instance.path, key];
+  const isV2 = instance.value.version === 2;
+  const isIpv6 = advertisedFamily(instance) === 'ipv6';
+  if (isV2 && isIpv6) {
+    report(at('version'), () => "VRRP version 2 is for IPv4 alone (RFC 3768): leave 'version: 2' out");
   }
-  if (interval !== undefined && ms !== undefined) {
-    const text = textOf(interval) ?? '';
-    if (isV2 && ms % 1000 !== 0) {
-      report(
-        interval,
-        () => `VRRP version 2 counts whole seconds: expected a duration from 1s to 255s, not ${quote(text)}`,
-      );
-    }
-    if (!isV2 && ms > MAX_V3_INTERVAL_MS && ms <= 255_000 && ms % 10 === 0) {
-      const range = `from 10ms to ${formatDuration(MAX_V3_INTERVAL_MS)} in whole centiseconds`;
-      report(interval, () => `expected a duration ${range}, not ${quote(text)}`);
-    }
-  }
-  if (checksum === undefined || (!isV2 && family !== 'ipv6')) return;
-  const what = isV2 ? 'VRRP version 2' : 'VRRP over IPv6';
-  report(
-    { path: checksum.path, offset: checksum.keyOffset },
-    () => `${what} has one checksum alone: leave 'checksum' out`,
-  );
-}
-
-function checkTransport(instance: Cursor, directors: Directors, report: Report): void {
-  const place = field(instance, 'transport');
-  if (place === undefined) return;
-  const unicast = field(place, 'unicast');
-  const udp = field(place, 'udp');
-  const minTtl = field(place, 'min_ttl');
-  if (place.node.kind === 'mapping') {
-    if (unicast === undefined && udp === undefined) {
-      // An unknown key is told as such, and most likely is the one meant.
-      if (fields(place).some(({ key }) => key !== 'min_ttl')) return;
-      report(place, () => 'names no transport: expected unicast: { ... } or udp: { ... }');
-      return;
-    }
-    if (unicast !== undefined && udp !== undefined) {
-      report({ path: udp.path, offset: udp.keyOffset }, () => 'a transport is unicast or udp, not both');
-      return;
-    }
-    if (minTtl !== undefined && unicast === undefined) {
-      report(
-        { path: minTtl.path, offset: minTtl.keyOffset },
-        () => 'the TTL is looked at under unicast alone: UDP does not tell it',
-      );
-    }
-  }
-  const peers = unicast ?? field(udp, 'peers');
-  if (peers !== undefined ? peers.node.kind === 'mapping' : textOf(place) === 'unicast') {
-    checkEndpoints(instance, peers ?? place, directors, report);
-  }
-}
-
-/** One address of the instance's family for each director, those under `directors` where the mapping is empty. */
-function checkEndpoints(instance: Cursor, place: Field, directors: Directors, report: Report): void {
-  if (directors.size === 1) report(place, () => 'unicast needs a second director to speak to');
-  const family = familyOf(instance);
-  const entries = fields(place);
-  if (entries.length === 0) {
-    for (const [name, director] of directors) {
-      const own = familyOfText(textOf(field(director, 'address')));
-      if (own === undefined || family === undefined || own === family) continue;
-      report(
-        place,
-        () =>
-          `the address of director ${quote(name)} is ${nameOf(own)}, and the instance ${nameOf(family)}: ` +
-          'name an address for each director here',
-      );
-    }
-    return;
-  }
-  checkEach(place, 'address', directors, report);
-  checkUnique(entries, 'a director with the address', report, canonicalAddress);
-  for (const entry of entries) {
-    const own = familyOfText(textOf(entry));
-    if (own === undefined || family === undefined || own === family) continue;
+  const interval = instance.part('advertisement_interval');
+  if (interval !== undefined && isV2 && interval.value % 1000 !== 0) {
     report(
-      entry,
-      () => `${quote(textOf(entry) ?? '')} is ${nameOf(own)}, and the instance ${nameOf(family)}`,
+      interval.path,
+      () => `VRRP version 2 counts whole seconds: expected a duration from 1s to 255s, not ${interval.said}`,
+    );
+  }
+  if (interval !== undefined && !isV2 && interval.value > MAX_V3_INTERVAL_MS) {
+    const range = `from 10ms to ${formatDuration(MAX_V3_INTERVAL_MS)} in whole centiseconds`;
+    report(interval.path, () => `expected a duration ${range}, not ${interval.said}`);
+  }
+  if (!instance.has('checksum') || (!isV2 && !isIpv6)) return;
+  const what = isV2 ? 'VRRP version 2' : 'VRRP over IPv6';
+  report(at('checksum'), () => `${what} has one checksum alone: leave 'checksum' out`, 'key');
+}
+
+type FileTransport = FileInstance['transport'];
+type Endpoints = Readonly<Record<string, string>>;
+type Located = Pick<Section<unknown>, 'path'>;
+
+function checkTransport(instance: Section<FileInstance>, directors: Directors, report: Report): void {
+  const transport = instance.part('transport');
+  if (transport === undefined) return;
+  if (transport.value === 'unicast') checkOwnAddresses(instance, transport, directors, report);
+  if (typeof transport.value === 'string' || !areKindsRight(transport, report)) return;
+  const peers = transport.part('unicast') ?? transport.part('udp')?.part('peers');
+  if (peers === undefined) return;
+  if (peers.keys.length === 0) checkOwnAddresses(instance, peers, directors, report);
+  else checkEndpoints(instance, peers, directors, report);
+}
+
+/** A mapping names one transport, and what goes with it. */
+function areKindsRight(transport: Section<FileTransport>, report: Report): boolean {
+  const at = (key: Key<FileTransport>) => [...transport.path, key];
+  const [isUnicast, isUdp] = [transport.has('unicast'), transport.has('udp')];
+  if (!isUnicast && !isUdp) {
+    // An unknown key is told as such, and most likely is the one meant.
+    if (transport.keys.some((key) => key !== 'min_ttl')) return false;
+    report(transport.path, () => 'names no transport: expected unicast: { ... } or udp: { ... }');
+    return false;
+  }
+  if (isUnicast && isUdp) {
+    report(at('udp'), () => 'a transport is unicast or udp, not both', 'key');
+    return false;
+  }
+  if (transport.has('min_ttl') && !isUnicast) {
+    report(at('min_ttl'), () => 'the TTL is looked at under unicast alone: UDP does not tell it', 'key');
+  }
+  return true;
+}
+
+function checkIsPair({ path }: Located, directors: Directors, report: Report): void {
+  if (directors.size === 1) report(path, () => 'unicast needs a second director to speak to');
+}
+
+/** The addresses under `directors` serve: they are of the instance's family. */
+function checkOwnAddresses(
+  instance: Section<FileInstance>,
+  place: Located,
+  directors: Directors,
+  report: Report,
+): void {
+  checkIsPair(place, directors, report);
+  const family = advertisedFamily(instance);
+  for (const [name, director] of directors) {
+    const address = director?.value.address;
+    if (address === undefined || family === undefined) continue;
+    const own = familyOf(address);
+    if (own === family) continue;
+    report(
+      place.path,
+      () =>
+        `the address of director ${quote(name)} is ${familyName(own)}, and the instance ${familyName(family)}: ` +
+        'name an address for each director here',
     );
   }
 }
 
-/** Peers that are named are found by their own MAC addresses, so a virtual one would serve nobody. */
-function checkVirtualMac(instance: Cursor, report: Report): void {
-  const place = field(instance, 'virtual_mac');
-  const transport = field(instance, 'transport');
-  if (place === undefined || booleanOf(place) !== true) return;
-  if (transport === undefined || textOf(transport) === 'multicast') return;
-  report(place, () => "a virtual MAC address goes with multicast alone: leave it or 'transport' out");
+/** One address of the instance's family for each director. */
+function checkEndpoints(
+  instance: Section<FileInstance>,
+  peers: Section<Endpoints>,
+  directors: Directors,
+  report: Report,
+): void {
+  checkIsPair(peers, directors, report);
+  checkEach(peers, 'address', directors, report);
+  const addresses = peers.keys.flatMap((key) => peers.part(key) ?? []);
+  checkUnique(addresses, 'a director with the address', report);
+  const family = advertisedFamily(instance);
+  for (const { value, path, said } of addresses) {
+    const own = familyOf(value);
+    if (family === undefined || own === family) continue;
+    report(path, () => `${said} is ${familyName(own)}, and the instance ${familyName(family)}`);
+  }
 }
 
-function checkRepeat(times: readonly Cursor[], report: Report): void {
+/** Peers that are named are found by their own MAC addresses, so a virtual one would serve nobody. */
+function checkVirtualMac(instance: Section<FileInstance>, report: Report): void {
+  const { virtual_mac: isVirtual, transport } = instance.value;
+  if (isVirtual !== true || transport === undefined || transport === 'multicast') return;
+  report(
+    [...instance.path, 'virtual_mac'],
+    () => "a virtual MAC address goes with multicast alone: leave it or 'transport' out",
+  );
+}
+
+function checkRepeat(instance: Section<FileInstance>, report: Report): void {
   let last = 0;
-  for (const place of times) {
-    const ms = parseDuration(textOf(place) ?? '');
-    if (ms === undefined) continue;
-    if (ms <= last) {
+  for (const { value, path } of instance.part('announce')?.each('repeat') ?? []) {
+    if (value <= last) {
       const before = formatDuration(last);
-      report(place, () => `expected more than ${before} before it: all count from the first announcement`);
+      report(path, () => `expected more than ${before} before it: all count from the first announcement`);
     }
-    last = Math.max(last, ms);
+    last = Math.max(last, value);
   }
 }
 
 /** RFC 9568 section 5.2.3: the VRID tells the virtual routers of one family on one link apart. */
-function checkVirtualRouterIds(instances: readonly Cursor[], directors: Directors, report: Report): void {
+function checkVirtualRouterIds(
+  instances: readonly Section<FileInstance>[],
+  directors: Directors,
+  report: Report,
+): void {
   const taken = new Map<string, string>();
   for (const instance of instances) {
-    const id = field(instance, 'virtual_router_id');
-    const number = numberOf(id);
-    if (id === undefined || number === undefined) continue;
-    const name = textOf(field(instance, 'name')) ?? '';
-    const family = familyOf(instance);
+    const id = instance.part('virtual_router_id');
+    if (id === undefined) continue;
+    const family = advertisedFamily(instance);
     for (const director of directors.keys()) {
-      const own = interfaceOf(field(instance, 'interface'), director);
+      const own = interfaceOf(instance.part('interface'), director);
       if (own === undefined) continue;
-      const key = `${director}\n${own}\n${family}\n${number}`;
+      const key = `${director}\n${own}\n${family}\n${id.value}`;
       const other = taken.get(key);
       if (other === undefined) {
-        taken.set(key, name);
+        taken.set(key, nameOf(instance));
         continue;
       }
       report(
-        id,
-        () => `VRID ${number} is already that of instance ${quote(other)} on interface ${quote(own)}`,
+        id.path,
+        () => `VRID ${id.value} is already that of instance ${quote(other)} on interface ${quote(own)}`,
       );
       break;
     }
@@ -195,27 +235,29 @@ function checkVirtualRouterIds(instances: readonly Cursor[], directors: Director
 }
 
 /** Where an interface's name is too long, digits drawn from it stand in a device's name: two may be alike. */
-function checkDeviceNames(instances: readonly Cursor[], directors: Directors, report: Report): void {
+function checkDeviceNames(
+  instances: readonly Section<FileInstance>[],
+  directors: Directors,
+  report: Report,
+): void {
   const taken = new Map<string, { readonly instance: string; readonly parent: string }>();
   for (const instance of instances) {
-    const place = field(instance, 'virtual_mac');
-    const id = numberOf(field(instance, 'virtual_router_id'));
-    const family = familyOf(instance);
-    if (place === undefined || booleanOf(place) !== true || id === undefined || family === undefined)
-      continue;
+    const { virtual_mac: isVirtual, virtual_router_id: id } = instance.value;
+    const family = advertisedFamily(instance);
+    if (isVirtual !== true || id === undefined || family === undefined) continue;
     for (const director of directors.keys()) {
-      const parent = interfaceOf(field(instance, 'interface'), director);
+      const parent = interfaceOf(instance.part('interface'), director);
       if (parent === undefined) continue;
       const device = virtualMacName(family, id, parent);
       const other = taken.get(`${director}\n${device}`);
       if (other === undefined) {
-        taken.set(`${director}\n${device}`, { instance: textOf(field(instance, 'name')) ?? '', parent });
+        taken.set(`${director}\n${device}`, { instance: nameOf(instance), parent });
         continue;
       }
       // The same VRID twice on one interface is told as such.
       if (other.parent === parent) continue;
       report(
-        place,
+        [...instance.path, 'virtual_mac'],
         () =>
           `its device on ${quote(director)} would be ${quote(device)}, as that of instance ${quote(other.instance)}: ` +
           'choose another VRID for one of them',
@@ -225,29 +267,28 @@ function checkDeviceNames(instances: readonly Cursor[], directors: Directors, re
   }
 }
 
-export function checkSyncGroups(vrrp: Cursor | undefined, report: Report): void {
-  const groups = items(field(vrrp, 'sync_groups'));
+export function checkSyncGroups(vrrp: Section<FileVrrp> | undefined, report: Report): void {
+  if (vrrp === undefined) return;
+  const groups = vrrp.each('sync_groups');
   checkUnique(
-    groups.map((group) => field(group, 'name')),
+    groups.map((group) => group.part('name')),
     'a sync group named',
     report,
   );
-  const known = namesOf(items(field(vrrp, 'instances')));
+  const known = namesOf(vrrp.each('instances'));
   const memberOf = new Map<string, string>();
   for (const group of groups) {
-    const groupName = textOf(field(group, 'name')) ?? '';
-    for (const member of items(field(group, 'instances'))) {
-      const name = textOf(member);
-      if (name === undefined) continue;
+    for (const member of group.each('instances')) {
+      const name = member.value;
       const other = memberOf.get(name);
       checkKnown(member, 'instance', known, report);
       if (known.has(name) && other !== undefined) {
         report(
-          member,
+          member.path,
           () => `instance ${quote(name)} is already in sync group ${quote(other)}: it can be in one`,
         );
       }
-      memberOf.set(name, groupName);
+      memberOf.set(name, nameOf(group));
     }
   }
 }

@@ -1,13 +1,26 @@
 /** Tracked objects, their uses, and hooks: see semantics.ts. */
-import { type Cursor, type Field, field, fields, items, numberOf, textOf } from '../cursor.js';
-import { formatDuration, parseDuration } from '../duration.js';
+import { formatDuration } from '../duration.js';
 import { OWNER_PRIORITY } from '../model.js';
+import type { ConfigFile, FileVirtualServer } from '../schema/schema.js';
+import {
+  DEFAULT_QUORUM,
+  type FileInstance,
+  type FileSyncGroup,
+  type FileTracked,
+  type FileVrrp,
+} from '../schema/schema-vrrp.js';
+import { type Key, type Section, textSection } from '../section.js';
 import { quote } from '../yaml.js';
-import { checkKnown, checkUnique, namesOf, type Report } from './report.js';
+import { checkKnown, checkUnique, nameOf, namesOf, type Report } from './report.js';
 import { checkEach, type Directors, priorityOf } from './semantics-directors.js';
 
+type Tracked = Section<FileTracked>;
+
 /** The keys that say what is tracked, and those that go with each. */
-const KINDS: ReadonlyMap<string, readonly string[]> = new Map([
+const KINDS: ReadonlyMap<Key<FileTracked>, readonly Key<FileTracked>[]> = new Map<
+  Key<FileTracked>,
+  readonly Key<FileTracked>[]
+>([
   ['interface', ['address']],
   ['file', []],
   ['script', ['user', 'timeout']],
@@ -24,110 +37,99 @@ const KNOWN_KEYS: ReadonlySet<string> = new Set([
   'debounce',
 ]);
 
-const DEFAULT_WEIGHT = 1;
-
-export function checkTracking(root: Cursor, directors: Directors, report: Report): void {
-  const vrrp = field(root, 'vrrp');
-  const objects = items(field(vrrp, 'track'));
+export function checkTracking(root: Section<ConfigFile>, directors: Directors, report: Report): void {
+  const servers = root.each('virtual_servers');
+  const vrrp = root.part('vrrp');
+  if (vrrp === undefined) return;
+  const objects = vrrp.each('track');
   checkUnique(
-    objects.map((object) => field(object, 'name')),
+    objects.map((object) => object.part('name')),
     'a tracked object named',
     report,
   );
-  const servers = items(field(root, 'virtual_servers'));
-  const weights = new Map(
-    servers.map((server) => [textOf(field(server, 'name')) ?? '', totalWeight(server)]),
-  );
+  const weights = new Map(servers.map((server) => [nameOf(server), totalWeight(server)]));
   const serverNames = namesOf(servers);
   for (const object of objects) {
     checkKind(object, report);
-    checkEach(field(object, 'interface'), 'interface', directors, report);
-    checkCommand(field(object, 'script'), report);
+    checkEach(object.part('interface'), 'interface', directors, report);
+    checkCommand(object.each('script'), report);
     checkTimeout(object, report);
-    checkKnown(field(object, 'virtual_server'), 'virtual server', serverNames, report);
+    checkKnown(object.part('virtual_server'), 'virtual server', serverNames, report);
     checkQuorum(object, weights, report);
   }
   checkUses(vrrp, namesOf(objects), directors, report);
   checkHooks(vrrp, report);
 }
 
-function keyPlace({ path, keyOffset }: Field): { path: Field['path']; offset: number } {
-  return { path, offset: keyOffset };
-}
-
-function checkKind(object: Cursor, report: Report): void {
-  if (object.node.kind !== 'mapping') return;
-  const found = [...KINDS.keys()].filter((kind) => field(object, kind) !== undefined);
-  const places = found.flatMap((kind) => field(object, kind) ?? []);
-  const [first, second] = places.toSorted((a, b) => a.keyOffset - b.keyOffset);
+function checkKind(object: Tracked, report: Report): void {
+  const kinds = object.keys.filter((key) => KINDS.has(key as Key<FileTracked>));
+  const [first, second] = kinds;
   if (first === undefined) {
     // An unknown key is told as such, and most likely is the kind, mistyped.
-    if (fields(object).some(({ key }) => !KNOWN_KEYS.has(key))) return;
-    report(object, () => `names nothing to track: expected one of ${[...KINDS.keys()].join(', ')}`);
+    if (object.keys.some((key) => !KNOWN_KEYS.has(key))) return;
+    report(object.path, () => `names nothing to track: expected one of ${[...KINDS.keys()].join(', ')}`);
     return;
   }
   if (second !== undefined) {
     report(
-      keyPlace(second),
-      () => `tracks ${quote(first.key)} already: give each thing a name and an entry of its own`,
+      [...object.path, second],
+      () => `tracks ${quote(first)} already: give each thing a name and an entry of its own`,
+      'key',
     );
     return;
   }
   for (const [kind, companions] of KINDS) {
-    if (kind === first.key) continue;
-    for (const companion of companions) {
-      const place = field(object, companion);
-      if (place === undefined) continue;
-      report(keyPlace(place), () => `goes with ${quote(kind)}, not with ${quote(first.key)}: leave it out`);
+    if (kind === first) continue;
+    for (const key of companions) {
+      if (!object.has(key)) continue;
+      const message = () => `goes with ${quote(kind)}, not with ${quote(first)}: leave it out`;
+      report([...object.path, key], message, 'key');
     }
   }
 }
 
 /** There is no shell and no search path. */
-function checkCommand(command: Cursor | undefined, report: Report): void {
-  const [path] = items(command);
-  const text = textOf(path);
-  if (path === undefined || text === undefined || text.startsWith('/')) return;
-  report(path, () => `expected the whole path of the command, which begins with '/', not ${quote(text)}`);
+function checkCommand(words: readonly Section<string>[], report: Report): void {
+  const program = words.find(({ path }) => path.at(-1) === 0);
+  if (program === undefined || program.value.startsWith('/')) return;
+  report(
+    program.path,
+    () => `expected the whole path of the command, which begins with '/', not ${program.said}`,
+  );
 }
 
-function checkTimeout(object: Cursor, report: Report): void {
-  const place = field(object, 'timeout');
-  const timeoutMs = parseDuration(textOf(place) ?? '');
-  const interval = field(object, 'interval');
-  const intervalMs = interval === undefined ? 1000 : parseDuration(textOf(interval) ?? '');
-  if (place === undefined || timeoutMs === undefined || intervalMs === undefined || timeoutMs <= intervalMs) {
-    return;
-  }
+function checkTimeout(object: Tracked, report: Report): void {
+  const { timeout, interval } = object.value;
+  if (timeout === undefined || interval === undefined || timeout <= interval) return;
   report(
-    place,
+    [...object.path, 'timeout'],
     () =>
-      `the timeout ${formatDuration(timeoutMs)} is longer than the interval ${formatDuration(intervalMs)}: ` +
+      `the timeout ${formatDuration(timeout)} is longer than the interval ${formatDuration(interval)}: ` +
       'expected at most the interval',
   );
 }
 
 /** Undefined when one of them cannot be read. */
-function totalWeight(server: Cursor): number | undefined {
+function totalWeight({ value }: Section<FileVirtualServer>): number | undefined {
   let sum = 0;
-  for (const real of items(field(server, 'real_servers'))) {
-    const place = field(real, 'weight');
-    const weight = place === undefined ? DEFAULT_WEIGHT : numberOf(place);
-    if (weight === undefined) return undefined;
-    sum += weight;
+  for (const real of value.real_servers ?? []) {
+    if (real?.weight === undefined) return undefined;
+    sum += real.weight;
   }
   return sum;
 }
 
-function checkQuorum(object: Cursor, weights: ReadonlyMap<string, number | undefined>, report: Report): void {
-  const server = field(object, 'virtual_server');
-  const place = field(object, 'quorum');
-  const quorum = place === undefined ? 1 : numberOf(place);
-  const name = textOf(server) ?? '';
-  const total = weights.get(name);
-  if (server === undefined || quorum === undefined || total === undefined || total >= quorum) return;
+function checkQuorum(
+  object: Tracked,
+  weights: ReadonlyMap<string, number | undefined>,
+  report: Report,
+): void {
+  const { virtual_server: name } = object.value;
+  const quorum = object.has('quorum') ? object.value.quorum : DEFAULT_QUORUM;
+  const total = name === undefined ? undefined : weights.get(name);
+  if (name === undefined || quorum === undefined || total === undefined || total >= quorum) return;
   report(
-    place ?? server,
+    [...object.path, object.has('quorum') ? 'quorum' : 'virtual_server'],
     () =>
       `the real servers of ${quote(name)} weigh ${total} together: a quorum of ${quorum} is never reached`,
   );
@@ -135,29 +137,31 @@ function checkQuorum(object: Cursor, weights: ReadonlyMap<string, number | undef
 
 /** The places of `track` under instances and groups. Weights count for the whole group, and an owner has none. */
 function checkUses(
-  vrrp: Cursor | undefined,
+  vrrp: Section<FileVrrp>,
   objects: ReadonlySet<string>,
   directors: Directors,
   report: Report,
 ): void {
-  const groups = items(field(vrrp, 'sync_groups'));
-  const groupOf = new Map<string, Cursor>();
+  const groups = vrrp.each('sync_groups');
+  const instances = vrrp.each('instances');
+  const groupOf = new Map<string, Section<FileSyncGroup>>();
   for (const group of groups) {
-    for (const member of items(field(group, 'instances'))) groupOf.set(textOf(member) ?? '', group);
+    for (const member of group.each('instances')) groupOf.set(member.value, group);
   }
-  const owners = new Map<Cursor, Owner>();
-  const instances = items(field(vrrp, 'instances'));
-  const holderOf = (instance: Cursor) => groupOf.get(textOf(field(instance, 'name')) ?? '') ?? instance;
+  const holderOf = (instance: Section<FileInstance>) => groupOf.get(nameOf(instance)) ?? instance;
+  const owners = new Map<unknown, Owner>();
   for (const instance of instances) {
     const owner = [...directors.keys()].find(
       (director) => priorityOf(instance, director, directors) === OWNER_PRIORITY,
     );
     const holder = holderOf(instance);
     if (owner === undefined || owners.has(holder)) continue;
-    owners.set(holder, { director: owner, instance: textOf(field(instance, 'name')) ?? '' });
+    owners.set(holder, { director: owner, instance: nameOf(instance) });
   }
-  for (const instance of instances) checkUsesOf(instance, objects, owners.get(holderOf(instance)), report);
-  for (const group of groups) checkUsesOf(group, objects, owners.get(group), report);
+  for (const instance of instances) {
+    checkUsesOf(instance.each('track'), objects, owners.get(holderOf(instance)), report);
+  }
+  for (const group of groups) checkUsesOf(group.each('track'), objects, owners.get(group), report);
 }
 
 interface Owner {
@@ -166,21 +170,19 @@ interface Owner {
 }
 
 function checkUsesOf(
-  user: Cursor,
+  uses: readonly Section<FileInstance['track'][number]>[],
   objects: ReadonlySet<string>,
   owner: Owner | undefined,
   report: Report,
 ): void {
-  const uses = items(field(user, 'track'));
-  const names = uses.map((use) => (textOf(use) === undefined ? field(use, 'name') : use));
+  const names = uses.map((use) => textSection(use) ?? use.part('name'));
   for (const name of names) checkKnown(name, 'tracked object', objects, report);
   checkUnique(names, 'a use of', report);
   if (owner === undefined) return;
   for (const use of uses) {
-    const weight = field(use, 'weight');
-    if (weight === undefined) continue;
+    if (!use.has('weight')) continue;
     report(
-      weight,
+      [...use.path, 'weight'],
       () =>
         `director ${quote(owner.director)} owns the addresses of ${quote(owner.instance)} (priority 255), which no ` +
         'weight changes: give it at most 254 or leave the weight out',
@@ -188,10 +190,10 @@ function checkUsesOf(
   }
 }
 
-function checkHooks(vrrp: Cursor | undefined, report: Report): void {
-  const instances = namesOf(items(field(vrrp, 'instances')));
-  for (const hook of items(field(vrrp, 'hooks'))) {
-    checkCommand(field(hook, 'command'), report);
-    for (const name of items(field(hook, 'instances'))) checkKnown(name, 'instance', instances, report);
+function checkHooks(vrrp: Section<FileVrrp>, report: Report): void {
+  const instances = namesOf(vrrp.each('instances'));
+  for (const hook of vrrp.each('hooks')) {
+    checkCommand(hook.each('command'), report);
+    for (const name of hook.each('instances')) checkKnown(name, 'instance', instances, report);
   }
 }

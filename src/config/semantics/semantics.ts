@@ -1,12 +1,13 @@
 /**
- * What one value of the file says about another. Works on the tree, not on the validated file: a wrong value in one
- * place hides no fault in another. A value of the wrong kind is passed over here, schema.ts has told of it.
+ * What one value of the file says about another. Works on what holds of the file (../draft.ts): a wrong value in one
+ * place hides no fault in another. A value of the wrong kind is passed over here, the schema has told of it.
  */
 import { isLinkLocal } from '../../util/ip-address.js';
-import { canonicalAddress } from '../address.js';
-import { type Cursor, field, fields, items, type RawFault, textOf } from '../cursor.js';
-import { quote } from '../yaml.js';
-import { checkUnique, reportInto } from './report.js';
+import type { RawFault } from '../place.js';
+import type { ConfigFile } from '../schema/schema.js';
+import type { Section } from '../section.js';
+import { quote, type YamlNode } from '../yaml.js';
+import { checkUnique, type Report, reportInto } from './report.js';
 import { checkEach, type Directors, listed } from './semantics-directors.js';
 import { checkInstances, checkSyncGroups } from './semantics-instances.js';
 import { checkVirtualServers } from './semantics-servers.js';
@@ -21,43 +22,44 @@ interface Choice {
 }
 
 /** The key under `directors` that is meant, or undefined when there is none. */
-export function selectDirector(root: Cursor, choice: Choice): string | undefined {
-  const names = directorNames(root);
+export function selectDirector(root: Section<ConfigFile>, choice: Choice): string | undefined {
+  const names = root.part('directors')?.keys ?? [];
   if (names.includes(choice.name)) return choice.name;
   return names.find((name) => name === choice.shortName);
 }
 
-export function checkSemantics(root: Cursor, choice: Choice): RawFault[] {
+/** `tree` has the places of what `root` says. */
+export function checkSemantics(root: Section<ConfigFile>, tree: YamlNode, choice: Choice): RawFault[] {
   const faults: RawFault[] = [];
-  const report = reportInto(faults);
-  const place = field(root, 'directors');
-  const names = directorNames(root);
-  if (place !== undefined && names.length > MAX_DIRECTORS) {
-    report(place, () => `names ${names.length} directors: at most ${MAX_DIRECTORS} share a file`);
+  const report = reportInto(faults, tree);
+  const section = root.part('directors');
+  const names = section?.keys ?? [];
+  if (section !== undefined && names.length > MAX_DIRECTORS) {
+    report(section.path, () => `names ${names.length} directors: at most ${MAX_DIRECTORS} share a file`);
     return faults;
   }
-  if (place?.node.kind === 'mapping' && selectDirector(root, choice) === undefined) {
-    report(place, () => unknownDirector(choice.name, names));
+  if (section !== undefined && selectDirector(root, choice) === undefined) {
+    report(section.path, () => unknownDirector(choice.name, names));
   }
-  const directors: Directors = new Map(fields(place).map((entry) => [entry.key, entry]));
-  const addresses = fields(place).flatMap((entry) => field(entry, 'address') ?? []);
-  checkUnique(addresses, 'a director with the address', report, canonicalAddress);
-  for (const address of addresses) {
-    if (!isLinkLocal(textOf(address) ?? '')) continue;
-    report(address, () => 'a link-local address reaches nobody without its interface: expected another one');
-  }
+  const directors: Directors = new Map(names.map((name) => [name, section?.part(name)]));
+  checkDirectorAddresses(directors, report);
 
-  const vrrp = field(root, 'vrrp');
+  const vrrp = root.part('vrrp');
   checkInstances(vrrp, directors, report);
   checkSyncGroups(vrrp, report);
   checkTracking(root, directors, report);
-  checkEach(field(field(root, 'connection_sync'), 'interface'), 'interface', directors, report);
-  checkVirtualServers(items(field(root, 'virtual_servers')), items(field(vrrp, 'instances')), report);
+  checkEach(root.part('connection_sync')?.part('interface'), 'interface', directors, report);
+  checkVirtualServers(root.each('virtual_servers'), vrrp?.each('instances') ?? [], report);
   return faults;
 }
 
-function directorNames(root: Cursor): string[] {
-  return fields(field(root, 'directors')).map((entry) => entry.key);
+function checkDirectorAddresses(directors: Directors, report: Report): void {
+  const addresses = [...directors.values()].flatMap((director) => director?.part('address') ?? []);
+  checkUnique(addresses, 'a director with the address', report);
+  for (const { value, path } of addresses) {
+    if (!isLinkLocal(value)) continue;
+    report(path, () => 'a link-local address reaches nobody without its interface: expected another one');
+  }
 }
 
 function unknownDirector(name: string, names: readonly string[]): string {

@@ -1,9 +1,8 @@
 /** Accept_Mode false (RFC 9568 section 6.1) by nftables: nft(8) is given a ruleset on its standard input. */
 import { execFile } from 'node:child_process';
-import { canonicalAddress } from '../../netlink/address-messages.js';
 import type { AcceptFilter } from '../../runtime/ports.js';
 import { workInTurn } from '../../util/in-turn.js';
-import { familyOf } from '../../util/ip-address.js';
+import { type AddressFamily, canonicalAddress, familyOf } from '../../util/ip-address.js';
 
 /** The table that is ours alone: `nft list table inet lvs_director` shows it. */
 export const ACCEPT_FILTER_TABLE = 'inet lvs_director';
@@ -46,14 +45,14 @@ export function acceptFilterRuleset(addresses: readonly string[]): string {
   if (addresses.length === 0) return removal;
   // Canonical text by our own parser: nothing else gets into the ruleset.
   const canonical = [...new Set(addresses.map(canonicalAddress))];
-  const set = (name: string, type: string, family: 'inet' | 'inet6'): string => {
+  const set = (family: AddressFamily): string => {
     const members = canonical.filter((address) => familyOf(address) === family);
     const elements = members.length === 0 ? '' : `\n    elements = { ${members.join(', ')} }`;
-    return `  set ${name} {\n    type ${type}${elements}\n  }`;
+    return `  set ${family} {\n    type ${family}_addr${elements}\n  }`;
   };
   return `${removal}table ${ACCEPT_FILTER_TABLE} {
-${set('ipv4', 'ipv4_addr', 'inet')}
-${set('ipv6', 'ipv6_addr', 'inet6')}
+${set('ipv4')}
+${set('ipv6')}
   chain input {
     type filter hook input priority ${CHAIN_PRIORITY}; policy accept;
     icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept

@@ -1,6 +1,6 @@
 /** Which of an interface's addresses is its own. */
 import { readFileSync } from 'node:fs';
-import type { AddressFamily } from '../../config/model.js';
+import type { AddressFamily } from '../../util/ip-address.js';
 import { AF_INET, AF_INET6, addressText, isLinkLocal } from '../../util/ip-address.js';
 import { native } from '../sockets/native.js';
 

@@ -1,6 +1,7 @@
 /** /proc/sys by the keys of sysctl(8). */
 import { readFileSync, writeFileSync } from 'node:fs';
 import type { Sysctls } from '../../runtime/services/services-ports.js';
+import type { AddressFamily } from '../../util/ip-address.js';
 
 /** The key cannot name a file below /proc/sys. */
 export class SysctlKeyError extends Error {
@@ -39,7 +40,7 @@ export function sysctlPath(key: string, root = '/proc/sys'): string {
 }
 
 /** Key of a per-interface value: `interfaceSysctl('ipv4', 'eth0.100', 'send_redirects')`. */
-export function interfaceSysctl(family: 'ipv4' | 'ipv6', interfaceName: string, name: string): string {
+export function interfaceSysctl(family: AddressFamily, interfaceName: string, name: string): string {
   return `net.${family}.conf.${interfaceName.replaceAll('.', '/')}.${name}`;
 }
 

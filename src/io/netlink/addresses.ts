@@ -4,7 +4,6 @@ import {
   AF_UNSPEC,
   addressDumpPayload,
   addressPayload,
-  canonicalAddress,
   decodeAddress,
   IFA_F_DADFAILED,
   IFA_F_TENTATIVE,
@@ -20,7 +19,7 @@ import { encodeMessage, NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST } fro
 import type { Addresses } from '../../runtime/ports.js';
 import type { Sysctls } from '../../runtime/services/services-ports.js';
 import { workInTurn } from '../../util/in-turn.js';
-import { AF_INET6, familyOf } from '../../util/ip-address.js';
+import { AF_INET6, canonicalAddress, familyOf } from '../../util/ip-address.js';
 import { interfaceSysctl, openSysctls } from '../host/sysctls.js';
 import { native } from '../sockets/native.js';
 import { NETLINK_ROUTE, NetlinkConnection, type NetlinkRequest } from './connection.js';
@@ -318,7 +317,7 @@ function deleteRequest({ address, index }: Placed): NetlinkRequest {
 }
 
 function isIpv6({ address }: Placed): boolean {
-  return familyOf(address.address) === 'inet6';
+  return familyOf(address.address) === 'ipv6';
 }
 
 /** Of addresses that exist, those that are under duplicate address detection or failed it. */

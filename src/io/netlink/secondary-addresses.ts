@@ -106,7 +106,7 @@ export class SecondaryAddresses {
 /** Those with IPv4 addresses, each once. */
 function interfacesOf(placed: readonly Placed[]): string[] {
   const names = placed.flatMap(({ address }) =>
-    familyOf(address.address) === 'inet' ? [address.interface] : [],
+    familyOf(address.address) === 'ipv4' ? [address.interface] : [],
   );
   return [...new Set(names)];
 }

@@ -1,5 +1,5 @@
 /** macvlan devices with a virtual router's MAC address (RFC 9568 section 7.3), over rtnetlink. */
-import type { AddressFamily } from '../../config/model.js';
+
 import { linkDumpPayload, RTM_DELLINK, RTM_GETLINK, RTM_NEWLINK } from '../../netlink/address-messages.js';
 import {
   type DeviceIdentity,
@@ -15,6 +15,7 @@ import { NLM_F_CREATE, NLM_F_EXCL } from '../../netlink/message.js';
 import type { KeptVirtualMacs, VirtualMac, VirtualMacs } from '../../runtime/ports.js';
 import type { Sysctls } from '../../runtime/services/services-ports.js';
 import { workInTurn } from '../../util/in-turn.js';
+import type { AddressFamily } from '../../util/ip-address.js';
 import { interfaceSysctl, openSysctls } from '../host/sysctls.js';
 import { NETLINK_ROUTE, NetlinkConnection, type NetlinkError, type NetlinkRequest } from './connection.js';
 

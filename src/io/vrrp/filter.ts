@@ -2,8 +2,9 @@
  * The filter before a VRRP socket: what the election would take (RFC 9568 section 7.1) passes on its own way, and
  * nothing that a stranger sends in any number fills that one's buffer. Pure.
  */
-import type { AddressFamily } from '../../config/model.js';
+
 import type { ExpectedRouter } from '../../runtime/ports.js';
+import type { AddressFamily } from '../../util/ip-address.js';
 import { knownAddressBytes } from '../../util/ip-address.js';
 import { IP_PROTOCOL_VRRP } from '../../vrrp/packet.js';
 import { Assembler, BPF, FROM_IP_HEADER, type Instruction } from '../sockets/bpf.js';

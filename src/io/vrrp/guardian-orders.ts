@@ -13,14 +13,28 @@ const HEADER_BYTES = 8;
 const FAREWELL_BYTES = 12;
 /** An IPv4 address in the first four bytes, zeros behind. */
 const ADDRESS_BYTES = 16;
-const MAX_BODY = 1_048_576;
-const MAX_FAREWELLS = 512;
+/** Those of native/orders.h, by name: test/unit/native/guardian-limits.test.ts compares the two. */
+export const ORDERS_LIMITS = {
+  MAX_BODY: 1 << 20,
+  MAX_FAREWELLS: 512,
+  MAX_DESTINATIONS: 4096,
+  MAX_DELETIONS: 8192,
+  MAX_PAYLOAD: 8192,
+  MAX_NETLINK_MESSAGE: 256,
+  MAX_HOLD_MS: 3_600_000,
+} as const;
+const {
+  MAX_BODY,
+  MAX_FAREWELLS,
+  MAX_DESTINATIONS,
+  MAX_DELETIONS,
+  MAX_PAYLOAD,
+  MAX_NETLINK_MESSAGE,
+  MAX_HOLD_MS,
+} = ORDERS_LIMITS;
+/** A byte counts them. */
 const MAX_DESTINATIONS_EACH = 255;
-const MAX_DESTINATIONS = 4096;
-const MAX_DELETIONS = 8192;
-const MAX_PAYLOAD = 8192;
 const MAX_INTERFACE_NAME = 15;
-const MAX_HOLD_MS = 3_600_000;
 const VRRP_PROTOCOL = 112;
 const UDP_PROTOCOL = 17;
 const UDP_HEADER_BYTES = 8;
@@ -60,7 +74,7 @@ function nameBytes(name: string): Buffer {
 
 function ipBytes(text: string, family: Family): Uint8Array {
   const bytes = parseAddress(text);
-  const length = family === 'inet' ? 4 : 16;
+  const length = family === 'ipv4' ? 4 : 16;
   if (bytes?.length !== length) throw new GuardianOrdersError(`'${text}' is no address of family ${family}`);
   return bytes;
 }
@@ -71,9 +85,11 @@ function padded(bytes: Uint8Array): Buffer {
   return field;
 }
 
+const LENGTH_BYTES = 2;
+
 /** Bytes with a u16 length before them. */
 function measured(bytes: Uint8Array): Buffer {
-  const length = Buffer.alloc(2);
+  const length = Buffer.alloc(LENGTH_BYTES);
   length.writeUInt16LE(bytes.length);
   return Buffer.concat([length, bytes]);
 }
@@ -130,7 +146,7 @@ function deletionBytes({ rules, routes, addresses }: GuardianFarewell, index: In
     messages.push(measured(deleteRouteMessage(route, interfaceIndex, messages.length + 1)));
   }
   const talkative = addresses.filter(
-    ({ virtualMac, address }) => virtualMac === true && familyOf(address) === 'inet6',
+    ({ virtualMac, address }) => virtualMac === true && familyOf(address) === 'ipv6',
   );
   for (const name of new Set(talkative.map((address) => address.interface))) {
     const interfaceIndex = index(name);
@@ -169,7 +185,7 @@ function farewellBytes(farewell: GuardianFarewell, deletions: readonly Buffer[])
   const head = Buffer.alloc(FAREWELL_BYTES);
   head.set([
     virtualRouterId,
-    family === 'inet' ? 4 : 6,
+    family === 'ipv4' ? 4 : 6,
     udpPort === undefined ? VRRP_PROTOCOL : UDP_PROTOCOL,
     destinations.length,
   ]);
@@ -194,6 +210,8 @@ export function encodeOrders(orders: GuardianOrders, interfaceIndex: InterfaceIn
   const deletions = farewells.map((farewell) => deletionBytes(farewell, interfaceIndex));
   const deletionCount = deletions.reduce((count, each) => count + each.length, 0);
   check(deletionCount <= MAX_DELETIONS, `${deletionCount} addresses, routes and rules`);
+  const longest = deletions.flat().reduce((most, { length }) => Math.max(most, length - LENGTH_BYTES), 0);
+  check(longest <= MAX_NETLINK_MESSAGE, `a netlink message of ${longest} bytes`);
   const head = Buffer.alloc(12);
   head.writeUInt32LE(milliseconds(orders.holdMs, 'holdMs'), 0);
   head.writeUInt32LE(milliseconds(orders.leaseMs, 'leaseMs'), 4);

@@ -1,6 +1,7 @@
 /** From where to where the packets of a channel go. */
-import type { AddressFamily } from '../../config/model.js';
+
 import type { VrrpChannel } from '../../runtime/ports.js';
+import type { AddressFamily } from '../../util/ip-address.js';
 import { VRRP_MULTICAST_IPV4, VRRP_MULTICAST_IPV6, VRRP_TTL } from '../../vrrp/packet.js';
 import { assertHeld, primaryAddress } from '../host/interface-address.js';
 

@@ -7,6 +7,7 @@ import { describeOp, plan, planInSlices, serviceKeyText } from '../../ipvs/plan.
 import { desiredServices, serviceKeyOf } from '../../planning/desired.js';
 import { requiredSyncDaemons } from '../../planning/requirements.js';
 import type { RealServerHealth } from '../../track/quorum.js';
+import { workInTurn } from '../../util/in-turn.js';
 import { type CleanUpStep, cleanUp } from '../clean-up.js';
 import type { Clock, Log } from '../ports.js';
 import { RepairPace } from '../repair-pace.js';
@@ -49,7 +50,7 @@ export class IpvsService {
   readonly #health: HealthRunner;
   #config: DirectorConfig;
   #owned: Set<string>;
-  #work: Promise<void> = Promise.resolve();
+  readonly #inTurn = workInTurn();
   #scheduled = false;
   #closed = false;
   #lastError = '';
@@ -95,7 +96,7 @@ export class IpvsService {
     this.#daemons.configure(requiredSyncDaemons(this.#config));
     this.refresh();
     this.#lookSoon();
-    await this.#work;
+    await this.#idle();
   }
 
   async reconfigure(config: DirectorConfig): Promise<void> {
@@ -103,14 +104,14 @@ export class IpvsService {
     this.#health.configure(config.virtualServers);
     this.#daemons.configure(requiredSyncDaemons(config));
     this.refresh();
-    await this.#work;
+    await this.#idle();
   }
 
   /** Compares the kernel with what is wanted, soon; calls in between are one. */
   refresh(): void {
     if (this.#scheduled || this.#closed) return;
     this.#scheduled = true;
-    this.#work = this.#work.then(async () => {
+    void this.#inTurn(async () => {
       this.#scheduled = false;
       if (this.#closed) return;
       await this.#daemons.reconcile();
@@ -118,10 +119,15 @@ export class IpvsService {
     });
   }
 
+  /** Resolves when the work that waits now is done. */
+  #idle(): Promise<void> {
+    return this.#inTurn(async () => {});
+  }
+
   #lookSoon(): void {
     const { clock } = this.#ports;
     this.#cancelLook = clock.at(clock.nowMs() + LOOK_MS, () => {
-      this.#work = this.#work.then(async () => {
+      void this.#inTurn(async () => {
         if (this.#closed) return;
         await this.#daemons.reconcile();
         await this.#lookAtTable();
@@ -152,7 +158,7 @@ export class IpvsService {
     this.#health.close();
     this.#cancelRefresh();
     this.#cancelLook();
-    await this.#work;
+    await this.#idle();
     const { ipvs, log } = this.#ports;
     const steps: CleanUpStep[] = [
       {

@@ -1,5 +1,6 @@
 /** The services process: takes its parent's messages one after the other and answers them. */
 import type { DirectorConfig } from '../../config/model.js';
+import { workInTurn } from '../../util/in-turn.js';
 import type { Load } from '../configuration.js';
 import { Services, type ServicesPorts } from './services.js';
 import type { FromServices, Roles, ServicesStatus, ToServices } from './services-messages.js';
@@ -26,7 +27,7 @@ export class ServicesHost {
   #configured = false;
   #latest = 0;
   #roles: Roles = {};
-  #work: Promise<void> = Promise.resolve();
+  readonly #inTurn = workInTurn();
 
   /** `onStopped` is called when everything is cleared away and said. */
   constructor(ports: ServicesHostPorts, send: (message: FromServices) => void, onStopped: () => void) {
@@ -35,16 +36,19 @@ export class ServicesHost {
     this.#onStopped = onStopped;
   }
 
-  /** Configurations and the stop wait for one another; all else is for now. */
+  /**
+   * Configurations and the stop wait for one another; all else is for now. Neither of the two rejects for a reason that
+   * was foreseen; anything else crashes, and the parent starts anew.
+   */
   take(message: ToServices): void {
     switch (message.type) {
       case 'configure':
         // At once: roles that come while this waits in line are newer.
         this.#setRoles(message.roles);
         this.#latest = message.serial;
-        return this.#inTurn(() => this.#configure(message));
+        return void this.#inTurn(() => this.#configure(message));
       case 'stop':
-        return this.#inTurn(() => this.#stop(message.succeeded));
+        return void this.#inTurn(() => this.#stop(message.succeeded));
       case 'roles':
         return this.#setRoles(message.roles);
       case 'event':
@@ -54,11 +58,6 @@ export class ServicesHost {
       case 'load':
         void this.#load(message);
     }
-  }
-
-  /** Neither of the two rejects for a reason that was foreseen; anything else crashes, and the parent starts anew. */
-  #inTurn(work: () => Promise<void>): void {
-    this.#work = this.#work.then(work);
   }
 
   async #ready(): Promise<Services> {

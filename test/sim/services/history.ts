@@ -35,7 +35,7 @@ const HISTORY_STREAM = 0x7ab1e;
 const NOTHING: ServicesLeftovers = { ownedServices: [], sysctls: {}, syncDaemons: [] };
 /** Of a key that no file of a history has. */
 const FOREIGN: Service = {
-  key: { family: 'inet', protocol: 6, address: '203.0.113.1', port: 8080 },
+  key: { family: 'ipv4', protocol: 6, address: '203.0.113.1', port: 8080 },
   scheduler: 'rr',
   flags: 0,
   timeoutSeconds: 0,

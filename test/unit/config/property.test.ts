@@ -2,9 +2,11 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import t from 'tap';
+import { draftOf } from '../../../src/config/draft.js';
 import type { VrrpInstance } from '../../../src/config/model.js';
 import { parseConfig } from '../../../src/config/parse.js';
-import { MAX_FAULTS } from '../../../src/config/semantics/report.js';
+import { MAX_FAULTS } from '../../../src/config/place.js';
+import { fileSchema } from '../../../src/config/schema/schema.js';
 
 const NAT = readFileSync(new URL('../../../../config/nat.yaml', import.meta.url), 'utf8')
   .split('\n')
@@ -103,6 +105,25 @@ void t.test('a good file with a piece cut out and another put in', async () => {
 
 void t.test('the whole shape is good', async (t) => {
   for (const name of ['lb1', 'lb2']) t.ok(parseConfig(JSON.stringify(wholeShape()), { name }).ok, name);
+});
+
+void t.test('a draft of a good file is what the schema makes of it', async (t) => {
+  const written: unknown = JSON.parse(JSON.stringify(wholeShape()));
+  t.equal(JSON.stringify(draftOf(fileSchema, written)), JSON.stringify(fileSchema.parse(written)));
+  t.equal(draftOf(fileSchema, 'no mapping'), undefined);
+});
+
+void t.test('a wrong value is missing from a draft, and nothing else is', async (t) => {
+  const good = draftOf(fileSchema, wholeShape());
+  const [priority, repeat] = [
+    ['vrrp', 'instances', '0', 'priority', 'lb1'],
+    ['vrrp', 'instances', '0', 'announce', 'repeat', '0'],
+  ];
+  for (const path of [priority, repeat]) {
+    const draft = draftOf(fileSchema, replaced(wholeShape(), path, 'x'));
+    t.equal(at(draft, path), undefined);
+    t.strictSame(replaced(draft, path, 0), replaced(good, path, 0), path.join('.'));
+  }
 });
 
 void t.test('any value in any place', async () => {

@@ -315,6 +315,10 @@ void t.test('routes', async (t) =>
           ['{ to: default, dev: eth0 }', /dev: unknown key 'dev'/],
           ['{ to: default, table: 100 }, { to: default }'],
           ['{ to: default, table: main }, { to: default }', /there is already a route to 'default'/],
+          [
+            '{ to: 10.8.0.0/16, table: main }, { to: 10.8.0.0/16, table: 254 }',
+            /routes\[1\]: there is already a route to '10\.8\.0\.0\/16'/,
+          ],
           ['{ to: default, table: 0 }', /table: expected a whole number from 1 to 4294967295, not 0/],
           ['{ to: default, table: vpn }', /table: expected 'local', 'main', 'default' or a whole number/],
           ['{ to: 10.0.0.0/8, type: blackhole }'],
@@ -407,6 +411,7 @@ void t.test('tracked objects', async (t) => {
           ['script: /bin/true', /script: expected a list of a path and its arguments.* not '\/bin\/true'/],
           ['script: []', /script: expected a list of a path/],
           ['script: [true]', /script\[0\]: expected text, not true/],
+          ['script: [true, probe]', /script\[0\]: expected text, not true/],
           [
             'script: [probe]',
             /script\[0\]: expected the whole path of the command, which begins with '\/', not 'probe'/,

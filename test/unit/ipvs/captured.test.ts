@@ -41,7 +41,7 @@ const DUMPED_DESTINATION = bytes(
 const INFO = bytes('0e01000008000100010201000800020000100000');
 
 const service: Service = {
-  key: { family: 'inet', protocol: 6, address: '192.168.1.253', port: 80 },
+  key: { family: 'ipv4', protocol: 6, address: '192.168.1.253', port: 80 },
   scheduler: 'rr',
   flags: 1,
   timeoutSeconds: 300,
@@ -64,14 +64,14 @@ void t.test('a service goes out byte for byte as from ipvsadm', async (t) => {
 
 void t.test('what the kernel dumps is read, statistics left out', async (t) => {
   t.same(decodeService(DUMPED_SERVICE), { ok: true, value: service });
-  t.same(decodeDestination(DUMPED_DESTINATION, 'inet'), { ok: true, value: { ...destination, ...counters } });
+  t.same(decodeDestination(DUMPED_DESTINATION, 'ipv4'), { ok: true, value: { ...destination, ...counters } });
   t.same(decodeInfo(INFO), { ok: true, value: { version: '1.2.1', connectionTableSize: 4096 } });
 });
 
 void t.test('a destination says the same as ipvsadm’s', async (t) => {
   const ours = encodeOp({ op: 'add-destination', key: service.key, destination });
-  t.same(decodeDestination(ours, 'inet'), decodeDestination(NEW_DESTINATION, 'inet'));
-  t.match(decodeDestination(ours, 'inet'), { ok: true, value: destination });
+  t.same(decodeDestination(ours, 'ipv4'), decodeDestination(NEW_DESTINATION, 'ipv4'));
+  t.match(decodeDestination(ours, 'ipv4'), { ok: true, value: destination });
 });
 
 void t.test('cut anywhere, a dump is a fault', async (t) => {

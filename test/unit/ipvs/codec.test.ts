@@ -33,7 +33,7 @@ const same = (test: Test, actual: Uint8Array, expected: string): void => {
   test.equal(hex(actual), expected.replaceAll(/[^0-9a-f]/g, ''));
 };
 
-const web: ServiceKey = { family: 'inet', protocol: 6, address: '192.168.1.253', port: 80 };
+const web: ServiceKey = { family: 'ipv4', protocol: 6, address: '192.168.1.253', port: 80 };
 const service: Service = {
   key: web,
   scheduler: 'rr',
@@ -90,10 +90,10 @@ void t.test('ops encode as the uapi header lays them out', async (t) => {
 void t.test('a firewall mark and an IPv6 service', async (t) => {
   same(
     t,
-    encodeOp({ op: 'delete-service', key: { family: 'inet', fwmark: 3 } }),
+    encodeOp({ op: 'delete-service', key: { family: 'ipv4', fwmark: 3 } }),
     '03010000 1400 0180 0600 0100 0200 0000 0800 0500 03000000',
   );
-  const key: ServiceKey = { family: 'inet6', protocol: 17, address: '2001:db8::1', port: 53 };
+  const key: ServiceKey = { family: 'ipv6', protocol: 17, address: '2001:db8::1', port: 53 };
   const encoded = encodeOp({ op: 'add-service', service: { ...service, key, netmask: '64' } });
   t.match(hex(encoded), /^0101000054000180060001000a000000/);
   t.match(hex(encoded), /20010db8000000000000000000000001/);
@@ -127,7 +127,7 @@ void t.test('sync daemons', async (t) => {
 });
 
 void t.test('what is no address is a broken invariant', async (t) => {
-  const key: ServiceKey = { family: 'inet', protocol: 6, address: 'example', port: 80 };
+  const key: ServiceKey = { family: 'ipv4', protocol: 6, address: 'example', port: 80 };
   t.throws(() => encodeOp({ op: 'delete-service', key }), { name: 'TypeError' });
   t.throws(() => encodeOp({ op: 'add-service', service: { ...service, netmask: '24' } }), {
     name: 'TypeError',
@@ -145,7 +145,7 @@ void t.test('a service of a dump decodes, without the kernel’s own flag', asyn
 void t.test('a destination of a dump decodes with its counters', async (t) => {
   const counters = '0800 0700 07000000 0800 0800 08000000 0800 0900 09000000';
   t.same(
-    decodeDestination(bytes(`05010000 6000 0280 ${DESTINATION_KEY} ${DESTINATION_REST} ${counters}`), 'inet'),
+    decodeDestination(bytes(`05010000 6000 0280 ${DESTINATION_KEY} ${DESTINATION_REST} ${counters}`), 'ipv4'),
     {
       ok: true,
       value: { ...destination, activeConnections: 7, inactiveConnections: 8, persistentConnections: 9 },
@@ -155,7 +155,7 @@ void t.test('a destination of a dump decodes with its counters', async (t) => {
 
 void t.test('a destination without a family of its own has the service’s', async (t) => {
   const key = DESTINATION_KEY.replace('0600 0b00 0200 0000', '');
-  const result = decodeDestination(bytes(`05010000 4000 0280 ${key} ${DESTINATION_REST}`), 'inet');
+  const result = decodeDestination(bytes(`05010000 4000 0280 ${key} ${DESTINATION_REST}`), 'ipv4');
   t.match(result, { ok: true, value: { address: '10.10.10.2' } });
 });
 
@@ -186,7 +186,7 @@ void t.test('faults name the field', async (t) => {
   fault(decodeService(bytes('01010000 0c00 0100 0900 0100 0200 0000')), 'truncated', 'IPVS_CMD_ATTR_SERVICE');
   const bad = DESTINATION_REST.replace('03000000', '05000000');
   fault(
-    decodeDestination(bytes(`05010000 4800 0280 ${DESTINATION_KEY} ${bad}`), 'inet'),
+    decodeDestination(bytes(`05010000 4800 0280 ${DESTINATION_KEY} ${bad}`), 'ipv4'),
     'bad-value',
     'IPVS_DEST_ATTR_FWD_METHOD',
   );
@@ -207,8 +207,8 @@ void t.test('property: no bytes make a decoder throw', async (t) => {
     fc.property(fc.oneof(fc.uint8Array({ maxLength: 128 }), mangled), fc.nat(good.length), (input, cut) => {
       const payload = input.subarray(0, cut);
       decodeService(payload);
-      decodeDestination(payload, 'inet');
-      decodeDestination(payload, 'inet6');
+      decodeDestination(payload, 'ipv4');
+      decodeDestination(payload, 'ipv6');
       decodeDaemon(payload);
       decodeInfo(payload);
       decodeConfig(payload);
@@ -222,13 +222,13 @@ void t.test('property: no bytes make a decoder throw', async (t) => {
 void t.test('property: services and destinations survive encoding and decoding', async (t) => {
   const key: fc.Arbitrary<ServiceKey> = fc.oneof(
     fc.record({
-      family: fc.constant('inet' as const),
+      family: fc.constant('ipv4' as const),
       protocol: fc.constantFrom(6, 17, 132),
       address: fc.ipV4(),
       port: fc.nat(0xffff),
     }),
     fc.record({
-      family: fc.constantFrom('inet' as const, 'inet6' as const),
+      family: fc.constantFrom('ipv4' as const, 'ipv6' as const),
       fwmark: fc.integer({ min: 1, max: 0xffffffff }),
     }),
   );
@@ -240,7 +240,7 @@ void t.test('property: services and destinations survive encoding and decoding',
         scheduler,
         flags: flags & ~2,
         timeoutSeconds,
-        netmask: key.family === 'inet6' ? '64' : '255.255.0.0',
+        netmask: key.family === 'ipv6' ? '64' : '255.255.0.0',
         destinations: [],
       };
       t.same(decodeService(encodeOp({ op: 'add-service', service: one })), { ok: true, value: one });

@@ -22,7 +22,7 @@ function destination(host: number, weight = 1, active = 0, inactive = 0): Dumped
 
 function service(destinations: readonly DumpedDestination[], host = 1): DumpedService {
   return {
-    key: { family: 'inet', protocol: 6, address: `192.0.${host >> 8}.${host & 0xff}`, port: 80 },
+    key: { family: 'ipv4', protocol: 6, address: `192.0.${host >> 8}.${host & 0xff}`, port: 80 },
     scheduler: 'rr',
     flags: 0,
     timeoutSeconds: 0,

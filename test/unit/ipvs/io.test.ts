@@ -16,7 +16,7 @@ const done: NetlinkResult = { error: undefined, messages: [] };
 const refused = (errno: number): NetlinkResult => ({ error: new NetlinkError(errno), messages: [] });
 const hexOf = (payload: Uint8Array): string => Buffer.from(payload).toString('hex');
 
-const key: ServiceKey = { family: 'inet', protocol: 6, address: '192.0.2.1', port: 80 };
+const key: ServiceKey = { family: 'ipv4', protocol: 6, address: '192.0.2.1', port: 80 };
 const service: DumpedService = {
   key,
   scheduler: 'rr',

@@ -41,7 +41,7 @@ function destination(address: string, over: Partial<Destination> = {}): DumpedDe
 }
 
 function tcp(address: string, port = 80): ServiceKey {
-  return { family: 'inet', protocol: 6, address, port };
+  return { family: 'ipv4', protocol: 6, address, port };
 }
 
 function service(
@@ -145,7 +145,7 @@ const arbitraryService: fc.Arbitrary<DumpedService> = fc
     key: fc.oneof(
       fc.integer({ min: 1, max: 5 }).map((host) => tcp(`192.0.2.${host}`)),
       fc.record({
-        family: fc.constantFrom('inet' as const, 'inet6' as const),
+        family: fc.constantFrom('ipv4' as const, 'ipv6' as const),
         fwmark: fc.integer({ min: 1, max: 3 }),
       }),
     ),
@@ -267,9 +267,9 @@ void t.test('duplicates: the first counts', async (t) => {
 });
 
 void t.test('command lines and words', async (t) => {
-  const v6: ServiceKey = { family: 'inet6', protocol: 17, address: '2001:db8::1', port: 53 };
-  const mark: ServiceKey = { family: 'inet6', fwmark: 7 };
-  const sctp: ServiceKey = { family: 'inet', protocol: 132, address: '192.0.2.1', port: 9 };
+  const v6: ServiceKey = { family: 'ipv6', protocol: 17, address: '2001:db8::1', port: 53 };
+  const mark: ServiceKey = { family: 'ipv6', fwmark: 7 };
+  const sctp: ServiceKey = { family: 'ipv4', protocol: 132, address: '192.0.2.1', port: 9 };
   const full = service(mark, [], {
     scheduler: 'sh',
     flags: 1 | 4 | 8 | 16,
@@ -291,7 +291,7 @@ void t.test('command lines and words', async (t) => {
   t.equal(opWords(gone), 'delete real server 10.0.0.1:9 of sctp 192.0.2.1:9');
   t.equal(opWords({ op: 'edit-service', service: full }), 'edit virtual server fwm 7 ipv6');
   t.equal(opWords({ op: 'delete-service', key: v6 }), 'delete virtual server udp [2001:db8::1]:53');
-  t.equal(serviceKeyText({ family: 'inet', fwmark: 3 }), 'fwm 3');
+  t.equal(serviceKeyText({ family: 'ipv4', fwmark: 3 }), 'fwm 3');
 });
 
 const web: VirtualServer = {
@@ -351,16 +351,16 @@ void t.test('desired: dr and tun keep the service’s port, IPv6 a prefix length
   );
   t.match(dr, { flags: 0, timeoutSeconds: 0, netmask: '255.255.255.255' });
   t.match(dr?.destinations[0], { port: 80, forwarding: 'droute' });
-  t.match(tun, { key: { family: 'inet6', protocol: 17 }, netmask: '128' });
+  t.match(tun, { key: { family: 'ipv6', protocol: 17 }, netmask: '128' });
   t.match(tun?.destinations[0], { port: 80, forwarding: 'tunnel' });
 });
 
 void t.test('format: as ipvsadm -Ln shows it', async (t) => {
-  const udp: ServiceKey = { family: 'inet', protocol: 17, address: '192.0.2.1', port: 53 };
-  const v6: ServiceKey = { family: 'inet6', protocol: 6, address: '2001:db8::1', port: 80 };
+  const udp: ServiceKey = { family: 'ipv4', protocol: 17, address: '192.0.2.1', port: 53 };
+  const v6: ServiceKey = { family: 'ipv6', protocol: 6, address: '2001:db8::1', port: 80 };
   const services = [
-    service({ family: 'inet6', fwmark: 4 }),
-    service({ family: 'inet', fwmark: 3 }, [destination('10.0.0.1', { port: 0 })], {
+    service({ family: 'ipv6', fwmark: 4 }),
+    service({ family: 'ipv4', fwmark: 3 }, [destination('10.0.0.1', { port: 0 })], {
       flags: 1,
       timeoutSeconds: 60,
       netmask: '255.255.255.0',

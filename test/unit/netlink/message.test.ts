@@ -3,7 +3,6 @@ import t from 'tap';
 import { NetlinkError, verdictOf } from '../../../src/io/netlink/netlink-error.js';
 import {
   addressPayload,
-  canonicalAddress,
   decodeAddress,
   decodeLink,
   deleteAddressMessage,
@@ -20,7 +19,7 @@ import {
   NLMSG_DONE,
   NLMSG_ERROR,
 } from '../../../src/netlink/message.js';
-import { addressText, knownAddressBytes } from '../../../src/util/ip-address.js';
+import { addressText, canonicalAddress, knownAddressBytes } from '../../../src/util/ip-address.js';
 
 /** These tests name bytes in little-endian order. */
 const bigEndianHost = new Uint8Array(new Uint16Array([1]).buffer)[0] === 0;
@@ -178,7 +177,7 @@ await t.test('an address that was built is read back', async () => {
           back.address === canonicalAddress(address) &&
           back.prefixLength === prefixLength &&
           back.interfaceIndex === interfaceIndex &&
-          back.family === (address.includes(':') ? 'inet6' : 'inet')
+          back.family === (address.includes(':') ? 'ipv6' : 'ipv4')
         );
       },
     ),

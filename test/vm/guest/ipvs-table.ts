@@ -47,12 +47,12 @@ function service(
   destinations: readonly Destination[],
   over: Partial<Service> = {},
 ): Service {
-  const netmask = key.family === 'inet6' ? '128' : '255.255.255.255';
+  const netmask = key.family === 'ipv6' ? '128' : '255.255.255.255';
   return { key, scheduler: 'rr', flags: 0, timeoutSeconds: 0, netmask, ...over, destinations };
 }
 
 const inet = (protocol: number, address: string, port: number): ServiceKey => ({
-  family: 'inet',
+  family: 'ipv4',
   protocol,
   address,
   port,
@@ -82,7 +82,7 @@ function combinations(): Service[] {
 
 /** Protocols, IPv6, firewall marks, flags, and what sorts in an odd way. */
 function assortment(): Service[] {
-  const v6: ServiceKey = { family: 'inet6', protocol: 6, address: '2001:db8::80', port: 80 };
+  const v6: ServiceKey = { family: 'ipv6', protocol: 6, address: '2001:db8::80', port: 80 };
   const both = [destination('10.10.10.3', 80), destination('10.10.10.2', 8000, { weight: 0 })];
   const addresses = ['10.0.0.1', '192.0.2.1', '172.16.0.1', '127.0.0.9', '223.255.255.1', '100.64.0.1'];
   return [
@@ -113,8 +113,8 @@ function assortment(): Service[] {
       timeoutSeconds: 120,
       netmask: '64',
     }),
-    service({ family: 'inet6', fwmark: 4 }, [destination('2001:db8::3', 0)]),
-    service({ family: 'inet', fwmark: 3 }, [destination('10.10.10.2', 0)], {
+    service({ family: 'ipv6', fwmark: 4 }, [destination('2001:db8::3', 0)]),
+    service({ family: 'ipv4', fwmark: 3 }, [destination('10.10.10.2', 0)], {
       flags: PERSISTENT,
       timeoutSeconds: 10,
     }),
@@ -128,7 +128,7 @@ function edited(services: readonly Service[]): Service[] {
     const [first] = one.destinations;
     const kept =
       first === undefined ? [] : [{ ...first, weight: first.weight + 5, forwarding: 'masq' as const }];
-    const added = one.key.family === 'inet6' ? destination('2001:db8::9', 81) : destination('10.10.10.9', 81);
+    const added = one.key.family === 'ipv6' ? destination('2001:db8::9', 81) : destination('10.10.10.9', 81);
     const persistent = (one.flags & PERSISTENT) !== 0;
     return {
       ...one,
