@@ -24,7 +24,7 @@ const COMMANDS = {
     await prepare();
     const asksOnly = args.includes('--help') || args.includes('--list');
     if (!asksOnly) await ensureLab();
-    return passOn(process.execPath, [join(PROJECT, 'dist', 'src', 'main.js'), 'drill', ...args]);
+    return passOn(process.execPath, [join(PROJECT, 'dist', 'director', 'main.js'), 'drill', ...args]);
   },
   async interop(args) {
     await prepare();

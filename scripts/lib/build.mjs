@@ -12,6 +12,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { bundle } from './bundle.mjs';
 import { cacheFolder, withLock } from './cache.mjs';
 import { ensure } from './packages.mjs';
 import { run, say, step } from './progress.mjs';
@@ -68,7 +69,7 @@ async function buildNative() {
 
 async function compileTypeScript() {
   const files = [...filesBelow('src'), ...filesBelow('test')].filter((file) => file.endsWith('.ts'));
-  const stamp = hashOf([...files, 'tsconfig.json', 'package-lock.json']);
+  const stamp = hashOf([...files, 'tsconfig.json', 'package-lock.json', 'scripts/lib/bundle.mjs']);
   const stampFile = join(PROJECT, 'dist', '.sources');
   if (isStamped(stampFile, stamp)) return;
   rmSync(stampFile, { force: true });
@@ -76,6 +77,7 @@ async function compileTypeScript() {
   await step('compiling TypeScript', () =>
     run(join(PROJECT, 'node_modules', '.bin', 'tsc'), ['-p', '.'], { cwd: PROJECT }),
   );
+  await bundle(PROJECT);
   writeFileSync(stampFile, stamp);
 }
 

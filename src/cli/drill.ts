@@ -1,7 +1,6 @@
 /** `director drill`: proves a failover with two real directors, a client and real servers. */
 import { mkdir, readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { runDrill } from '../drill/drill.js';
 import { DrillError, DrillInterrupted } from '../drill/errors.js';
@@ -12,6 +11,7 @@ import { SCENARIO_NAMES, type ScenarioName } from '../drill/report/verdict.js';
 import { GUEST_OUT_DIR } from '../drill/vm/guest-scripts.js';
 import { VmError } from '../drill/vm/vm-error.js';
 import { hostHasIpvs, runInVm } from '../drill/vm.js';
+import { CONFIG_FOLDER, MAIN } from '../program.js';
 import { type Command, OperationalError, UsageError } from './command.js';
 
 const INTERVALS = ['1s', '100ms', '10ms'];
@@ -150,11 +150,10 @@ async function drillOnHost(choice: Choice, signal: AbortSignal): Promise<number>
   if (!hostHasIpvs()) {
     throw new OperationalError('ERR_DRILL_UNSUPPORTED', 'this kernel has no ip_vs: use --kernel vm');
   }
-  const main = fileURLToPath(new URL('../main.js', import.meta.url));
   const report = await runDrill({
     ...choice,
-    directorCommand: [process.execPath, main],
-    configDir: fileURLToPath(new URL('../../../config', import.meta.url)),
+    directorCommand: [process.execPath, MAIN],
+    configDir: CONFIG_FOLDER,
     where: choice.insideVm ? 'vm' : 'host',
     progress: choice.json ? SILENT : openProgress(process.stdout),
     signal,
@@ -173,9 +172,8 @@ async function drillInVm(choice: Choice, signal: AbortSignal): Promise<number> {
       process.stdout.write(`${line}\n`);
     }
   };
-  const main = fileURLToPath(new URL('../main.js', import.meta.url));
   const { exitStatus, bootMs } = await runInVm({
-    command: [process.execPath, main, ...sameDrill(choice)],
+    command: [process.execPath, MAIN, ...sameDrill(choice)],
     outDir: choice.outDir,
     memoryMiB: VM_MEMORY_MIB,
     timeoutMs: VM_TIMEOUT_MS,

@@ -1,18 +1,16 @@
 import { rmSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { STATE_DIRECTORY } from '../io/host/maintenance-file.js';
 import { staySmall } from '../io/host/memory.js';
 import { missingCapabilities } from '../io/host/privileges.js';
 import { openLoader } from '../io/processes/loader.js';
 import { launchServices } from '../io/processes/services-process.js';
+import { MAIN } from '../program.js';
 import { faultsOf, type LoadRefusal, type LoadRequest } from '../runtime/configuration.js';
 import { type Command, OperationalError } from './command.js';
 import { CONFIG_OPTIONS, CONFIG_OPTIONS_USAGE, EXIT_CONFIG } from './load-config.js';
 import { LOG_OPTIONS, LOG_OPTIONS_USAGE, logOptions } from './log-options.js';
 import { RUNTIME_OPTIONS, RUNTIME_OPTIONS_USAGE } from './runtime-dir.js';
-
-const MAIN = fileURLToPath(new URL('../main.js', import.meta.url));
 
 const USAGE = `Usage: director run [OPTIONS]
 

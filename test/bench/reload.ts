@@ -12,6 +12,7 @@ import { sleep, waitFor } from '../../src/drill/wait.js';
 import { fetchStatus } from '../../src/io/operator/control-client.js';
 import { controlSocketPath } from '../../src/io/operator/control-server.js';
 import { servicesSocketPath } from '../../src/io/operator/services-socket.js';
+import { MAIN } from '../program.js';
 import { balancedYaml, type Change } from './balanced-yaml.js';
 import { type Running, type Setup, yaml } from './support/contenders.js';
 import { BenchLab, OUTSIDE, VIP } from './support/lab.js';
@@ -36,7 +37,8 @@ Exit status 1 when a role changed or a services process was replaced, when two a
 interval leaves and a standstill of this machine accounts for, or when a VRRP process had more than 80 MB.
 `;
 
-const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url));
+/** The modules that the bundle is made of: a fake can stand in for one of them. */
+const MODULES = fileURLToPath(new URL('../../src/main.js', import.meta.url));
 const FAKE_TABLE = new URL('fake-table-import.js', import.meta.url).href;
 /** Between two advertisements, beyond what the interval has over 10 ms. */
 const LIMIT_MS = 20;
@@ -94,6 +96,7 @@ function setupOf({ count, reals, intervalMs }: Chosen, change: Change): Setup {
     instances: [OUTSIDE],
     moreYaml: balancedYaml(VIP, count, reals, change),
     nodeArguments: ['--import', FAKE_TABLE],
+    main: MODULES,
   };
 }
 

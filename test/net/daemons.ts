@@ -4,7 +4,6 @@ import { closeSync, constants, existsSync, openSync, readdirSync, readFileSync, 
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
 import { Lab } from '../../src/drill/lab/lab.js';
 import { SWITCHES } from '../../src/drill/lab/lab-plan.js';
@@ -12,8 +11,7 @@ import { type Child, type Exit, stopChild } from '../../src/drill/lab/process.js
 import type { Topology } from '../../src/drill/lab/topology.js';
 import { fetchStatus } from '../../src/io/operator/control-client.js';
 import type { DirectorStatus, InstanceStatus } from '../../src/runtime/status.js';
-
-export const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url));
+import { MAIN } from '../program.js';
 
 /** VIP and DIP with the prefix length of their networks. */
 export const VIP = '192.168.7.253';

@@ -3,14 +3,13 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import type { DrillReport } from '../../src/drill/report/report.js';
+import { MAIN } from '../program.js';
 import { noVm } from './no-vm.js';
 
 t.setTimeout(1_800_000);
 
-const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url));
 const KINDS = ['busy', 'one-request', 'idle'] as const;
 
 await t.test('no topology loses a connection with its master', { skip: noVm() }, async (t) => {

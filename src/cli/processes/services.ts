@@ -1,5 +1,4 @@
 import { rmSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { openProber } from '../../io/checks/probes.js';
 import { openTrackProber } from '../../io/checks/track-probes.js';
@@ -17,6 +16,7 @@ import { openCommands } from '../../io/processes/command.js';
 import { openLoader } from '../../io/processes/loader.js';
 import { openParentLink, type ParentLink } from '../../io/processes/services-process.js';
 import type { LogFormat, LogLevel } from '../../observe/logger.js';
+import { MAIN } from '../../program.js';
 import type { Log } from '../../runtime/ports.js';
 import { ServicesHost } from '../../runtime/services/services-host.js';
 import { TrackAndHooks, type TrackAndHooksPorts } from '../../runtime/services/track-and-hooks.js';
@@ -25,8 +25,6 @@ import { LOG_OPTIONS, logOptions } from '../log-options.js';
 import { RUNTIME_OPTIONS } from '../runtime-dir.js';
 import { keepState } from './keep-state.js';
 import { openProcessLog } from './process-log.js';
-
-const MAIN = fileURLToPath(new URL('../../main.js', import.meta.url));
 
 /** By then the first table is in the kernel, as a rule. */
 const STARTED_AFTER_MS = 10_000;

@@ -1,5 +1,5 @@
 /** The drill's end of the client program. */
-import { fileURLToPath } from 'node:url';
+import { programFile } from '../../program.js';
 import { DrillError } from '../errors.js';
 import type { Lab } from '../lab/lab.js';
 import { type Child, stopChild } from '../lab/process.js';
@@ -31,7 +31,7 @@ export class ClientControl {
     this.#ready = new Promise((resolve) => {
       ready = resolve;
     });
-    const program = fileURLToPath(new URL('client.js', import.meta.url));
+    const program = programFile('drill/client/client.js');
     this.#child = lab.start(host, [process.execPath, program], {
       onLine: (line) => this.#take(JSON.parse(line) as ClientMessage, ready),
       onErrorLine: (line) => this.#errors.push(line),

@@ -1,5 +1,5 @@
 /** The drill's end of a real server program. */
-import { fileURLToPath } from 'node:url';
+import { programFile } from '../../program.js';
 import { DrillError } from '../errors.js';
 import type { Lab } from './lab.js';
 import { type Child, stopChild } from './process.js';
@@ -9,7 +9,7 @@ const START_TIMEOUT_MS = 60_000;
 
 /** Starts the real server of a host and resolves when it listens on all its ports. */
 export function startRealServer(lab: Lab, host: Host): Promise<Child> {
-  const program = fileURLToPath(new URL('real-server.js', import.meta.url));
+  const program = programFile('drill/lab/real-server.js');
   const ports = [
     ...(host.httpPorts ?? []).flatMap((port) => ['--http', String(port)]),
     ...(host.tcpPorts ?? []).flatMap((port) => ['--tcp', String(port)]),

@@ -1,11 +1,9 @@
 /** The two programs that are measured, each started the same way on a host of the lab. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { Lab } from '../../../src/drill/lab/lab.js';
 import type { Child } from '../../../src/drill/lab/process.js';
-
-const MAIN = fileURLToPath(new URL('../../../src/main.js', import.meta.url));
+import { MAIN } from '../../program.js';
 
 export const CONTENDERS = ['ours', 'keepalived'] as const;
 export type Contender = (typeof CONTENDERS)[number];
@@ -32,6 +30,8 @@ export interface Setup {
   readonly moreArguments?: readonly string[];
   /** Arguments of Node for our command. */
   readonly nodeArguments?: readonly string[];
+  /** Our command, the bundle unless given. */
+  readonly main?: string;
 }
 
 /** A contender that runs on a host. */
@@ -108,7 +108,7 @@ export async function start(
       ? [
           process.execPath,
           ...(setup.nodeArguments ?? []),
-          MAIN,
+          setup.main ?? MAIN,
           'run',
           '-c',
           config,

@@ -3,13 +3,13 @@ import { chmodSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } 
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
+import { MAIN } from '../../program.js';
 import {
   Bench,
   complaints,
   directorYaml,
   FILE_LIMIT_MS,
   inState,
-  MAIN,
   settled,
   stop,
   test,

@@ -1,8 +1,6 @@
 import { spawnSync } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import t from 'tap';
-
-const MAIN = fileURLToPath(new URL('../../../src/main.js', import.meta.url));
+import { MAIN } from '../../program.js';
 
 function drill(...options: string[]): { status: number | null; stdout: string; stderr: string } {
   return spawnSync(process.execPath, [MAIN, 'drill', ...options], { encoding: 'utf8' });

@@ -5,7 +5,6 @@ import { createServer as createHttpServer, request } from 'node:http';
 import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import { fetchStatus, NoDirectorError } from '../../../src/io/operator/control-client.js';
 import {
@@ -14,8 +13,8 @@ import {
   openControlServer,
 } from '../../../src/io/operator/control-server.js';
 import { type ControlAnswers, ControlRequestError } from '../../../src/io/operator/http-socket.js';
+import { MAIN } from '../../program.js';
 
-const MAIN = fileURLToPath(new URL('../../../src/main.js', import.meta.url));
 type Answers = ControlAnswers['get'];
 const ANSWERS = { '/status': () => ({ version: 1, director: 'lb1' }) };
 

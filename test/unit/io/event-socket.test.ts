@@ -4,7 +4,6 @@ import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:f
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import {
   eventSocketPath,
@@ -12,8 +11,7 @@ import {
   MAX_UNREAD_BYTES,
   openEventSocket,
 } from '../../../src/io/operator/event-socket.js';
-
-const MAIN = fileURLToPath(new URL('../../../src/main.js', import.meta.url));
+import { MAIN } from '../../program.js';
 
 /** Short, because the path of a unix socket has at most 107 characters. */
 function folder(t: Test): string {

@@ -2,13 +2,12 @@
 import { existsSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import { keepConfiguration, readConfiguration } from '../../../src/io/host/configuration-files.js';
 import { openLoader } from '../../../src/io/processes/loader.js';
 import type { LoadRequest } from '../../../src/runtime/configuration.js';
+import { MAIN } from '../../program.js';
 
-const MAIN = fileURLToPath(new URL('../../../src/main.js', import.meta.url));
 const YAML = `version: 1
 directors: { lb1: { address: 10.0.0.1 }, lb2: { address: 10.0.0.2 } }
 vrrp:

@@ -18,6 +18,7 @@ import { TOPOLOGIES } from '../../../src/drill/lab/topology.js';
 import { projectFolder } from '../../../src/drill/vm/session.js';
 import { waitFor } from '../../../src/drill/wait.js';
 import type { DirectorStatus } from '../../../src/runtime/status.js';
+import { MAIN } from '../../program.js';
 
 type Verified = ClientResults['verify']['connections'];
 type Sync = DirectorStatus['connection_sync'];
@@ -61,7 +62,6 @@ export interface ServicesFaultsReport {
   readonly stop: Verified;
 }
 
-const MAIN = fileURLToPath(new URL('../../../src/main.js', import.meta.url));
 const UDP = fileURLToPath(new URL('udp.js', import.meta.url));
 const { signal } = new AbortController();
 const SOON = { timeoutMs: 90_000, everyMs: 50, signal };

@@ -1,7 +1,6 @@
 /** One topology inside the VM with a single director, and what the kernel says of it. */
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { ClientControl } from '../../../src/drill/client/client-control.js';
 import type { ClientResults } from '../../../src/drill/client/client-protocol.js';
 import { Director } from '../../../src/drill/lab/director.js';
@@ -11,6 +10,7 @@ import { startRealServer } from '../../../src/drill/lab/server-control.js';
 import type { Topology } from '../../../src/drill/lab/topology.js';
 import { lackingForPair } from '../../../src/drill/scenarios/readiness.js';
 import { waitFor } from '../../../src/drill/wait.js';
+import { MAIN } from '../../program.js';
 
 /** What the kernel and the runtime directory hold at one moment. */
 export interface View {
@@ -37,7 +37,6 @@ const REQUESTS = 30;
 export const HOST = 'lb1';
 /** The command with an option of `run` behind what the lab gives it: changes of the table are told at this level. */
 const VERBOSE = 'exec "$0" "$@" --log-level debug';
-const MAIN = fileURLToPath(new URL('../../../src/main.js', import.meta.url));
 /** As long as the VM lives nobody ends this early. */
 const { signal } = new AbortController();
 /** All labs come up side by side, under emulation. */
