@@ -107,6 +107,7 @@ NAPI_MODULE_INIT()
 		{"setOption", set_option},
 		{"getOption", get_option},
 		{"attachFilter", attach_filter},
+		{"attachDivision", attach_division},
 		{"send", send_batch},
 		{"volley", fire_volley},
 		{"receive", receive_batch},

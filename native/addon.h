@@ -63,8 +63,9 @@ napi_value die_with_parent(napi_env env, napi_callback_info info);
 napi_value exit_now(napi_env env, napi_callback_info info);
 napi_value kill_in(napi_env env, napi_callback_info info);
 
-/* socket-filter.c: attachFilter(handle, program) */
+/* socket-filter.c: attachFilter(handle, program), attachDivision(handle, program) */
 napi_value attach_filter(napi_env env, napi_callback_info info);
+napi_value attach_division(napi_env env, napi_callback_info info);
 
 /* memory.c: lockMemory(), releaseCode() */
 napi_value lock_memory(napi_env env, napi_callback_info info);

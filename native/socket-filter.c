@@ -1,4 +1,4 @@
-/* Classic BPF on a socket: SO_ATTACH_FILTER takes a pointer, which no option's bytes can hold. */
+/* Classic BPF on a socket: these options take a pointer, which no option's bytes can hold. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -11,10 +11,10 @@
 #include <sys/socket.h>
 
 /*
- * attachFilter(handle, program): the bytes of struct sock_filter, 8 for each instruction. It takes the place of the one
- * before at once. EINVAL for a program that the kernel refuses, ENOMEM when net.core.optmem_max has no room for it.
+ * (handle, program): the bytes of struct sock_filter, 8 for each instruction. It takes the place of the one before at
+ * once. EINVAL for a program that the kernel refuses, ENOMEM when net.core.optmem_max has no room for it.
  */
-napi_value attach_filter(napi_env env, napi_callback_info info)
+static napi_value attach(napi_env env, napi_callback_info info, int option)
 {
 	struct sock_filter instructions[BPF_MAXINSNS];
 	struct sock_fprog program = {.filter = instructions};
@@ -30,7 +30,19 @@ napi_value attach_filter(napi_env env, napi_callback_info info)
 		return addon_throw(env, EINVAL, "setsockopt");
 	memcpy(instructions, bytes, length);
 	program.len = (unsigned short)(length / sizeof(*instructions));
-	if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) < 0)
+	if (setsockopt(fd, SOL_SOCKET, option, &program, sizeof(program)) < 0)
 		return addon_throw(env, errno, "setsockopt");
 	return NULL;
+}
+
+/* attachFilter: which messages the socket takes */
+napi_value attach_filter(napi_env env, napi_callback_info info)
+{
+	return attach(env, info, SO_ATTACH_FILTER);
+}
+
+/* attachDivision: which of the sockets bound to one address gets a message */
+napi_value attach_division(napi_env env, napi_callback_info info)
+{
+	return attach(env, info, SO_ATTACH_REUSEPORT_CBPF);
 }

@@ -68,16 +68,13 @@ export interface VrrpTransport {
   readonly destinations: readonly string[];
   /** Sends each packet; one that is refused does not stop the rest, and is thrown when all have been tried. */
   send(packets: readonly VrrpPacket[]): void;
-  /** What `send` would send, for a volley; not every transport can. */
+  /** What `send` would send, for a volley. */
   shots?(packets: readonly VrrpPacket[]): readonly Shot[];
+  /** Delivers all that lies in the receive queue; called before a deadline acts. */
+  drain(): void;
   /**
-   * Delivers all that lies in the receive queue; called before a deadline acts. Undefined when that is done,
-   * a promise where it takes a turn of the event loop.
-   */
-  drain(): Promise<void> | undefined;
-  /**
-   * What the channel's virtual routers say from now on. A transport that can lets such messages pass before all others,
-   * and reads of the rest as much as it has time for.
+   * What the channel's virtual routers say from now on: such messages pass before all others, and of the rest as much is read
+   * as there is time for.
    */
   expect?(routers: readonly ExpectedRouter[]): void;
   /** Messages that the kernel dropped unread, because more came than was read. */

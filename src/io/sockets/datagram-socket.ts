@@ -106,6 +106,14 @@ export abstract class DatagramSocket<Info> extends EventEmitter<DatagramSocketEv
     native().attachFilter(this.#live(), program);
   }
 
+  /**
+   * SO_ATTACH_REUSEPORT_CBPF: of the sockets that share this one's port, the program says which gets a message, by its place in
+   * the order in which they were bound. It sees the payload.
+   */
+  attachDivision(program: Uint8Array): void {
+    native().attachDivision(this.#live(), program);
+  }
+
   /** Messages that found no room in the receive buffer since it was opened, modulo 2^32 (SO_MEMINFO). */
   droppedCount(): number {
     const numbers = this.getOption(SOL_SOCKET, SO_MEMINFO, MEMINFO_NUMBERS * Uint32Array.BYTES_PER_ELEMENT);

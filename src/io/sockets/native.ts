@@ -38,6 +38,7 @@ export interface NativeAddon {
    * program that the kernel refuses, ENOMEM where net.core.optmem_max has no room for it.
    */
   attachFilter(socket: SocketHandle, program: Uint8Array): void;
+  attachDivision(socket: SocketHandle, program: Uint8Array): void;
   /** One message to each address, at most 64. One that is refused does not stop the rest, and is thrown at the end. */
   send(socket: SocketHandle, messages: readonly Uint8Array[], addresses: readonly Uint8Array[]): void;
   /**

@@ -55,18 +55,20 @@ export function addressBytes(text: string, family: typeof AF_INET | typeof AF_IN
   return Buffer.from(bytes);
 }
 
-/** struct sockaddr_in with port 0, as raw sockets want it. */
-export function inetAddress(address: string): Buffer {
+/** struct sockaddr_in; raw sockets want port 0. */
+export function inetAddress(address: string, port = 0): Buffer {
   const bytes = Buffer.alloc(SOCKADDR_IN_LENGTH);
   writeFamily(bytes, AF_INET);
+  bytes.writeUInt16BE(port, 2);
   addressBytes(address, AF_INET).copy(bytes, 4);
   return bytes;
 }
 
-/** struct sockaddr_in6 with port 0; the scope is an interface index, 0 for none. */
-export function inet6Address(address: string, scope: number): Buffer {
+/** struct sockaddr_in6; the scope is an interface index, 0 for none, and raw sockets want port 0. */
+export function inet6Address(address: string, scope: number, port = 0): Buffer {
   const bytes = Buffer.alloc(SOCKADDR_IN6_LENGTH);
   writeFamily(bytes, AF_INET6);
+  bytes.writeUInt16BE(port, 2);
   addressBytes(address, AF_INET6).copy(bytes, 8);
   int32(scope).copy(bytes, 24);
   return bytes;

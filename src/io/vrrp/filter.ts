@@ -27,6 +27,9 @@ export interface FilterRoute {
 
 const ALL = 0xffff;
 const NONE = 0;
+/** Of two sockets that share a port, by the order in which they were bound. */
+const FIRST_SOCKET = 0;
+const SECOND_SOCKET = 1;
 const VRRP_HEADER = 8;
 /** RFC 3768 section 5.3.10. */
 const VERSION_2_AUTHENTICATION = 8;
@@ -44,25 +47,59 @@ const IN_IP = {
   ipv4: { ttl: 8, source: 12, destination: 16 },
   ipv6: { ttl: 7, source: 8, destination: 24 },
 } as const;
-/** An IPv4 header without options; a raw IPv6 socket's data begin behind the headers. */
-const IPV4_HEADER = 20;
+/** An IPv4 header without options. */
 const VERSION_4_HEADER_20 = 0x45;
+/** What of the packet lies before the message where a program sees it. */
+const BEFORE_MESSAGE = { ipv4: 20, ipv6: 0, udp: 8, payload: 0 } as const;
 
 export const NOTHING: readonly Instruction[] = [{ code: BPF.RETURN, jt: 0, jf: 0, k: NONE }];
-export const EVERYTHING: readonly Instruction[] = [{ code: BPF.RETURN, jt: 0, jf: 0, k: ALL }];
+/** For sockets that share a port. */
+export const TO_SECOND: readonly Instruction[] = [{ code: BPF.RETURN, jt: 0, jf: 0, k: SECOND_SOCKET }];
+
+/** What a program returns for what is expected, and for the rest. */
+interface Verdicts {
+  readonly yes: number;
+  readonly no: number;
+}
+
+const VERDICTS: Readonly<Record<Ear, Verdicts>> = {
+  expected: { yes: ALL, no: NONE },
+  others: { yes: NONE, no: ALL },
+};
 
 /**
- * The program for a raw socket of protocol 112: `expected` passes what the channel's virtual routers would take,
- * `others` all the rest. Never takes a packet that is too short for what it reads.
+ * The program for a raw socket of protocol 112, or for one of UDP: `expected` passes what the channel's virtual routers would
+ * take, `others` all the rest. Never takes a packet that is too short for what it reads.
  */
 export function vrrpFilter(
   ear: Ear,
   depth: Depth,
   route: FilterRoute,
   routers: readonly ExpectedRouter[],
+  carrier: 'raw' | 'udp' = 'raw',
+): readonly Instruction[] {
+  const base = BEFORE_MESSAGE[carrier === 'udp' ? 'udp' : route.family];
+  return programOf(VERDICTS[ear], base, depth, route, routers);
+}
+
+/** The program that divides what comes to a port of UDP: what `expected` would pass is for the first socket bound to it. */
+export function vrrpDivision(
+  depth: Depth,
+  route: FilterRoute,
+  routers: readonly ExpectedRouter[],
+): readonly Instruction[] {
+  const verdicts = { yes: FIRST_SOCKET, no: SECOND_SOCKET };
+  return programOf(verdicts, BEFORE_MESSAGE.payload, depth, route, routers);
+}
+
+function programOf(
+  { yes, no }: Verdicts,
+  base: number,
+  depth: Depth,
+  route: FilterRoute,
+  routers: readonly ExpectedRouter[],
 ): readonly Instruction[] {
   const program = new Assembler();
-  const base = route.family === 'ipv4' ? IPV4_HEADER : 0;
   envelope(program, route, base);
   program.do(BPF.LOAD_WORD, base).do(BPF.AND, ALL_BUT_PRIORITY);
   for (const [index, router] of routers.entries()) {
@@ -73,12 +110,7 @@ export function vrrpFilter(
   }
   program.jump('no');
   if (depth === 'whole') checksums(program, route.family, base);
-  return program
-    .label('yes')
-    .do(BPF.RETURN, ear === 'expected' ? ALL : NONE)
-    .label('no')
-    .do(BPF.RETURN, ear === 'expected' ? NONE : ALL)
-    .program();
+  return program.label('yes').do(BPF.RETURN, yes).label('no').do(BPF.RETURN, no).program();
 }
 
 function envelope(program: Assembler, route: FilterRoute, base: number): void {

@@ -1,8 +1,9 @@
 /** VRRP's ways onto the wire. */
 import type { OpenVrrpTransport } from '../../runtime/ports.js';
-import { RawVrrpTransport } from './transport-raw.js';
+import { SocketTransport } from './socket-transport.js';
+import { openRaw } from './transport-raw.js';
 import { routeOf } from './transport-route.js';
-import { UdpVrrpTransport } from './transport-udp.js';
+import { openUdp } from './transport-udp.js';
 
 /**
  * Opens the transport of a channel. Where the channel names no `local`, packets come from the interface's primary
@@ -15,9 +16,8 @@ import { UdpVrrpTransport } from './transport-udp.js';
  */
 export function vrrpTransportOpener(avoid: () => readonly string[]): OpenVrrpTransport {
   return (channel, onMessage, onError, onConflict) => {
-    const route = routeOf(channel, avoid());
-    return channel.transport.kind === 'udp'
-      ? new UdpVrrpTransport(route, channel.transport.port, onMessage, onError, onConflict)
-      : new RawVrrpTransport(route, onMessage, onError, onConflict);
+    const { transport } = channel;
+    const open = transport.kind === 'udp' ? openUdp(transport.port) : openRaw;
+    return new SocketTransport(routeOf(channel, avoid()), open, onMessage, onError, onConflict);
   };
 }

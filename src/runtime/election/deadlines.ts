@@ -79,14 +79,8 @@ export class Deadlines {
     if (entries.length === 0) return this.#makeReady(now);
     for (const { atMs } of entries) this.lateness.record(Math.max(0, now - atMs));
     this.#beforeDue();
-    let draining: Promise<void>[] | undefined;
-    for (const transport of new Set(entries.flatMap(({ group }) => group.transports()))) {
-      const drained = transport.drain();
-      if (drained !== undefined) (draining ??= []).push(drained);
-    }
-    if (draining === undefined) return this.#act(entries);
-    this.#set();
-    void Promise.all(draining).then(() => this.#act(entries));
+    for (const transport of new Set(entries.flatMap(({ group }) => group.transports()))) transport.drain();
+    this.#act(entries);
   }
 
   /** Nothing is due yet. What is due next may be a takeover, and has something to do that can be done before. */

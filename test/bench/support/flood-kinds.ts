@@ -4,6 +4,7 @@ import { type Advertisement, encodeAdvertisement } from '../../../src/vrrp/packe
 
 export const GROUP = '224.0.0.18';
 const VRRP = 112;
+const UDP = 17;
 const VIRTUAL_ROUTER = 51;
 const ADDRESS = '192.168.7.253';
 const MASTER = '192.168.7.11';
@@ -62,6 +63,20 @@ function packet(n: number, change: Partial<Advertisement>, envelope: Envelope = 
   header.set(knownAddressBytes(source), 12);
   header.set(knownAddressBytes(GROUP), 16);
   return Buffer.concat([header, message]);
+}
+
+/** The same message in a UDP datagram without a checksum, to `destination`. */
+export function withinUdp(ip: Uint8Array, port: number, destination: string): Uint8Array {
+  const header = Buffer.from(ip.subarray(0, 20));
+  const message = ip.subarray(20);
+  const udp = Buffer.alloc(8);
+  udp.writeUInt16BE(port, 0);
+  udp.writeUInt16BE(port, 2);
+  udp.writeUInt16BE(udp.length + message.length, 4);
+  header.writeUInt16BE(header.length + udp.length + message.length, 2);
+  header.set([UDP], 9);
+  header.set(knownAddressBytes(destination), 16);
+  return Buffer.concat([header, udp, message]);
 }
 
 export function isFloodKind(name: string): name is FloodKind {

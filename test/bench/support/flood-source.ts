@@ -1,10 +1,10 @@
 /**
- * Forged VRRP, as much of it as told: `flood-source.js INTERFACE PACKETS_PER_SECOND SECONDS KIND[,KIND]`. Prints a line
- * when it begins and, at the end, how many packets the kernel took in how many milliseconds.
+ * Forged VRRP, as much of it as told: `flood-source.js INTERFACE PACKETS_PER_SECOND SECONDS KIND[,KIND] [UDP_PORT DESTINATION]`.
+ * Prints a line when it begins and, at the end, how many packets the kernel took in how many milliseconds.
  */
 import { RawSocket } from '../../../src/io/sockets/raw-socket.js';
 import { monotonicMs } from './clock.js';
-import { FLOOD_KINDS, type FloodKind, GROUP, isFloodKind, USUAL_KINDS } from './flood-kinds.js';
+import { FLOOD_KINDS, type FloodKind, GROUP, isFloodKind, USUAL_KINDS, withinUdp } from './flood-kinds.js';
 
 /** IPPROTO_RAW: the sender writes the IP header (raw(7)). */
 const RAW = 255;
@@ -15,7 +15,17 @@ const BATCH = 64;
 const MAX_PER_SECOND = 200_000;
 const MAX_SECONDS = 600;
 
-async function main(device: string, perSecond: number, seconds: number, kinds: FloodKind[]): Promise<void> {
+interface Flood {
+  readonly device: string;
+  readonly perSecond: number;
+  readonly seconds: number;
+  readonly kinds: readonly FloodKind[];
+  /** Undefined: as IP protocol 112. */
+  readonly udpPort: number | undefined;
+  readonly destination: string;
+}
+
+async function main({ device, perSecond, seconds, kinds, udpPort, destination }: Flood): Promise<void> {
   if (!(perSecond >= 1 && perSecond <= MAX_PER_SECOND && seconds >= 1 && seconds <= MAX_SECONDS))
     throw new RangeError(`at most ${MAX_PER_SECOND} packets a second for ${MAX_SECONDS} s`);
   const socket = new RawSocket({ type: 'raw4', protocol: RAW });
@@ -25,12 +35,14 @@ async function main(device: string, perSecond: number, seconds: number, kinds: F
   const packets: Uint8Array[] = [];
   for (let n = 0; n < DIFFERENT; n++) {
     const kind = kinds[n % kinds.length];
-    if (kind !== undefined) packets.push(FLOOD_KINDS[kind](n));
+    if (kind === undefined) continue;
+    const packet = FLOOD_KINDS[kind](n);
+    packets.push(udpPort === undefined ? packet : withinUdp(packet, udpPort, destination));
   }
   const batches = Array.from({ length: DIFFERENT / BATCH }, (_, i) =>
     packets.slice(i * BATCH, (i + 1) * BATCH),
   );
-  const to = Array.from({ length: BATCH }, () => socket.address(GROUP));
+  const to = Array.from({ length: BATCH }, () => socket.address(destination));
   console.log('begins');
   const startMs = monotonicMs();
   let sent = 0;
@@ -51,6 +63,13 @@ async function main(device: string, perSecond: number, seconds: number, kinds: F
   socket.close();
 }
 
-const [device = '', perSecond, seconds, kinds = ''] = process.argv.slice(2);
+const [device = '', perSecond, seconds, kinds = '', udpPort, destination = GROUP] = process.argv.slice(2);
 const chosen = kinds === '' ? USUAL_KINDS : kinds.split(',');
-await main(device, Number(perSecond), Number(seconds), chosen.filter(isFloodKind));
+await main({
+  device,
+  perSecond: Number(perSecond),
+  seconds: Number(seconds),
+  kinds: chosen.filter(isFloodKind),
+  udpPort: udpPort === undefined ? undefined : Number(udpPort),
+  destination,
+});

@@ -155,7 +155,7 @@ function main(): void {
     run('ip', 'address', 'del', `${VIPS[0]}/32`, 'dev', 'va');
     daemon.child.kill('SIGKILL');
     await until(() => !alive(pid), 'the guardian ends');
-    void peer.transport.drain();
+    peer.transport.drain();
     t.equal(peer.farewells(), 1);
     t.same(held(), []);
   });
@@ -168,7 +168,7 @@ function main(): void {
     daemon.child.stdin?.write('disarm\n');
     await once(daemon.child, 'exit');
     await until(() => !alive(pid), 'the guardian ends');
-    void peer.transport.drain();
+    peer.transport.drain();
     t.equal(peer.farewells(), 0);
     t.same(held(), VIPS);
   });
@@ -208,7 +208,7 @@ function main(): void {
     t.not(second, first);
     daemon.child.kill('SIGKILL');
     await until(() => !alive(second), 'the guardian ends');
-    void peer.transport.drain();
+    peer.transport.drain();
     t.equal(peer.farewells(), 1);
     t.same(held(), []);
   });

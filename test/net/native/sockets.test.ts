@@ -6,9 +6,10 @@ import { join } from 'node:path';
 import t from 'tap';
 import { monotonicClock } from '../../../src/io/host/clock.js';
 import { openNotifier } from '../../../src/io/operator/sd-notify.js';
+import type { IpMessageInfo } from '../../../src/io/sockets/ip-socket.js';
 import { native } from '../../../src/io/sockets/native.js';
 import { ETH_P_ALL, PacketSocket } from '../../../src/io/sockets/packet-socket.js';
-import { type RawMessageInfo, RawSocket } from '../../../src/io/sockets/raw-socket.js';
+import { RawSocket } from '../../../src/io/sockets/raw-socket.js';
 import { UnixDgramSocket } from '../../../src/io/sockets/unix-dgram-socket.js';
 import { openAnnouncer } from '../../../src/io/vrrp/announcer.js';
 import { vrrpTransportOpener } from '../../../src/io/vrrp/transport.js';
@@ -36,7 +37,7 @@ function main(): void {
     // Held up on purpose: the stamp must be of the arrival, not of the reading.
     while (monotonicClock.nowMs() < before + 300);
     const readFromMs = monotonicClock.nowMs();
-    const [packet, info]: [Buffer, RawMessageInfo] = await new Promise((resolve) =>
+    const [packet, info]: [Buffer, IpMessageInfo] = await new Promise((resolve) =>
       b.once('message', (packet, info) => resolve([packet, info])),
     );
     t.equal(Buffer.from(ipv4Payload(packet) ?? []).toString(), 'abc');
@@ -61,7 +62,7 @@ function main(): void {
     b.bindToDevice('vb');
     b.addMembership('ff02::12', 'vb');
     b.bind();
-    const received: RawMessageInfo[] = [];
+    const received: IpMessageInfo[] = [];
     b.on('message', (_, info) => received.push(info));
     // The link-local address may still be tentative (RFC 4862 section 5.4).
     await until(() => {
@@ -167,11 +168,11 @@ function main(): void {
     });
     t.equal(a.source, '10.9.0.1');
     a.send([{ payload: Buffer.from('hello'), destination: '224.0.0.18' }]);
-    void b.drain();
+    b.drain();
     t.equal(gotB.length, 1, 'drained without a turn of the event loop');
     t.match(gotB[0], { source: '10.9.0.1', destination: '224.0.0.18', ttl: 255 });
     t.equal(Buffer.from(gotB[0]?.payload ?? []).toString(), 'hello');
-    void a.drain();
+    a.drain();
     t.same(gotA, [], 'no own packet');
     t.throws(() => open(channel('nope0'), () => {}, fail), { code: 'ERR_NO_INTERFACE_ADDRESS' });
     t.throws(() => vrrpTransportOpener(() => ['10.9.0.1', '10.9.0.253'])(channel('va'), () => {}, fail), {

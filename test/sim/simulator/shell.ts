@@ -84,7 +84,7 @@ class Socket implements VrrpTransport {
     return true;
   }
 
-  drain(): undefined {
+  drain(): void {
     for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
       const { packet, receivedAtMs } = next;
       this.#shell.director.hears(packet, receivedAtMs);

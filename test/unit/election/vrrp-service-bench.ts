@@ -48,7 +48,7 @@ class FakeTransport implements VrrpTransport {
     return `send ${virtualRouterId} priority ${priority}`;
   }
 
-  drain(): undefined {}
+  drain(): void {}
 
   unread(): number {
     this.#host.unreadAsked += 1;

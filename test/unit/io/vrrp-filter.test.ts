@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import t from 'tap';
 import { MAX_INSTRUCTIONS, programBytes } from '../../../src/io/sockets/bpf.js';
 import { ReadingPace } from '../../../src/io/sockets/reading-pace.js';
-import { type FilterRoute, vrrpFilter } from '../../../src/io/vrrp/filter.js';
+import { type FilterRoute, vrrpDivision, vrrpFilter } from '../../../src/io/vrrp/filter.js';
 import { conflictFilter } from '../../../src/io/vrrp/source-watch.js';
 import type { ExpectedRouter } from '../../../src/runtime/ports.js';
 import { knownAddressBytes } from '../../../src/util/ip-address.js';
@@ -20,6 +20,8 @@ const V4: FilterRoute = {
 };
 const V6: FilterRoute = { ...V4, family: 'ipv6', source: 'fe80::11', group: 'ff02::12' };
 const UNICAST: FilterRoute = { ...V4, group: undefined, peers: ['192.0.2.12', '198.51.100.7'], minTtl: 250 };
+
+const UDP_HEADER = 8;
 
 const router = (virtualRouterId: number, ...addresses: string[]): ExpectedRouter => ({
   version: 3,
@@ -71,6 +73,18 @@ function earOf(route: FilterRoute, routers: readonly ExpectedRouter[], packet: P
   return taken ? 'expected' : 'others';
 }
 
+/** The same within UDP, where a filter sees its header and a division the payload: both have to say the same. */
+function udpEarOf(route: FilterRoute, routers: readonly ExpectedRouter[], payload: Uint8Array): string {
+  const { bytes } = packetOf(route, Buffer.concat([new Uint8Array(UDP_HEADER), payload]));
+  const dataAt = route.family === 'ipv4' ? 20 : 40;
+  const takenBy = (ear: 'expected' | 'others') =>
+    run(vrrpFilter(ear, 'whole', route, routers, 'udp'), { bytes, dataAt }) > 0;
+  if (takenBy('expected') === takenBy('others')) throw new Error('both hear it, or nobody does');
+  const divided = run(vrrpDivision('whole', route, routers), { bytes, dataAt: dataAt + UDP_HEADER });
+  if (divided !== (takenBy('expected') ? 0 : 1)) throw new Error(`the division says ${divided}`);
+  return divided === 0 ? 'expected' : 'others';
+}
+
 void t.test('what the channel expects passes, in every version and with either checksum', (t) => {
   for (const [route, routers] of [
     [V4, ROUTERS4],
@@ -83,6 +97,7 @@ void t.test('what the channel expects passes, in every version and with either c
         for (const priority of [0, 1, 100, 255]) {
           const payload = say(route, of, { priority }, { checksum });
           t.equal(earOf(route, routers, packetOf(route, payload, { checksum })), 'expected');
+          t.equal(udpEarOf(route, routers, payload), 'expected', 'within UDP');
         }
       }
     }
@@ -136,7 +151,7 @@ void t.test('no garbage passes that the codec would not take', (t) => {
         const of = routers[which % routers.length] ?? router(0);
         const intervalMs = of.version === 2 ? 1000 * (1 + (units % 255)) : 10 * units;
         const whole = say(route, of, { advertisementIntervalMs: intervalMs });
-        const payload = Uint8Array.from(whole.subarray(0, Math.max(length, 8)));
+        const payload = Uint8Array.from(whole.subarray(0, length));
         for (const [at, value] of changes) if (at < payload.length) payload[at] = value;
         const source = route.family === 'ipv4' ? '192.0.2.12' : 'fe80::12';
         const decoded = decodeAdvertisement(payload, { source, destination: route.group ?? '', ttl: 255 });
@@ -148,7 +163,11 @@ void t.test('no garbage passes that the codec would not take', (t) => {
               one.version === decoded.advertisement.version &&
               one.addresses.join() === decoded.advertisement.addresses.join(),
           );
-        return (earOf(route, routers, packetOf(route, payload)) === 'expected') === isOurs;
+        const wanted = isOurs ? 'expected' : 'others';
+        return (
+          earOf(route, routers, packetOf(route, payload)) === wanted &&
+          udpEarOf(route, routers, payload) === wanted
+        );
       },
     ),
     { numRuns: 3000 },
