@@ -35,12 +35,7 @@ export async function openLog(
     return pino(options, { write: (line) => destination.write(journalLine(line)) });
   }
   // Loaded only here: a service starts faster without it.
-  const { prettyFactory } = await import('pino-pretty');
-  const pretty = prettyFactory({
-    colorize: colors,
-    ignore: 'pid,hostname,director,process,event',
-    translateTime: 'SYS:HH:MM:ss.l',
-    hideObject: level !== 'debug',
-  });
+  const { prettyLines } = await import('./pretty-lines.js');
+  const pretty = prettyLines({ colors, withFields: level === 'debug' });
   return pino(options, { write: (line) => destination.write(pretty(line)) });
 }
