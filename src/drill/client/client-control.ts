@@ -2,7 +2,7 @@
 import { programFile } from '../../program.js';
 import { DrillError } from '../errors.js';
 import type { Lab } from '../lab/lab.js';
-import { type Child, stopChild } from '../lab/process.js';
+import { type Child, LAST_IN_LINE, stopChild } from '../lab/process.js';
 import type { ClientCommand, ClientMessage, ClientResults } from './client-protocol.js';
 
 /** Node's own start, under emulation. */
@@ -32,7 +32,7 @@ export class ClientControl {
       ready = resolve;
     });
     const program = programFile('drill/client/client.js');
-    this.#child = lab.start(host, [process.execPath, program], {
+    this.#child = lab.start(host, [...LAST_IN_LINE, process.execPath, program], {
       onLine: (line) => this.#take(JSON.parse(line) as ClientMessage, ready),
       onErrorLine: (line) => this.#errors.push(line),
     });

@@ -2,7 +2,7 @@
 import { programFile } from '../../program.js';
 import { DrillError } from '../errors.js';
 import type { Lab } from './lab.js';
-import { type Child, stopChild } from './process.js';
+import { type Child, LAST_IN_LINE, stopChild } from './process.js';
 import type { Host } from './topology.js';
 
 const START_TIMEOUT_MS = 60_000;
@@ -16,13 +16,17 @@ export function startRealServer(lab: Lab, host: Host): Promise<Child> {
   ];
   return new Promise((resolve, reject) => {
     const errors: string[] = [];
-    const child = lab.start(host.name, [process.execPath, program, '--name', host.name, ...ports], {
-      onLine: () => {
-        clearTimeout(timer);
-        resolve(child);
+    const child = lab.start(
+      host.name,
+      [...LAST_IN_LINE, process.execPath, program, '--name', host.name, ...ports],
+      {
+        onLine: () => {
+          clearTimeout(timer);
+          resolve(child);
+        },
+        onErrorLine: (line) => errors.push(line),
       },
-      onErrorLine: (line) => errors.push(line),
-    });
+    );
     const fail = (why: string): void => {
       clearTimeout(timer);
       reject(new DrillError('ERR_DRILL_PROCESS', `real server ${host.name}: ${why}`));
