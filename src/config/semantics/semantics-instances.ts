@@ -69,6 +69,7 @@ export function checkInstances(
   checkRules(instances, directors, report);
   checkVirtualRouterIds(instances, directors, report);
   checkDeviceNames(instances, directors, report);
+  checkUdpPorts(instances, directors, report);
 }
 
 function farewellBytesOf(instance: Section<FileInstance>, directors: Directors): number {
@@ -181,6 +182,41 @@ function checkEndpoints(
     const own = familyOf(value);
     if (family === undefined || own === family) continue;
     report(path, () => `${said} is ${familyName(own)}, and the instance ${familyName(family)}`);
+  }
+}
+
+/** Instances with the same peers share a socket; one with others would find the port taken. */
+function checkUdpPorts(
+  instances: readonly Section<FileInstance>[],
+  directors: Directors,
+  report: Report,
+): void {
+  const taken = new Map<string, { readonly instance: string; readonly peers: string }>();
+  for (const instance of instances) {
+    const transport = instance.part('transport');
+    const udp = transport?.part('udp');
+    const named = udp?.part('peers');
+    if (transport === undefined || udp?.value.port === undefined || named === undefined) continue;
+    for (const name of directors.keys()) {
+      const addressOf = (one: string) =>
+        named.keys.length === 0 ? directors.get(one)?.value.address : named.value[one];
+      const own = addressOf(name);
+      const peers = JSON.stringify([...directors.keys()].map(addressOf));
+      const key = `${name}\n${own} ${udp.value.port}`;
+      const other = taken.get(key);
+      if (other === undefined) {
+        taken.set(key, { instance: nameOf(instance), peers });
+        continue;
+      }
+      if (own === undefined || other.peers === peers) continue;
+      report(
+        transport.path,
+        () =>
+          `from ${own} port ${udp.value.port} director ${quote(name)} speaks to other peers for instance ${quote(other.instance)}: ` +
+          'give one of the two another port',
+      );
+      break;
+    }
   }
 }
 

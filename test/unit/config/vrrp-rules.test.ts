@@ -1,5 +1,6 @@
 /** Rules of versions, IPv6, transports, tracking, routes and hooks. Each case is one edit of a good file. */
 import t, { type Test } from 'tap';
+import { parseConfig } from '../../../src/config/parse.js';
 import { virtualMacName } from '../../../src/config/virtual-mac-name.js';
 import { type Case, checkEdits } from './cases.js';
 
@@ -523,3 +524,30 @@ void t.test('virtual servers are IPv4', async (t) =>
     ['{ address: 10.10.10.2 }', '{ address: "fe80::2" }', /IPv6 real servers are not supported yet/],
   ]),
 );
+
+void t.test('one UDP port leads to the same peers for all instances', async (t) => {
+  const faultsOf = (first: unknown, second: unknown) => {
+    const instance = (name: string, id: number, transport: unknown) => ({
+      name,
+      interface: 'eth0',
+      virtual_router_id: id,
+      transport,
+      addresses: [`10.0.1.${id}/24`],
+    });
+    const file = {
+      version: 1,
+      directors: { lb1: { address: '10.0.0.1' }, lb2: { address: '10.0.0.2' } },
+      vrrp: { instances: [instance('a', 1, first), instance('b', 2, second)] },
+    };
+    const result = parseConfig(JSON.stringify(file), { name: 'lb1' });
+    return result.ok ? [] : result.faults.map(({ path, message }) => `${path}: ${message}`);
+  };
+  const own = { udp: { peers: {} } };
+  const to = (lb2: string, port = 8112) => ({ udp: { port, peers: { lb1: '10.0.0.1', lb2 } } });
+  t.strictSame(faultsOf(own, own), []);
+  t.strictSame(faultsOf(own, to('10.0.0.2')), [], 'the same, said twice');
+  t.strictSame(faultsOf(own, to('10.0.0.3', 8113)), [], 'another port');
+  t.match(faultsOf(own, to('10.0.0.3')), [
+    /^vrrp\.instances\[1\]\.transport: from 10\.0\.0\.1 port 8112 director 'lb1' speaks to other peers for instance 'a': give/,
+  ]);
+});
