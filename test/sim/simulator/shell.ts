@@ -4,23 +4,16 @@
  */
 import type { DirectorConfig, TrackedObject, VirtualAddress } from '../../../src/config/model.js';
 import { VrrpService } from '../../../src/runtime/election/vrrp-service.js';
-import type {
-  Addresses,
-  Announcer,
-  Log,
-  ReceivedVrrp,
-  Shot,
-  VrrpPacket,
-  VrrpTransport,
-} from '../../../src/runtime/ports.js';
+import type { Addresses, Announcer, Log } from '../../../src/runtime/ports.js';
 import { DeadlineClock } from '../../../src/util/deadline-clock.js';
 import type { GroupEffect, GroupInput, GroupState, GroupStep } from '../../../src/vrrp/group-types.js';
 import type { Director } from './director.js';
 import { GuardianLink } from './guardian.js';
 import type { Machine } from './machine.js';
-import { GROUP_ADDRESS, type Packet, TTL } from './packet.js';
+import type { Packet } from './packet.js';
 import { Refused } from './refused.js';
 import { interfaceOf, routerOf, type Scenario, segmentOf, TRACKED_OBJECT } from './scenario.js';
+import { type SimulatedShot, Socket, shot } from './socket.js';
 import type { World } from './world.js';
 
 /** From what happens in the kernel until a process is told of it, at most. */
@@ -33,69 +26,6 @@ type Source = 'timer' | 'soon' | 'kernel' | 'events' | 'guardian' | 'control';
 export interface GroupView {
   readonly number: number;
   state: GroupState;
-}
-
-interface SimulatedShot extends Shot {
-  fire(): boolean;
-}
-
-const NO_BYTES = new Uint8Array(0);
-
-function shot(fire: () => boolean): SimulatedShot {
-  return { socket: {}, message: NO_BYTES, address: NO_BYTES, fire };
-}
-
-class Socket implements VrrpTransport {
-  readonly destinations = [GROUP_ADDRESS];
-  readonly interface: string;
-  readonly source: string;
-  readonly #shell: Shell;
-  readonly #onMessage: (message: ReceivedVrrp) => void;
-  readonly #queue: { packet: Packet; receivedAtMs: number }[] = [];
-
-  constructor(shell: Shell, interfaceName: string, onMessage: (message: ReceivedVrrp) => void) {
-    this.#shell = shell;
-    this.interface = interfaceName;
-    this.source = shell.director.sourceOn(interfaceName);
-    this.#onMessage = onMessage;
-  }
-
-  get waiting(): number {
-    return this.#queue.length;
-  }
-
-  send(packets: readonly VrrpPacket[]): void {
-    for (const { payload } of packets) this.#shell.director.says(this.interface, this.source, payload);
-  }
-
-  shots(packets: readonly VrrpPacket[]): readonly Shot[] {
-    return packets.map((packet) =>
-      shot(() => {
-        this.send([packet]);
-        return true;
-      }),
-    );
-  }
-
-  /** Returns false when the receive buffer is full. */
-  take(packet: Packet, receivedAtMs: number, limit: number): boolean {
-    if (this.#queue.length >= limit) return false;
-    this.#queue.push({ packet, receivedAtMs });
-    return true;
-  }
-
-  drain(): void {
-    for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
-      const { packet, receivedAtMs } = next;
-      this.#shell.director.hears(packet, receivedAtMs);
-      const { payload, source } = packet;
-      this.#onMessage({ payload, source, destination: GROUP_ADDRESS, ttl: TTL, receivedAtMs });
-    }
-  }
-
-  close(): void {
-    this.#shell.sockets.delete(this);
-  }
 }
 
 export class Shell {
