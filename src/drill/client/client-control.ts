@@ -5,8 +5,8 @@ import type { Lab } from '../lab/lab.js';
 import { type Child, LAST_IN_LINE, stopChild } from '../lab/process.js';
 import type { ClientCommand, ClientMessage, ClientResults } from './client-protocol.js';
 
-/** Node's own start, under emulation. */
-const START_TIMEOUT_MS = 60_000;
+/** Node's own start, last in line for an emulated processor that other labs share. */
+const START_TIMEOUT_MS = 180_000;
 /** Longest command: `verify` with its patience, and some for an emulated processor. */
 const COMMAND_TIMEOUT_MS = 90_000;
 

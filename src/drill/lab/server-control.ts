@@ -5,7 +5,8 @@ import type { Lab } from './lab.js';
 import { type Child, LAST_IN_LINE, stopChild } from './process.js';
 import type { Host } from './topology.js';
 
-const START_TIMEOUT_MS = 60_000;
+/** Node's own start, last in line for an emulated processor that other labs share. */
+const START_TIMEOUT_MS = 180_000;
 
 /** Starts the real server of a host and resolves when it listens on all its ports. */
 export function startRealServer(lab: Lab, host: Host): Promise<Child> {
