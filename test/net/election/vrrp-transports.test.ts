@@ -113,7 +113,9 @@ const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
 
 /** What passes `va`, in tcpdump's own words, one entry a packet. */
 async function watch(t: Test, filter: string, device = 'va'): Promise<(wanted: RegExp) => Promise<string>> {
-  const argv = ['-Z', 'root', '-i', device, '-e', '-vvv', '-n', '-l', '--immediate-mode', filter];
+  // In immediate mode its ring has room for eight packets of the default length, and drops what a burst has beyond them.
+  const ring = ['--immediate-mode', '-s', '512'];
+  const argv = ['-Z', 'root', '-i', device, '-e', '-vvv', '-n', '-l', ...ring, filter];
   const tcpdump = spawn('tcpdump', argv, { stdio: ['ignore', 'pipe', 'pipe'] });
   t.teardown(async () => {
     tcpdump.kill();
