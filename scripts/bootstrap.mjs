@@ -29,8 +29,7 @@ const COMMANDS = {
   async interop(args) {
     await prepare();
     await ensureLab({ always: true });
-    const judges = await ensureJudges();
-    process.env.PATH = [process.env.PATH ?? '', '/usr/sbin', '/sbin', judges].join(delimiter);
+    await judgesInPath();
     return passOn(process.execPath, [join(PROJECT, 'dist', 'test', 'interop', 'main.js'), ...args]);
   },
   async sim(args) {
@@ -50,7 +49,8 @@ const COMMANDS = {
     await ensureLab({ always: true });
     await ensure(['systemd']);
     await ensureNodes();
-    return runSuite({ filters: args, judgesFolder: await ensureJudges() });
+    await judgesInPath();
+    return runSuite(args);
   },
 };
 
@@ -60,10 +60,14 @@ async function bench(name, args) {
   if (!args.includes('--help')) {
     if (process.geteuid() !== 0) throw new StepError('a bench needs root for its network namespaces');
     await ensure(['iproute2', 'fping', 'procps']);
-    const judges = await ensureJudges();
-    process.env.PATH = [process.env.PATH ?? '', '/usr/sbin', '/sbin', judges].join(delimiter);
+    await judgesInPath();
   }
   return passOn(process.execPath, [join(PROJECT, 'dist', 'test', 'bench', `${name}.js`), ...args]);
+}
+
+/** For what is started from here on: keepalived, FRR and the rest, and what a plain user's path lacks. */
+async function judgesInPath() {
+  process.env.PATH = [process.env.PATH ?? '', '/usr/sbin', '/sbin', await ensureJudges()].join(delimiter);
 }
 
 /** The tests boot the VM even where the host has ip_vs: it is what they test. */

@@ -3,6 +3,7 @@
  * undefined in every place whose value is missing or not what the schema takes.
  */
 import * as z from 'zod';
+import { isMapping } from '../util/mapping.js';
 
 type Plain = string | number | boolean | null | undefined;
 
@@ -18,10 +19,6 @@ export function draftOf<Schema extends z.core.$ZodType>(
   written: unknown,
 ): Draft<z.output<Schema>> | undefined {
   return read(schema, written) as Draft<z.output<Schema>> | undefined;
-}
-
-export function isMapping(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function read(schema: z.core.$ZodType, written: unknown): unknown {

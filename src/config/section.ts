@@ -1,5 +1,6 @@
 /** A part of the file as the checks across values see it: what of it holds, what is written there, and the path to it. */
-import { type Draft, isMapping } from './draft.js';
+import { isMapping } from '../util/mapping.js';
+import type { Draft } from './draft.js';
 import type { Path } from './place.js';
 import { quote } from './yaml.js';
 

@@ -72,14 +72,13 @@ function checkRealServers(server: Server, report: Report): void {
   for (const real of server.each('real_servers')) {
     const { address } = real.value;
     const port = real.has('port') ? real.value.port : servicePort;
-    if (address === undefined || port === undefined) continue;
-    const key = `${address}:${port}`;
-    if (seen.has(key)) report(real.path, () => `${key} is already a real server of this virtual server`);
-    seen.add(key);
-  }
-  for (const real of server.each('real_servers')) {
-    const { port } = real.value;
-    if (!keepsPort || port === undefined || servicePort === undefined || port === servicePort) continue;
+    if (port === undefined) continue;
+    if (address !== undefined) {
+      const key = `${address}:${port}`;
+      if (seen.has(key)) report(real.path, () => `${key} is already a real server of this virtual server`);
+      seen.add(key);
+    }
+    if (!keepsPort || servicePort === undefined || port === servicePort) continue;
     report(
       [...real.path, 'port'],
       () =>

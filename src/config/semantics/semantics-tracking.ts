@@ -17,10 +17,7 @@ import { checkEach, type Directors, priorityOf } from './semantics-directors.js'
 type Tracked = Section<FileTracked>;
 
 /** The keys that say what is tracked, and those that go with each. */
-const KINDS: ReadonlyMap<Key<FileTracked>, readonly Key<FileTracked>[]> = new Map<
-  Key<FileTracked>,
-  readonly Key<FileTracked>[]
->([
+const KINDS = new Map<Key<FileTracked>, readonly Key<FileTracked>[]>([
   ['interface', ['address']],
   ['file', []],
   ['script', ['user', 'timeout']],

@@ -1,9 +1,6 @@
 /** The lab runs the very file of `config/`; only another advertisement interval makes a copy of it. Pure. */
 import { dump, load } from 'js-yaml';
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
+import { isMapping } from '../../util/mapping.js';
 
 /**
  * The text of a configuration with `interval` (such as `100ms`) in every VRRP instance.
@@ -11,13 +8,13 @@ function isRecord(value: unknown): value is Record<string, unknown> {
  */
 export function withAdvertisementInterval(text: string, interval: string): string {
   const document = load(text);
-  const vrrp = isRecord(document) ? document['vrrp'] : undefined;
-  const instances = isRecord(vrrp) ? vrrp['instances'] : undefined;
-  if (!isRecord(document) || !isRecord(vrrp) || !Array.isArray(instances)) {
+  const vrrp = isMapping(document) ? document['vrrp'] : undefined;
+  const instances = isMapping(vrrp) ? vrrp['instances'] : undefined;
+  if (!isMapping(document) || !isMapping(vrrp) || !Array.isArray(instances)) {
     throw new TypeError('the configuration has no vrrp.instances');
   }
   const changed = instances.map((instance: unknown) =>
-    isRecord(instance) ? { ...instance, advertisement_interval: interval } : instance,
+    isMapping(instance) ? { ...instance, advertisement_interval: interval } : instance,
   );
   return dump({ ...document, vrrp: { ...vrrp, instances: changed } });
 }

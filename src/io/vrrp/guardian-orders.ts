@@ -85,13 +85,16 @@ function padded(bytes: Uint8Array): Buffer {
   return field;
 }
 
-const LENGTH_BYTES = 2;
-
 /** Bytes with a u16 length before them. */
 function measured(bytes: Uint8Array): Buffer {
-  const length = Buffer.alloc(LENGTH_BYTES);
+  const length = Buffer.alloc(2);
   length.writeUInt16LE(bytes.length);
   return Buffer.concat([length, bytes]);
+}
+
+function deletion(message: Uint8Array): Buffer {
+  check(message.length <= MAX_NETLINK_MESSAGE, `a netlink message of ${message.length} bytes`);
+  return measured(message);
 }
 
 function onesComplement(bytes: Uint8Array): number {
@@ -139,11 +142,11 @@ function destinationBytes(farewell: GuardianFarewell, family: Family): Buffer[] 
  */
 function deletionBytes({ rules, routes, addresses }: GuardianFarewell, index: InterfaceIndex): Buffer[] {
   const messages: Buffer[] = [];
-  for (const rule of rules) messages.push(measured(deleteRuleMessage(rule, messages.length + 1)));
+  for (const rule of rules) messages.push(deletion(deleteRuleMessage(rule, messages.length + 1)));
   for (const route of routes) {
     const interfaceIndex = route.interface === undefined ? undefined : index(route.interface);
     if (interfaceIndex === undefined && route.interface !== undefined) continue;
-    messages.push(measured(deleteRouteMessage(route, interfaceIndex, messages.length + 1)));
+    messages.push(deletion(deleteRouteMessage(route, interfaceIndex, messages.length + 1)));
   }
   const talkative = addresses.filter(
     ({ virtualMac, address }) => virtualMac === true && familyOf(address) === 'ipv6',
@@ -151,13 +154,13 @@ function deletionBytes({ rules, routes, addresses }: GuardianFarewell, index: In
   for (const name of new Set(talkative.map((address) => address.interface))) {
     const interfaceIndex = index(name);
     if (interfaceIndex !== undefined) {
-      messages.push(measured(setDownMessage(interfaceIndex, messages.length + 1)));
+      messages.push(deletion(setDownMessage(interfaceIndex, messages.length + 1)));
     }
   }
   for (const { address, prefixLength, interface: name } of addresses) {
     const interfaceIndex = index(name);
     if (interfaceIndex === undefined) continue;
-    messages.push(measured(deleteAddressMessage(address, prefixLength, interfaceIndex, messages.length + 1)));
+    messages.push(deletion(deleteAddressMessage(address, prefixLength, interfaceIndex, messages.length + 1)));
   }
   return messages;
 }
@@ -210,8 +213,6 @@ export function encodeOrders(orders: GuardianOrders, interfaceIndex: InterfaceIn
   const deletions = farewells.map((farewell) => deletionBytes(farewell, interfaceIndex));
   const deletionCount = deletions.reduce((count, each) => count + each.length, 0);
   check(deletionCount <= MAX_DELETIONS, `${deletionCount} addresses, routes and rules`);
-  const longest = deletions.flat().reduce((most, { length }) => Math.max(most, length - LENGTH_BYTES), 0);
-  check(longest <= MAX_NETLINK_MESSAGE, `a netlink message of ${longest} bytes`);
   const head = Buffer.alloc(12);
   head.writeUInt32LE(milliseconds(orders.holdMs, 'holdMs'), 0);
   head.writeUInt32LE(milliseconds(orders.leaseMs, 'leaseMs'), 4);

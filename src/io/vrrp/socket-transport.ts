@@ -6,9 +6,10 @@
 import type { ExpectedRouter, ReceivedVrrp, Shot, VrrpPacket, VrrpTransport } from '../../runtime/ports.js';
 import { VRRP_TTL } from '../../vrrp/packet.js';
 import { monotonicClock } from '../host/clock.js';
+import { type Instruction, MAX_INSTRUCTIONS, programBytes } from '../sockets/bpf.js';
 import type { IpMessageInfo, IpSocket } from '../sockets/ip-socket.js';
 import { ReadingPace } from '../sockets/reading-pace.js';
-import type { Depth } from './filter.js';
+import type { Depth, Ear } from './filter.js';
 import { SourceWatch } from './source-watch.js';
 import type { VrrpRoute } from './transport-route.js';
 
@@ -72,6 +73,23 @@ export function prepareSending(socket: IpSocket, device: string | undefined, sou
   // In this order: setting the DS field resets the priority (ip(7)).
   socket.setTypeOfService(NETWORK_CONTROL_TOS);
   socket.setPriority(INTERACTIVE_PRIORITY);
+}
+
+/**
+ * Divides what each of two sockets gets a copy of, by a filter before either. False when a program would be too long.
+ *
+ * @throws an Error with the code ENOMEM when the kernel has no room for one
+ */
+export function divideByFilters(
+  { expected, others }: Pick<Carrier, 'expected' | 'others'>,
+  program: (ear: Ear) => readonly Instruction[],
+): boolean {
+  const forExpected = program('expected');
+  if (forExpected.length > MAX_INSTRUCTIONS) return false;
+  // For a moment both hear a packet, and it counts twice; the other way round nobody would.
+  expected.attachFilter(programBytes(forExpected));
+  others.attachFilter(programBytes(program('others')));
+  return true;
 }
 
 function paced(perSecond: number, burst: number, restMs: number): ReadingPace {

@@ -1,11 +1,11 @@
 /** VRRP as raw IP protocol 112 on one interface (RFC 9568 sections 5.1.1 and 5.1.2), multicast or to named peers. */
 import { ipv4Payload } from '../../vrrp/ipv4-header.js';
 import { IP_PROTOCOL_VRRP } from '../../vrrp/packet.js';
-import { MAX_INSTRUCTIONS, programBytes } from '../sockets/bpf.js';
+import { programBytes } from '../sockets/bpf.js';
 import { RawSocket } from '../sockets/raw-socket.js';
 import { IPPROTO_IPV6, IPV6_FREEBIND } from '../sockets/socket-constants.js';
-import { type Ear, NOTHING, vrrpFilter } from './filter.js';
-import { type OpenCarrier, prepareSending } from './socket-transport.js';
+import { NOTHING, vrrpFilter } from './filter.js';
+import { divideByFilters, type OpenCarrier, prepareSending } from './socket-transport.js';
 import type { VrrpRoute } from './transport-route.js';
 
 /** The kernel's minimum, for a socket that only sends. */
@@ -29,14 +29,8 @@ export const openRaw: OpenCarrier = (route, keep) => {
     others,
     tellsTtl: true,
     payloadOf: family === 'ipv4' ? ipv4Payload : (packet) => packet,
-    divide: (depth, routers) => {
-      const program = (ear: Ear) => vrrpFilter(ear, depth, route, routers);
-      if (program('expected').length > MAX_INSTRUCTIONS) return false;
-      // For a moment both hear a packet, and it counts twice; the other way round nobody would.
-      expected.attachFilter(programBytes(program('expected')));
-      others.attachFilter(programBytes(program('others')));
-      return true;
-    },
+    divide: (depth, routers) =>
+      divideByFilters({ expected, others }, (ear) => vrrpFilter(ear, depth, route, routers)),
   };
 };
 

@@ -2,8 +2,8 @@
 import { isLinkLocal } from '../../util/ip-address.js';
 import { MAX_INSTRUCTIONS, programBytes } from '../sockets/bpf.js';
 import { UdpSocket } from '../sockets/udp-socket.js';
-import { type Ear, type FilterRoute, NOTHING, TO_SECOND, vrrpDivision, vrrpFilter } from './filter.js';
-import { type Carrier, type OpenCarrier, prepareSending } from './socket-transport.js';
+import { type FilterRoute, NOTHING, TO_SECOND, vrrpDivision, vrrpFilter } from './filter.js';
+import { type Carrier, divideByFilters, type OpenCarrier, prepareSending } from './socket-transport.js';
 import type { VrrpRoute } from './transport-route.js';
 
 type Open = () => UdpSocket;
@@ -71,13 +71,7 @@ function openToGroup(open: Open, route: VrrpRoute & FilterRoute, group: string):
     sender,
     expected,
     others,
-    divide: (depth, routers) => {
-      const program = (ear: Ear) => vrrpFilter(ear, depth, route, routers, 'udp');
-      if (program('expected').length > MAX_INSTRUCTIONS) return false;
-      // In this order, as for raw sockets.
-      expected.attachFilter(programBytes(program('expected')));
-      others.attachFilter(programBytes(program('others')));
-      return true;
-    },
+    divide: (depth, routers) =>
+      divideByFilters({ expected, others }, (ear) => vrrpFilter(ear, depth, route, routers, 'udp')),
   };
 }

@@ -1,4 +1,5 @@
 /** Forged advertisements of every sort, for a pair that is virtual router 51 with 192.168.7.253, lb1 its master. */
+import { udpDatagram } from '../../../src/io/vrrp/guardian-orders.js';
 import { knownAddressBytes } from '../../../src/util/ip-address.js';
 import { type Advertisement, encodeAdvertisement } from '../../../src/vrrp/packet.js';
 
@@ -65,18 +66,15 @@ function packet(n: number, change: Partial<Advertisement>, envelope: Envelope = 
   return Buffer.concat([header, message]);
 }
 
-/** The same message in a UDP datagram without a checksum, to `destination`. */
+/** The same message in a UDP datagram, to `destination`. */
 export function withinUdp(ip: Uint8Array, port: number, destination: string): Uint8Array {
   const header = Buffer.from(ip.subarray(0, 20));
-  const message = ip.subarray(20);
-  const udp = Buffer.alloc(8);
-  udp.writeUInt16BE(port, 0);
-  udp.writeUInt16BE(port, 2);
-  udp.writeUInt16BE(udp.length + message.length, 4);
-  header.writeUInt16BE(header.length + udp.length + message.length, 2);
+  const to = knownAddressBytes(destination);
+  const datagram = udpDatagram(port, header.subarray(12, 16), to, ip.subarray(20));
+  header.writeUInt16BE(header.length + datagram.length, 2);
   header.set([UDP], 9);
-  header.set(knownAddressBytes(destination), 16);
-  return Buffer.concat([header, udp, message]);
+  header.set(to, 16);
+  return Buffer.concat([header, datagram]);
 }
 
 export function isFloodKind(name: string): name is FloodKind {
