@@ -46,12 +46,13 @@ static bool become(const char *uid, const char *gid)
 	return setgroups(0, NULL) == 0 && setresgid(group, group, group) == 0 && setresuid(user, user, user) == 0;
 }
 
-static _Noreturn void execute(char **argv, const sigset_t *mask)
+static _Noreturn void execute(char **argv, const sigset_t *mask, pid_t runner)
 {
 	setpgid(0, 0);
 	if (become(argv[1], argv[2])) {
-		/* For a runner that somebody kills; a change of user would have undone it. */
+		/* For a runner that somebody kills; a change of user would have undone it. It may be dead by now. */
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (getppid() != runner) _exit(NOT_EXECUTED);
 		set_all(SIG_DFL);
 		sigprocmask(SIG_SETMASK, mask, NULL);
 		execvp(argv[3], argv + 3);
@@ -133,8 +134,9 @@ int main(int argc, char **argv)
 	sigprocmask(SIG_BLOCK, &children, &before);
 	set_all(SIG_IGN);
 	int deaths = signalfd(-1, &children, SFD_CLOEXEC | SFD_NONBLOCK);
+	pid_t runner = getpid();
 	pid_t command = deaths < 0 ? -1 : fork();
-	if (command == 0) execute(argv, &before);
+	if (command == 0) execute(argv, &before, runner);
 	if (command < 0) {
 		dprintf(LIFELINE, "%d\n", errno);
 		return NOT_EXECUTED;

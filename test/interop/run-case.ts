@@ -26,10 +26,7 @@ async function prepareHosts(bench: Bench): Promise<void> {
   for (const host of ['lb1', 'lb2'] as const) {
     const address = `${OWN_ADDRESSES.ipv6[host]}/64`;
     await bench.lab.run(host, ['ip', 'addr', 'add', address, 'dev', 'eth0', 'nodad']);
-    await settled(`${host} has its link-local addresses`, async () => {
-      const tentative = await bench.lab.run(host, ['ip', '-6', 'addr', 'show', 'dev', 'eth0', 'tentative']);
-      return tentative.trim() === '';
-    });
+    await bench.ipv6Usable(host);
   }
 }
 

@@ -224,6 +224,14 @@ export class Bench {
     await rm(this.folder, { recursive: true, force: true });
   }
 
+  /** Duplicate address detection is over on all interfaces: before that a director cannot speak from an IPv6 address. */
+  async ipv6Usable(host: string): Promise<void> {
+    await settled(`the IPv6 addresses of ${host} are usable`, async () => {
+      const tentative = await this.lab.run(host, ['ip', '-6', 'addr', 'show', 'tentative']);
+      return tentative.trim() === '';
+    });
+  }
+
   async file(name: string, text: string): Promise<string> {
     const path = join(this.folder, name);
     await writeFile(path, text);

@@ -21,6 +21,7 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { untrustedPart } from '../../../src/io/host/trusted-path.js';
 import { MAX_COMMANDS, MAX_OUTPUT_BYTES, openCommands } from '../../../src/io/processes/command.js';
+import { nativeFile } from '../../../src/io/sockets/native.js';
 import type { CommandOutcome, Commands } from '../../../src/runtime/services/services-ports.js';
 
 const skip = process.getuid?.() === 0 ? false : 'changing the user needs root';
@@ -320,5 +321,22 @@ void t.test('a runner that is killed takes its command along', { skip }, async (
   );
   process.kill(Number(runner), 'SIGKILL');
   t.same(await outcome, { type: 'killed', signal: 'SIGKILL', output: '' });
+  await until(() => processesWith(mark).length === 0);
+});
+
+void t.test('nor does a command outlive a runner that is killed as soon as there is one', { skip }, async (t) => {
+  const mark = randomUUID();
+  t.teardown(() => {
+    for (const pid of processesWith(mark)) process.kill(Number(pid), 'SIGKILL');
+  });
+  for (let round = 0; round < 20; round += 1) {
+    const runner = spawn(nativeFile('runner'), ['-', '-', '/bin/sh', '-c', `sleep 300; : ${mark}`], {
+      stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
+    });
+    // Without a pause: between fork(2) and execve(2) of the command.
+    const children = `/proc/${runner.pid}/task/${runner.pid}/children`;
+    while (readFileSync(children, 'latin1') === '') continue;
+    runner.kill('SIGKILL');
+  }
   await until(() => processesWith(mark).length === 0);
 });

@@ -106,6 +106,7 @@ async function reload(director: RunningDirector, text: string): Promise<void> {
 async function openBench(t: Test): Promise<Bench> {
   const bench = await Bench.open(t);
   await bench.lab.run('client', ['ip', 'addr', 'add', 'fd00:7::100/64', 'dev', 'eth0', 'nodad']);
+  await bench.ipv6Usable('lb1');
   return bench;
 }
 

@@ -59,6 +59,7 @@ export async function openBench(t: Test): Promise<Bench> {
     ['lb2', 12],
   ] as const) {
     await bench.lab.run(host, ['ip', 'addr', 'add', `fd00:7::${last}/64`, 'dev', 'eth0', 'nodad']);
+    await bench.ipv6Usable(host);
   }
   return bench;
 }
