@@ -47,9 +47,8 @@ export interface GuestPlan {
 }
 
 /**
- * Second program, process 1 of the guest: mounts, names, and then the loop that takes lines from the second serial
- * port. `run N` starts the script N.sh of the channel folder and answers `done N STATUS`; `kill N` ends its session.
- * Process 1 itself only waits: so orphans are reaped at once, and a test may ask whether a process is gone.
+ * Second program, process 1 of the guest: mounts, names, and the agent on the second serial port. It then only waits: so
+ * orphans are reaped at once, and a test may ask whether a process is gone.
  */
 export function guestInit(plan: GuestPlan): string {
   const modules = `/lib/modules/${plan.release}`;
@@ -69,24 +68,28 @@ echo 1 >/proc/sys/kernel/panic
 echo ${GUEST_HOSTNAME} >/proc/sys/kernel/hostname
 $B ip link set lo up
 export PATH=${quote(plan.path)} HOME=/root TERM=dumb LANG=C.UTF-8
-C=${GUEST_CHANNEL_DIR}
-agent() {
-  while read -r verb n <&3; do
-    # The host's shell, because busybox prefers its own ip, ping and ps to those on PATH.
-    case $verb in
-      run) ( $B setsid /bin/sh $C/$n.sh </dev/null >$C/$n.out 2>$C/$n.err 3>&-; echo "done $n $?" >&3 ) & ;;
-      kill) $B kill -KILL -- -$($B cat $C/$n.pid) ;;
-    esac
-  done
-}
+export B C=${GUEST_CHANNEL_DIR}
 $B stty -F /dev/ttyS1 raw -echo
-exec 3<>/dev/ttyS1
-echo ready >&3
-agent &
-exec 3>&-
+/bin/sh $C/${GUEST_AGENT_FILE} 3<>/dev/ttyS1 &
 while :; do wait; $B sleep 1; done
 `;
 }
+
+export const GUEST_AGENT_FILE = 'agent';
+
+/**
+ * Takes lines from descriptor 3: `run N` starts the script N.sh of the channel folder `$C` and answers `done N STATUS`;
+ * `kill N` ends its session. `$B` is the guest's busybox. For the host's shell, as the scripts are: busybox prefers its own
+ * ip, ping and ps to those on PATH, and its `read` loses the beginning of a line when a child ends meanwhile.
+ */
+export const GUEST_AGENT = `echo ready >&3
+while read -r verb n <&3; do
+  case $verb in
+    run) ( $B setsid /bin/sh $C/$n.sh </dev/null >$C/$n.out 2>$C/$n.err 3>&-; echo "done $n $?" >&3 ) & ;;
+    kill) $B kill -KILL -- -$($B cat $C/$n.pid) ;;
+  esac
+done
+`;
 
 /** The script of one program: its environment, its folder, and its process id for \`kill\`. */
 export function jobScript(options: {

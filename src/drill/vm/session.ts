@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { scratchFolder } from '../lab/scratch-folder.js';
 import { type Accelerator, chooseAccelerator, qemuArguments } from './accelerator.js';
 import { FileTail } from './file-tail.js';
-import { GUEST_OUT_DIR, guestInit, jobScript } from './guest-scripts.js';
+import { GUEST_AGENT, GUEST_AGENT_FILE, GUEST_OUT_DIR, guestInit, jobScript } from './guest-scripts.js';
 import { ensureInitramfs, findLabKernel, judgesFolder, type LabKernel } from './lab-kernel.js';
 import { VmError } from './vm-error.js';
 
@@ -132,6 +132,7 @@ class VmSession implements Vm {
         path: `${GUEST_PATH}:${judgesFolder()}:/run/lab/bin`,
       }),
     );
+    writeFileSync(join(this.channel, GUEST_AGENT_FILE), GUEST_AGENT);
     const qemuArgs = qemuArguments({
       kernel,
       accelerator,
