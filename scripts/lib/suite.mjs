@@ -18,6 +18,19 @@ const QUICK = [{ folders: ['unit', 'property'], jobs: availableParallelism(), ti
 /** Of one failure's diagnostics; the whole is in what `node dist/test/...` prints. */
 const DIAGNOSTIC_LINES = 40;
 
+/** Processes of test files. */
+const running = new Set();
+
+/** Who ends this process alone, and not its whole group as a terminal does, ends the tests too. */
+function endTogether() {
+  for (const signal of ['SIGTERM', 'SIGHUP']) {
+    process.once(signal, () => {
+      for (const child of running) child.kill(signal);
+      process.kill(process.pid, signal);
+    });
+  }
+}
+
 /** Runs all tests, or those whose path holds one of `filters`. Returns the exit status. */
 export function runSuite(filters) {
   return runStages(STAGES, filters);
@@ -29,6 +42,7 @@ export function runQuickly(filters) {
 }
 
 async function runStages(stages, filters) {
+  endTogether();
   const total = { passed: 0, failed: 0, skips: [], failures: [] };
   for (const stage of stages) {
     const files = filesOf(stage, filters);
@@ -54,9 +68,11 @@ function runFile(file, timeoutSeconds) {
       stdio: ['ignore', 'pipe', 'inherit'],
       timeout: timeoutSeconds * 1000,
     });
+    running.add(child);
     const parts = [];
     child.stdout.on('data', (part) => parts.push(part));
     const ended = (how) => {
+      running.delete(child);
       const counts = tally(Buffer.concat(parts).toString());
       const isEmpty = counts.passed + counts.failed + counts.skips.length === 0;
       const isBad = how !== 0 || counts.failed > 0 || isEmpty;
