@@ -68,8 +68,10 @@ async function present(config: DirectorConfig, runtimeDirectory: string): Promis
     sysctls: values,
     instances: status?.instances,
     serves: (name, { address, port }) => {
-      const server = status?.virtual_servers.find((candidate) => candidate.name === name);
-      const real = server?.real_servers.find((r) => r.address === address && r.port === port);
+      const known = status?.virtual_servers.filter((candidate) => candidate.name === name) ?? [];
+      const real = known
+        .flatMap(({ real_servers: servers }) => servers)
+        .find((r) => r.address === address && r.port === port);
       return real?.health !== 'down';
     },
   };

@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import { fetchStatus } from '../io/operator/control-client.js';
-import type { DirectorStatus } from '../runtime/status.js';
+import type { DirectorStatus, VirtualServerStatus } from '../runtime/status.js';
+import { endpointText } from '../util/ip-address.js';
 import type { Command } from './command.js';
 import { RUNTIME_OPTIONS, RUNTIME_OPTIONS_USAGE } from './runtime-dir.js';
 
@@ -28,6 +29,20 @@ function duration(seconds: number): string {
   if (seconds < 7200) return `${Math.floor(seconds / 60)}m`;
   if (seconds < 172_800) return `${Math.floor(seconds / 3600)}h`;
   return `${Math.floor(seconds / 86_400)}d`;
+}
+
+function serviceText({ address, port, protocol, fwmark, family }: VirtualServerStatus): string {
+  if (address !== null) return `${protocol} ${endpointText(address, port)}`;
+  return `fwmark ${fwmark}${family === 'ipv6' ? ' IPv6' : ''}`;
+}
+
+/** Told where it is not that of the virtual server. */
+function ownForwarding(
+  server: VirtualServerStatus,
+  real: VirtualServerStatus['real_servers'][number],
+): string {
+  const { forwarding = server.forwarding } = real;
+  return forwarding === server.forwarding ? '' : ` ${forwarding}`;
 }
 
 /** The whole status for a person. */
@@ -61,23 +76,17 @@ export function formatStatus(status: DirectorStatus): string {
   }
   if (status.virtual_servers.length > 0) {
     const rows = status.virtual_servers.flatMap((server) => [
-      [
-        server.name,
-        `${server.protocol} ${server.address}:${server.port}`,
-        `${server.scheduler} ${server.forwarding}`,
-        '',
-        '',
-      ],
+      [server.name, serviceText(server), `${server.scheduler} ${server.forwarding}`, '', ''],
       ...server.real_servers.map((real) => [
         '',
-        `-> ${real.address}:${real.port}`,
-        `weight ${real.weight}`,
+        `-> ${endpointText(real.address, real.port)}`,
+        `weight ${real.weight}${ownForwarding(server, real)}`,
         real.health,
         real.reason ?? '',
       ]),
       ...(server.draining ?? []).map((real) => [
         '',
-        `-> ${real.address}:${real.port}`,
+        `-> ${endpointText(real.address, real.port)}`,
         'weight 0',
         'draining',
         `${real.active_connections + real.inactive_connections} connections, at most ${real.at_most_s}s`,

@@ -19,10 +19,38 @@ export const SCHEDULERS = [
 ] as const;
 export type Scheduler = (typeof SCHEDULERS)[number];
 
+/** What `ipvsadm -b` takes: IP_VS_SVC_F_SCHED_SH_FALLBACK and so on. Each goes with the scheduler that its name begins with. */
+export const SCHEDULER_FLAGS = ['sh-fallback', 'sh-port', 'mh-fallback', 'mh-port'] as const;
+export type SchedulerFlag = (typeof SCHEDULER_FLAGS)[number];
+
 /** `nat` is IP_VS_CONN_F_MASQ, `dr` IP_VS_CONN_F_DROUTE, `tun` IP_VS_CONN_F_TUNNEL. */
 export type Forwarding = 'nat' | 'dr' | 'tun';
 
 export type Protocol = 'tcp' | 'udp' | 'sctp';
+
+/** Encapsulation of `tun` (IPVS_DEST_ATTR_TUN_TYPE and so on); gue and gre since Linux 5.3. */
+export interface Tunnel {
+  readonly type: 'ipip' | 'gue' | 'gre';
+  /** UDP port of the real server's end of a gue tunnel, 1 to 65535; 0 for the others. */
+  readonly port: number;
+  /** Of the encapsulation. `remcsum`: remote checksum offload, gue alone. */
+  readonly checksum: 'none' | 'csum' | 'remcsum';
+}
+
+/** How the kernel tells which traffic is a virtual server's: by where it goes, or by the mark that a firewall rule gave it. */
+export type ServiceAddress =
+  | {
+      readonly protocol: Protocol;
+      /** VIP. */
+      readonly address: string;
+      /** 0: all ports, with persistence alone. */
+      readonly port: number;
+    }
+  | {
+      /** 1 to 4294967295. */
+      readonly fwmark: number;
+      readonly family: AddressFamily;
+    };
 
 /** One virtual address (VIP or DIP). */
 export interface VirtualAddress {
@@ -255,6 +283,8 @@ export type CheckKind =
 
 export interface HealthCheck {
   readonly kind: CheckKind;
+  /** Undefined: the real server's own. */
+  readonly port: number | undefined;
   readonly intervalMs: number;
   readonly timeoutMs: number;
   /** Successes in a row that bring a real server in, at least 1. */
@@ -266,25 +296,35 @@ export interface HealthCheck {
 export interface RealServer {
   /** RIP. */
   readonly address: string;
-  /** 0 only for a firewall-mark service; dr and tun: equal to the virtual server's port. */
+  /** 0: the port that the client asked for, where the virtual server has all ports or a firewall mark. */
   readonly port: number;
   /** 0 to 65535; 0 is quiescent. */
   readonly weight: number;
+  readonly forwarding: Forwarding;
+  /** With `tun`; undefined: ipip. */
+  readonly tunnel: Tunnel | undefined;
+  /** Connections from which on it gets no new ones, and below which it does again; 0: no limit. */
+  readonly upperThreshold: number;
+  readonly lowerThreshold: number;
 }
 
 export interface Persistence {
   readonly timeoutMs: number;
-  /** IPv4 netmask as text, `255.255.255.255` when not given. */
+  /** Which part of a client's address counts: an IPv4 netmask, or an IPv6 prefix length as text. */
   readonly netmask: string;
+  /** IPVS_SVC_ATTR_PE_NAME. */
+  readonly engine: 'sip' | undefined;
 }
 
+/** One service of the kernel's table. An entry of the file with several addresses or ports is several, of one name. */
 export interface VirtualServer {
   readonly name: string;
-  /** VIP. */
-  readonly address: string;
-  readonly port: number;
-  readonly protocol: Protocol;
+  readonly service: ServiceAddress;
   readonly scheduler: Scheduler;
+  readonly schedulerFlags: readonly SchedulerFlag[];
+  /** Each UDP packet is scheduled alone (IP_VS_SVC_F_ONEPACKET). */
+  readonly onePacket: boolean;
+  /** Of the real servers that name none of their own. */
   readonly forwarding: Forwarding;
   readonly persistence: Persistence | undefined;
   readonly healthCheck: HealthCheck | undefined;

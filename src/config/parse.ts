@@ -115,7 +115,7 @@ function locate(text: string, raw: readonly RawFault[]): ConfigFault[] {
   const sorted = raw.toSorted((a, b) => a.offset - b.offset);
   const faults: ConfigFault[] = [];
   const seen = new Set<string>();
-  for (const { path, offset, message } of sorted) {
+  for (const { path, offset, message, otherOffset } of sorted) {
     if (faults.length === MAX_FAULTS) {
       faults.push({
         ...position(lines, offset),
@@ -124,7 +124,8 @@ function locate(text: string, raw: readonly RawFault[]): ConfigFault[] {
       });
       break;
     }
-    const fault: ConfigFault = { ...position(lines, offset), path: formatPath(path), message };
+    const elsewhere = otherOffset === undefined ? '' : ` (line ${position(lines, otherOffset).line})`;
+    const fault = { ...position(lines, offset), path: formatPath(path), message: message + elsewhere };
     const identity = JSON.stringify(fault);
     if (seen.has(identity)) continue;
     seen.add(identity);

@@ -20,6 +20,8 @@ export interface RawFault {
   readonly path: Path;
   readonly offset: number;
   readonly message: string;
+  /** Of another place that the message is about: its line is told. */
+  readonly otherOffset?: number | undefined;
 }
 
 /** The deepest place on the way along `path` that exists. */

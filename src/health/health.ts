@@ -38,10 +38,7 @@ export type HealthEffect =
     }
   | {
       readonly type: 'verdict';
-      /** Names of the virtual servers that the real server belongs to. */
-      readonly virtualServers: readonly string[];
-      readonly address: string;
-      readonly port: number;
+      readonly members: readonly Member[];
       readonly from: Verdict;
       readonly to: 'up' | 'down';
       /** Why the last probe failed; undefined when it did not. */
@@ -55,12 +52,18 @@ export interface HealthStep {
   readonly deadlineMs: number | undefined;
 }
 
+/** A real server in a virtual server: what a verdict is about. */
+export interface Member extends Pick<RealServer, 'address' | 'port'> {
+  readonly virtualServer: string;
+}
+
 interface Target {
   readonly key: string;
   readonly address: string;
   readonly port: number;
   readonly check: HealthCheck;
-  virtualServers: string[];
+  /** By `serverKey`. */
+  members: Map<string, Member>;
   riseFall: RiseFallState;
   reason: string | undefined;
   /** When the next probe goes, or the one under way was due. */
@@ -164,21 +167,21 @@ function configure(state: HealthState, virtualServers: readonly VirtualServer[],
         state.servers.set(name, undefined);
         continue;
       }
-      const key = `${realServer.address} ${realServer.port} ${suffix}`;
+      const { address } = realServer;
+      const port = check.port ?? realServer.port;
+      const key = `${address} ${port} ${suffix}`;
       let target = state.targets.get(key);
       if (target === undefined) {
         target = oldTargets.get(key);
         if (target === undefined) {
-          target = newTarget(key, realServer, check, oldServers.get(name));
+          target = newTarget(key, { address, port }, check, oldServers.get(name));
           fresh.push(target);
         } else {
-          target.virtualServers = [];
+          target.members = new Map();
         }
         state.targets.set(key, target);
       }
-      if (!target.virtualServers.includes(virtualServer.name)) {
-        target.virtualServers.push(virtualServer.name);
-      }
+      target.members.set(name, { virtualServer: virtualServer.name, address, port: realServer.port });
       state.servers.set(name, target);
     }
   }
@@ -196,16 +199,16 @@ function spread(fresh: readonly Target[], nowMs: number): void {
 
 function newTarget(
   key: string,
-  realServer: RealServer,
+  { address, port }: Pick<RealServer, 'address' | 'port'>,
   check: HealthCheck,
   predecessor: Target | undefined,
 ): Target {
   return {
     key,
-    address: realServer.address,
-    port: realServer.port,
+    address,
+    port,
     check,
-    virtualServers: [],
+    members: new Map(),
     riseFall: predecessor === undefined ? INITIAL : provisional(predecessor.riseFall.verdict),
     reason: predecessor?.reason,
     dueMs: 0,
@@ -267,8 +270,7 @@ function takeOutcome(
     state.unknown -= 1;
   }
   if (to !== from && to !== 'unknown') {
-    const { virtualServers, address, port, reason } = target;
-    effects.push({ type: 'verdict', virtualServers: [...virtualServers], address, port, from, to, reason });
+    effects.push({ type: 'verdict', members: [...target.members.values()], from, to, reason: target.reason });
   }
 }
 

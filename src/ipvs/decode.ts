@@ -17,7 +17,13 @@ import {
 import { type AddressFamily, AF_INET, AF_INET6, addressText } from '../util/ip-address.js';
 import type { IpvsTimeouts } from './encode.js';
 import { FORWARDING_METHODS } from './encode.js';
-import type { DumpedDestination, DumpedService, DumpedSyncDaemon, ServiceKey } from './model.js';
+import type {
+  DestinationTunnel,
+  DumpedDestination,
+  DumpedService,
+  DumpedSyncDaemon,
+  ServiceKey,
+} from './model.js';
 import {
   FORWARDING_MASK,
   INET_ADDR_BYTES,
@@ -28,6 +34,8 @@ import {
   IPVS_DEST_ATTR,
   IPVS_INFO_ATTR,
   IPVS_SVC_ATTR,
+  TUNNEL_FLAGS,
+  TUNNEL_TYPES,
 } from './uapi.js';
 
 /** `struct genlmsghdr`. */
@@ -117,6 +125,7 @@ export function decodeDestination(
       weight: u32Of(attributes, IPVS_DEST_ATTR.WEIGHT, 'IPVS_DEST_ATTR_WEIGHT'),
       upperThreshold: u32Of(attributes, IPVS_DEST_ATTR.U_THRESH, 'IPVS_DEST_ATTR_U_THRESH'),
       lowerThreshold: u32Of(attributes, IPVS_DEST_ATTR.L_THRESH, 'IPVS_DEST_ATTR_L_THRESH'),
+      ...tunnelOf(attributes),
       activeConnections: u32Of(attributes, IPVS_DEST_ATTR.ACTIVE_CONNS, 'IPVS_DEST_ATTR_ACTIVE_CONNS', 0),
       inactiveConnections: u32Of(attributes, IPVS_DEST_ATTR.INACT_CONNS, 'IPVS_DEST_ATTR_INACT_CONNS', 0),
       persistentConnections: u32Of(
@@ -127,6 +136,25 @@ export function decodeDestination(
       ),
     };
   });
+}
+
+/** Nothing for ipip without a checksum, which is all that there is before Linux 5.3. */
+function tunnelOf(attributes: Attributes): { tunnel?: DestinationTunnel } {
+  const { TUN_TYPE, TUN_PORT, TUN_FLAGS } = IPVS_DEST_ATTR;
+  const number = optionalOf(attributes, TUN_TYPE, 1, 'IPVS_DEST_ATTR_TUN_TYPE') ?? 0;
+  const flags = optionalOf(attributes, TUN_FLAGS, 2, 'IPVS_DEST_ATTR_TUN_FLAGS') ?? 0;
+  if (number === 0 && flags === 0) return {};
+  const type = TUNNEL_TYPES[number] ?? fail('bad-value', 'IPVS_DEST_ATTR_TUN_TYPE');
+  const checksum = (['none', 'csum', 'remcsum'] as const).find((name) => TUNNEL_FLAGS[name] === flags);
+  return {
+    tunnel: {
+      type,
+      port: attributes.has(TUN_PORT)
+        ? required(attributes, TUN_PORT, 2, 'IPVS_DEST_ATTR_TUN_PORT').getUint16(0, false)
+        : 0,
+      checksum: checksum ?? fail('bad-value', 'IPVS_DEST_ATTR_TUN_FLAGS'),
+    },
+  };
 }
 
 /** IPVS_DAEMON_ATTR_MCAST_GROUP or, for IPv6, IPVS_DAEMON_ATTR_MCAST_GROUP6. */

@@ -12,6 +12,8 @@ import {
   IPVS_DEST_ATTR,
   IPVS_GENL_VERSION,
   IPVS_SVC_ATTR,
+  TUNNEL_FLAGS,
+  TUNNEL_TYPES,
 } from './uapi.js';
 
 /** All bits of the flags are ours to set; the kernel puts IP_VS_SVC_F_HASHED back itself. */
@@ -109,6 +111,13 @@ function withDestination(command: number, key: ServiceKey, destination: Destinat
         .u32(IPVS_DEST_ATTR.WEIGHT, destination.weight)
         .u32(IPVS_DEST_ATTR.U_THRESH, destination.upperThreshold)
         .u32(IPVS_DEST_ATTR.L_THRESH, destination.lowerThreshold);
+      const { tunnel } = destination;
+      // Without them the kernel takes ipip, as those before 5.3 always do.
+      if (tunnel === undefined) return;
+      writer
+        .u8(IPVS_DEST_ATTR.TUN_TYPE, TUNNEL_TYPES.indexOf(tunnel.type))
+        .u16be(IPVS_DEST_ATTR.TUN_PORT, tunnel.port)
+        .u16(IPVS_DEST_ATTR.TUN_FLAGS, TUNNEL_FLAGS[tunnel.checksum]);
     })
     .finish();
 }

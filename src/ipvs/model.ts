@@ -15,6 +15,14 @@ export type ServiceKey =
     }
   | { readonly family: AddressFamily; readonly fwmark: number };
 
+/** Encapsulation of a destination behind a tunnel, other than the kernel's first, ipip without a checksum. */
+export interface DestinationTunnel {
+  readonly type: 'ipip' | 'gue' | 'gre';
+  /** UDP port of gue; 0 for the others. */
+  readonly port: number;
+  readonly checksum: 'none' | 'csum' | 'remcsum';
+}
+
 /** IPVS_DEST_ATTR_*. */
 export interface Destination {
   readonly address: string;
@@ -23,6 +31,7 @@ export interface Destination {
   readonly weight: number;
   readonly upperThreshold: number;
   readonly lowerThreshold: number;
+  readonly tunnel?: DestinationTunnel | undefined;
 }
 
 /** Counters that come with a destination in a dump. */

@@ -50,14 +50,15 @@ function sameDestination(desired: Destination, actual: Destination): boolean {
     sameForwarding &&
     desired.weight === actual.weight &&
     desired.upperThreshold === actual.upperThreshold &&
-    desired.lowerThreshold === actual.lowerThreshold
+    desired.lowerThreshold === actual.lowerThreshold &&
+    (desired.forwarding !== 'tunnel' || tunnelOptions(desired) === tunnelOptions(actual))
   );
 }
 
 /** Counters do not belong into an op. */
 function plainDestination(destination: Destination): Destination {
-  const { address, port, forwarding, weight, upperThreshold, lowerThreshold } = destination;
-  return { address, port, forwarding, weight, upperThreshold, lowerThreshold };
+  const { address, port, forwarding, weight, upperThreshold, lowerThreshold, tunnel } = destination;
+  return { address, port, forwarding, weight, upperThreshold, lowerThreshold, ...(tunnel && { tunnel }) };
 }
 
 interface Changes {
@@ -193,8 +194,18 @@ function serviceOptions(service: Service): string {
 /** `ipvsadm` has a switch for three of the methods; `local` and `bypass` are the kernel's own. */
 const FORWARDING_SWITCHES = { masq: '-m', tunnel: '-i', droute: '-g', local: '-g', bypass: '-g' } as const;
 
+const CHECKSUM_SWITCHES = { none: '--tun-nocsum', csum: '--tun-csum', remcsum: '--tun-remcsum' } as const;
+
+/** Empty for ipip. */
+function tunnelOptions({ tunnel }: Destination): string {
+  if (tunnel === undefined) return '';
+  const port = tunnel.type === 'gue' ? ` --tun-port ${tunnel.port}` : '';
+  return ` --tun-type ${tunnel.type}${port} ${CHECKSUM_SWITCHES[tunnel.checksum]}`;
+}
+
 function destinationOptions(destination: Destination): string {
   let text = ` ${FORWARDING_SWITCHES[destination.forwarding]} -w ${destination.weight}`;
+  if (destination.forwarding === 'tunnel') text += tunnelOptions(destination);
   if (destination.upperThreshold !== 0) text += ` -x ${destination.upperThreshold}`;
   if (destination.lowerThreshold !== 0) text += ` -y ${destination.lowerThreshold}`;
   return text;

@@ -91,6 +91,12 @@ export const IP_VS_SVC_F = {
 /** IP_VS_CONN_F_FWD_MASK. */
 export const FORWARDING_MASK = 0x7;
 
+/** IP_VS_CONN_F_TUNNEL_TYPE_*, by index. */
+export const TUNNEL_TYPES = ['ipip', 'gue', 'gre'] as const;
+
+/** IP_VS_TUNNEL_ENCAP_FLAG_*. */
+export const TUNNEL_FLAGS = { none: 0, csum: 1, remcsum: 2 } as const;
+
 /** IP_VS_STATE_*. */
 export const IP_VS_STATE = { master: 1, backup: 2 } as const;
 

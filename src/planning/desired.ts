@@ -1,8 +1,8 @@
 /** From configuration and health to the table that the kernel should hold. */
-import type { Forwarding, Protocol, RealServer, VirtualServer } from '../config/model.js';
+import type { Forwarding, Protocol, RealServer, SchedulerFlag, VirtualServer } from '../config/model.js';
 import type { Destination, ForwardingMethod, Service, ServiceKey } from '../ipvs/model.js';
 import { IP_VS_SVC_F, IPPROTO } from '../ipvs/uapi.js';
-import { type AddressFamily, familyOf } from '../util/ip-address.js';
+import { familyOf } from '../util/ip-address.js';
 
 const FORWARDING: Readonly<Record<Forwarding, ForwardingMethod>> = {
   nat: 'masq',
@@ -15,29 +15,38 @@ const PROTOCOL: Readonly<Record<Protocol, number>> = {
   sctp: IPPROTO.SCTP,
 };
 const WHOLE_ADDRESS = { ipv4: '255.255.255.255', ipv6: '128' } as const;
+const SCHEDULER_FLAGS: Readonly<Record<SchedulerFlag, number>> = {
+  'sh-fallback': IP_VS_SVC_F.SCHED1,
+  'sh-port': IP_VS_SVC_F.SCHED2,
+  'mh-fallback': IP_VS_SVC_F.SCHED1,
+  'mh-port': IP_VS_SVC_F.SCHED2,
+};
 
-function destinationOf(virtualServer: VirtualServer, realServer: RealServer): Destination {
+function destinationOf(realServer: RealServer): Destination {
+  const { address, port, weight, forwarding, upperThreshold, lowerThreshold, tunnel } = realServer;
   return {
-    address: realServer.address,
-    // Direct routing and tunnels leave the packet as it is, so a port of its own would only mislead a reader.
-    port: virtualServer.forwarding === 'nat' ? realServer.port : virtualServer.port,
-    forwarding: FORWARDING[virtualServer.forwarding],
-    weight: realServer.weight,
-    upperThreshold: 0,
-    lowerThreshold: 0,
+    address,
+    port,
+    forwarding: FORWARDING[forwarding],
+    weight,
+    upperThreshold,
+    lowerThreshold,
+    ...(tunnel && { tunnel }),
   };
 }
 
 /** The kernel's key of a virtual server. */
-export function serviceKeyOf(virtualServer: VirtualServer): ServiceKey {
-  const { address, port, protocol } = virtualServer;
+export function serviceKeyOf({ service }: VirtualServer): ServiceKey {
+  if ('fwmark' in service) return service;
+  const { address, port, protocol } = service;
   return { family: familyOf(address), protocol: PROTOCOL[protocol], address, port };
 }
 
-/** An IPv6 service has a prefix length in the netmask's place; the configuration's IPv4 default says nothing there. */
-function netmaskOf(family: AddressFamily, configured: string | undefined): string {
-  if (configured === undefined) return WHOLE_ADDRESS[family];
-  return family === 'ipv6' && !/^\d{1,3}$/.test(configured) ? WHOLE_ADDRESS.ipv6 : configured;
+function flagsOf({ persistence, onePacket, schedulerFlags }: VirtualServer): number {
+  let flags = persistence === undefined ? 0 : IP_VS_SVC_F.PERSISTENT;
+  if (onePacket) flags |= IP_VS_SVC_F.ONEPACKET;
+  for (const flag of schedulerFlags) flags |= SCHEDULER_FLAGS[flag];
+  return flags;
 }
 
 /**
@@ -54,12 +63,13 @@ export function desiredServices(
     return {
       key,
       scheduler: virtualServer.scheduler,
-      flags: persistence === undefined ? 0 : IP_VS_SVC_F.PERSISTENT,
+      flags: flagsOf(virtualServer),
       timeoutSeconds: persistence === undefined ? 0 : Math.ceil(persistence.timeoutMs / 1000),
-      netmask: netmaskOf(key.family, persistence?.netmask),
+      netmask: persistence?.netmask ?? WHOLE_ADDRESS[key.family],
+      ...(persistence?.engine && { persistenceEngine: persistence.engine }),
       destinations: virtualServer.realServers
         .filter((realServer) => healthy(virtualServer.name, realServer))
-        .map((realServer) => destinationOf(virtualServer, realServer)),
+        .map(destinationOf),
     };
   });
 }

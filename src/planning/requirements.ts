@@ -1,5 +1,5 @@
 /** What a configuration asks of the kernel besides addresses and the IPVS table. Pure. */
-import type { DirectorConfig } from '../config/model.js';
+import type { DirectorConfig, Forwarding } from '../config/model.js';
 import type { SyncDaemon } from '../ipvs/model.js';
 import { familyOf } from '../util/ip-address.js';
 
@@ -28,6 +28,8 @@ const LEAVE_DEAD_SERVERS: readonly string[] = [
   'net.ipv4.vs.expire_quiescent_template',
 ];
 
+const ROUTING = { ipv4: 'net.ipv4.ip_forward', ipv6: 'net.ipv6.conf.all.forwarding' } as const;
+
 /** Interface names in sysctl keys: sysctl(8) writes the dot of `eth0.100` as a slash. */
 function keyOfInterface(name: string): string {
   return name.replaceAll('.', '/');
@@ -36,9 +38,14 @@ function keyOfInterface(name: string): string {
 /** Sysctls by dotted key with the values the director needs, in the order in which they are to be set. */
 export function requiredSysctls(config: DirectorConfig): ReadonlyMap<string, string> {
   const wanted = new Map<string, string>();
-  const methods = new Set(config.virtualServers.map((server) => server.forwarding));
-  // Real servers answer through the director, so it has to route.
-  if (methods.has('nat')) wanted.set('net.ipv4.ip_forward', '1');
+  const methods = new Set<Forwarding>();
+  for (const { realServers } of config.virtualServers) {
+    for (const { forwarding, address } of realServers) {
+      methods.add(forwarding);
+      // Real servers answer through the director, so it has to route.
+      if (forwarding === 'nat') wanted.set(ROUTING[familyOf(address)], '1');
+    }
+  }
   if (methods.has('nat') || methods.has('dr')) {
     // A redirect would tell real servers or clients the way around the director. The kernel ORs `all` with
     // the interface's own value, so both have to be off.

@@ -1,9 +1,11 @@
 /** `director status` out of the two processes' answers. Pure. */
 import type { VirtualServer } from '../config/model.js';
 import type { ServicesStatus } from './services/services-messages.js';
-import type { DirectorStatus, ElectionStatus, VirtualServerStatus } from './status.js';
+import type { DirectorStatus, ElectionStatus } from './status.js';
+import { virtualServerStatus } from './virtual-server-status.js';
 
-const SILENT = 'the services process does not answer';
+/** What it said before may be true no more. */
+const unknown = () => ({ health: 'unknown', reason: 'the services process does not answer' }) as const;
 
 /** `services`: undefined when the services process does not answer. Then `configured` is what is known. */
 export function mergedStatus(
@@ -14,7 +16,8 @@ export function mergedStatus(
   const { connection_sync: sync } = election;
   return {
     ...election,
-    virtual_servers: services?.virtual_servers ?? configured.map(unknownStatus),
+    virtual_servers:
+      services?.virtual_servers ?? configured.map((server) => virtualServerStatus(server, unknown)),
     connection_sync:
       sync === null
         ? null
@@ -25,25 +28,5 @@ export function mergedStatus(
       event_loop: services?.event_loop ?? null,
       log: services?.log ?? null,
     },
-  };
-}
-
-/** What it said before may be true no more. */
-function unknownStatus(server: VirtualServer): VirtualServerStatus {
-  const { name, address, port, protocol, scheduler, forwarding } = server;
-  return {
-    name,
-    address,
-    port,
-    protocol,
-    scheduler,
-    forwarding,
-    real_servers: server.realServers.map((real) => ({
-      address: real.address,
-      port: real.port,
-      weight: real.weight,
-      health: 'unknown',
-      reason: SILENT,
-    })),
   };
 }

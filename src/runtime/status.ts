@@ -114,17 +114,23 @@ export interface MaintenanceAnswer {
   readonly instances: readonly string[];
 }
 
+/** A service of the kernel: several of one name where the file says several addresses or ports. */
 export interface VirtualServerStatus {
   readonly name: string;
-  readonly address: string;
+  /** Null for a firewall mark, as `protocol`. */
+  readonly address: string | null;
   readonly port: number;
-  readonly protocol: string;
+  readonly protocol: string | null;
+  readonly fwmark?: number | undefined;
+  readonly family?: 'ipv4' | 'ipv6' | undefined;
   readonly scheduler: string;
   readonly forwarding: string;
   readonly real_servers: readonly {
     readonly address: string;
     readonly port: number;
     readonly weight: number;
+    /** Undefined from a director of an earlier release: the virtual server's. */
+    readonly forwarding?: string | undefined;
     readonly health: 'up' | 'down' | 'unknown' | 'unchecked';
     /** Why the last probe failed. */
     readonly reason: string | null;

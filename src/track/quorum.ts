@@ -8,10 +8,10 @@ export type RealServerHealth = 'up' | 'down' | 'unknown' | 'unchecked';
  * The weights of the real servers that serve against `quorum`. Undefined while the verdict depends on real servers
  * that were not heard yet: what counted before goes on.
  */
-export function quorumObservation(
-  realServers: readonly RealServer[],
+export function quorumObservation<Real extends Pick<RealServer, 'weight'>>(
+  realServers: readonly Real[],
   quorum: number,
-  healthOf: (realServer: RealServer) => RealServerHealth,
+  healthOf: (realServer: Real) => RealServerHealth,
 ): Observation | undefined {
   let serving = 0;
   let possible = 0;

@@ -34,6 +34,13 @@ void t.test('IPVS in the kernel, with ipvsadm as the judge', { skip: noVm() }, a
       t.same(table.ours.split('\n'), table.theirs.split('\n'), 'line by line as ipvsadm -Ln');
     });
   }
+  await t.test('docs/IPVS.md: what ipvsadm prints', async (t) => {
+    t.ok(report.rows.length > 40);
+    for (const { option, expected, printed, errors, leftToDo } of report.rows) {
+      t.same([...errors, ...leftToDo], [], `${option}: the kernel takes it, and nothing is left to do`);
+      t.ok(printed.includes(expected), `${option}: ${expected}\n${printed}`);
+    }
+  });
   const foreign = report.tables.find(({ name }) => name === 'all deleted');
   t.match(
     foreign?.theirs,

@@ -4,18 +4,27 @@ import { MAX_FAULTS, type Path, placeAt, type RawFault } from '../place.js';
 import type { Section } from '../section.js';
 import { quote, type YamlNode } from '../yaml.js';
 
-/**
- * Tells of a fault at a path, at its value or at its key. The message is made only while there is room for it: finding
- * a near word costs time.
- */
-export type Report = (path: Path, message: () => string, at?: 'key') => void;
+interface Where {
+  /** At the key of the path's end; otherwise at its value. */
+  readonly at?: 'key';
+  /** Another place that the message is about. */
+  readonly other?: Path;
+}
+
+/** Tells of a fault at a path. The message is made only while there is room for it: finding a near word costs time. */
+export type Report = (path: Path, message: () => string, where?: Where) => void;
 
 /** Collects one fault more than are told, so that the excess shows. */
 export function reportInto(faults: RawFault[], root: YamlNode): Report {
-  return (path, message, at) => {
+  return (path, message, { at, other } = {}) => {
     if (faults.length > MAX_FAULTS) return;
     const { offset, keyOffset } = placeAt(root, path);
-    faults.push({ path, offset: at === 'key' ? (keyOffset ?? offset) : offset, message: message() });
+    faults.push({
+      path,
+      offset: at === 'key' ? (keyOffset ?? offset) : offset,
+      message: message(),
+      otherOffset: other && placeAt(root, other).offset,
+    });
   };
 }
 

@@ -30,7 +30,7 @@ export function checkDirectorKeys({ path, keys }: ByDirector, directors: Directo
   for (const key of keys) {
     if (directors.has(key)) continue;
     const message = () => `no director is named ${quote(key)}${suggestion(key, directors.keys())}`;
-    report([...path, key], message, 'key');
+    report([...path, key], message, { at: 'key' });
   }
 }
 

@@ -101,7 +101,7 @@ function checkVersion(instance: Section<FileInstance>, report: Report): void {
   }
   if (!instance.has('checksum') || (!isV2 && !isIpv6)) return;
   const what = isV2 ? 'VRRP version 2' : 'VRRP over IPv6';
-  report(at('checksum'), () => `${what} has one checksum alone: leave 'checksum' out`, 'key');
+  report(at('checksum'), () => `${what} has one checksum alone: leave 'checksum' out`, { at: 'key' });
 }
 
 type FileTransport = FileInstance['transport'];
@@ -130,11 +130,13 @@ function areKindsRight(transport: Section<FileTransport>, report: Report): boole
     return false;
   }
   if (isUnicast && isUdp) {
-    report(at('udp'), () => 'a transport is unicast or udp, not both', 'key');
+    report(at('udp'), () => 'a transport is unicast or udp, not both', { at: 'key' });
     return false;
   }
   if (transport.has('min_ttl') && !isUnicast) {
-    report(at('min_ttl'), () => 'the TTL is looked at under unicast alone: UDP does not tell it', 'key');
+    report(at('min_ttl'), () => 'the TTL is looked at under unicast alone: UDP does not tell it', {
+      at: 'key',
+    });
   }
   return true;
 }

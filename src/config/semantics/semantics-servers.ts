@@ -1,34 +1,46 @@
-/** Checks across the values of virtual servers: see semantics.ts. */
+/** Checks across the values of virtual servers and their real servers: see semantics.ts. */
+import { familyOf, isLinkLocal } from '../../util/ip-address.js';
+import { familyName } from '../address.js';
 import { formatDuration } from '../duration.js';
-import type { FileVirtualServer } from '../schema/schema.js';
+import type { ServiceAddress } from '../model.js';
+import type { FileRealServer, FileTunnel, FileVirtualServer } from '../schema/schema-servers.js';
 import type { FileInstance } from '../schema/schema-vrrp.js';
 import type { Section } from '../section.js';
+import { addressesOfServer, familyOfService, serves, servicesOf } from '../service-addresses.js';
 import { quote } from '../yaml.js';
-import { checkKnown, checkUnique, nameOf, namesOf, type Report } from './report.js';
+import { checkKnown, checkUnique, namesOf, type Report } from './report.js';
 import { addressesOf } from './semantics-addresses.js';
+import { checkScheduling, checkServices, type Taken } from './semantics-services.js';
 
 type Server = Section<FileVirtualServer>;
+type Real = Section<FileRealServer>;
 
-const CHECK_KEYS: ReadonlySet<string> = new Set(['interval', 'timeout', 'rise', 'fall']);
+const CHECK_KEYS: ReadonlySet<string> = new Set(['port', 'interval', 'timeout', 'rise', 'fall']);
 
-export function checkVirtualServers(
-  servers: readonly Server[],
-  instances: readonly Section<FileInstance>[],
-  report: Report,
-): void {
+/** What else of the file the checks look at. */
+export interface Around {
+  readonly instances: readonly Section<FileInstance>[];
+  /** Whether the file says `connection_sync`. */
+  readonly syncs: boolean;
+}
+
+export function checkVirtualServers(servers: readonly Server[], around: Around, report: Report): void {
   checkUnique(
     servers.map((server) => server.part('name')),
     'a virtual server named',
     report,
   );
+  const { instances } = around;
   const instanceNames = namesOf(instances);
   const held = heldAddresses(instances);
-  const taken = new Map<string, string>();
+  const taken: Taken = new Map();
   for (const server of servers) {
-    checkTaken(server, taken, report);
+    checkServices(server, taken, report);
+    checkScheduling(server, report);
     checkKnown(server.part('vrrp_instance'), 'instance', instanceNames, report);
     checkHeld(server, held, report);
-    checkRealServers(server, report);
+    checkTunnel(server.part('tunnel'), report);
+    checkRealServers(server, around, report);
     checkHealthCheck(server, report);
   }
 }
@@ -44,46 +56,150 @@ function heldAddresses(instances: readonly Section<FileInstance>[]): ReadonlySet
   return instances.length === 0 ? undefined : held;
 }
 
-/** The kernel keys a service by protocol, address and port (`ip_vs_svc_hashkey`). */
-function checkTaken(server: Server, taken: Map<string, string>, report: Report): void {
-  const { address, port, protocol } = server.value;
-  if (address === undefined || port === undefined || protocol === undefined) return;
-  const key = `${protocol} ${address}:${port}`;
-  const other = taken.get(key);
-  if (other === undefined) taken.set(key, nameOf(server));
-  else report(server.path, () => `${key} is already the virtual server ${quote(other)}`);
-}
-
-/** That of a server that goes with an instance. */
+/** Those of a server that goes with an instance. */
 function checkHeld(server: Server, held: ReadonlySet<string> | undefined, report: Report): void {
-  const { vrrp_instance: instance, address } = server.value;
-  if (instance === undefined || address === undefined || held === undefined || held.has(address)) return;
+  const { vrrp_instance: instance, fwmark } = server.value;
+  if (instance === undefined || held === undefined || fwmark !== undefined) return;
+  const stranger = addressesOfServer(server.value)?.find((address) => !held.has(address));
+  if (stranger === undefined) return;
   report(
-    [...server.path, 'address'],
-    () => `${quote(address)} is an address of no instance, so no master would receive its traffic`,
+    [...server.path, server.has('address') ? 'address' : 'addresses'],
+    () => `${quote(stranger)} is an address of no instance, so no master would receive its traffic`,
   );
 }
 
-function checkRealServers(server: Server, report: Report): void {
-  const { port: servicePort, forwarding } = server.value;
-  // Under dr and tun the packet reaches the real server with its port unchanged.
-  const keepsPort = forwarding === 'dr' || forwarding === 'tun';
+function checkTunnel(tunnel: Section<FileTunnel> | undefined, report: Report): void {
+  if (tunnel === undefined) return;
+  const { type, checksum } = tunnel.value;
+  if (type === undefined) return;
+  if (type === 'gue' && !tunnel.has('port')) {
+    report(
+      [...tunnel.path, 'port'],
+      () => 'is missing: expected the UDP port of the gue tunnel, such as 6080',
+    );
+  }
+  if (type !== 'gue' && tunnel.has('port')) {
+    report([...tunnel.path, 'port'], () => `${quote(type)} has no port: gue alone has one`);
+  }
+  const taken = { ipip: ['none'], gre: ['none', 'csum'], gue: ['none', 'csum', 'remcsum'] }[type];
+  if (checksum === undefined || taken.includes(checksum)) return;
+  report(
+    [...tunnel.path, 'checksum'],
+    () => `${quote(type)} has no ${quote(checksum)}: expected ${taken.join(' or ')}`,
+  );
+}
+
+function checkRealServers(server: Server, around: Around, report: Report): void {
+  const services = servicesOf(server.value);
   const seen = new Set<string>();
   for (const real of server.each('real_servers')) {
+    checkThresholds(real, report);
+    checkTunnel(real.part('tunnel'), report);
+    checkForwarding(real, server, report);
+    checkLinkLocal(real, report);
+    if (services !== undefined) checkPorts(real, server, services, seen, report);
+  }
+  if (services !== undefined) checkFamilies(server, services, around, report);
+}
+
+/** What `ip_vs_add_dest` answers with ERANGE. */
+function checkThresholds(real: Real, report: Report): void {
+  const thresholds = real.part('thresholds');
+  if (thresholds === undefined) return;
+  const { upper, lower } = thresholds.value;
+  if (upper === undefined || lower === undefined || lower <= upper) return;
+  report([...thresholds.path, 'lower'], () => `is above the upper threshold ${upper}`);
+}
+
+function checkLinkLocal({ value, path }: Real, report: Report): void {
+  if (value.address === undefined || !isLinkLocal(value.address)) return;
+  const at = [...path, 'address'];
+  report(at, () => 'is link-local, and IPVS tells no interfaces apart: expected another address');
+}
+
+function forwardingOf(real: Real, server: Server) {
+  return real.has('forwarding') ? real.value.forwarding : server.value.forwarding;
+}
+
+function checkForwarding(real: Real, server: Server, report: Report): void {
+  const forwarding = forwardingOf(real, server);
+  if (forwarding === undefined || forwarding === 'tun' || !real.has('tunnel')) return;
+  report([...real.path, 'tunnel'], () => `goes with forwarding 'tun', and this is ${quote(forwarding)}`, {
+    at: 'key',
+  });
+}
+
+/** Each address and port once in a service, and no other port than the service's where none is mapped. */
+function checkPorts(
+  real: Real,
+  server: Server,
+  services: readonly ServiceAddress[],
+  seen: Set<string>,
+  report: Report,
+): void {
+  const { address, port } = real.value;
+  if (real.has('port') && port === undefined) return;
+  const own = new Set(services.map((service) => ('port' in service ? service.port : 0)));
+  if (address !== undefined) {
+    const keys = [...(port === undefined ? own : [port])].map((one) => `${address}:${one}`);
+    const twice = keys.find((key) => seen.has(key));
+    if (twice !== undefined)
+      report(real.path, () => `${twice} is already a real server of this virtual server`);
+    for (const key of keys) seen.add(key);
+  }
+  const forwarding = forwardingOf(real, server);
+  // Under dr and tun the packet reaches the real server with its port unchanged.
+  if (forwarding === 'nat' || forwarding === undefined || port === undefined) return;
+  if (own.size === 1 && own.has(port)) return;
+  report([...real.path, 'port'], () => `forwarding ${quote(forwarding)} maps no ports: ${expectedPort(own)}`);
+}
+
+function expectedPort(own: ReadonlySet<number>): string {
+  const [port, ...others] = own;
+  if (port === 0 || others.length > 0) return "leave it out; 'health_check.port' says where a check goes";
+  return `expected the virtual server's port ${port}`;
+}
+
+/** Who serves which addresses: nobody in vain, and no address without anybody. */
+function checkFamilies(
+  server: Server,
+  services: readonly ServiceAddress[],
+  { syncs }: Around,
+  report: Report,
+): void {
+  const reals = server.each('real_servers').flatMap((real) => {
     const { address } = real.value;
-    const port = real.has('port') ? real.value.port : servicePort;
-    if (port === undefined) continue;
-    if (address !== undefined) {
-      const key = `${address}:${port}`;
-      if (seen.has(key)) report(real.path, () => `${key} is already a real server of this virtual server`);
-      seen.add(key);
+    const forwarding = forwardingOf(real, server);
+    if (address === undefined || forwarding === undefined) return [];
+    return [{ path: [...real.path, 'address'], address, family: familyOf(address), forwarding }];
+  });
+  // Of one that cannot be read nobody knows whom it serves.
+  if (reals.length < (server.value.real_servers?.length ?? 0)) return;
+  const families = {
+    services: new Set(services.map(familyOfService)),
+    realServers: new Set(reals.map(({ family }) => family)),
+  };
+  for (const real of reals) {
+    const { path, address, family } = real;
+    const [other] = [...families.services].filter((one) => one !== family);
+    if (other === undefined) continue;
+    const mixed = () =>
+      `${quote(address)} is ${familyName(family)}, and the virtual server ${familyName(other)}`;
+    if (![...families.services].some((one) => serves(one, real, families))) {
+      report(path, () => `${mixed()}: forwarding 'tun' alone goes from one to the other`);
+    } else if (syncs && serves(other, real, families)) {
+      report(
+        path,
+        () =>
+          `${mixed()}: the kernel refuses that beside its connection sync, whose messages cannot tell of it`,
+      );
     }
-    if (!keepsPort || servicePort === undefined || port === servicePort) continue;
-    report(
-      [...real.path, 'port'],
-      () =>
-        `forwarding ${quote(forwarding)} maps no ports: expected the virtual server's port ${servicePort}`,
-    );
+  }
+  for (const service of families.services) {
+    if (reals.some((real) => serves(service, real, families))) continue;
+    // One that serves nothing at all is told above.
+    if (families.services.size < 2) continue;
+    report([...server.path, 'real_servers'], () => `has none for the ${familyName(service)} addresses`);
   }
 }
 
@@ -95,8 +211,9 @@ function checkHealthCheck(server: Server, report: Report): void {
   if (kinds.length === 0) report(check.path, () => 'names no check: expected tcp: {} or http: {}');
   const [, later] = kinds.filter((key) => key === 'tcp' || key === 'http');
   if (later !== undefined) {
-    report([...check.path, later], () => 'a health check is either tcp or http, not both', 'key');
+    report([...check.path, later], () => 'a health check is either tcp or http, not both', { at: 'key' });
   }
+  checkTarget(server, check, report);
   const { interval, timeout } = check.value;
   if (interval === undefined || timeout === undefined || timeout <= interval) return;
   const byDefault = check.has('timeout') ? '' : ' (the default)';
@@ -107,4 +224,16 @@ function checkHealthCheck(server: Server, report: Report): void {
       `the timeout ${formatDuration(timeout)}${byDefault} is longer than the interval ${formatDuration(interval)}: ` +
       'expected at most the interval',
   );
+}
+
+/** With all ports, or a mark, a real server has no port of its own that could be asked. */
+function checkTarget(
+  server: Server,
+  check: Section<NonNullable<FileVirtualServer['health_check']>>,
+  report: Report,
+): void {
+  const { port, fwmark } = server.value;
+  if (check.has('port') || (port !== 0 && fwmark === undefined)) return;
+  if (server.each('real_servers').every((real) => real.has('port'))) return;
+  report([...check.path, 'port'], () => 'is missing: real servers without a port of their own need it');
 }

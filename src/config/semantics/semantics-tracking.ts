@@ -1,7 +1,8 @@
 /** Tracked objects, their uses, and hooks: see semantics.ts. */
 import { formatDuration } from '../duration.js';
 import { OWNER_PRIORITY } from '../model.js';
-import type { ConfigFile, FileVirtualServer } from '../schema/schema.js';
+import type { ConfigFile } from '../schema/schema.js';
+import type { FileVirtualServer } from '../schema/schema-servers.js';
 import {
   DEFAULT_QUORUM,
   type FileInstance,
@@ -71,7 +72,7 @@ function checkKind(object: Tracked, report: Report): void {
     report(
       [...object.path, second],
       () => `tracks ${quote(first)} already: give each thing a name and an entry of its own`,
-      'key',
+      { at: 'key' },
     );
     return;
   }
@@ -80,7 +81,7 @@ function checkKind(object: Tracked, report: Report): void {
     for (const key of companions) {
       if (!object.has(key)) continue;
       const message = () => `goes with ${quote(kind)}, not with ${quote(first)}: leave it out`;
-      report([...object.path, key], message, 'key');
+      report([...object.path, key], message, { at: 'key' });
     }
   }
 }

@@ -49,7 +49,8 @@ export function checkSemantics(root: Section<ConfigFile>, tree: YamlNode, choice
   checkSyncGroups(vrrp, report);
   checkTracking(root, directors, report);
   checkEach(root.part('connection_sync')?.part('interface'), 'interface', directors, report);
-  checkVirtualServers(root.each('virtual_servers'), vrrp?.each('instances') ?? [], report);
+  const around = { instances: vrrp?.each('instances') ?? [], syncs: root.has('connection_sync') };
+  checkVirtualServers(root.each('virtual_servers'), around, report);
   return faults;
 }
 

@@ -10,6 +10,7 @@ import {
   healthOf,
   stepHealth,
 } from '../../health/health.js';
+import { endpointText } from '../../util/ip-address.js';
 import type { Clock, Log } from '../ports.js';
 import type { ProbeOutcome, Prober } from './services-ports.js';
 
@@ -86,11 +87,12 @@ export class HealthRunner {
       });
       return;
     }
-    const { virtualServers, address, port, from, to, reason } = effect;
-    for (const virtualServer of virtualServers) {
+    const { members, from, to, reason } = effect;
+    for (const { virtualServer, address, port } of members) {
+      const realServer = endpointText(address, port);
       this.#ports.log[to === 'up' ? 'info' : 'warn'](
-        { event: 'real-server', virtualServer, realServer: `${address}:${port}`, from, state: to, reason },
-        `${virtualServer}: real server ${address}:${port} is ${to}${reason === undefined ? '' : ` (${reason})`}`,
+        { event: 'real-server', virtualServer, realServer, from, state: to, reason },
+        `${virtualServer}: real server ${realServer} is ${to}${reason === undefined ? '' : ` (${reason})`}`,
       );
     }
     this.#ports.onVerdict();

@@ -12,6 +12,7 @@ import { type CleanUpStep, cleanUp } from '../clean-up.js';
 import type { Clock, Log } from '../ports.js';
 import { RepairPace } from '../repair-pace.js';
 import type { VirtualServerStatus } from '../status.js';
+import { virtualServerStatus } from '../virtual-server-status.js';
 import { HealthRunner } from './health-runner.js';
 import type { RoleReport } from './services-messages.js';
 import type { Ipvs, OpResult, Prober, ServicesLeftovers, SyncInterfaces } from './services-ports.js';
@@ -181,18 +182,7 @@ export class IpvsService {
   status(): readonly VirtualServerStatus[] {
     const drains = this.#known?.drains ?? [];
     return this.#config.virtualServers.map((server) => ({
-      name: server.name,
-      address: server.address,
-      port: server.port,
-      protocol: server.protocol,
-      scheduler: server.scheduler,
-      forwarding: server.forwarding,
-      real_servers: server.realServers.map(({ address, port, weight }) => ({
-        address,
-        port,
-        weight,
-        ...this.#health.of(server.name, { address, port }),
-      })),
+      ...virtualServerStatus(server, (real) => this.#health.of(server.name, real)),
       ...(drains.length > 0 ? { draining: this.#drainingOf(server, drains) } : {}),
     }));
   }
@@ -213,11 +203,12 @@ export class IpvsService {
 
   /** `unknown` for what is not configured here. */
   health(virtualServer: string, realServer: RealServer): RealServerHealth {
-    const server = this.#config.virtualServers.find(({ name }) => name === virtualServer);
     const { address, port } = realServer;
-    if (server?.realServers.some((one) => one.address === address && one.port === port) !== true) {
-      return 'unknown';
-    }
+    const isKnown = this.#config.virtualServers.some(
+      ({ name, realServers }) =>
+        name === virtualServer && realServers.some((one) => one.address === address && one.port === port),
+    );
+    if (!isKnown) return 'unknown';
     return this.#health.of(virtualServer, realServer).health;
   }
 

@@ -56,11 +56,14 @@ export class TrackRunner {
   /** The health of some real server changed, or that of the first ones is known. */
   healthChanged(): void {
     for (const { object, virtualServer, quorum } of this.#quorums) {
-      const server = this.#virtualServers.find(({ name }) => name === virtualServer);
-      if (server === undefined) continue;
-      const observation = quorumObservation(server.realServers, quorum, (realServer) =>
-        this.#ports.health(virtualServer, realServer),
+      const services = this.#virtualServers.filter(({ name }) => name === virtualServer);
+      if (services.length === 0) continue;
+      // The worst of its addresses and ports counts.
+      const observations = services.map(({ realServers }) =>
+        quorumObservation(realServers, quorum, (realServer) => this.#ports.health(virtualServer, realServer)),
       );
+      const bad = observations.find((observation) => observation?.ok === false);
+      const observation = bad ?? (observations.includes(undefined) ? undefined : observations[0]);
       if (observation !== undefined) this.#input({ type: 'observed', object, observation });
     }
   }

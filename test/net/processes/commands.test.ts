@@ -324,19 +324,23 @@ void t.test('a runner that is killed takes its command along', { skip }, async (
   await until(() => processesWith(mark).length === 0);
 });
 
-void t.test('nor does a command outlive a runner that is killed as soon as there is one', { skip }, async (t) => {
-  const mark = randomUUID();
-  t.teardown(() => {
-    for (const pid of processesWith(mark)) process.kill(Number(pid), 'SIGKILL');
-  });
-  for (let round = 0; round < 20; round += 1) {
-    const runner = spawn(nativeFile('runner'), ['-', '-', '/bin/sh', '-c', `sleep 300; : ${mark}`], {
-      stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
+void t.test(
+  'nor does a command outlive a runner that is killed as soon as there is one',
+  { skip },
+  async (t) => {
+    const mark = randomUUID();
+    t.teardown(() => {
+      for (const pid of processesWith(mark)) process.kill(Number(pid), 'SIGKILL');
     });
-    // Without a pause: between fork(2) and execve(2) of the command.
-    const children = `/proc/${runner.pid}/task/${runner.pid}/children`;
-    while (readFileSync(children, 'latin1') === '') continue;
-    runner.kill('SIGKILL');
-  }
-  await until(() => processesWith(mark).length === 0);
-});
+    for (let round = 0; round < 20; round += 1) {
+      const runner = spawn(nativeFile('runner'), ['-', '-', '/bin/sh', '-c', `sleep 300; : ${mark}`], {
+        stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
+      });
+      // Without a pause: between fork(2) and execve(2) of the command.
+      const children = `/proc/${runner.pid}/task/${runner.pid}/children`;
+      while (readFileSync(children, 'latin1') === '') continue;
+      runner.kill('SIGKILL');
+    }
+    await until(() => processesWith(mark).length === 0);
+  },
+);

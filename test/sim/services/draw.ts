@@ -132,30 +132,42 @@ function drawConfig(random: Random): DirectorConfig {
 function drawServer(random: Random, number: number): VirtualServer {
   const check: HealthCheck = {
     kind: { type: 'tcp' },
+    port: undefined,
     intervalMs: random.whole(1, 4) * 500,
     timeoutMs: random.whole(1, 4) * 100,
     rise: random.whole(1, 3),
     fall: random.whole(1, 3),
   };
-  const realServers: RealServer[] = [];
+  const drawn: Pick<RealServer, 'address' | 'weight'>[] = [];
   for (let i = 1; i <= MOST_REAL_SERVERS; i++) {
     const weight = random.weighted([
       [6, 1],
       [2, 5],
       [1, 0],
     ]);
-    if (random.chance(0.6)) realServers.push({ address: realServerAddress(i), port: 80, weight });
+    if (random.chance(0.6)) drawn.push({ address: realServerAddress(i), weight });
   }
+  const protocol = random.pick(['tcp', 'udp'] as const);
+  const scheduler = random.pick(['rr', 'wlc'] as const);
+  const forwarding = random.pick(['nat', 'dr'] as const);
+  const persistence = { timeoutMs: 60_000, netmask: '255.255.255.255', engine: undefined };
   return {
     name: `web-${number}`,
-    address: `192.0.2.${number}`,
-    port: 80,
-    protocol: random.pick(['tcp', 'udp']),
-    scheduler: random.pick(['rr', 'wlc']),
-    forwarding: random.pick(['nat', 'dr']),
-    persistence: random.chance(0.2) ? { timeoutMs: 60_000, netmask: '255.255.255.255' } : undefined,
+    service: { protocol, address: `192.0.2.${number}`, port: 80 },
+    scheduler,
+    schedulerFlags: [],
+    onePacket: false,
+    forwarding,
+    persistence: random.chance(0.2) ? persistence : undefined,
     healthCheck: random.chance(0.7) ? check : undefined,
     vrrpInstance: random.chance(0.6) ? INSTANCE : undefined,
-    realServers,
+    realServers: drawn.map((real) => ({
+      ...real,
+      port: 80,
+      forwarding,
+      tunnel: undefined,
+      upperThreshold: 0,
+      lowerThreshold: 0,
+    })),
   };
 }

@@ -4,6 +4,7 @@ import type { DirectorConfig } from '../../../src/config/model.js';
 import { parseConfig } from '../../../src/config/parse.js';
 import { jsonSchema } from '../../../src/config/schema/schema.js';
 import { vrrpInstance } from '../vrrp/instances.js';
+import { realServer, tcpCheck, virtualServer } from './servers.js';
 
 const ROOT = new URL('../../../../', import.meta.url);
 
@@ -66,27 +67,11 @@ void t.test('nat.yaml as lb2 sees it', async (t) => {
     hooks: [],
     connectionSync: { interface: 'eth1', id: 51 },
     virtualServers: [
-      {
-        name: 'web',
-        address: '192.168.1.253',
-        port: 80,
-        protocol: 'tcp',
-        scheduler: 'rr',
-        forwarding: 'nat',
-        persistence: undefined,
-        healthCheck: {
-          kind: { type: 'http', path: '/', status: 200, host: undefined },
-          intervalMs: 2000,
-          timeoutMs: 1000,
-          rise: 2,
-          fall: 3,
-        },
-        vrrpInstance: undefined,
-        realServers: [
-          { address: '10.10.10.2', port: 80, weight: 1 },
-          { address: '10.10.10.3', port: 80, weight: 1 },
-        ],
-      },
+      virtualServer({
+        service: { protocol: 'tcp', address: '192.168.1.253', port: 80 },
+        healthCheck: tcpCheck({ kind: { type: 'http', path: '/', status: 200, host: undefined } }),
+        realServers: [realServer('10.10.10.2'), realServer('10.10.10.3')],
+      }),
     ],
   });
 });
@@ -116,9 +101,11 @@ virtual_servers:
   t.same(config.syncGroups, []);
   t.equal(config.connectionSync, undefined);
   t.match(config.virtualServers[0], {
-    protocol: 'tcp',
+    service: { protocol: 'tcp', address: '10.0.0.9', port: 80 },
     scheduler: 'wlc',
-    persistence: { timeoutMs: 300_000, netmask: '255.255.255.255' },
+    schedulerFlags: [],
+    onePacket: false,
+    persistence: { timeoutMs: 300_000, netmask: '255.255.255.255', engine: undefined },
     healthCheck: {
       kind: { type: 'http', path: '/', status: 200 },
       intervalMs: 2000,
@@ -126,7 +113,7 @@ virtual_servers:
       rise: 2,
       fall: 3,
     },
-    realServers: [{ address: '10.0.0.2', port: 80, weight: 1 }],
+    realServers: [realServer('10.0.0.2', { forwarding: 'dr' })],
   });
   t.equal(config.virtualServers[1]?.healthCheck, undefined, 'no check unless asked for');
 });

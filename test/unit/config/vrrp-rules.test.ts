@@ -514,17 +514,6 @@ void t.test('hooks', async (t) =>
   ),
 );
 
-void t.test('virtual servers are IPv4', async (t) =>
-  check(t, [
-    [
-      'address: 192.168.1.253\n',
-      'address: 2001:db8::1\n',
-      /virtual_servers\[0\]\.address: '2001:db8::1' is IPv6: IPv6 virtual servers are not supported yet/,
-    ],
-    ['{ address: 10.10.10.2 }', '{ address: "fe80::2" }', /IPv6 real servers are not supported yet/],
-  ]),
-);
-
 void t.test('one UDP port leads to the same peers for all instances', async (t) => {
   const faultsOf = (first: unknown, second: unknown) => {
     const instance = (name: string, id: number, transport: unknown) => ({

@@ -14,26 +14,16 @@ import {
   stepHealth,
 } from '../../../src/health/health.js';
 import { MinHeap } from '../../../src/util/min-heap.js';
+import { realServer, tcpCheck, virtualServer } from '../config/servers.js';
 
-const CHECK: HealthCheck = { kind: { type: 'tcp' }, intervalMs: 2_000, timeoutMs: 500, rise: 2, fall: 3 };
+const CHECK = tcpCheck({ timeoutMs: 500 });
 
 function rs(last: number, port = 80): RealServer {
-  return { address: `10.0.0.${last}`, port, weight: 1 };
+  return realServer(`10.0.0.${last}`, { port });
 }
 
 function vs(name: string, realServers: readonly RealServer[], healthCheck?: HealthCheck): VirtualServer {
-  return {
-    name,
-    address: '192.168.1.253',
-    port: 80,
-    protocol: 'tcp',
-    scheduler: 'rr',
-    forwarding: 'nat',
-    persistence: undefined,
-    healthCheck,
-    vrrpInstance: undefined,
-    realServers,
-  };
+  return virtualServer({ name, realServers, healthCheck });
 }
 
 /** Runs the machine as the shell does, with probes that take `latencyMs` and end as `alive` says. */
@@ -84,11 +74,14 @@ class World {
 
   #take(effects: readonly HealthEffect[]): void {
     for (const effect of effects) {
-      const server = `${effect.address}:${effect.port}`;
       if (effect.type === 'verdict') {
-        this.log.push(`${effect.virtualServers.join('+')} ${server} ${effect.from}>${effect.to}`);
+        const { members, from, to } = effect;
+        const names = members.map(({ virtualServer }) => virtualServer).join('+');
+        const servers = new Set(members.map(({ address, port }) => `${address}:${port}`));
+        this.log.push(`${names} ${[...servers].join('+')} ${from}>${to}`);
         continue;
       }
+      const server = `${effect.address}:${effect.port}`;
       if (this.#underWay.some((probe) => probe.server === server)) {
         this.log.push(`two probes of ${server} at a time`);
       }
@@ -145,6 +138,17 @@ await t.test('a server falls after three failures and rises after two successes'
   world.run(CHECK.intervalMs);
   t.same(world.log, ['web 10.0.0.1:80 up>down', 'web 10.0.0.1:80 down>up']);
   t.equal(healthOf(world.health.state, 'web', rs(1)).reason, null);
+});
+
+await t.test('a check on a port of its own speaks for every port behind it', async (t) => {
+  const servers = [rs(1, 80), rs(1, 443)];
+  const world = new World([vs('web', servers, { ...CHECK, port: 8080 })]);
+  world.alive = (_, port) => port !== 8080;
+  world.run(10_000);
+  t.strictSame([...new Set(world.started.map(({ server }) => server))], ['10.0.0.1:8080']);
+  const both = 'web+web 10.0.0.1:80+10.0.0.1:443';
+  t.strictSame(world.log, [`${both} unknown>up`, `${both} up>down`]);
+  for (const server of servers) t.match(healthOf(world.health.state, 'web', server), { health: 'down' });
 });
 
 await t.test('one target of two virtual servers is probed once and told to both', async (t) => {

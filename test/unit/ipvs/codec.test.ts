@@ -21,7 +21,7 @@ import {
   encodeSetConfig,
   encodeZero,
 } from '../../../src/ipvs/encode.js';
-import type { Destination, Service, ServiceKey } from '../../../src/ipvs/model.js';
+import type { Destination, DestinationTunnel, Service, ServiceKey } from '../../../src/ipvs/model.js';
 import { AttributeWriter, readAttributes } from '../../../src/netlink/attributes.js';
 import { decodeFamilyId, encodeGetFamily } from '../../../src/netlink/genl-controller.js';
 import { addressBytes, addressText } from '../../../src/util/ip-address.js';
@@ -244,6 +244,37 @@ void t.test('property: services and destinations survive encoding and decoding',
         destinations: [],
       };
       t.same(decodeService(encodeOp({ op: 'add-service', service: one })), { ok: true, value: one });
+    }),
+    { numRuns: 100 },
+  );
+  const tunnel: fc.Arbitrary<DestinationTunnel> = fc.oneof(
+    fc.record({
+      type: fc.constant('gue' as const),
+      port: fc.nat(0xffff),
+      checksum: fc.constantFrom('none' as const, 'csum' as const, 'remcsum' as const),
+    }),
+    fc.record({
+      type: fc.constant('gre' as const),
+      port: fc.constant(0),
+      checksum: fc.constantFrom('none' as const, 'csum' as const),
+    }),
+  );
+  const numbers = fc.record({ port: fc.nat(0xffff), weight: fc.nat(0xffff), lowerThreshold: fc.nat() });
+  fc.assert(
+    fc.property(fc.ipV4(), numbers, fc.option(tunnel, { nil: undefined }), (address, fields, tunnel) => {
+      const one: Destination = {
+        ...destination,
+        ...fields,
+        address,
+        forwarding: 'tunnel',
+        ...(tunnel && { tunnel }),
+      };
+      const counters = { activeConnections: 0, inactiveConnections: 0, persistentConnections: 0 };
+      const decoded = decodeDestination(
+        encodeOp({ op: 'add-destination', key: web, destination: one }),
+        'ipv4',
+      );
+      t.same(decoded, { ok: true, value: { ...one, ...counters } });
     }),
     { numRuns: 100 },
   );

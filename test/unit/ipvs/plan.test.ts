@@ -1,6 +1,5 @@
 import fc from 'fast-check';
 import t from 'tap';
-import type { VirtualServer } from '../../../src/config/model.js';
 import { formatTable } from '../../../src/ipvs/format.js';
 import type {
   Destination,
@@ -21,6 +20,7 @@ import {
   serviceKeyText,
 } from '../../../src/ipvs/plan.js';
 import { desiredServices } from '../../../src/planning/desired.js';
+import { realServer, virtualServer } from '../config/servers.js';
 
 const NONE: ReadonlySet<string> = new Set();
 const prune = { ownedKeys: NONE, prune: true };
@@ -294,22 +294,16 @@ void t.test('command lines and words', async (t) => {
   t.equal(serviceKeyText({ family: 'ipv4', fwmark: 3 }), 'fwm 3');
 });
 
-const web: VirtualServer = {
-  name: 'web',
-  address: '192.0.2.1',
-  port: 80,
-  protocol: 'tcp',
+const web = virtualServer({
+  service: { protocol: 'tcp', address: '192.0.2.1', port: 80 },
   scheduler: 'wrr',
-  forwarding: 'nat',
-  persistence: { timeoutMs: 300_500, netmask: '255.255.255.0' },
-  healthCheck: undefined,
-  vrrpInstance: undefined,
+  persistence: { timeoutMs: 300_500, netmask: '255.255.255.0', engine: undefined },
   realServers: [
-    { address: '10.0.0.1', port: 8080, weight: 1 },
-    { address: '10.0.0.2', port: 8080, weight: 0 },
-    { address: '10.0.0.3', port: 8080, weight: 3 },
+    realServer('10.0.0.1', { port: 8080 }),
+    realServer('10.0.0.2', { port: 8080, weight: 0 }),
+    realServer('10.0.0.3', { port: 8080, weight: 3 }),
   ],
-};
+});
 
 void t.test('desired: the unhealthy are left out, a configured weight 0 stays', async (t) => {
   const [one] = desiredServices([web], (name, { address }) => name === 'web' && address !== '10.0.0.3');
@@ -340,19 +334,36 @@ void t.test('desired: the unhealthy are left out, a configured weight 0 stays', 
   });
 });
 
-void t.test('desired: dr and tun keep the service’s port, IPv6 a prefix length', async (t) => {
-  const always = () => true;
-  const [dr, tun] = desiredServices(
+void t.test('desired: what makes a service, and what makes a destination', async (t) => {
+  const tunnel = { type: 'gue', port: 6080, checksum: 'csum' } as const;
+  const [sip, marked] = desiredServices(
     [
-      { ...web, forwarding: 'dr', persistence: undefined },
-      { ...web, forwarding: 'tun', protocol: 'udp', address: '2001:db8::1' },
+      virtualServer({
+        service: { protocol: 'udp', address: '2001:db8::1', port: 5060 },
+        scheduler: 'mh',
+        schedulerFlags: ['mh-port', 'mh-fallback'],
+        onePacket: true,
+        persistence: { timeoutMs: 1000, netmask: '64', engine: 'sip' },
+        realServers: [
+          realServer('fd00::2', { forwarding: 'tun', tunnel, upperThreshold: 9, lowerThreshold: 4 }),
+          realServer('10.0.0.2', { forwarding: 'dr' }),
+        ],
+      }),
+      virtualServer({ service: { fwmark: 7, family: 'ipv6' } }),
     ],
-    always,
+    () => true,
   );
-  t.match(dr, { flags: 0, timeoutSeconds: 0, netmask: '255.255.255.255' });
-  t.match(dr?.destinations[0], { port: 80, forwarding: 'droute' });
-  t.match(tun, { key: { family: 'ipv6', protocol: 17 }, netmask: '128' });
-  t.match(tun?.destinations[0], { port: 80, forwarding: 'tunnel' });
+  t.match(sip, {
+    key: { family: 'ipv6', protocol: 17, address: '2001:db8::1', port: 5060 },
+    flags: 1 | 4 | 8 | 16,
+    netmask: '64',
+    persistenceEngine: 'sip',
+    destinations: [
+      { forwarding: 'tunnel', tunnel, upperThreshold: 9, lowerThreshold: 4 },
+      { forwarding: 'droute', tunnel: undefined },
+    ],
+  });
+  t.match(marked, { key: { family: 'ipv6', fwmark: 7 }, flags: 0, timeoutSeconds: 0, netmask: '128' });
 });
 
 void t.test('format: as ipvsadm -Ln shows it', async (t) => {

@@ -5,6 +5,7 @@ import { desiredServices } from '../../../src/planning/desired.js';
 import { type Present, preview, type RunningInstance } from '../../../src/planning/preview.js';
 import { requiredSysctls } from '../../../src/planning/requirements.js';
 import { instanceSettings } from '../../../src/planning/settings.js';
+import { onPort, realServer, virtualServer } from '../config/servers.js';
 import { directorConfig, virtualRoute, virtualRule, vrrpInstance } from '../vrrp/instances.js';
 
 function instance(name: string, virtualRouterId: number): VrrpInstance {
@@ -16,21 +17,9 @@ function instance(name: string, virtualRouterId: number): VrrpInstance {
   });
 }
 
-const WEB: VirtualServer = {
-  name: 'web',
-  address: '192.0.2.51',
-  port: 80,
-  protocol: 'tcp',
-  scheduler: 'rr',
-  forwarding: 'nat',
-  persistence: undefined,
-  healthCheck: undefined,
-  vrrpInstance: undefined,
-  realServers: [
-    { address: '10.0.0.2', port: 80, weight: 1 },
-    { address: '10.0.0.3', port: 8000, weight: 2 },
-  ],
-};
+const WEB = virtualServer({
+  realServers: [realServer('10.0.0.2'), realServer('10.0.0.3', { port: 8000, weight: 2 })],
+});
 
 const OUTSIDE = instance('outside', 51);
 const INSIDE = instance('inside', 52);
@@ -133,7 +122,7 @@ void t.test('IPVS: what is unhealthy or bound to another master is not there, st
   t.strictSame(texts(bound, only), [], 'a backup has no bound server');
   t.ok(texts(bound, { sysctls, instances: [running(OUTSIDE)] }).length > 0, 'a master has');
 
-  const services = dumped([WEB, { ...WEB, port: 443 }]);
+  const services = dumped([WEB, onPort(WEB, 443)]);
   t.strictSame(texts(WITH_WEB, { ...only, services }), [], "another's server is not touched");
   const owned = new Set(['tcp 192.0.2.51:443']);
   t.strictSame(texts(WITH_WEB, { ...only, services, owned }), ['ipvsadm -D -t 192.0.2.51:443']);

@@ -5,6 +5,7 @@ import {
   requiredSyncDaemons,
   requiredSysctls,
 } from '../../../src/planning/requirements.js';
+import { realServer, virtualServer } from '../config/servers.js';
 import { directorConfig, vrrpInstance } from '../vrrp/instances.js';
 
 function config(
@@ -22,18 +23,13 @@ function config(
       }),
     ),
     connectionSync,
-    virtualServers: forwarding.map((method, i) => ({
-      name: `s${i}`,
-      address: '192.0.2.1',
-      port: 80 + i,
-      protocol: 'tcp',
-      scheduler: 'rr',
-      forwarding: method,
-      persistence: undefined,
-      healthCheck: undefined,
-      vrrpInstance: undefined,
-      realServers: [],
-    })),
+    virtualServers: forwarding.map((method, i) =>
+      virtualServer({
+        name: `s${i}`,
+        service: { protocol: 'tcp', address: '192.0.2.1', port: 80 + i },
+        realServers: [realServer('10.0.0.2', { forwarding: method })],
+      }),
+    ),
   });
 }
 

@@ -1,26 +1,15 @@
 /** The table over time: a fake kernel that holds one, and somebody who tampers with it. */
 import t from 'tap';
-import type { VirtualServer } from '../../../src/config/model.js';
 import { DRAIN_LIMIT_MS } from '../../../src/ipvs/drain.js';
 import type { DumpedDestination, DumpedService, IpvsOp } from '../../../src/ipvs/model.js';
 import { describeOp, destinationKeyText, serviceKeyText } from '../../../src/ipvs/plan.js';
 import type { Log } from '../../../src/runtime/ports.js';
 import { IpvsService } from '../../../src/runtime/services/ipvs-service.js';
 import type { Ipvs } from '../../../src/runtime/services/services-ports.js';
+import { realServer, virtualServer } from '../config/servers.js';
 import { directorConfig } from '../vrrp/instances.js';
 
-const WEB: VirtualServer = {
-  name: 'web',
-  address: '192.0.2.51',
-  port: 80,
-  protocol: 'tcp',
-  scheduler: 'rr',
-  forwarding: 'nat',
-  persistence: undefined,
-  healthCheck: undefined,
-  vrrpInstance: undefined,
-  realServers: [2, 3].map((host) => ({ address: `10.0.0.${host}`, port: 80, weight: 1 })),
-};
+const WEB = virtualServer({ realServers: [2, 3].map((host) => realServer(`10.0.0.${host}`)) });
 const BOTH = directorConfig({ virtualServers: [WEB] });
 const ONE = directorConfig({ virtualServers: [{ ...WEB, realServers: WEB.realServers.slice(0, 1) }] });
 

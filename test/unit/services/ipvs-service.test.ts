@@ -1,28 +1,18 @@
 import t from 'tap';
-import type { DirectorConfig, VirtualServer } from '../../../src/config/model.js';
+import type { DirectorConfig } from '../../../src/config/model.js';
 import type { DumpedService, IpvsOp } from '../../../src/ipvs/model.js';
 import { describeOp, serviceKeyText } from '../../../src/ipvs/plan.js';
 import { desiredServices } from '../../../src/planning/desired.js';
 import type { Clock, Log } from '../../../src/runtime/ports.js';
 import { IpvsService } from '../../../src/runtime/services/ipvs-service.js';
 import type { ProbeOutcome } from '../../../src/runtime/services/services-ports.js';
+import { realServer, tcpCheck, virtualServer } from '../config/servers.js';
 import { directorConfig } from '../vrrp/instances.js';
 
-const WEB: VirtualServer = {
-  name: 'web',
-  address: '192.0.2.51',
-  port: 80,
-  protocol: 'tcp',
-  scheduler: 'rr',
-  forwarding: 'nat',
-  persistence: undefined,
-  healthCheck: { kind: { type: 'tcp' }, intervalMs: 2000, timeoutMs: 1000, rise: 2, fall: 1 },
-  vrrpInstance: undefined,
-  realServers: [
-    { address: '10.0.0.2', port: 80, weight: 1 },
-    { address: '10.0.0.3', port: 80, weight: 1 },
-  ],
-};
+const WEB = virtualServer({
+  healthCheck: tcpCheck({ fall: 1 }),
+  realServers: [realServer('10.0.0.2'), realServer('10.0.0.3')],
+});
 const CONFIG: DirectorConfig = directorConfig({ virtualServers: [WEB] });
 const LOG: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 

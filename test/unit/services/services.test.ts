@@ -9,21 +9,14 @@ import type { Log, StateFile } from '../../../src/runtime/ports.js';
 import { ServicesHost } from '../../../src/runtime/services/services-host.js';
 import type { FromServices, Roles, ToServices } from '../../../src/runtime/services/services-messages.js';
 import type { Ipvs, ServicesLeftovers } from '../../../src/runtime/services/services-ports.js';
+import { onPort, realServer, virtualServer } from '../config/servers.js';
 import { directorConfig, vrrpInstance } from '../vrrp/instances.js';
 
 const LOG: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
-const WEB: VirtualServer = {
-  name: 'web',
-  address: '192.0.2.51',
-  port: 80,
-  protocol: 'tcp',
-  scheduler: 'rr',
-  forwarding: 'dr',
-  persistence: undefined,
-  healthCheck: undefined,
+const WEB = virtualServer({
   vrrpInstance: 'outside',
-  realServers: [{ address: '10.0.0.2', port: 80, weight: 1 }],
-};
+  realServers: [realServer('10.0.0.2', { forwarding: 'dr' })],
+});
 const KEY = 'tcp 192.0.2.51:80';
 const CONFIG = directorConfig({ instances: [vrrpInstance()], virtualServers: [WEB] });
 
@@ -205,7 +198,7 @@ void t.test('a failure is told with its code and words, and the next attempt may
 });
 
 void t.test('the stop clears away what an earlier process left, without a configuration', async (t) => {
-  const kernel = kernelWith([WEB, { ...WEB, port: 81 }]);
+  const kernel = kernelWith([WEB, onPort(WEB, 81)]);
   kernel.daemons = [{ state: 'master', interface: 'eth1', syncid: 51 }];
   kernel.sysctls.set('net.ipv4.ip_forward', '1');
   const { say, answers, stateFile, isStopped } = host(kernel, {

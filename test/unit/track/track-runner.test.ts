@@ -1,11 +1,12 @@
 /** The runner of the tracked objects, with a hand clock and looks that end when the test says so. */
 import t from 'tap';
-import type { TrackedObject, VirtualServer } from '../../../src/config/model.js';
+import type { TrackedObject } from '../../../src/config/model.js';
 import type { Log } from '../../../src/runtime/ports.js';
 import type { TrackProber } from '../../../src/runtime/services/services-ports.js';
 import { TrackRunner } from '../../../src/runtime/services/track-runner.js';
 import type { RealServerHealth } from '../../../src/track/quorum.js';
 import type { LookKind, LookOutcome, TrackVerdict } from '../../../src/track/track.js';
+import { realServer, virtualServer } from '../config/servers.js';
 import { HandClock, settled } from '../hand-clock.js';
 
 function object(name: string, kind: TrackedObject['kind']): TrackedObject {
@@ -16,21 +17,7 @@ const FILE = object('f', { type: 'file', path: '/run/f' });
 const LINK = object('link', { type: 'interface', interface: 'eth0', address: undefined });
 const QUORUM = object('web', { type: 'virtual-server', virtualServer: 'web', quorum: 2 });
 
-const WEB: VirtualServer = {
-  name: 'web',
-  address: '192.0.2.1',
-  port: 80,
-  protocol: 'tcp',
-  scheduler: 'rr',
-  forwarding: 'nat',
-  persistence: undefined,
-  healthCheck: undefined,
-  vrrpInstance: undefined,
-  realServers: [
-    { address: '10.0.0.1', port: 80, weight: 1 },
-    { address: '10.0.0.2', port: 80, weight: 2 },
-  ],
-};
+const WEB = virtualServer({ realServers: [realServer('10.0.0.1'), realServer('10.0.0.2', { weight: 2 })] });
 
 class HandProber implements TrackProber {
   readonly looks: { kind: LookKind; cancel: AbortSignal; end: (outcome: LookOutcome) => void }[] = [];
@@ -103,6 +90,20 @@ void t.test('a quorum follows the health of the real servers', async (t) => {
   runner.configure({ tracked: [{ ...QUORUM, kind: { ...WEB_KIND, quorum: 1 } }], virtualServers: [WEB] });
   t.match(told.at(-1), { object: 'web', state: 'up' });
   t.match(runner.verdicts, [{ object: 'web', state: 'up' }]);
+});
+
+void t.test('of several services of one name the worst counts', async (t) => {
+  const { runner, told, health } = world([QUORUM], { '10.0.0.1': 'up', '10.0.0.2': 'up' });
+  t.match(told.at(-1), { state: 'up' });
+  const other = virtualServer({ realServers: [realServer('10.0.0.9', { weight: 2 })] });
+  runner.configure({ tracked: [QUORUM], virtualServers: [WEB, other] });
+  t.equal(told.length, 1, 'nothing is known of the second');
+  health['10.0.0.9'] = 'down';
+  runner.healthChanged();
+  t.match(told.at(-1), { state: 'down' });
+  health['10.0.0.9'] = 'up';
+  runner.healthChanged();
+  t.match(told.at(-1), { state: 'up' });
 });
 
 const WEB_KIND = { type: 'virtual-server', virtualServer: 'web', quorum: 2 } as const;

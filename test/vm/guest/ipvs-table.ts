@@ -3,12 +3,18 @@
  * Prints one JSON object, which test/vm/ipvs.test.ts judges.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { SCHEDULERS } from '../../../src/config/model.js';
+import { parseConfig } from '../../../src/config/parse.js';
+import { projectFolder } from '../../../src/drill/vm/session.js';
 import { openIpvs } from '../../../src/io/netlink/ipvs.js';
 import { formatTable } from '../../../src/ipvs/format.js';
 import type { Destination, ForwardingMethod, Service, ServiceKey } from '../../../src/ipvs/model.js';
 import { describeOp, plan, serviceKeyText } from '../../../src/ipvs/plan.js';
+import { desiredServices } from '../../../src/planning/desired.js';
 import type { Ipvs } from '../../../src/runtime/services/services-ports.js';
+import { ipvsadmRows } from '../ipvsadm-rows.js';
 
 /** One state of the table: ours and theirs must be equal, and nothing may be left to do. */
 export interface ComparedTable {
@@ -20,8 +26,18 @@ export interface ComparedTable {
   readonly ours: string;
   readonly theirs: string;
 }
+/** A row of docs/IPVS.md. */
+export interface ConformanceRow {
+  readonly option: string;
+  readonly expected: string;
+  readonly errors: readonly string[];
+  readonly leftToDo: readonly string[];
+  /** What `ipvsadm -Sn` and `ipvsadm -Ln --thresholds` print, with single blanks. */
+  readonly printed: string;
+}
 export interface IpvsTableReport {
   readonly kernel: string;
+  readonly rows: readonly ConformanceRow[];
   readonly tables: readonly ComparedTable[];
   readonly errors: Readonly<Record<string, string>>;
   readonly daemons: { readonly ours: readonly string[]; readonly theirs: readonly string[] };
@@ -178,6 +194,29 @@ async function byCommandLines(ipvs: Ipvs, name: string, desired: readonly Servic
   };
 }
 
+/** Each row as a director programs it. */
+async function conformance(ipvs: Ipvs): Promise<ConformanceRow[]> {
+  const table = readFileSync(join(projectFolder(), 'docs', 'IPVS.md'), 'utf8');
+  const rows: ConformanceRow[] = [];
+  for (const { option, config, printed: expected } of ipvsadmRows(table)) {
+    ipvsadm('-C');
+    const parsed = parseConfig(config, { name: 'lb1' });
+    if (!parsed.ok) throw new Error(`${option}: ${parsed.faults.map(({ message }) => message).join('; ')}`);
+    const desired = desiredServices(parsed.config.virtualServers, () => true);
+    const none = { ownedKeys: new Set<string>(), prune: true };
+    const results = await ipvs.apply(plan(desired, [], none));
+    rows.push({
+      option,
+      expected,
+      errors: results.flatMap(({ error }) => error?.message ?? []),
+      leftToDo: plan(desired, await ipvs.dump(), none).map(describeOp),
+      printed: (ipvsadm('-Sn') + ipvsadm('-Ln', '--thresholds')).replaceAll(/ +/g, ' '),
+    });
+  }
+  ipvsadm('-C');
+  return rows;
+}
+
 function many(count: number): Service[] {
   return Array.from({ length: count }, (_, index) => {
     const servers = [2, 3, 4, 5].map((host) => destination(`10.10.10.${host}`, 80));
@@ -268,9 +307,11 @@ async function main(): Promise<void> {
   tables.push(await reconcile(ipvs, 'all deleted', []));
   tables.push(await byCommandLines(ipvs, 'assortment by command lines', assortment()));
   ipvsadm('-C');
+  const rows = await conformance(ipvs);
   const errors = await refusals(ipvs);
   const report: IpvsTableReport = {
     kernel: execFileSync('uname', ['-r'], { encoding: 'utf8' }).trim(),
+    rows,
     tables,
     errors,
     ...(await daemons(ipvs)),

@@ -1,0 +1,117 @@
+/** The shape of `virtual_servers`. */
+import * as z from 'zod';
+import { isNetmask } from '../address.js';
+import { SCHEDULER_FLAGS, SCHEDULERS } from '../model.js';
+import { parseAddressRange, parsePortRange } from '../ranges.js';
+import { checkedText, duration, expect, hostAddress, integer, list, mapping, name } from './schema-values.js';
+
+const CHECK_MS = { min: 50, max: 3_600_000, step: 1 } as const;
+/** `ipvsadm` MAX_TIMEOUT: 31 days, in whole seconds. */
+const PERSISTENCE_MS = { min: 1000, max: 31 * 86_400_000, step: 1000 } as const;
+
+/** What a request line takes as it is (RFC 9112 section 3.2): visible ASCII. */
+const httpPathError = expect("a path that begins with '/', in visible ASCII with %XX for all else");
+const httpPath = z.string({ error: httpPathError }).regex(/^\/[!-~]*$/, { error: httpPathError });
+const httpHost = z
+  .string({ error: expect('a host name') })
+  .regex(/^[A-Za-z0-9._:[\]-]{1,255}$/, { error: expect('a host name, with or without :PORT') });
+
+const port = integer(1, 65_535);
+
+const healthCheck = mapping('tcp or http, port, interval, timeout, rise, fall', {
+  tcp: mapping('no keys: write it as tcp: {}', {}).optional(),
+  http: mapping('path, status, host', {
+    path: httpPath.default('/'),
+    // 1xx is never the last answer (RFC 9110 section 15.2).
+    status: integer(200, 599).default(200),
+    host: httpHost.optional(),
+  }).optional(),
+  port: port.optional(),
+  interval: duration(CHECK_MS).default(2000),
+  timeout: duration(CHECK_MS).default(1000),
+  rise: integer(1, 255).default(2),
+  fall: integer(1, 255).default(3),
+});
+
+const persistence = mapping('timeout, netmask, prefix_length, engine', {
+  timeout: duration(PERSISTENCE_MS).default(300_000),
+  netmask: checkedText('a netmask such as 255.255.255.0', (text) =>
+    isNetmask(text) ? undefined : 'is not a netmask such as 255.255.255.0',
+  ).default('255.255.255.255'),
+  prefix_length: integer(1, 128).default(128),
+  engine: z
+    .enum(['sip'], { error: expect("'sip', the one persistence engine that the kernel has") })
+    .optional(),
+});
+
+const forwarding = z.enum(['nat', 'dr', 'tun'], {
+  error: (issue) =>
+    issue.input === 'fullnat'
+      ? "'fullnat' is not supported yet: expected 'nat', 'dr' or 'tun'"
+      : expect("'nat', 'dr' or 'tun'")(issue),
+});
+
+const tunnel = mapping('type, port, checksum', {
+  type: z.enum(['ipip', 'gue', 'gre'], { error: expect("'ipip', 'gue' or 'gre'") }),
+  port: port.optional(),
+  checksum: z
+    .enum(['none', 'csum', 'remcsum'], { error: expect("'none', 'csum' or 'remcsum'") })
+    .default('none'),
+});
+
+/** Connections; the kernel counts them in 32 bits. */
+const threshold = integer(0, 0xffff_ffff).default(0);
+
+const realServer = mapping('address, port, weight, forwarding, tunnel, thresholds', {
+  address: hostAddress,
+  port: port.optional(),
+  weight: integer(0, 65_535).default(1),
+  forwarding: forwarding.optional(),
+  tunnel: tunnel.optional(),
+  thresholds: mapping('upper, lower', { upper: threshold, lower: threshold }).optional(),
+});
+
+const addressRange = checkedText('an address, or a range such as 192.0.2.20-192.0.2.30', (text) => {
+  const range = parseAddressRange(text);
+  return range.ok ? undefined : range.reason;
+});
+const portRange = z.union([
+  port,
+  checkedText('a port, or a range such as 8000-8010', (text) => {
+    const range = parsePortRange(text);
+    return range.ok ? undefined : range.reason;
+  }),
+]);
+
+/** What says which traffic is meant has many forms: semantics-services.ts sees to it that one is there. */
+export const virtualServer = mapping('a virtual server', {
+  name,
+  address: hostAddress.optional(),
+  addresses: list('addresses and ranges', addressRange)
+    .min(1, { error: 'expected at least one address' })
+    .optional(),
+  port: integer(0, 65_535).optional(),
+  ports: list('ports and ranges', portRange).min(1, { error: 'expected at least one port' }).optional(),
+  protocol: z.enum(['tcp', 'udp', 'sctp'], { error: expect("'tcp', 'udp' or 'sctp'") }).default('tcp'),
+  fwmark: integer(1, 0xffff_ffff).optional(),
+  family: z.enum(['ipv4', 'ipv6'], { error: expect("'ipv4' or 'ipv6'") }).default('ipv4'),
+  scheduler: z
+    .enum(SCHEDULERS, { error: expect(`a scheduler (${SCHEDULERS.join(', ')})`) })
+    // What `ipvsadm -A` takes when no scheduler is named.
+    .default('wlc'),
+  scheduler_flags: list(
+    'scheduler flags',
+    z.enum(SCHEDULER_FLAGS, { error: expect(`a scheduler flag (${SCHEDULER_FLAGS.join(', ')})`) }),
+  ).default([]),
+  one_packet: z.boolean({ error: expect('true or false') }).default(false),
+  forwarding,
+  tunnel: tunnel.optional(),
+  persistence: persistence.optional(),
+  health_check: healthCheck.optional(),
+  vrrp_instance: z.string({ error: expect('the name of an instance') }).optional(),
+  real_servers: list('real servers', realServer).min(1, { error: 'expected at least one real server' }),
+});
+
+export type FileVirtualServer = z.output<typeof virtualServer>;
+export type FileRealServer = FileVirtualServer['real_servers'][number];
+export type FileTunnel = z.output<typeof tunnel>;

@@ -1,0 +1,237 @@
+/** What `ipvsadm` can say in the file: every rule with what it refuses and what it lets pass. */
+import t, { type Test } from 'tap';
+import type { VirtualServer } from '../../../src/config/model.js';
+import { parseConfig } from '../../../src/config/parse.js';
+import { serviceKeyText } from '../../../src/ipvs/plan.js';
+import { serviceKeyOf } from '../../../src/planning/desired.js';
+import { type Case, checkEdits } from './cases.js';
+
+const HEAD = `version: 1
+directors: { lb1: { address: 10.0.0.1 } }
+`;
+const WHERE = 'address: 192.0.2.1, port: 80';
+const REALS = 'real_servers: [{ address: 10.0.0.2 }, { address: 10.0.0.3 }]';
+const GOOD = `${HEAD}virtual_servers:
+  - { name: web, ${WHERE}, forwarding: tun, ${REALS} }
+`;
+
+const check = (t: Test, cases: readonly Case[]) => checkEdits(t, GOOD, cases);
+
+function serversOf(...edits: readonly (readonly [from: string, to: string])[]): readonly VirtualServer[] {
+  const text = edits.reduce((file, [from, to]) => file.replace(from, () => to), GOOD);
+  const result = parseConfig(text, { name: 'lb1' });
+  if (!result.ok) throw new Error(result.faults.map(({ message }) => message).join('\n'));
+  return result.config.virtualServers;
+}
+
+function keysOf(servers: readonly VirtualServer[]): string[] {
+  return servers.map((server) => serviceKeyText(serviceKeyOf(server)));
+}
+
+void t.test('several addresses and ports are so many services of one name', async (t) => {
+  const servers = serversOf([
+    WHERE,
+    'addresses: [192.0.2.9, 192.0.2.254-192.0.3.1], ports: [80, 8000-8001], protocol: udp',
+  ]);
+  const addresses = ['192.0.2.9', '192.0.2.254', '192.0.2.255', '192.0.3.0', '192.0.3.1'];
+  t.strictSame(
+    keysOf(servers),
+    addresses.flatMap((address) => [80, 8000, 8001].map((port) => `udp ${address}:${port}`)),
+  );
+  for (const { name, service, realServers } of servers) {
+    t.equal(name, 'web');
+    t.ok('port' in service && realServers.every(({ port }) => port === service.port), 'its port');
+  }
+});
+
+void t.test('a real server serves the addresses of its family', async (t) => {
+  const both = [WHERE, 'addresses: [192.0.2.1, 2001:db8::1], port: 80'] as const;
+  const reals = [REALS, 'real_servers: [{ address: 10.0.0.2 }, { address: "fd00::2", port: 81 }]'] as const;
+  const nat = ['tun', 'nat'] as const;
+  const behind = (servers: readonly VirtualServer[]) =>
+    servers.map(({ realServers }) => realServers.map(({ address, port }) => `${address} ${port}`));
+  t.strictSame(behind(serversOf(both, reals, nat)), [['10.0.0.2 80'], ['fd00::2 81']]);
+  t.strictSame(behind(serversOf(both)), [
+    ['10.0.0.2 80', '10.0.0.3 80'],
+    ['10.0.0.2 80', '10.0.0.3 80'],
+  ]);
+});
+
+void t.test('a firewall mark', async (t) => {
+  const servers = serversOf([WHERE, 'fwmark: 7']);
+  t.strictSame(keysOf(servers), ['fwm 7']);
+  t.strictSame(
+    servers[0]?.realServers.map(({ port }) => port),
+    [0, 0],
+    'the port that the client asked for',
+  );
+  t.strictSame(keysOf(serversOf([WHERE, 'fwmark: 7, family: ipv6'])), ['fwm 7 ipv6']);
+  const twice = `${GOOD}  - { name: a, fwmark: 7, forwarding: tun, ${REALS} }\n`;
+  const faults = (more: string) => {
+    const result = parseConfig(`${twice}  - { name: b, ${more}, forwarding: tun, ${REALS} }\n`, {
+      name: 'lb1',
+    });
+    return result.ok ? [] : result.faults.map(({ line, message }) => `${line}: ${message}`);
+  };
+  t.strictSame(faults('fwmark: 7, family: ipv6'), [], 'v4 and v6 of one number are two services');
+  t.strictSame(faults('fwmark: 7'), ["6: fwmark 7 (IPv4) is already the virtual server 'a' (line 5)"]);
+});
+
+void t.test('which traffic', async (t) =>
+  check(t, [
+    [WHERE, 'port: 80', /address: is missing: expected 'address', 'addresses' or 'fwmark'/],
+    [WHERE, 'address: 192.0.2.1', /port: is missing: expected 'port' or 'ports'/],
+    [WHERE, `${WHERE}, addresses: [192.0.2.2]`, /addresses: 'address' is there already/],
+    [WHERE, `${WHERE}, ports: [81]`, /ports: 'port' is there already/],
+    [WHERE, `fwmark: 1, port: 80`, /port: goes not with 'fwmark'/],
+    [WHERE, `fwmark: 0`, /fwmark: expected a whole number from 1 to 4294967295/],
+    [WHERE, `fwmark: 4294967295`],
+    [WHERE, `fwmark: 1, protocol: udp`, /protocol: goes not with 'fwmark'/],
+    [WHERE, `${WHERE}, family: ipv6`, /family: goes with 'fwmark'/],
+    [WHERE, 'address: 192.0.2.1, ports: []', /ports: expected at least one port/],
+    [WHERE, 'address: 192.0.2.1, ports: [0]', /ports\[0\]: expected a whole number from 1 to 65535/],
+    [WHERE, 'address: 192.0.2.1, ports: [9-8]', /ports\[0\]: '9-8' ends before it begins/],
+    [
+      WHERE,
+      'address: 192.0.2.1, ports: [80, 79-81]',
+      /virtual_servers\[0\]: tcp 192\.0\.2\.1:80 is in it twice/,
+    ],
+    [WHERE, 'address: 192.0.2.1, ports: [1-4096]'],
+    [WHERE, 'address: 192.0.2.1, ports: [1-4097]', /'1-4097' is more than 4096 ports/],
+    [WHERE, 'addresses: [192.0.2.2-192.0.2.1], port: 80', /ends before it begins/],
+    [
+      WHERE,
+      'addresses: [192.0.2.2-2001:db8::1], port: 80',
+      /begins in one address family and ends in the other/,
+    ],
+    [WHERE, 'addresses: [192.0.2.2-x], port: 80', /ends with an address that is not an IPv4 address/],
+    [WHERE, 'addresses: [10.0.0.0-10.255.255.255], port: 80', /is more than 4096 addresses/],
+    [
+      WHERE,
+      'addresses: [10.0.0.0-10.0.3.255], ports: [1-5]',
+      /1024 addresses with 5 ports are 5120 services: at most 4096/,
+    ],
+    [WHERE, 'address: 192.0.2.1, port: 0', /port 0, all ports, needs 'persistence'/],
+    [WHERE, 'address: 192.0.2.1, port: 0, persistence: {}'],
+    [WHERE, 'address: "fe80::1", port: 80', /'fe80::1' is link-local, and IPVS tells no interfaces apart/],
+  ]),
+);
+
+void t.test('scheduling and persistence', async (t) =>
+  check(t, [
+    [WHERE, `${WHERE}, scheduler: mh, scheduler_flags: [mh-port, mh-fallback]`],
+    [WHERE, `${WHERE}, scheduler: sh, scheduler_flags: [mh-port]`, /is for the scheduler 'mh', not for 'sh'/],
+    [WHERE, `${WHERE}, scheduler_flags: [port]`, /expected a scheduler flag \(sh-fallback, sh-port/],
+    [WHERE, `${WHERE}, one_packet: true`, /one_packet: schedules each UDP packet alone/],
+    [WHERE, `${WHERE}, one_packet: true, protocol: udp`],
+    [WHERE, 'fwmark: 1, one_packet: true'],
+    [WHERE, `${WHERE}, persistence: { engine: sip }`, /engine: the engine 'sip' reads UDP/],
+    [WHERE, `${WHERE}, persistence: { engine: sip }, protocol: udp`],
+    [WHERE, `${WHERE}, persistence: { engine: sips }`, /expected 'sip', the one persistence engine/],
+    [WHERE, `${WHERE}, persistence: { prefix_length: 64 }`, /is for IPv6, .* has none: expected 'netmask'/],
+    [WHERE, 'address: "2001:db8::1", port: 80, persistence: { prefix_length: 64 }'],
+    [
+      WHERE,
+      'address: "2001:db8::1", port: 80, persistence: { netmask: 255.255.255.0 }',
+      /is for IPv4, .* has none: expected 'prefix_length'/,
+    ],
+  ]),
+);
+
+const [FIRST, SECOND] = ['{ address: 10.0.0.2 }', '{ address: 10.0.0.3 }'] as const;
+
+void t.test('real servers', async (t) =>
+  check(t, [
+    [FIRST, '{ address: 10.0.0.2, forwarding: nat, port: 8080 }'],
+    [FIRST, '{ address: 10.0.0.2, forwarding: dr, port: 8080 }', /forwarding 'dr' maps no ports: .*port 80/],
+    [FIRST, '{ address: 10.0.0.2, thresholds: { upper: 100, lower: 80 } }'],
+    [
+      FIRST,
+      '{ address: 10.0.0.2, thresholds: { upper: 80, lower: 100 } }',
+      /lower: is above the upper threshold 80/,
+    ],
+    [FIRST, '{ address: 10.0.0.2, thresholds: { lower: 1 } }', /is above the upper threshold 0/],
+    [FIRST, '{ address: "fd00::2" }'],
+    [FIRST, '{ address: "fd00::2", forwarding: nat }', /forwarding 'tun' alone goes from one to the other/],
+    [FIRST, '{ address: "fe80::2" }', /is link-local/],
+    [`directors:`, `connection_sync: { interface: eth0, id: 1 }\ndirectors:`],
+    [SECOND, FIRST, /real_servers\[1\]: 10\.0\.0\.2:80 is already a real server/],
+    [WHERE, 'address: 192.0.2.1, ports: [80, 81]'],
+    [
+      FIRST,
+      '{ address: 10.0.0.2, forwarding: nat, tunnel: { type: gre } }',
+      /tunnel: goes with forwarding 'tun'/,
+    ],
+  ]),
+);
+
+void t.test('real servers of the other family and the sync daemons exclude each other', async (t) => {
+  const good = GOOD.replace(FIRST, () => '{ address: "fd00::2" }');
+  checkEdits(t, good, [
+    [
+      'directors:',
+      'connection_sync: { interface: eth0, id: 1 }\ndirectors:',
+      /the kernel refuses that beside its connection sync/,
+    ],
+    [WHERE, 'addresses: [192.0.2.1, "2001:db8::1"], port: 80'],
+  ]);
+});
+
+void t.test('each address family of a virtual server has real servers', async (t) => {
+  const nat = GOOD.replace('tun', 'nat');
+  checkEdits(t, nat, [
+    [
+      WHERE,
+      'addresses: [192.0.2.1, "2001:db8::1"], port: 80',
+      /real_servers: has none for the IPv6 addresses/,
+    ],
+  ]);
+});
+
+void t.test('ports of real servers where the virtual server has several', async (t) => {
+  const several = GOOD.replace(WHERE, 'address: 192.0.2.1, ports: [80, 81]').replace('tun', 'nat');
+  checkEdits(t, several, [
+    [FIRST, '{ address: 10.0.0.2, port: 8080 }'],
+    [SECOND, '{ address: 10.0.0.2, port: 81 }', /real_servers\[1\]: 10\.0\.0\.2:81 is already a real server/],
+    [SECOND, '{ address: 10.0.0.2, port: 82 }'],
+    [FIRST, '{ address: 10.0.0.2, port: 80, forwarding: dr }', /maps no ports: leave it out/],
+  ]);
+});
+
+void t.test('tunnels', async (t) => {
+  const tunnel = (text: string) => `${WHERE}, tunnel: ${text}`;
+  check(t, [
+    [WHERE, tunnel('{ type: ipip }')],
+    [WHERE, tunnel('{ type: ipip, checksum: csum }'), /checksum: 'ipip' has no 'csum': expected none/],
+    [WHERE, tunnel('{ type: gre, checksum: csum }')],
+    [WHERE, tunnel('{ type: gre, checksum: remcsum }'), /'gre' has no 'remcsum': expected none or csum/],
+    [WHERE, tunnel('{ type: gre, port: 6080 }'), /port: 'gre' has no port: gue alone has one/],
+    [WHERE, tunnel('{ type: gue, port: 6080, checksum: remcsum }')],
+    [WHERE, tunnel('{ type: gue }'), /port: is missing: expected the UDP port of the gue tunnel/],
+    [WHERE, tunnel('{ type: vxlan }'), /type: expected 'ipip', 'gue' or 'gre'/],
+  ]);
+  const gue = { type: 'gue', port: 6080, checksum: 'none' };
+  const [server] = serversOf(
+    [WHERE, tunnel('{ type: gue, port: 6080 }')],
+    [SECOND, '{ address: 10.0.0.3, forwarding: dr }'],
+  );
+  t.match(server?.realServers, [
+    { forwarding: 'tun', tunnel: gue },
+    { forwarding: 'dr', tunnel: undefined },
+  ]);
+});
+
+void t.test('a check needs a port where the real server has none', async (t) => {
+  check(t, [
+    [WHERE, 'fwmark: 7, health_check: { tcp: {} }', /health_check\.port: is missing/],
+    [WHERE, 'fwmark: 7, health_check: { tcp: {}, port: 80 }'],
+    [
+      WHERE,
+      'address: 192.0.2.1, port: 0, persistence: {}, health_check: { http: {} }',
+      /health_check\.port: is missing/,
+    ],
+    [WHERE, `${WHERE}, health_check: { tcp: {}, port: 0 }`, /port: expected a whole number from 1 to 65535/],
+  ]);
+  const [server] = serversOf([WHERE, `${WHERE}, health_check: { tcp: {}, port: 8080 }`]);
+  t.equal(server?.healthCheck?.port, 8080);
+});

@@ -1,0 +1,49 @@
+/** Virtual servers for tests, with the defaults of the configuration. */
+import type { HealthCheck, RealServer, VirtualServer } from '../../../src/config/model.js';
+
+export function realServer(address: string, overrides: Partial<RealServer> = {}): RealServer {
+  return {
+    address,
+    port: 80,
+    weight: 1,
+    forwarding: 'nat',
+    tunnel: undefined,
+    upperThreshold: 0,
+    lowerThreshold: 0,
+    ...overrides,
+  };
+}
+
+/** TCP port 80 of 192.0.2.51 by `rr`, but for `overrides`. */
+export function virtualServer(overrides: Partial<VirtualServer> = {}): VirtualServer {
+  return {
+    name: 'web',
+    service: { protocol: 'tcp', address: '192.0.2.51', port: 80 },
+    scheduler: 'rr',
+    schedulerFlags: [],
+    onePacket: false,
+    forwarding: 'nat',
+    persistence: undefined,
+    healthCheck: undefined,
+    vrrpInstance: undefined,
+    realServers: [],
+    ...overrides,
+  };
+}
+
+/** The same on another port. */
+export function onPort(server: VirtualServer, port: number): VirtualServer {
+  return { ...server, service: { ...server.service, port } };
+}
+
+export function tcpCheck(overrides: Partial<HealthCheck> = {}): HealthCheck {
+  return {
+    kind: { type: 'tcp' },
+    port: undefined,
+    intervalMs: 2000,
+    timeoutMs: 1000,
+    rise: 2,
+    fall: 3,
+    ...overrides,
+  };
+}
