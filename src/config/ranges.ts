@@ -11,10 +11,11 @@ type Range<T> =
 
 /** `192.0.2.10`, or `192.0.2.20-192.0.2.30` with both ends in it; canonical, in their order. */
 export function parseAddressRange(text: string): Range<string> {
-  const [fromText = '', toText = fromText, ...rest] = text.split('-');
+  const [fromText = '', toText, ...rest] = text.split('-');
   if (rest.length > 0) return { ok: false, reason: 'is no range: expected FIRST-LAST' };
   const from = parseHostAddress(fromText);
   if (!from.ok) return from;
+  if (toText === undefined) return { ok: true, all: [addressAfter(from.bytes, 0)] };
   const to = parseHostAddress(toText);
   if (!to.ok) return { ok: false, reason: `ends with an address that ${to.reason}` };
   if (from.family !== to.family)

@@ -12,7 +12,8 @@ type Server = Draft<FileVirtualServer>;
 
 /** Addresses in their order, ranges written out; undefined when one cannot be read, or none is there. */
 export function addressesOfServer({ address, addresses }: Server): readonly string[] | undefined {
-  return allOf(addresses ?? [address], (one) => {
+  if (addresses === undefined) return address === undefined ? undefined : [address];
+  return allOf(addresses, (one) => {
     const range = parseAddressRange(one);
     return range.ok ? range.all : undefined;
   });
@@ -20,7 +21,8 @@ export function addressesOfServer({ address, addresses }: Server): readonly stri
 
 /** The same of the ports. */
 export function portsOfServer({ port, ports }: Server): readonly number[] | undefined {
-  return allOf(ports ?? [port], (one) => {
+  if (ports === undefined) return port === undefined ? undefined : [port];
+  return allOf(ports, (one) => {
     if (typeof one === 'number') return [one];
     const range = parsePortRange(one);
     return range.ok ? range.all : undefined;
@@ -37,7 +39,7 @@ function allOf<Written, Meant>(
     if (meant === undefined) return undefined;
     all.push(...meant);
   }
-  return all;
+  return all.length === 0 ? undefined : all;
 }
 
 /** Undefined when it cannot be told, or when they are more than MAX_SERVICES. */

@@ -35,12 +35,13 @@ export function checkVirtualServers(servers: readonly Server[], around: Around, 
   const held = heldAddresses(instances);
   const taken: Taken = new Map();
   for (const server of servers) {
-    checkServices(server, taken, report);
+    const services = servicesOf(server.value);
+    checkServices(server, services, taken, report);
     checkScheduling(server, report);
     checkKnown(server.part('vrrp_instance'), 'instance', instanceNames, report);
     checkHeld(server, held, report);
     checkTunnel(server.part('tunnel'), report);
-    checkRealServers(server, around, report);
+    checkRealServers(server, services, around, report);
     checkHealthCheck(server, report);
   }
 }
@@ -89,17 +90,23 @@ function checkTunnel(tunnel: Section<FileTunnel> | undefined, report: Report): v
   );
 }
 
-function checkRealServers(server: Server, around: Around, report: Report): void {
-  const services = servicesOf(server.value);
+function checkRealServers(
+  server: Server,
+  services: readonly ServiceAddress[] | undefined,
+  around: Around,
+  report: Report,
+): void {
+  const reals = server.each('real_servers');
+  const ports = services && new Set(services.map((service) => ('port' in service ? service.port : 0)));
   const seen = new Set<string>();
-  for (const real of server.each('real_servers')) {
+  for (const real of reals) {
     checkThresholds(real, report);
     checkTunnel(real.part('tunnel'), report);
     checkForwarding(real, server, report);
     checkLinkLocal(real, report);
-    if (services !== undefined) checkPorts(real, server, services, seen, report);
+    if (ports !== undefined) checkPorts(real, server, ports, seen, report);
   }
-  if (services !== undefined) checkFamilies(server, services, around, report);
+  if (services !== undefined) checkFamilies(server, reals, services, around, report);
 }
 
 /** What `ip_vs_add_dest` answers with ERANGE. */
@@ -133,13 +140,12 @@ function checkForwarding(real: Real, server: Server, report: Report): void {
 function checkPorts(
   real: Real,
   server: Server,
-  services: readonly ServiceAddress[],
+  own: ReadonlySet<number>,
   seen: Set<string>,
   report: Report,
 ): void {
   const { address, port } = real.value;
   if (real.has('port') && port === undefined) return;
-  const own = new Set(services.map((service) => ('port' in service ? service.port : 0)));
   if (address !== undefined) {
     const keys = [...(port === undefined ? own : [port])].map((one) => `${address}:${one}`);
     const twice = keys.find((key) => seen.has(key));
@@ -163,11 +169,17 @@ function expectedPort(own: ReadonlySet<number>): string {
 /** Who serves which addresses: nobody in vain, and no address without anybody. */
 function checkFamilies(
   server: Server,
+  sections: readonly Real[],
   services: readonly ServiceAddress[],
   { syncs }: Around,
   report: Report,
 ): void {
-  const reals = server.each('real_servers').flatMap((real) => {
+  const own = new Set(services.map(familyOfService));
+  const [family] = own;
+  // As nearly everywhere.
+  if (own.size === 1 && sections.every(({ value }) => value.address && familyOf(value.address) === family))
+    return;
+  const reals = sections.flatMap((real) => {
     const { address } = real.value;
     const forwarding = forwardingOf(real, server);
     if (address === undefined || forwarding === undefined) return [];
@@ -176,16 +188,16 @@ function checkFamilies(
   // Of one that cannot be read nobody knows whom it serves.
   if (reals.length < (server.value.real_servers?.length ?? 0)) return;
   const families = {
-    services: new Set(services.map(familyOfService)),
+    services: own,
     realServers: new Set(reals.map(({ family }) => family)),
   };
   for (const real of reals) {
     const { path, address, family } = real;
-    const [other] = [...families.services].filter((one) => one !== family);
+    const [other] = [...own].filter((one) => one !== family);
     if (other === undefined) continue;
     const mixed = () =>
       `${quote(address)} is ${familyName(family)}, and the virtual server ${familyName(other)}`;
-    if (![...families.services].some((one) => serves(one, real, families))) {
+    if (![...own].some((one) => serves(one, real, families))) {
       report(path, () => `${mixed()}: forwarding 'tun' alone goes from one to the other`);
     } else if (syncs && serves(other, real, families)) {
       report(
@@ -195,10 +207,10 @@ function checkFamilies(
       );
     }
   }
-  for (const service of families.services) {
+  for (const service of own) {
     if (reals.some((real) => serves(service, real, families))) continue;
     // One that serves nothing at all is told above.
-    if (families.services.size < 2) continue;
+    if (own.size < 2) continue;
     report([...server.path, 'real_servers'], () => `has none for the ${familyName(service)} addresses`);
   }
 }

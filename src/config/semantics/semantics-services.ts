@@ -5,13 +5,7 @@ import type { SchedulerFlag, ServiceAddress } from '../model.js';
 import type { Path } from '../place.js';
 import type { FileVirtualServer } from '../schema/schema-servers.js';
 import type { Key, Section } from '../section.js';
-import {
-  addressesOfServer,
-  familyOfService,
-  MAX_SERVICES,
-  portsOfServer,
-  servicesOf,
-} from '../service-addresses.js';
+import { addressesOfServer, familyOfService, MAX_SERVICES, portsOfServer } from '../service-addresses.js';
 import { quote } from '../yaml.js';
 import { nameOf, type Report } from './report.js';
 
@@ -30,9 +24,14 @@ function serviceText(service: ServiceAddress): string {
   return `${protocol} ${address.includes(':') ? `[${address}]` : address}:${port}`;
 }
 
-export function checkServices(server: Server, taken: Taken, report: Report): void {
+/** `services`: those of the server; undefined when they cannot be told. */
+export function checkServices(
+  server: Server,
+  services: readonly ServiceAddress[] | undefined,
+  taken: Taken,
+  report: Report,
+): void {
   checkKeys(server, report);
-  const services = servicesOf(server.value);
   if (services === undefined) {
     checkCount(server, report);
     return;
