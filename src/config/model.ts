@@ -270,15 +270,31 @@ export interface ConnectionSync {
   readonly id: number;
 }
 
+export interface TlsCheck {
+  /** Name in the handshake (RFC 6066 section 3), and the one that the certificate is to be for; undefined: none, the real server's address. */
+  readonly serverName: string | undefined;
+  /** Whether the certificate must be good. */
+  readonly verify: boolean;
+  /** File with the certificates that are trusted; undefined: those that Node.js knows. */
+  readonly caFile: string | undefined;
+}
+
 export type CheckKind =
   | { readonly type: 'tcp' }
   | {
       readonly type: 'http';
+      /** Undefined: without TLS. */
+      readonly tls: TlsCheck | undefined;
+      readonly method: 'GET' | 'HEAD';
       readonly path: string;
-      /** Expected status, 100 to 599. */
-      readonly status: number;
+      /** Status codes that are good, 200 to 599: first and last of each range. */
+      readonly status: readonly (readonly [first: number, last: number])[];
       /** Host header; the real server's address when absent. */
       readonly host: string | undefined;
+      /** Beside ours, by lower-case name. */
+      readonly headers: Readonly<Record<string, string>>;
+      /** Text that the body has to hold. */
+      readonly body: string | undefined;
     };
 
 export interface HealthCheck {

@@ -42,13 +42,29 @@ function addressAfter(first: Uint8Array, steps: number): string {
   return addressText(bytes) ?? '';
 }
 
+type Ends =
+  | { readonly ok: true; readonly ends: readonly [first: number, last: number] }
+  | { readonly ok: false; readonly reason: string };
+
+function parseEnds(text: string, what: string, least: number, most: number, example: string): Ends {
+  const match = /^(\d{1,5})-(\d{1,5})$/.exec(text);
+  if (match === null) return { ok: false, reason: `is no ${what} and no range such as ${example}` };
+  const [first, last] = [Number(match[1]), Number(match[2])];
+  if (first < least || last > most)
+    return { ok: false, reason: `goes beyond the ${what}s ${least} to ${most}` };
+  return first > last ? { ok: false, reason: 'ends before it begins' } : { ok: true, ends: [first, last] };
+}
+
 /** `8000-8010`, both ends in it. */
 export function parsePortRange(text: string): Range<number> {
-  const match = /^(\d{1,5})-(\d{1,5})$/.exec(text);
-  if (match === null) return { ok: false, reason: 'is no port and no range such as 8000-8010' };
-  const [first, last] = [Number(match[1]), Number(match[2])];
-  if (first < 1 || last > 65_535) return { ok: false, reason: 'goes beyond the ports 1 to 65535' };
-  if (first > last) return { ok: false, reason: 'ends before it begins' };
+  const parsed = parseEnds(text, 'port', 1, 65_535, '8000-8010');
+  if (!parsed.ok) return parsed;
+  const [first, last] = parsed.ends;
   if (last - first >= MAX_RANGE) return { ok: false, reason: `is more than ${MAX_RANGE} ports` };
   return { ok: true, all: Array.from({ length: last - first + 1 }, (_, index) => first + index) };
+}
+
+/** `300-399`, of HTTP. */
+export function parseStatusRange(text: string): Ends {
+  return parseEnds(text, 'status code', 200, 599, '300-399');
 }

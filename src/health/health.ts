@@ -148,8 +148,7 @@ function serverKey(virtualServer: string, realServer: Pick<RealServer, 'address'
 /** The part of a target's key that all real servers of a virtual server share. */
 function checkKey(check: HealthCheck): string {
   const { kind, intervalMs, timeoutMs, rise, fall } = check;
-  const what = kind.type === 'http' ? ['http', kind.path, kind.status, kind.host ?? null] : [kind.type];
-  return JSON.stringify([intervalMs, timeoutMs, rise, fall, what]);
+  return JSON.stringify([intervalMs, timeoutMs, rise, fall, kind]);
 }
 
 function configure(state: HealthState, virtualServers: readonly VirtualServer[], nowMs: number): void {

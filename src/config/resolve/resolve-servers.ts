@@ -6,13 +6,15 @@ import type {
   Persistence,
   RealServer,
   ServiceAddress,
+  TlsCheck,
   Tunnel,
   VirtualServer,
 } from '../model.js';
+import { parseStatusRange } from '../ranges.js';
+import type { FileHealthCheck } from '../schema/schema-checks.js';
 import type { FileRealServer, FileTunnel, FileVirtualServer } from '../schema/schema-servers.js';
 import { familyOfService, serves, servicesOf } from '../service-addresses.js';
 
-type FileHealthCheck = NonNullable<FileVirtualServer['health_check']>;
 type FilePersistence = NonNullable<FileVirtualServer['persistence']>;
 
 export function resolveVirtualServer(server: FileVirtualServer): readonly VirtualServer[] {
@@ -73,9 +75,32 @@ function resolvePersistence(persistence: FilePersistence, service: ServiceAddres
 }
 
 function resolveHealthCheck(check: FileHealthCheck): HealthCheck {
-  const { http, port, interval, timeout, rise, fall } = check;
-  const kind: CheckKind = http
-    ? { type: 'http', path: http.path, status: http.status, host: http.host }
-    : { type: 'tcp' };
+  const { http, https, port, interval, timeout, rise, fall } = check;
+  const kind: CheckKind = https
+    ? resolveHttp(https, { serverName: https.sni, verify: https.verify, caFile: https.ca_file })
+    : http
+      ? resolveHttp(http, undefined)
+      : { type: 'tcp' };
   return { kind, port, intervalMs: interval, timeoutMs: timeout, rise, fall };
+}
+
+function resolveHttp(http: NonNullable<FileHealthCheck['http']>, tls: TlsCheck | undefined): CheckKind {
+  const { method, path, status, host, headers, body } = http;
+  const ranges = Array.isArray(status) ? status : [status];
+  return {
+    type: 'http',
+    tls,
+    method,
+    path,
+    status: ranges.map((range) => (typeof range === 'number' ? [range, range] : endsOf(range))),
+    host,
+    headers: Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value])),
+    body,
+  };
+}
+
+function endsOf(range: string): readonly [number, number] {
+  const parsed = parseStatusRange(range);
+  if (!parsed.ok) throw new RangeError(`'${range}' ${parsed.reason}`);
+  return parsed.ends;
 }

@@ -3,35 +3,13 @@ import * as z from 'zod';
 import { isNetmask } from '../address.js';
 import { SCHEDULER_FLAGS, SCHEDULERS } from '../model.js';
 import { parseAddressRange, parsePortRange } from '../ranges.js';
+import { healthCheck } from './schema-checks.js';
 import { checkedText, duration, expect, hostAddress, integer, list, mapping, name } from './schema-values.js';
 
-const CHECK_MS = { min: 50, max: 3_600_000, step: 1 } as const;
 /** `ipvsadm` MAX_TIMEOUT: 31 days, in whole seconds. */
 const PERSISTENCE_MS = { min: 1000, max: 31 * 86_400_000, step: 1000 } as const;
 
-/** What a request line takes as it is (RFC 9112 section 3.2): visible ASCII. */
-const httpPathError = expect("a path that begins with '/', in visible ASCII with %XX for all else");
-const httpPath = z.string({ error: httpPathError }).regex(/^\/[!-~]*$/, { error: httpPathError });
-const httpHost = z
-  .string({ error: expect('a host name') })
-  .regex(/^[A-Za-z0-9._:[\]-]{1,255}$/, { error: expect('a host name, with or without :PORT') });
-
 const port = integer(1, 65_535);
-
-const healthCheck = mapping('tcp or http, port, interval, timeout, rise, fall', {
-  tcp: mapping('no keys: write it as tcp: {}', {}).optional(),
-  http: mapping('path, status, host', {
-    path: httpPath.default('/'),
-    // 1xx is never the last answer (RFC 9110 section 15.2).
-    status: integer(200, 599).default(200),
-    host: httpHost.optional(),
-  }).optional(),
-  port: port.optional(),
-  interval: duration(CHECK_MS).default(2000),
-  timeout: duration(CHECK_MS).default(1000),
-  rise: integer(1, 255).default(2),
-  fall: integer(1, 255).default(3),
-});
 
 const persistence = mapping('timeout, netmask, prefix_length, engine', {
   timeout: duration(PERSISTENCE_MS).default(300_000),

@@ -10,6 +10,8 @@ import { quote } from '../yaml.js';
 /** IFNAMSIZ of the kernel, the closing zero byte left out. */
 const MAX_INTERFACE_NAME = 15;
 const MAX_NAME = 64;
+/** PATH_MAX of the kernel, the closing zero byte left out. */
+const MAX_PATH = 4095;
 
 type RawIssue = Parameters<z.core.$ZodErrorMap>[0];
 
@@ -131,3 +133,9 @@ export const ipv4Only = (what: string) =>
     const parsed = parseHostAddress(text);
     return parsed.ok ? undefined : parsed.reason;
   });
+
+export const absolutePath = (what: string) =>
+  z
+    .string({ error: expect(what) })
+    .max(MAX_PATH, { error: `expected at most ${MAX_PATH} characters` })
+    .regex(/^\/[^\0]*$/, { error: expect(what) });

@@ -3,6 +3,7 @@ import * as z from 'zod';
 import { HOOK_EVENTS } from '../model.js';
 import { route, rule } from './schema-routing.js';
 import {
+  absolutePath,
   duration,
   expect,
   hostAddress,
@@ -42,8 +43,6 @@ const MAX_HOOKS = 64;
 const MAX_ARGUMENTS = 64;
 /** execve(2) takes 128 KiB; nobody writes that into a file. */
 const MAX_ARGUMENT_LENGTH = 4096;
-/** PATH_MAX of the kernel, the closing zero byte left out. */
-const MAX_PATH = 4095;
 /** A quorum and the sum of weights it is compared with. */
 const MAX_QUORUM = 2 ** 31 - 1;
 /** No default of the schema's: a quorum goes with virtual servers alone. */
@@ -180,12 +179,6 @@ const command = z
   .array(argument, { error: expect(COMMAND) })
   .min(1, { error: `expected ${COMMAND}` })
   .max(MAX_ARGUMENTS, { error: `expected at most ${MAX_ARGUMENTS} arguments` });
-
-const absolutePath = (what: string) =>
-  z
-    .string({ error: expect(what) })
-    .max(MAX_PATH, { error: `expected at most ${MAX_PATH} characters` })
-    .regex(/^\/[^\0]*$/, { error: expect(what) });
 
 /** useradd(8) of Debian and of shadow's upstream. */
 const user = z

@@ -17,6 +17,8 @@ type Real = Section<FileRealServer>;
 
 const CHECK_KEYS: ReadonlySet<string> = new Set(['port', 'interval', 'timeout', 'rise', 'fall']);
 
+const CHECK_KINDS: ReadonlySet<string> = new Set(['tcp', 'http', 'https']);
+
 /** What else of the file the checks look at. */
 export interface Around {
   readonly instances: readonly Section<FileInstance>[];
@@ -220,10 +222,16 @@ function checkHealthCheck(server: Server, report: Report): void {
   if (check === undefined) return;
   // An unknown key is told as such, and most likely is the kind, mistyped.
   const kinds = check.keys.filter((key) => !CHECK_KEYS.has(key));
-  if (kinds.length === 0) report(check.path, () => 'names no check: expected tcp: {} or http: {}');
-  const [, later] = kinds.filter((key) => key === 'tcp' || key === 'http');
-  if (later !== undefined) {
-    report([...check.path, later], () => 'a health check is either tcp or http, not both', { at: 'key' });
+  if (kinds.length === 0) report(check.path, () => 'names no check: expected tcp: {}, http: {} or https: {}');
+  const [first, later] = kinds.filter((key) => CHECK_KINDS.has(key));
+  if (first !== undefined && later !== undefined) {
+    report([...check.path, later], () => `a health check is either ${first} or ${later}, not both`, {
+      at: 'key',
+    });
+  }
+  for (const http of [check.part('http'), check.part('https')]) {
+    if (http === undefined || http.value.method !== 'HEAD' || http.value.body === undefined) continue;
+    report([...http.path, 'body'], () => "an answer to 'HEAD' has no body: expected method: GET");
   }
   checkTarget(server, check, report);
   const { interval, timeout } = check.value;

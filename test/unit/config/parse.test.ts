@@ -4,7 +4,7 @@ import type { DirectorConfig } from '../../../src/config/model.js';
 import { parseConfig } from '../../../src/config/parse.js';
 import { jsonSchema } from '../../../src/config/schema/schema.js';
 import { vrrpInstance } from '../vrrp/instances.js';
-import { realServer, tcpCheck, virtualServer } from './servers.js';
+import { httpCheck, realServer, tcpCheck, virtualServer } from './servers.js';
 
 const ROOT = new URL('../../../../', import.meta.url);
 
@@ -69,7 +69,7 @@ void t.test('nat.yaml as lb2 sees it', async (t) => {
     virtualServers: [
       virtualServer({
         service: { protocol: 'tcp', address: '192.168.1.253', port: 80 },
-        healthCheck: tcpCheck({ kind: { type: 'http', path: '/', status: 200, host: undefined } }),
+        healthCheck: tcpCheck({ kind: httpCheck() }),
         realServers: [realServer('10.10.10.2'), realServer('10.10.10.3')],
       }),
     ],
@@ -107,7 +107,7 @@ virtual_servers:
     onePacket: false,
     persistence: { timeoutMs: 300_000, netmask: '255.255.255.255', engine: undefined },
     healthCheck: {
-      kind: { type: 'http', path: '/', status: 200 },
+      kind: httpCheck(),
       intervalMs: 2000,
       timeoutMs: 1000,
       rise: 2,

@@ -5,6 +5,7 @@ import { parseConfig } from '../../../src/config/parse.js';
 import { serviceKeyText } from '../../../src/ipvs/plan.js';
 import { serviceKeyOf } from '../../../src/planning/desired.js';
 import { type Case, checkEdits } from './cases.js';
+import { httpCheck } from './servers.js';
 
 const HEAD = `version: 1
 directors: { lb1: { address: 10.0.0.1 } }
@@ -234,4 +235,39 @@ void t.test('a check needs a port where the real server has none', async (t) => 
   ]);
   const [server] = serversOf([WHERE, `${WHERE}, health_check: { tcp: {}, port: 8080 }`]);
   t.equal(server?.healthCheck?.port, 8080);
+});
+
+void t.test('http and https', async (t) => {
+  const http = (text: string) => `${WHERE}, health_check: { http: { ${text} } }`;
+  const https = (text: string) => `${WHERE}, health_check: { https: { ${text} } }`;
+  check(t, [
+    [WHERE, http('status: [200, 300-399]')],
+    [WHERE, http('status: 300-399')],
+    [WHERE, http('status: []'), /status/],
+    [WHERE, http('status: 100'), /status/],
+    [WHERE, http('status: 399-300'), /'399-300' ends before it begins/],
+    [WHERE, http('status: 100-399'), /goes beyond the status codes 200 to 599/],
+    [WHERE, http('method: POST'), /method: expected 'GET' or 'HEAD'/],
+    [WHERE, http('method: HEAD, body: ok'), /body: an answer to 'HEAD' has no body/],
+    [WHERE, http('headers: { X-Probe: yes it is }')],
+    [WHERE, http('headers: { "X Probe": "1" }'), /the name of an HTTP header/],
+    [WHERE, http('headers: { X-Probe: "1\\n2" }'), /visible text on one line/],
+    [WHERE, http('sni: web.example'), /unknown key 'sni'/],
+    [WHERE, https('sni: web.example, ca_file: /etc/ssl/ca.pem')],
+    [WHERE, https('verify: false')],
+    [WHERE, https('sni: 10.0.0.2'), /sni: expected a host name, as in a certificate/],
+    [WHERE, https('ca_file: ca.pem'), /ca_file: expected a path that begins with '\/'/],
+    [
+      WHERE,
+      `${WHERE}, health_check: { tcp: {}, https: {} }`,
+      /https: a health check is either tcp or https, not both/,
+    ],
+  ]);
+  const [server] = serversOf([WHERE, https('sni: web.example, headers: { X-A: b }, status: [204, 301-302]')]);
+  const tls = { serverName: 'web.example', verify: true, caFile: undefined };
+  const status = [
+    [204, 204],
+    [301, 302],
+  ] as const;
+  t.strictSame(server?.healthCheck?.kind, httpCheck({ tls, status, headers: { 'x-a': 'b' } }));
 });

@@ -1,5 +1,5 @@
 /** Virtual servers for tests, with the defaults of the configuration. */
-import type { HealthCheck, RealServer, VirtualServer } from '../../../src/config/model.js';
+import type { CheckKind, HealthCheck, RealServer, VirtualServer } from '../../../src/config/model.js';
 
 export function realServer(address: string, overrides: Partial<RealServer> = {}): RealServer {
   return {
@@ -44,6 +44,20 @@ export function tcpCheck(overrides: Partial<HealthCheck> = {}): HealthCheck {
     timeoutMs: 1000,
     rise: 2,
     fall: 3,
+    ...overrides,
+  };
+}
+
+export function httpCheck(overrides: Partial<CheckKind & { type: 'http' }> = {}): CheckKind {
+  return {
+    type: 'http',
+    tls: undefined,
+    method: 'GET',
+    path: '/',
+    status: [[200, 200]],
+    host: undefined,
+    headers: {},
+    body: undefined,
     ...overrides,
   };
 }

@@ -1,11 +1,19 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { createServer as createHttpServer, type Server as HttpServer } from 'node:http';
+import { createServer as createHttpsServer } from 'node:https';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { join } from 'node:path';
+import type { TLSSocket } from 'node:tls';
 import { Worker } from 'node:worker_threads';
 import t, { type Test } from 'tap';
-import type { CheckKind } from '../../../src/config/model.js';
-import { MAX_HEADER_BYTES, openProber } from '../../../src/io/checks/probes.js';
+import type { CheckKind, TlsCheck } from '../../../src/config/model.js';
+import { projectFolder } from '../../../src/drill/vm/session.js';
+import { MAX_BODY_BYTES } from '../../../src/io/checks/http-probes.js';
+import { MAX_HEADER_BYTES } from '../../../src/io/checks/outcome.js';
+import { openProber } from '../../../src/io/checks/probes.js';
+import { httpCheck } from '../config/servers.js';
 
 const prober = openProber();
 
@@ -16,7 +24,7 @@ async function listen(server: Server | HttpServer): Promise<number> {
 }
 
 function http(status: number, path = '/', host?: string): CheckKind {
-  return { type: 'http', path, status, host };
+  return httpCheck({ path, status: [[status, status]], host });
 }
 
 await t.test('tcp: a handshake is enough, and the server sees FIN and no reset', async (t) => {
@@ -110,6 +118,90 @@ await t.test('a director that stands still longer than the time-out hears the an
   }
 });
 
+await t.test('http: what is sent, and which answers are good', async (t) => {
+  const requests: string[] = [];
+  const server = createHttpServer((request, response) => {
+    requests.push(`${request.method} ${request.headers['user-agent']} ${String(request.headers['x-probe'])}`);
+    response.statusCode = Number(request.url?.slice(1));
+    response.write('state: g');
+    response.end('ood');
+  });
+  const port = await listen(server);
+  t.teardown(() => server.close());
+  const probe = (check: Parameters<typeof httpCheck>[0]) =>
+    prober.probe(httpCheck(check), '127.0.0.1', port, 1000);
+  const status = [
+    [204, 204],
+    [300, 399],
+  ] as const;
+  t.same(await probe({ path: '/301', status }), { ok: true });
+  t.same(await probe({ path: '/204', status, method: 'HEAD', headers: { 'x-probe': 'yes' } }), { ok: true });
+  t.same(await probe({ path: '/200', status, headers: { 'user-agent': 'mine' } }), {
+    ok: false,
+    reason: 'status 200, expected 204, 300-399',
+  });
+  t.strictSame(requests, ['GET lvs-director undefined', 'HEAD lvs-director yes', 'GET mine undefined']);
+  t.same(await probe({ path: '/200', body: 'good' }), { ok: true }, 'across two pieces');
+  t.same(await probe({ path: '/200', body: 'bad' }), { ok: false, reason: "the body does not hold 'bad'" });
+  t.same(await probe({ path: '/500', body: 'good' }), { ok: false, reason: 'status 500, expected 200' });
+});
+
+await t.test('http: a body is read no further than it has to be', async (t) => {
+  const head = 'HTTP/1.1 200 OK\r\n\r\n';
+  const good = await rawServer(t, `${head}good`, false);
+  t.same(await prober.probe(httpCheck({ body: 'good' }), '127.0.0.1', good, 5000), { ok: true });
+  const endless = await rawServer(t, head + 'x'.repeat(2 * MAX_BODY_BYTES), false);
+  t.match(await prober.probe(httpCheck({ body: 'good' }), '127.0.0.1', endless, 5000), {
+    ok: false,
+    reason: `the first ${MAX_BODY_BYTES} bytes of the body do not hold 'good'`,
+  });
+});
+
+await t.test('https: who is trusted', async (t) => {
+  const folder = join(projectFolder(), 'test', 'fixtures', 'tls');
+  const read = (name: string) => readFileSync(join(folder, name));
+  const names: unknown[] = [];
+  const hosts: (string | undefined)[] = [];
+  const server = createHttpsServer(
+    { cert: read('server.pem'), key: read('server.key') },
+    (request, response) => {
+      names.push((request.socket as TLSSocket).servername);
+      hosts.push(request.headers.host);
+      response.end();
+    },
+  );
+  const port = await listen(server);
+  t.teardown(() => server.close());
+  const probe = (tls: Partial<TlsCheck>, at = port) =>
+    prober.probe(
+      httpCheck({ tls: { serverName: undefined, verify: true, caFile: undefined, ...tls } }),
+      '127.0.0.1',
+      at,
+      5000,
+    );
+  const caFile = join(folder, 'ca.pem');
+  t.same(await probe({ caFile, serverName: 'web.example' }), { ok: true });
+  t.same(await probe({ verify: false }), { ok: true });
+  t.strictSame(names, ['web.example', false], 'an address is no server name');
+  t.strictSame(hosts, ['web.example', `127.0.0.1:${port}`]);
+  t.match(await probe({ serverName: 'web.example' }), {
+    ok: false,
+    reason: /of an authority that is not known/,
+  });
+  t.match(await probe({ caFile, serverName: 'other.example' }), { ok: false, reason: /other\.example/ });
+  t.match(await probe({ caFile }), { ok: false, reason: /127\.0\.0\.1/ }, 'it is not for the address');
+  const plain = createHttpServer();
+  const plainPort = await listen(plain);
+  t.teardown(() => plain.close());
+  t.match(await probe({ verify: false }, plainPort), { ok: false, reason: /the TLS handshake failed/ });
+  t.match(await probe({ caFile: '/nonexistent/ca.pem' }), {
+    ok: undefined,
+    reason: /ca_file \/nonexistent\/ca\.pem cannot be used: ENOENT/,
+  });
+  const text = join(folder, '..', '..', '..', 'package.json');
+  t.match(await probe({ caFile: text }), { ok: undefined, reason: /holds no certificate/ });
+});
+
 /** A server that answers every connection with `bytes` and, if told, hangs up. */
 async function rawServer(t: Test, bytes: string, hangUp: boolean): Promise<number> {
   const sockets = new Set<Socket>();
@@ -166,7 +258,7 @@ await t.test('out of file descriptors: the host says nothing of the server', asy
     const { openSync } = await import('node:fs');
     const prober = (await import('${module}')).openProber();
     const probe = (check) => prober.probe(check, '127.0.0.1', ${port}, 10_000);
-    const http = { type: 'http', path: '/', status: 200, host: undefined };
+    const http = ${JSON.stringify(httpCheck())};
     try { for (;;) openSync('/dev/null'); } catch {}
     console.log(JSON.stringify([await probe({ type: 'tcp' }), await probe(http)]));`;
   // As an argument: the shell has nothing to read in it.
