@@ -36,6 +36,12 @@ function serviceText({ address, port, protocol, fwmark, family }: VirtualServerS
   return `fwmark ${fwmark}${family === 'ipv6' ? ' IPv6' : ''}`;
 }
 
+function sorryRows({ sorry_server: sorry }: VirtualServerStatus): string[][] {
+  if (sorry === undefined) return [];
+  const state = sorry.in_use ? 'in use' : 'not needed';
+  return [['', `-> ${endpointText(sorry.address, sorry.port)}`, 'sorry server', state, '']];
+}
+
 /** Told where it is not that of the virtual server. */
 function ownForwarding(
   server: VirtualServerStatus,
@@ -84,6 +90,7 @@ export function formatStatus(status: DirectorStatus): string {
         real.health,
         real.reason ?? '',
       ]),
+      ...sorryRows(server),
       ...(server.draining ?? []).map((real) => [
         '',
         `-> ${endpointText(real.address, real.port)}`,

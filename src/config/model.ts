@@ -347,6 +347,12 @@ export interface VirtualServer {
   /** Programmed only while this instance is master; on both directors when absent. */
   readonly vrrpInstance: string | undefined;
   readonly realServers: readonly RealServer[];
+  /** Takes the traffic while no real server with a weight serves. */
+  readonly sorryServer: RealServer | undefined;
+  /** A failed real server is taken out, and its connections with it, or keeps them and gets no new ones. */
+  readonly onFailure: 'remove' | 'weight_zero';
+  /** One that leaves the configuration keeps its connections for so long at most. */
+  readonly drainMs: number;
 }
 
 /** The whole file as one director sees it: interfaces, priority and addresses are its own. */

@@ -2,7 +2,10 @@
 import type { Destination, DumpedDestination, DumpedService, Service, ServiceKey } from './model.js';
 import { destinationKeyText, serviceKeyText } from './plan.js';
 
-/** So long a removed real server keeps its connections at most; UDP from one port would never let go of it. */
+/**
+ * So long a removed real server keeps its connections at most, where the configuration does not say: UDP from one port would
+ * never let go of it.
+ */
 export const DRAIN_LIMIT_MS = 30_000;
 
 /** A real server that is leaving. */
@@ -11,6 +14,8 @@ export interface Drain {
   readonly key: ServiceKey;
   readonly destination: DumpedDestination;
   readonly sinceMs: number;
+  /** It is removed after so long, whoever is connected. */
+  readonly limitMs: number;
 }
 
 /** By `drainKey`: since when, in milliseconds. */
@@ -23,10 +28,11 @@ export function drainKey(key: ServiceKey, destination: Destination): string {
 /**
  * `desired` with the real servers of `actual` that belong to no configuration, at weight 0: new connections go
  * elsewhere, the established ones stay. One is left out, and so removed, when it has weight 0 already and no connection
- * is left, or after DRAIN_LIMIT_MS. One that is configured but left out of `desired` has failed, and never drains.
+ * is left, or after its limit. One that is configured but left out of `desired` has failed, and never drains.
  *
  * @param configured all real servers of the configuration, healthy or not; asked only when there are others
  * @param times of those that drained before
+ * @param limits by `serviceKeyText`, DRAIN_LIMIT_MS where there is none
  */
 export function withDrains(
   desired: readonly Service[],
@@ -34,6 +40,7 @@ export function withDrains(
   actual: readonly DumpedService[],
   times: DrainTimes,
   nowMs: number,
+  limits: ReadonlyMap<string, number>,
 ): { readonly desired: readonly Service[]; readonly drains: readonly Drain[] } {
   let known: ReadonlyMap<string, Service> | undefined;
   const configuredAt = (text: string): readonly Destination[] => {
@@ -53,7 +60,7 @@ export function withDrains(
       .filter((destination) => !staying.has(destinationKeyText(destination)))
       .map((destination) => {
         const sinceMs = Math.min(times[drainKey(service.key, destination)] ?? nowMs, nowMs);
-        return { key: service.key, destination, sinceMs };
+        return { key: service.key, destination, sinceMs, limitMs: limits.get(text) ?? DRAIN_LIMIT_MS };
       })
       .filter((drain) => !isDrained(drain, nowMs));
     if (leaving.length === 0) return service;
@@ -65,8 +72,8 @@ export function withDrains(
 }
 
 /** Whether nothing keeps it any longer. A connection may have begun since the dump while its weight was not 0. */
-export function isDrained({ destination, sinceMs }: Drain, nowMs: number): boolean {
+export function isDrained({ destination, sinceMs, limitMs }: Drain, nowMs: number): boolean {
   const { weight, activeConnections, inactiveConnections } = destination;
   const empty = weight === 0 && activeConnections + inactiveConnections === 0;
-  return empty || nowMs >= sinceMs + DRAIN_LIMIT_MS;
+  return empty || nowMs >= sinceMs + limitMs;
 }

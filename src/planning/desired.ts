@@ -1,6 +1,7 @@
 /** From configuration and health to the table that the kernel should hold. */
 import type { Forwarding, Protocol, RealServer, SchedulerFlag, VirtualServer } from '../config/model.js';
 import type { Destination, ForwardingMethod, Service, ServiceKey } from '../ipvs/model.js';
+import { serviceKeyText } from '../ipvs/plan.js';
 import { IP_VS_SVC_F, IPPROTO } from '../ipvs/uapi.js';
 import { familyOf } from '../util/ip-address.js';
 
@@ -49,14 +50,20 @@ function flagsOf({ persistence, onePacket, schedulerFlags }: VirtualServer): num
   return flags;
 }
 
+/** By `serviceKeyText`: how long a real server that left keeps its connections. */
+export function drainLimits(virtualServers: readonly VirtualServer[]): ReadonlyMap<string, number> {
+  return new Map(virtualServers.map((server) => [serviceKeyText(serviceKeyOf(server)), server.drainMs]));
+}
+
+/** Whether a real server serves; undefined while that is not known. */
+export type Serves = (virtualServerName: string, realServer: RealServer) => boolean | undefined;
+
 /**
- * One service for each virtual server, with the real servers that `healthy` admits. One that is not healthy is left
- * out, not given weight 0: its connections then move on instead of hanging (`expire_nodest_conn`). Timeouts are rounded up to whole seconds.
+ * One service for each virtual server, with the real servers that serve. One that has failed is left out, unless the
+ * configuration gives it weight 0: its connections then move on instead of hanging (`expire_nodest_conn`). One that is not
+ * known yet is left out. Timeouts are rounded up to whole seconds.
  */
-export function desiredServices(
-  virtualServers: readonly VirtualServer[],
-  healthy: (virtualServerName: string, realServer: RealServer) => boolean,
-): Service[] {
+export function desiredServices(virtualServers: readonly VirtualServer[], serves: Serves): Service[] {
   return virtualServers.map((virtualServer) => {
     const { persistence } = virtualServer;
     const key = serviceKeyOf(virtualServer);
@@ -67,9 +74,23 @@ export function desiredServices(
       timeoutSeconds: persistence === undefined ? 0 : Math.ceil(persistence.timeoutMs / 1000),
       netmask: persistence?.netmask ?? WHOLE_ADDRESS[key.family],
       ...(persistence?.engine && { persistenceEngine: persistence.engine }),
-      destinations: virtualServer.realServers
-        .filter((realServer) => healthy(virtualServer.name, realServer))
-        .map(destinationOf),
+      destinations: destinationsOf(virtualServer, serves),
     };
   });
+}
+
+function destinationsOf(virtualServer: VirtualServer, serves: Serves): Destination[] {
+  const { name, realServers, sorryServer, onFailure } = virtualServer;
+  const destinations: Destination[] = [];
+  let isServed = false;
+  for (const realServer of realServers) {
+    const isServing = serves(name, realServer);
+    const destination = destinationOf(realServer);
+    if (isServing === true) destinations.push(destination);
+    if (isServing === false && onFailure === 'weight_zero') destinations.push({ ...destination, weight: 0 });
+    // One that is not known may serve.
+    if (isServing !== false && realServer.weight > 0) isServed = true;
+  }
+  if (sorryServer !== undefined && !isServed) destinations.push(destinationOf(sorryServer));
+  return destinations;
 }

@@ -4,7 +4,7 @@ import { withDrains } from '../ipvs/drain.js';
 import type { DumpedService, IpvsOp, SyncDaemon } from '../ipvs/model.js';
 import { describeOp, plan } from '../ipvs/plan.js';
 import { sameDaemon } from '../ipvs/plan-daemons.js';
-import { desiredServices } from './desired.js';
+import { desiredServices, drainLimits } from './desired.js';
 import { groupsOf, planGroups } from './groups.js';
 import { requiredSyncDaemons } from './requirements.js';
 import {
@@ -109,7 +109,14 @@ function ipvsChanges(config: DirectorConfig, present: Present): Change[] {
     return vrrpInstance === undefined || role === 'master';
   });
   const desired = desiredServices(active, (name, server) => present.serves(name, server));
-  const whole = withDrains(desired, () => desiredServices(active, () => true), present.services, {}, 0);
+  const whole = withDrains(
+    desired,
+    () => desiredServices(active, () => true),
+    present.services,
+    {},
+    0,
+    drainLimits(active),
+  );
   return plan(whole.desired, present.services, { ownedKeys: present.owned, prune: true }).map((op) => ({
     kind: 'ipvs',
     text: describeOp(op),

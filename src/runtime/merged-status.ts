@@ -17,7 +17,7 @@ export function mergedStatus(
   return {
     ...election,
     virtual_servers:
-      services?.virtual_servers ?? configured.map((server) => virtualServerStatus(server, unknown)),
+      services?.virtual_servers ?? configured.map((server) => virtualServerStatus(server, unknown, false)),
     connection_sync:
       sync === null
         ? null

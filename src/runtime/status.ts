@@ -135,6 +135,15 @@ export interface VirtualServerStatus {
     /** Why the last probe failed. */
     readonly reason: string | null;
   }[];
+  /** Missing without one. */
+  readonly sorry_server?:
+    | {
+        readonly address: string;
+        readonly port: number;
+        /** It has the traffic, since no real server serves. */
+        readonly in_use: boolean;
+      }
+    | undefined;
   /** Real servers that left the configuration and keep their connections for a while; missing when there are none. */
   readonly draining?:
     | readonly {

@@ -6,8 +6,9 @@ import type { VirtualServerStatus } from './status.js';
 type Health = Pick<VirtualServerStatus['real_servers'][number], 'health' | 'reason'>;
 
 export function virtualServerStatus(
-  { name, service, scheduler, forwarding, realServers }: VirtualServer,
+  { name, service, scheduler, forwarding, realServers, sorryServer }: VirtualServer,
   healthOf: (realServer: RealServer) => Health,
+  isSorry: boolean,
 ): VirtualServerStatus {
   const where =
     'fwmark' in service
@@ -25,5 +26,8 @@ export function virtualServerStatus(
       forwarding: real.forwarding,
       ...healthOf(real),
     })),
+    ...(sorryServer && {
+      sorry_server: { address: sorryServer.address, port: sorryServer.port, in_use: isSorry },
+    }),
   };
 }

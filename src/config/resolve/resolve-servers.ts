@@ -12,7 +12,12 @@ import type {
 } from '../model.js';
 import { parseStatusRange } from '../ranges.js';
 import type { FileHealthCheck } from '../schema/schema-checks.js';
-import type { FileRealServer, FileTunnel, FileVirtualServer } from '../schema/schema-servers.js';
+import type {
+  FileRealServer,
+  FileSorryServer,
+  FileTunnel,
+  FileVirtualServer,
+} from '../schema/schema-servers.js';
 import { familyOfService, serves, servicesOf } from '../service-addresses.js';
 
 type FilePersistence = NonNullable<FileVirtualServer['persistence']>;
@@ -34,6 +39,9 @@ export function resolveVirtualServer(server: FileVirtualServer): readonly Virtua
     persistence: server.persistence && resolvePersistence(server.persistence, service),
     healthCheck,
     vrrpInstance: server.vrrp_instance,
+    sorryServer: server.sorry_server && resolveRealServer(server.sorry_server, server, service),
+    onFailure: server.on_failure,
+    drainMs: server.drain,
     realServers: server.real_servers
       .map((real) => resolveRealServer(real, server, service))
       .filter(({ address, forwarding }) =>
@@ -43,7 +51,7 @@ export function resolveVirtualServer(server: FileVirtualServer): readonly Virtua
 }
 
 function resolveRealServer(
-  real: FileRealServer,
+  real: FileSorryServer & Partial<Pick<FileRealServer, 'weight' | 'thresholds'>>,
   server: FileVirtualServer,
   service: ServiceAddress,
 ): RealServer {
@@ -52,7 +60,7 @@ function resolveRealServer(
   return {
     address: real.address,
     port: real.port ?? ('port' in service ? service.port : 0),
-    weight: real.weight,
+    weight: real.weight ?? 1,
     forwarding,
     tunnel: tunnel && resolveTunnel(tunnel),
     upperThreshold: real.thresholds?.upper ?? 0,

@@ -8,6 +8,7 @@ import { checkedText, duration, expect, hostAddress, integer, list, mapping, nam
 
 /** `ipvsadm` MAX_TIMEOUT: 31 days, in whole seconds. */
 const PERSISTENCE_MS = { min: 1000, max: 31 * 86_400_000, step: 1000 } as const;
+const DRAIN_MS = { min: 0, max: 86_400_000, step: 1 } as const;
 
 const port = integer(1, 65_535);
 
@@ -49,6 +50,13 @@ const realServer = mapping('address, port, weight, forwarding, tunnel, threshold
   thresholds: mapping('upper, lower', { upper: threshold, lower: threshold }).optional(),
 });
 
+const sorryServer = mapping('address, port, forwarding, tunnel', {
+  address: hostAddress,
+  port: port.optional(),
+  forwarding: forwarding.optional(),
+  tunnel: tunnel.optional(),
+});
+
 const addressRange = checkedText('an address, or a range such as 192.0.2.20-192.0.2.30', (text) => {
   const range = parseAddressRange(text);
   return range.ok ? undefined : range.reason;
@@ -87,9 +95,15 @@ export const virtualServer = mapping('a virtual server', {
   persistence: persistence.optional(),
   health_check: healthCheck.optional(),
   vrrp_instance: z.string({ error: expect('the name of an instance') }).optional(),
+  sorry_server: sorryServer.optional(),
+  on_failure: z
+    .enum(['remove', 'weight_zero'], { error: expect("'remove' or 'weight_zero'") })
+    .default('remove'),
+  drain: duration(DRAIN_MS).default(30_000),
   real_servers: list('real servers', realServer).min(1, { error: 'expected at least one real server' }),
 });
 
 export type FileVirtualServer = z.output<typeof virtualServer>;
 export type FileRealServer = FileVirtualServer['real_servers'][number];
+export type FileSorryServer = z.output<typeof sorryServer>;
 export type FileTunnel = z.output<typeof tunnel>;

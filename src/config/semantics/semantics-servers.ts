@@ -3,7 +3,12 @@ import { familyOf, isLinkLocal } from '../../util/ip-address.js';
 import { familyName } from '../address.js';
 import { formatDuration } from '../duration.js';
 import type { ServiceAddress } from '../model.js';
-import type { FileRealServer, FileTunnel, FileVirtualServer } from '../schema/schema-servers.js';
+import type {
+  FileRealServer,
+  FileSorryServer,
+  FileTunnel,
+  FileVirtualServer,
+} from '../schema/schema-servers.js';
 import type { FileInstance } from '../schema/schema-vrrp.js';
 import type { Section } from '../section.js';
 import { addressesOfServer, familyOfService, serves, servicesOf } from '../service-addresses.js';
@@ -14,6 +19,8 @@ import { checkScheduling, checkServices, type Taken } from './semantics-services
 
 type Server = Section<FileVirtualServer>;
 type Real = Section<FileRealServer>;
+/** What a real server and a sorry server have in common. */
+type Target = Section<FileSorryServer>;
 
 const CHECK_KEYS: ReadonlySet<string> = new Set(['port', 'interval', 'timeout', 'rise', 'fall']);
 
@@ -109,6 +116,13 @@ function checkRealServers(
     if (ports !== undefined) checkPorts(real, server, ports, seen, report);
   }
   if (services !== undefined) checkFamilies(server, reals, services, around, report);
+  const sorry = server.part('sorry_server');
+  if (sorry === undefined) return;
+  checkTunnel(sorry.part('tunnel'), report);
+  checkForwarding(sorry, server, report);
+  checkLinkLocal(sorry, report);
+  if (ports !== undefined) checkPorts(sorry, server, ports, seen, report);
+  if (services !== undefined) checkSorryFamily(sorry, services, report);
 }
 
 /** What `ip_vs_add_dest` answers with ERANGE. */
@@ -120,17 +134,17 @@ function checkThresholds(real: Real, report: Report): void {
   report([...thresholds.path, 'lower'], () => `is above the upper threshold ${upper}`);
 }
 
-function checkLinkLocal({ value, path }: Real, report: Report): void {
+function checkLinkLocal({ value, path }: Target, report: Report): void {
   if (value.address === undefined || !isLinkLocal(value.address)) return;
   const at = [...path, 'address'];
   report(at, () => 'is link-local, and IPVS tells no interfaces apart: expected another address');
 }
 
-function forwardingOf(real: Real, server: Server) {
+function forwardingOf(real: Target, server: Server) {
   return real.has('forwarding') ? real.value.forwarding : server.value.forwarding;
 }
 
-function checkForwarding(real: Real, server: Server, report: Report): void {
+function checkForwarding(real: Target, server: Server, report: Report): void {
   const forwarding = forwardingOf(real, server);
   if (forwarding === undefined || forwarding === 'tun' || !real.has('tunnel')) return;
   report([...real.path, 'tunnel'], () => `goes with forwarding 'tun', and this is ${quote(forwarding)}`, {
@@ -140,7 +154,7 @@ function checkForwarding(real: Real, server: Server, report: Report): void {
 
 /** Each address and port once in a service, and no other port than the service's where none is mapped. */
 function checkPorts(
-  real: Real,
+  real: Target,
   server: Server,
   own: ReadonlySet<number>,
   seen: Set<string>,
@@ -166,6 +180,16 @@ function expectedPort(own: ReadonlySet<number>): string {
   const [port, ...others] = own;
   if (port === 0 || others.length > 0) return "leave it out; 'health_check.port' says where a check goes";
   return `expected the virtual server's port ${port}`;
+}
+
+function checkSorryFamily(sorry: Target, services: readonly ServiceAddress[], report: Report): void {
+  const { address } = sorry.value;
+  const other = services.map(familyOfService).find((family) => address && family !== familyOf(address));
+  if (other === undefined) return;
+  report(
+    [...sorry.path, 'address'],
+    () => `the virtual server has ${familyName(other)} addresses: a sorry server has to be of their family`,
+  );
 }
 
 /** Who serves which addresses: nobody in vain, and no address without anybody. */

@@ -48,10 +48,13 @@ export class HealthRunner {
     return healthOf(this.#state, virtualServer, realServer);
   }
 
-  /** Whether a real server is to be in the kernel's table. */
-  serves(virtualServer: string, realServer: { readonly address: string; readonly port: number }): boolean {
+  /** Whether a real server serves; undefined while nothing was heard of it. */
+  serves(
+    virtualServer: string,
+    realServer: { readonly address: string; readonly port: number },
+  ): boolean | undefined {
     const { health } = this.of(virtualServer, realServer);
-    return health === 'up' || health === 'unchecked';
+    return health === 'unknown' ? undefined : health !== 'down';
   }
 
   configure(virtualServers: readonly VirtualServer[]): void {

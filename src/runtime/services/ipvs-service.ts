@@ -1,13 +1,14 @@
 /** Keeps the kernel's IPVS table, sync daemons and health verdicts as the configuration wants them. */
 import type { DirectorConfig, RealServer, VirtualServer } from '../../config/model.js';
-import { DRAIN_LIMIT_MS, type Drain, type DrainTimes, drainKey, withDrains } from '../../ipvs/drain.js';
+import { type Drain, type DrainTimes, drainKey, withDrains } from '../../ipvs/drain.js';
 import { foundWords } from '../../ipvs/found.js';
 import type { DumpedService, IpvsOp, Service, StartedSyncDaemon } from '../../ipvs/model.js';
-import { describeOp, plan, planInSlices, serviceKeyText } from '../../ipvs/plan.js';
-import { desiredServices, serviceKeyOf } from '../../planning/desired.js';
+import { describeOp, destinationKeyText, plan, planInSlices, serviceKeyText } from '../../ipvs/plan.js';
+import { desiredServices, drainLimits, serviceKeyOf } from '../../planning/desired.js';
 import { requiredSyncDaemons } from '../../planning/requirements.js';
 import type { RealServerHealth } from '../../track/quorum.js';
 import { workInTurn } from '../../util/in-turn.js';
+import { endpointText } from '../../util/ip-address.js';
 import { type CleanUpStep, cleanUp } from '../clean-up.js';
 import type { Clock, Log } from '../ports.js';
 import { RepairPace } from '../repair-pace.js';
@@ -63,6 +64,8 @@ export class IpvsService {
   /** Undefined while changes fail. */
   #known: KnownTable | undefined;
   #drainTimes: DrainTimes;
+  /** Keys of the virtual servers whose sorry server has the traffic. */
+  #sorry: ReadonlySet<string> = new Set();
 
   constructor(
     config: DirectorConfig,
@@ -182,7 +185,11 @@ export class IpvsService {
   status(): readonly VirtualServerStatus[] {
     const drains = this.#known?.drains ?? [];
     return this.#config.virtualServers.map((server) => ({
-      ...virtualServerStatus(server, (real) => this.#health.of(server.name, real)),
+      ...virtualServerStatus(
+        server,
+        (real) => this.#health.of(server.name, real),
+        this.#sorry.has(serviceKeyText(serviceKeyOf(server))),
+      ),
       ...(drains.length > 0 ? { draining: this.#drainingOf(server, drains) } : {}),
     }));
   }
@@ -192,12 +199,12 @@ export class IpvsService {
     const key = serviceKeyText(serviceKeyOf(server));
     return drains
       .filter((drain) => serviceKeyText(drain.key) === key)
-      .map(({ sinceMs, destination }) => ({
+      .map(({ sinceMs, limitMs, destination }) => ({
         address: destination.address,
         port: destination.port,
         active_connections: destination.activeConnections,
         inactive_connections: destination.inactiveConnections,
-        at_most_s: Math.max(0, Math.ceil((sinceMs + DRAIN_LIMIT_MS - nowMs) / 1000)),
+        at_most_s: Math.max(0, Math.ceil((sinceMs + limitMs - nowMs) / 1000)),
       }));
   }
 
@@ -258,6 +265,7 @@ export class IpvsService {
       const results = await this.#ports.ipvs.apply(ops);
       const failed = this.#report(results);
       this.#known = failed ? undefined : { services: desired, drains, pruned: prune };
+      if (!failed) this.#tellSorry(active, desired);
       if (failed) delayMs = RETRY_MS;
       else if (prune) await this.#own(keys);
     } catch (error) {
@@ -280,7 +288,8 @@ export class IpvsService {
 
   #drain(healthy: readonly Service[], active: readonly VirtualServer[], actual: readonly DumpedService[]) {
     const configured = () => desiredServices(active, () => true);
-    return withDrains(healthy, configured, actual, this.#drainTimes, this.#ports.clock.nowMs());
+    const nowMs = this.#ports.clock.nowMs();
+    return withDrains(healthy, configured, actual, this.#drainTimes, nowMs, drainLimits(active));
   }
 
   async #saveDrains(drains: readonly Drain[]): Promise<void> {
@@ -298,6 +307,27 @@ export class IpvsService {
     for (const name of Object.keys(before)) {
       if (!Object.hasOwn(times, name)) log.info({ event: 'drain', drain: name }, `${name}: drains no more`);
     }
+  }
+
+  #tellSorry(active: readonly VirtualServer[], table: readonly Service[]): void {
+    const { log } = this.#ports;
+    const before = this.#sorry;
+    const sorry = new Set<string>();
+    for (const [index, { name, sorryServer }] of active.entries()) {
+      const service = table[index];
+      if (sorryServer === undefined || service === undefined) continue;
+      const endpoint = endpointText(sorryServer.address, sorryServer.port);
+      const key = serviceKeyText(service.key);
+      const isServing = service.destinations.some(
+        (destination) => destinationKeyText(destination) === endpoint && destination.weight > 0,
+      );
+      if (isServing) sorry.add(key);
+      if (isServing === before.has(key)) continue;
+      const fields = { event: 'sorry-server', virtualServer: name, sorryServer: endpoint, inUse: isServing };
+      if (isServing) log.warn(fields, `${name}: no real server serves, the sorry server ${endpoint} does`);
+      else log.info(fields, `${name}: real servers serve again, the sorry server ${endpoint} does not`);
+    }
+    this.#sorry = sorry;
   }
 
   /** Somebody changed what we had left in good order. */

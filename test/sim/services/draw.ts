@@ -13,6 +13,8 @@ export const OBJECT = 'disk';
 export const SYNC_INTERFACE = 'eth0';
 /** Each by its own: a director that stands still for so long has been told of everything. */
 export const ACTIONS_MS = 120_000;
+/** Of the address that no real server has. */
+export const SORRY_SERVER = '10.0.0.99';
 const VARIANTS = 3;
 const MOST_SERVERS = 4;
 const MOST_REAL_SERVERS = 5;
@@ -150,6 +152,14 @@ function drawServer(random: Random, number: number): VirtualServer {
   const protocol = random.pick(['tcp', 'udp'] as const);
   const scheduler = random.pick(['rr', 'wlc'] as const);
   const forwarding = random.pick(['nat', 'dr'] as const);
+  const whole = (real: Pick<RealServer, 'address' | 'weight'>): RealServer => ({
+    ...real,
+    port: 80,
+    forwarding,
+    tunnel: undefined,
+    upperThreshold: 0,
+    lowerThreshold: 0,
+  });
   const persistence = { timeoutMs: 60_000, netmask: '255.255.255.255', engine: undefined };
   return {
     name: `web-${number}`,
@@ -161,13 +171,9 @@ function drawServer(random: Random, number: number): VirtualServer {
     persistence: random.chance(0.2) ? persistence : undefined,
     healthCheck: random.chance(0.7) ? check : undefined,
     vrrpInstance: random.chance(0.6) ? INSTANCE : undefined,
-    realServers: drawn.map((real) => ({
-      ...real,
-      port: 80,
-      forwarding,
-      tunnel: undefined,
-      upperThreshold: 0,
-      lowerThreshold: 0,
-    })),
+    realServers: drawn.map(whole),
+    sorryServer: random.chance(0.3) ? whole({ address: SORRY_SERVER, weight: 1 }) : undefined,
+    onFailure: random.pick(['remove', 'weight_zero']),
+    drainMs: random.pick([0, 5000, 30_000]),
   };
 }

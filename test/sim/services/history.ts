@@ -23,7 +23,15 @@ import { endOfTurn } from '../simulator/end-of-turn.js';
 import { EventQueue } from '../simulator/event-queue.js';
 import { Random } from '../simulator/random.js';
 import { Refused } from '../simulator/refused.js';
-import { ACTIONS_MS, type Action, drawHistory, type HistoryPlan, INSTANCE, OBJECT } from './draw.js';
+import {
+  ACTIONS_MS,
+  type Action,
+  drawHistory,
+  type HistoryPlan,
+  INSTANCE,
+  OBJECT,
+  SORRY_SERVER,
+} from './draw.js';
 import { Kernel } from './kernel.js';
 
 /** After the last action: refusals end, drains (30 s), the slowest repair (30 s), a whole comparison (30 s), verdicts. */
@@ -451,6 +459,15 @@ export class History {
       }),
     );
     this.#equal('the status', told, truth);
+    this.#equal(
+      'the sorry servers in use',
+      status.virtual_servers.flatMap((one) => (one.sorry_server?.in_use ? String(one.address) : [])),
+      [...this.#kernel.services.values()].flatMap(({ key, destinations }) =>
+        destinations.some(({ address, weight }) => address === SORRY_SERVER && weight > 0) && 'address' in key
+          ? key.address
+          : [],
+      ),
+    );
     this.#equal(
       'the status of the sync daemons',
       status.sync_daemons,

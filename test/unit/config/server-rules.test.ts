@@ -5,7 +5,7 @@ import { parseConfig } from '../../../src/config/parse.js';
 import { serviceKeyText } from '../../../src/ipvs/plan.js';
 import { serviceKeyOf } from '../../../src/planning/desired.js';
 import { type Case, checkEdits } from './cases.js';
-import { httpCheck } from './servers.js';
+import { httpCheck, realServer } from './servers.js';
 
 const HEAD = `version: 1
 directors: { lb1: { address: 10.0.0.1 } }
@@ -165,6 +165,22 @@ void t.test('real servers', async (t) =>
     ],
   ]),
 );
+
+void t.test('failed and leaving real servers, and the sorry server', async (t) => {
+  const sorry = (text: string) => `${WHERE}, sorry_server: ${text}`;
+  check(t, [
+    [WHERE, `${WHERE}, on_failure: weight_zero, drain: 0s`],
+    [WHERE, `${WHERE}, on_failure: keep`, /on_failure: expected 'remove' or 'weight_zero'/],
+    [WHERE, `${WHERE}, drain: 25h`, /drain: expected a duration from 0ms? to/],
+    [WHERE, sorry('{ address: 10.0.0.9, forwarding: nat, port: 8080 }')],
+    [WHERE, sorry('{ address: 10.0.0.9, port: 8080 }'), /sorry_server\.port: forwarding 'tun' maps no ports/],
+    [WHERE, sorry('{ address: 10.0.0.2 }'), /sorry_server: 10\.0\.0\.2:80 is already a real server/],
+    [WHERE, sorry('{ address: "fd00::9" }'), /sorry_server\.address: the virtual server has IPv4 addresses/],
+    [WHERE, sorry('{ address: 10.0.0.9, weight: 1 }'), /unknown key 'weight'/],
+  ]);
+  const [server] = serversOf([WHERE, sorry('{ address: 10.0.0.9 }')]);
+  t.strictSame(server?.sorryServer, realServer('10.0.0.9', { forwarding: 'tun' }));
+});
 
 void t.test('real servers of the other family and the sync daemons exclude each other', async (t) => {
   const good = GOOD.replace(FIRST, () => '{ address: "fd00::2" }');

@@ -27,6 +27,9 @@ export function virtualServer(overrides: Partial<VirtualServer> = {}): VirtualSe
     healthCheck: undefined,
     vrrpInstance: undefined,
     realServers: [],
+    sorryServer: undefined,
+    onFailure: 'remove',
+    drainMs: 30_000,
     ...overrides,
   };
 }

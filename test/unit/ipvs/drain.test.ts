@@ -32,13 +32,14 @@ function service(destinations: readonly DumpedDestination[], host = 1): DumpedSe
 }
 
 const STAYS = service([destination(2)]);
+const LIMITS = new Map<string, number>();
 const ops = (desired: readonly Service[], actual: DumpedService): string[] =>
   plan(desired, [actual], { ownedKeys: new Set(), prune: true }).map(describeOp);
 
 void t.test('weight 0 first, then gone when nothing is left', async (t) => {
   const KEY = drainKey(STAYS.key, destination(3));
   const drain = (actual: DumpedService, times: Record<string, number>, nowMs: number) => {
-    const { desired, drains } = withDrains([STAYS], () => [STAYS], [actual], times, nowMs);
+    const { desired, drains } = withDrains([STAYS], () => [STAYS], [actual], times, nowMs, LIMITS);
     return { ops: ops(desired, actual), since: drains.map(({ sinceMs }) => sinceMs) };
   };
   const quiesce = 'ipvsadm -e -t 192.0.0.1:80 -r 10.0.0.3:80 -m -w 0';
@@ -54,13 +55,24 @@ void t.test('weight 0 first, then gone when nothing is left', async (t) => {
   t.same(drain(leaving(7, 0), { [KEY]: 1e9 }, 900), { ops: [], since: [900] }, 'nor one from the future');
 });
 
+void t.test('the limit is that of its virtual server', async (t) => {
+  const actual = service([destination(2), destination(3, 0, 7)]);
+  const times = { [drainKey(STAYS.key, destination(3))]: 5 };
+  const left = (limitMs: number, nowMs: number) =>
+    withDrains([STAYS], () => [STAYS], [actual], times, nowMs, new Map([['tcp 192.0.0.1:80', limitMs]]))
+      .drains.length;
+  t.equal(left(60_000, 60_004), 1);
+  t.equal(left(60_000, 60_005), 0);
+  t.equal(left(0, 5), 0, 'at once');
+});
+
 void t.test('back in the file it gets its weight again; failed, it goes at once', async (t) => {
   const both = service([destination(2), destination(3)]);
   const actual = service([destination(2), destination(3, 0, 4)]);
-  const back = withDrains([both], () => [both], [actual], {}, 5);
+  const back = withDrains([both], () => [both], [actual], {}, 5, LIMITS);
   t.same(back.drains, []);
   t.same(ops(back.desired, actual), ['ipvsadm -e -t 192.0.0.1:80 -r 10.0.0.3:80 -m -w 1']);
-  const failed = withDrains([STAYS], () => [both], [actual], {}, 5);
+  const failed = withDrains([STAYS], () => [both], [actual], {}, 5, LIMITS);
   t.same(ops(failed.desired, actual), ['ipvsadm -d -t 192.0.0.1:80 -r 10.0.0.3:80']);
 });
 
@@ -103,7 +115,7 @@ void t.test('a look sees an emptied table at once and a single change in its tur
 
 void t.test('a look notices that a drained server is empty', async (t) => {
   const leaving = destination(3, 0, 1);
-  const drain = { key: STAYS.key, destination: leaving, sinceMs: 0 };
+  const drain = { key: STAYS.key, destination: leaving, sinceMs: 0, limitMs: DRAIN_LIMIT_MS };
   const known = { services: [service([destination(2), leaving])], drains: [drain], pruned: true };
   let now = leaving;
   const look = new TableLook({ destinations: async () => [destination(2), now] });

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import t from 'tap';
+import type { VirtualServer } from '../../../src/config/model.js';
 import { formatTable } from '../../../src/ipvs/format.js';
 import type {
   Destination,
@@ -332,6 +333,26 @@ void t.test('desired: the unhealthy are left out, a configured weight 0 stays', 
       },
     ],
   });
+});
+
+void t.test('desired: who serves when some do not', async (t) => {
+  const [one, two] = [realServer('10.0.0.1'), realServer('10.0.0.2', { weight: 3 })];
+  const sorryServer = realServer('10.0.0.9', { port: 8080 });
+  const base = { realServers: [one, two], sorryServer };
+  const table = (server: Partial<VirtualServer>, first: boolean | undefined, second: boolean | undefined) =>
+    desiredServices([virtualServer({ ...base, ...server })], (_, real) => (real === one ? first : second))
+      .flatMap(({ destinations }) => destinations)
+      .map(({ address, weight }) => `${address} ${weight}`);
+  const sorry = '10.0.0.9 1';
+  t.strictSame(table({}, true, false), ['10.0.0.1 1']);
+  t.strictSame(table({}, false, false), [sorry]);
+  t.strictSame(table({}, false, undefined), [], 'who is not known may serve');
+  t.strictSame(table({ onFailure: 'weight_zero' }, false, true), ['10.0.0.1 0', '10.0.0.2 3']);
+  t.strictSame(table({ onFailure: 'weight_zero' }, false, undefined), ['10.0.0.1 0']);
+  t.strictSame(table({ onFailure: 'weight_zero' }, false, false), ['10.0.0.1 0', '10.0.0.2 0', sorry]);
+  const quiescent = { realServers: [one, { ...two, weight: 0 }] };
+  t.strictSame(table(quiescent, false, true), ['10.0.0.2 0', sorry], 'nobody takes new connections');
+  t.strictSame(table({ sorryServer: undefined }, false, false), []);
 });
 
 void t.test('desired: what makes a service, and what makes a destination', async (t) => {
