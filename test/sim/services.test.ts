@@ -34,14 +34,14 @@ const BUGS: readonly (Mutation & { readonly name: string })[] = [
   {
     name: 'a real server that is down is in the table',
     file: 'runtime/services/health-runner.js',
-    from: "return health === 'up' || health === 'unchecked';",
+    from: "return health === 'unknown' ? undefined : health !== 'down';",
     to: 'return true;',
   },
   {
     name: 'a removed real server drains for ever',
     file: 'ipvs/drain.js',
-    from: 'DRAIN_LIMIT_MS = 30_000',
-    to: 'DRAIN_LIMIT_MS = 30_000_000',
+    from: 'return empty || nowMs >= sinceMs + limitMs;',
+    to: 'return empty;',
   },
   {
     name: 'a state that could not be written is not tried again',
