@@ -39,7 +39,7 @@ export function resolveVirtualServer(server: FileVirtualServer): readonly Virtua
     persistence: server.persistence && resolvePersistence(server.persistence, service),
     healthCheck,
     vrrpInstance: server.vrrp_instance,
-    sorryServer: server.sorry_server && resolveRealServer(server.sorry_server, server, service),
+    sorryServer: sorryServerOf(server, service),
     onFailure: server.on_failure,
     drainMs: server.drain,
     realServers: server.real_servers
@@ -66,6 +66,13 @@ function resolveRealServer(
     upperThreshold: real.thresholds?.upper ?? 0,
     lowerThreshold: real.thresholds?.lower ?? 0,
   };
+}
+
+/** Of the addresses of its family. */
+function sorryServerOf(server: FileVirtualServer, service: ServiceAddress): RealServer | undefined {
+  const { sorry_server: sorry } = server;
+  if (sorry === undefined || familyOf(sorry.address) !== familyOfService(service)) return undefined;
+  return resolveRealServer(sorry, server, service);
 }
 
 /** Undefined for what the kernel does by itself. */

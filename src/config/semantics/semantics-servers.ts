@@ -182,13 +182,15 @@ function expectedPort(own: ReadonlySet<number>): string {
   return `expected the virtual server's port ${port}`;
 }
 
+/** It serves the addresses of its family. */
 function checkSorryFamily(sorry: Target, services: readonly ServiceAddress[], report: Report): void {
   const { address } = sorry.value;
-  const other = services.map(familyOfService).find((family) => address && family !== familyOf(address));
-  if (other === undefined) return;
+  if (address === undefined) return;
+  const family = familyOf(address);
+  if (services.some((service) => familyOfService(service) === family)) return;
   report(
     [...sorry.path, 'address'],
-    () => `the virtual server has ${familyName(other)} addresses: a sorry server has to be of their family`,
+    () => `${quote(address)} is ${familyName(family)}, and no address of the virtual server is`,
   );
 }
 

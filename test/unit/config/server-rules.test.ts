@@ -175,7 +175,7 @@ void t.test('failed and leaving real servers, and the sorry server', async (t) =
     [WHERE, sorry('{ address: 10.0.0.9, forwarding: nat, port: 8080 }')],
     [WHERE, sorry('{ address: 10.0.0.9, port: 8080 }'), /sorry_server\.port: forwarding 'tun' maps no ports/],
     [WHERE, sorry('{ address: 10.0.0.2 }'), /sorry_server: 10\.0\.0\.2:80 is already a real server/],
-    [WHERE, sorry('{ address: "fd00::9" }'), /sorry_server\.address: the virtual server has IPv4 addresses/],
+    [WHERE, sorry('{ address: "fd00::9" }'), /sorry_server\.address: 'fd00::9' is IPv6, and no address/],
     [WHERE, sorry('{ address: 10.0.0.9, weight: 1 }'), /unknown key 'weight'/],
   ]);
   const [server] = serversOf([WHERE, sorry('{ address: 10.0.0.9 }')]);

@@ -1,0 +1,194 @@
+/**
+ * Runs inside the VM: one director with virtual servers of many kinds, a client, and who answers it. Prints one JSON
+ * object, which test/vm/services-traffic.test.ts judges.
+ *
+ * Usage: services-traffic.js OUT_DIR (takes the director's log)
+ */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Director } from '../../../src/drill/lab/director.js';
+import { Lab } from '../../../src/drill/lab/lab.js';
+import type { Child } from '../../../src/drill/lab/process.js';
+import { TOPOLOGIES } from '../../../src/drill/lab/topology.js';
+import { waitFor } from '../../../src/drill/wait.js';
+import type { VirtualServerStatus } from '../../../src/runtime/status.js';
+import { MAIN } from '../../program.js';
+
+export interface ServicesTrafficReport {
+  /** Names of who answered, by what was asked. */
+  readonly served: Readonly<Record<string, readonly string[]>>;
+  /** While no real server lives. */
+  readonly sorry: Readonly<Record<string, readonly string[]>>;
+  readonly sorryStatus: readonly VirtualServerStatus[];
+  readonly back: Readonly<Record<string, readonly string[]>>;
+  /** `ipvsadm -Sn` after the start and while no real server lives. */
+  readonly table: string;
+  readonly sorryTable: string;
+}
+
+const [outDir = '.'] = process.argv.slice(2);
+const NAME_SERVER = fileURLToPath(new URL('name-server.js', import.meta.url));
+const { signal } = new AbortController();
+const UP = { timeoutMs: 240_000, everyMs: 250, signal };
+const VIP = '192.168.1.253';
+const ALL_PORTS_VIP = '192.168.1.252';
+const VIP6 = '2001:db8:1::253';
+const REAL_PORTS = ['80', '5300', '8081', '8082'];
+const SORRY_PORT = 8090;
+
+const CONFIG = `version: 1
+directors: { lb1: { address: 10.10.10.11 } }
+virtual_servers:
+  - name: web
+    addresses: [${VIP}, "${VIP6}"]
+    port: 80
+    scheduler: rr
+    forwarding: nat
+    health_check: { tcp: {}, interval: 1s, timeout: 1s, rise: 1, fall: 2 }
+    sorry_server: { address: 10.10.10.2, port: ${SORRY_PORT} }
+    real_servers: &all [{ address: 10.10.10.2 }, { address: 10.10.10.3 }, { address: "fd00::2" }, { address: "fd00::3" }]
+  - name: names
+    address: ${VIP}
+    port: 5300
+    protocol: udp
+    scheduler: rr
+    one_packet: true
+    forwarding: nat
+    health_check: &check { tcp: {}, port: 80, interval: 1s, timeout: 1s, rise: 1, fall: 2 }
+    real_servers: &v4 [{ address: 10.10.10.2 }, { address: 10.10.10.3 }]
+  - { name: marked, fwmark: 7, scheduler: rr, forwarding: nat, persistence: {}, health_check: *check, real_servers: *v4 }
+  - name: all-ports
+    address: ${ALL_PORTS_VIP}
+    port: 0
+    scheduler: rr
+    forwarding: nat
+    persistence: { timeout: 10m }
+    health_check: *check
+    real_servers: *v4
+`;
+
+/** Ports 8081 and 8082 of the VIP are one service to the kernel. */
+const MARKING = `table ip marking {
+  chain prerouting {
+    type filter hook prerouting priority mangle
+    ip daddr ${VIP} tcp dport { 8081, 8082 } meta mark set 7
+  }
+}`;
+
+const QUESTIONS = {
+  web: `tcp:4:${VIP}:80`,
+  web6: `tcp:4:${VIP6}:80`,
+  names: `udp:4:${VIP}:5300`,
+  marked: `tcp:2:${VIP}:8081`,
+  marked2: `tcp:2:${VIP}:8082`,
+  all: `tcp:2:${ALL_PORTS_VIP}:80`,
+  all2: `tcp:2:${ALL_PORTS_VIP}:8082`,
+};
+
+type Questions = readonly (keyof typeof QUESTIONS)[];
+
+class Bench {
+  readonly lab = new Lab(TOPOLOGIES.nat);
+  readonly workDir = mkdtempSync(join(tmpdir(), 'services-traffic-'));
+  readonly director = new Director(this.lab, {
+    name: 'lb1',
+    command: [process.execPath, MAIN],
+    configFile: join(this.workDir, 'director.yaml'),
+    runtimeDir: this.workDir,
+    logFile: join(outDir, 'lb1.log'),
+    onEvent: () => {},
+    onExit: () => {},
+  });
+
+  async open(): Promise<void> {
+    const { lab } = this;
+    writeFileSync(join(this.workDir, 'director.yaml'), CONFIG);
+    await lab.build();
+    const ip = (host: string, ...lines: string[]) =>
+      lab.run(host, ['ip', '-batch', '-'], `${lines.join('\n')}\n`);
+    await ip('client', 'addr add 2001:db8:1::2/64 dev eth0 nodad');
+    await ip(
+      'lb1',
+      `addr add ${VIP}/24 dev eth0`,
+      `addr add ${ALL_PORTS_VIP}/24 dev eth0`,
+      `addr add ${VIP6}/64 dev eth0 nodad`,
+      'addr add 10.10.10.1/24 dev eth1',
+      'addr add fd00::1/64 dev eth1 nodad',
+    );
+    for (const [host, last] of [
+      ['rs1', 2],
+      ['rs2', 3],
+    ] as const) {
+      await ip(host, `addr add fd00::${last}/64 dev eth0 nodad`, 'route add default via fd00::1');
+    }
+    await lab.run('lb1', ['nft', '-f', '-'], MARKING);
+  }
+
+  serve(host: string, name: string, ports: readonly string[]): Promise<Child> {
+    return new Promise((resolve) => {
+      const child = this.lab.start(host, [process.execPath, NAME_SERVER, 'serve', name, ...ports], {
+        onLine: () => resolve(child),
+      });
+    });
+  }
+
+  async until(what: string, holds: (servers: readonly VirtualServerStatus[]) => boolean): Promise<void> {
+    await waitFor(
+      what,
+      async () => {
+        const servers = (await this.director.status())?.virtual_servers;
+        return servers !== undefined && holds(servers) ? undefined : JSON.stringify(servers ?? 'no status');
+      },
+      UP,
+    );
+  }
+
+  async ask(names: Questions): Promise<Record<string, string[]>> {
+    const what = names.map((name) => QUESTIONS[name]);
+    const text = await this.lab.run('client', [process.execPath, NAME_SERVER, 'ask', ...what]);
+    const answers: string[][] = JSON.parse(text);
+    return Object.fromEntries(names.map((name, index) => [name, answers[index] ?? []]));
+  }
+
+  table(): Promise<string> {
+    return this.lab.run('lb1', ['ipvsadm', '-Sn']);
+  }
+}
+
+const allAre = (health: string) => (servers: readonly VirtualServerStatus[]) =>
+  servers.every(({ real_servers: all }) => all.every((real) => real.health === health));
+
+async function main(): Promise<void> {
+  const bench = new Bench();
+  await bench.open();
+  const real = () => [bench.serve('rs1', 'rs1', REAL_PORTS), bench.serve('rs2', 'rs2', REAL_PORTS)];
+  const [servers] = await Promise.all([
+    Promise.all(real()),
+    bench.serve('rs1', 'sorry', [String(SORRY_PORT)]),
+    bench.director.start(),
+  ]);
+  await bench.until('all real servers are up', allAre('up'));
+  const table = await bench.table();
+  const served = await bench.ask(['web', 'web6', 'names', 'marked', 'marked2', 'all', 'all2']);
+  for (const child of servers) child.kill('SIGKILL');
+  await bench.until('the sorry server serves', (all) => all.some((one) => one.sorry_server?.in_use === true));
+  const sorry = await bench.ask(['web']);
+  const sorryTable = await bench.table();
+  const sorryStatus = (await bench.director.status())?.virtual_servers ?? [];
+  await Promise.all(real());
+  await bench.until(
+    'real servers serve again',
+    (all) => allAre('up')(all) && all.every((one) => !one.sorry_server?.in_use),
+  );
+  const back = await bench.ask(['web']);
+  await bench.director.stop();
+  await bench.lab.destroy();
+  bench.director.closeLog();
+  rmSync(bench.workDir, { recursive: true, force: true });
+  const report: ServicesTrafficReport = { served, sorry, sorryStatus, back, table, sorryTable };
+  process.stdout.write(`${JSON.stringify(report)}\n`);
+}
+
+await main();

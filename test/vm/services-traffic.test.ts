@@ -1,0 +1,58 @@
+/** Traffic through virtual servers of many kinds: IPv6, UDP packet by packet, a firewall mark, all ports, a sorry server. */
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t from 'tap';
+import { startVm } from '../../src/drill/vm/session.js';
+import type { ServicesTrafficReport } from './guest/services-traffic.js';
+import { noVm } from './no-vm.js';
+
+t.setTimeout(900_000);
+
+const TURNS = ['rs1', 'rs2', 'rs1', 'rs2'];
+
+await t.test('virtual servers of many kinds', { skip: noVm() }, async (t) => {
+  const outDir = mkdtempSync(join(tmpdir(), 'services-traffic-test-'));
+  const vm = await startVm({ outDir, onProgress: (line) => t.comment(line) });
+  t.teardown(async () => {
+    await vm.stop();
+    rmSync(outDir, { recursive: true, force: true });
+  });
+  const { status, stdout, stderr } = await vm.run([
+    'node',
+    'dist/test/vm/guest/services-traffic.js',
+    vm.outDir,
+  ]);
+  t.equal(status, 0, 'the guest program ran to its end');
+  if (status !== 0) {
+    t.comment(stderr);
+    t.comment(readFileSync(join(outDir, 'lb1.log'), 'utf8'));
+    return;
+  }
+  const { served, sorry, sorryStatus, back, table, sorryTable }: ServicesTrafficReport = JSON.parse(stdout);
+
+  for (const name of ['web', 'web6', 'names']) {
+    t.strictSame(served[name]?.toSorted(), TURNS.toSorted(), `${name}: each in turn`);
+  }
+  for (const [one, other] of [
+    ['marked', 'marked2'],
+    ['all', 'all2'],
+  ] as const) {
+    const names = new Set([...(served[one] ?? []), ...(served[other] ?? [])]);
+    t.equal(names.size, 1, `${one}: a client keeps its real server on both ports`);
+    t.match([...names][0], /^rs[12]$/);
+  }
+  t.match(table, /^-a -t \[2001:db8:1::253\]:80 -r \[fd00::2\]:80 -m -w 1$/m);
+
+  t.strictSame(sorry['web'], ['sorry', 'sorry', 'sorry', 'sorry']);
+  t.match(sorryTable, /^-a -t 192\.168\.1\.253:80 -r 10\.10\.10\.2:8090 -m -w 1$/m);
+  t.notMatch(sorryTable, /10\.10\.10\.3/);
+  const web = sorryStatus.filter(({ name }) => name === 'web');
+  t.strictSame(
+    web.map(({ sorry_server: one }) => one?.in_use),
+    [true, undefined],
+    'the status says so',
+  );
+  t.strictSame(back['web']?.toSorted(), TURNS.toSorted(), 'real servers serve again');
+  t.comment(table);
+});
