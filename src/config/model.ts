@@ -281,6 +281,17 @@ export interface TlsCheck {
 
 export type CheckKind =
   | { readonly type: 'tcp' }
+  /** An answer comes. Bytes as hexadecimal text; `expect`: what it has to hold. */
+  | { readonly type: 'udp'; readonly send: string; readonly expect: string | undefined }
+  /** The name server knows a record. */
+  | { readonly type: 'dns'; readonly name: string; readonly recordType: string }
+  /** It exits with 0. Run without a shell. */
+  | {
+      readonly type: 'command';
+      readonly command: readonly string[];
+      /** Undefined: the unprivileged user `nobody`. */
+      readonly user: string | undefined;
+    }
   | {
       readonly type: 'http';
       /** Undefined: without TLS. */

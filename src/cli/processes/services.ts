@@ -72,7 +72,8 @@ async function openHost(
       breathe: nextTurn,
       clock: monotonicClock,
       openIpvs: async () => (await import('../../io/netlink/ipvs.js')).openIpvs(),
-      prober: openProber(),
+      // Commands of its own: hooks do not wait for checks.
+      prober: openProber(openCommands()),
       syncInterfaces,
       sysctls: openSysctls(),
       stateFile: keepState(SERVICES_STATE, runtimeDirectory, log),

@@ -1,4 +1,5 @@
 /** Virtual servers as the kernel has them: one for each address and port. */
+import { hexText } from '../../util/hex.js';
 import { familyOf } from '../../util/ip-address.js';
 import type {
   CheckKind,
@@ -11,7 +12,7 @@ import type {
   VirtualServer,
 } from '../model.js';
 import { parseStatusRange } from '../ranges.js';
-import type { FileHealthCheck } from '../schema/schema-checks.js';
+import type { FileHealthCheck, FilePayload } from '../schema/schema-checks.js';
 import type {
   FileRealServer,
   FileSorryServer,
@@ -90,13 +91,22 @@ function resolvePersistence(persistence: FilePersistence, service: ServiceAddres
 }
 
 function resolveHealthCheck(check: FileHealthCheck): HealthCheck {
-  const { http, https, port, interval, timeout, rise, fall } = check;
-  const kind: CheckKind = https
-    ? resolveHttp(https, { serverName: https.sni, verify: https.verify, caFile: https.ca_file })
-    : http
-      ? resolveHttp(http, undefined)
-      : { type: 'tcp' };
-  return { kind, port, intervalMs: interval, timeoutMs: timeout, rise, fall };
+  const { port, interval, timeout, rise, fall } = check;
+  return { kind: kindOf(check), port, intervalMs: interval, timeoutMs: timeout, rise, fall };
+}
+
+function kindOf({ http, https, udp, dns, command, user }: FileHealthCheck): CheckKind {
+  if (https)
+    return resolveHttp(https, { serverName: https.sni, verify: https.verify, caFile: https.ca_file });
+  if (http) return resolveHttp(http, undefined);
+  if (udp) return { type: 'udp', send: hexOf(udp.send), expect: udp.expect && hexOf(udp.expect) };
+  if (dns) return { type: 'dns', name: dns.name, recordType: dns.type };
+  return command ? { type: 'command', command, user } : { type: 'tcp' };
+}
+
+function hexOf(payload: FilePayload): string {
+  if (typeof payload !== 'string') return payload.hex.toLowerCase();
+  return hexText(new TextEncoder().encode(payload));
 }
 
 function resolveHttp(http: NonNullable<FileHealthCheck['http']>, tls: TlsCheck | undefined): CheckKind {

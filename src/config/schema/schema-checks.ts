@@ -1,7 +1,17 @@
 /** The shape of `health_check`. */
 import * as z from 'zod';
 import { parseStatusRange } from '../ranges.js';
-import { absolutePath, checkedText, duration, expect, integer, list, mapping } from './schema-values.js';
+import {
+  absolutePath,
+  checkedText,
+  command,
+  duration,
+  expect,
+  integer,
+  list,
+  mapping,
+  user,
+} from './schema-values.js';
 
 const CHECK_MS = { min: 50, max: 3_600_000, step: 1 } as const;
 const MAX_BODY_TEXT = 1024;
@@ -47,7 +57,26 @@ const http = {
 
 const serverNameError = expect('a host name, as in a certificate');
 
-export const healthCheck = mapping('tcp, http or https, port, interval, timeout, rise, fall', {
+/** In one datagram, without what IPv6 and UDP add to it. */
+const MAX_PAYLOAD = 1232;
+const payloadError = expect(`a text of at most ${MAX_PAYLOAD} bytes, or { hex: 00ff }`);
+const payload = z.union(
+  [
+    z
+      .string({ error: payloadError })
+      .refine((text) => new TextEncoder().encode(text).length <= MAX_PAYLOAD, { error: payloadError }),
+    mapping('hex', {
+      hex: z
+        .string({ error: payloadError })
+        .regex(new RegExp(`^([0-9A-Fa-f]{2}){0,${MAX_PAYLOAD}}$`), { error: payloadError }),
+    }),
+  ],
+  { error: payloadError },
+);
+
+const DNS_TYPES = ['A', 'AAAA', 'CNAME', 'MX', 'NS', 'PTR', 'SOA', 'SRV', 'TXT'] as const;
+
+export const healthCheck = mapping('tcp, http, https, udp, dns or command, port, interval, ...', {
   tcp: mapping('no keys: write it as tcp: {}', {}).optional(),
   http: mapping('path, status, host, ...', http).optional(),
   https: mapping('path, status, host, sni, verify, ...', {
@@ -59,6 +88,18 @@ export const healthCheck = mapping('tcp, http or https, port, interval, timeout,
     verify: z.boolean({ error: expect('true or false') }).default(true),
     ca_file: absolutePath("a path that begins with '/'").optional(),
   }).optional(),
+  udp: mapping('send, expect', { send: payload.default(''), expect: payload.optional() }).optional(),
+  dns: mapping('name, type', {
+    name: z
+      .string({ error: expect('a domain name') })
+      .regex(/^(?=.{1,253}$)([.]|[A-Za-z0-9_-]{1,63}([.][A-Za-z0-9_-]{1,63})*[.]?)$/, {
+        error: expect('a domain name'),
+      })
+      .default('.'),
+    type: z.enum(DNS_TYPES, { error: expect(`a record type (${DNS_TYPES.join(', ')})`) }).default('SOA'),
+  }).optional(),
+  command: command.optional(),
+  user: user.optional(),
   port: integer(1, 65_535).optional(),
   interval: duration(CHECK_MS).default(2000),
   timeout: duration(CHECK_MS).default(1000),
@@ -66,4 +107,5 @@ export const healthCheck = mapping('tcp, http or https, port, interval, timeout,
   fall: integer(1, 255).default(3),
 });
 
+export type FilePayload = z.output<typeof payload>;
 export type FileHealthCheck = z.output<typeof healthCheck>;

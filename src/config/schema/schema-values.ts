@@ -139,3 +139,23 @@ export const absolutePath = (what: string) =>
     .string({ error: expect(what) })
     .max(MAX_PATH, { error: `expected at most ${MAX_PATH} characters` })
     .regex(/^\/[^\0]*$/, { error: expect(what) });
+
+/** execve(2) takes 128 KiB; nobody writes that into a file. */
+const MAX_ARGUMENT_LENGTH = 4096;
+const MAX_ARGUMENTS = 64;
+const COMMAND = 'a list of a path and its arguments, such as [/usr/local/bin/probe, --fast]';
+
+const argument = z
+  .string({ error: expect('text') })
+  .max(MAX_ARGUMENT_LENGTH, { error: `expected at most ${MAX_ARGUMENT_LENGTH} characters` })
+  .regex(/^[^\0]*$/, { error: 'a zero byte cannot be passed to a command' });
+
+export const command = z
+  .array(argument, { error: expect(COMMAND) })
+  .min(1, { error: `expected ${COMMAND}` })
+  .max(MAX_ARGUMENTS, { error: `expected at most ${MAX_ARGUMENTS} arguments` });
+
+/** useradd(8) of Debian and of shadow's upstream. */
+export const user = z
+  .string({ error: expect('the name of a user') })
+  .regex(/^[A-Za-z_][A-Za-z0-9_.-]{0,30}\$?$/, { error: expect('the name of a user') });

@@ -4,6 +4,7 @@ import { HOOK_EVENTS } from '../model.js';
 import { route, rule } from './schema-routing.js';
 import {
   absolutePath,
+  command,
   duration,
   expect,
   hostAddress,
@@ -13,6 +14,7 @@ import {
   list,
   mapping,
   name,
+  user,
 } from './schema-values.js';
 
 /** Not interoperable with anything, so any port would do: that of the protocol's number, 112, with 8000 added. */
@@ -40,9 +42,6 @@ export const MAX_RULES = 256;
 export const MAX_HELD = 4096;
 const MAX_TRACKED = 1024;
 const MAX_HOOKS = 64;
-const MAX_ARGUMENTS = 64;
-/** execve(2) takes 128 KiB; nobody writes that into a file. */
-const MAX_ARGUMENT_LENGTH = 4096;
 /** A quorum and the sum of weights it is compared with. */
 const MAX_QUORUM = 2 ** 31 - 1;
 /** No default of the schema's: a quorum goes with virtual servers alone. */
@@ -167,23 +166,6 @@ const syncGroup = mapping('name, instances, track', {
   }),
   track,
 });
-
-const COMMAND = 'a list of a path and its arguments, such as [/usr/local/bin/probe, --fast]';
-
-const argument = z
-  .string({ error: expect('text') })
-  .max(MAX_ARGUMENT_LENGTH, { error: `expected at most ${MAX_ARGUMENT_LENGTH} characters` })
-  .regex(/^[^\0]*$/, { error: 'a zero byte cannot be passed to a command' });
-
-const command = z
-  .array(argument, { error: expect(COMMAND) })
-  .min(1, { error: `expected ${COMMAND}` })
-  .max(MAX_ARGUMENTS, { error: `expected at most ${MAX_ARGUMENTS} arguments` });
-
-/** useradd(8) of Debian and of shadow's upstream. */
-const user = z
-  .string({ error: expect('the name of a user') })
-  .regex(/^[A-Za-z_][A-Za-z0-9_.-]{0,30}\$?$/, { error: expect('the name of a user') });
 
 const processName = 'the name of a process, without its path';
 

@@ -67,3 +67,13 @@ export function nameOf(section: Named): string {
 export function namesOf(sections: readonly Named[]): ReadonlySet<string> {
   return new Set(sections.flatMap((section) => section.textOf('name') ?? []));
 }
+
+/** Reports a command that is no whole path. */
+export function checkCommand(words: readonly Section<string>[], report: Report): void {
+  const program = words.find(({ path }) => path.at(-1) === 0);
+  if (program === undefined || program.value.startsWith('/')) return;
+  report(
+    program.path,
+    () => `expected the whole path of the command, which begins with '/', not ${program.said}`,
+  );
+}

@@ -13,7 +13,7 @@ import type { FileInstance } from '../schema/schema-vrrp.js';
 import type { Section } from '../section.js';
 import { addressesOfServer, familyOfService, serves, servicesOf } from '../service-addresses.js';
 import { quote } from '../yaml.js';
-import { checkKnown, checkUnique, namesOf, type Report } from './report.js';
+import { checkCommand, checkKnown, checkUnique, namesOf, type Report } from './report.js';
 import { addressesOf } from './semantics-addresses.js';
 import { checkScheduling, checkServices, type Taken } from './semantics-services.js';
 
@@ -22,9 +22,9 @@ type Real = Section<FileRealServer>;
 /** What a real server and a sorry server have in common. */
 type Target = Section<FileSorryServer>;
 
-const CHECK_KEYS: ReadonlySet<string> = new Set(['port', 'interval', 'timeout', 'rise', 'fall']);
+const CHECK_KEYS: ReadonlySet<string> = new Set(['port', 'user', 'interval', 'timeout', 'rise', 'fall']);
 
-const CHECK_KINDS: ReadonlySet<string> = new Set(['tcp', 'http', 'https']);
+const CHECK_KINDS: ReadonlySet<string> = new Set(['tcp', 'http', 'https', 'udp', 'dns', 'command']);
 
 /** What else of the file the checks look at. */
 export interface Around {
@@ -248,12 +248,17 @@ function checkHealthCheck(server: Server, report: Report): void {
   if (check === undefined) return;
   // An unknown key is told as such, and most likely is the kind, mistyped.
   const kinds = check.keys.filter((key) => !CHECK_KEYS.has(key));
-  if (kinds.length === 0) report(check.path, () => 'names no check: expected tcp: {}, http: {} or https: {}');
+  if (kinds.length === 0)
+    report(check.path, () => 'names no check: expected tcp: {}, or http, https, udp, dns or command');
   const [first, later] = kinds.filter((key) => CHECK_KINDS.has(key));
   if (first !== undefined && later !== undefined) {
     report([...check.path, later], () => `a health check is either ${first} or ${later}, not both`, {
       at: 'key',
     });
+  }
+  checkCommand(check.each('command'), report);
+  if (check.has('user') && !check.has('command')) {
+    report([...check.path, 'user'], () => "goes with 'command'", { at: 'key' });
   }
   for (const http of [check.part('http'), check.part('https')]) {
     if (http === undefined || http.value.method !== 'HEAD' || http.value.body === undefined) continue;

@@ -12,7 +12,7 @@ import {
 } from '../schema/schema-vrrp.js';
 import { type Key, type Section, textSection } from '../section.js';
 import { quote } from '../yaml.js';
-import { checkKnown, checkUnique, nameOf, namesOf, type Report } from './report.js';
+import { checkCommand, checkKnown, checkUnique, nameOf, namesOf, type Report } from './report.js';
 import { checkEach, type Directors, priorityOf } from './semantics-directors.js';
 
 type Tracked = Section<FileTracked>;
@@ -87,14 +87,6 @@ function checkKind(object: Tracked, report: Report): void {
 }
 
 /** There is no shell and no search path. */
-function checkCommand(words: readonly Section<string>[], report: Report): void {
-  const program = words.find(({ path }) => path.at(-1) === 0);
-  if (program === undefined || program.value.startsWith('/')) return;
-  report(
-    program.path,
-    () => `expected the whole path of the command, which begins with '/', not ${program.said}`,
-  );
-}
 
 function checkTimeout(object: Tracked, report: Report): void {
   const { timeout, interval } = object.value;

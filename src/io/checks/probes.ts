@@ -1,6 +1,9 @@
 /** Health probes of real servers. */
 import { connect } from 'node:net';
-import type { ProbeOutcome, Prober } from '../../runtime/services/services-ports.js';
+import type { CheckKind } from '../../config/model.js';
+import type { Commands, ProbeOutcome, Prober } from '../../runtime/services/services-ports.js';
+import { CommandProbes } from './command-probes.js';
+import { probeDns, probeUdp } from './datagram-probes.js';
 import { HttpProbes } from './http-probes.js';
 import { afterListening } from './listening-time.js';
 import { failed, OK, outcomeOf } from './outcome.js';
@@ -9,14 +12,30 @@ import { failed, OK, outcomeOf } from './outcome.js';
  * Probes with sockets of their own, one for each probe. `timeoutMs` covers the whole probe, and counts only while this
  * process listens: a director that has too much to do does not find its real servers dead.
  */
-export function openProber(): Prober {
+export function openProber(commands: Commands): Prober {
   const http = new HttpProbes();
+  const byCommand = new CommandProbes(commands);
+  const begin = (
+    check: CheckKind,
+    ...where: [address: string, port: number, timeoutMs: number]
+  ): Promise<ProbeOutcome> => {
+    switch (check.type) {
+      case 'tcp':
+        return probeTcp(...where);
+      case 'http':
+        return http.probe(check, ...where);
+      case 'udp':
+        return probeUdp(check, ...where);
+      case 'dns':
+        return probeDns(check, ...where);
+      case 'command':
+        return byCommand.probe(check, ...where);
+    }
+  };
   return {
-    probe: async (check, address, port, timeoutMs) => {
+    probe: async (...what) => {
       try {
-        return await (check.type === 'tcp'
-          ? probeTcp(address, port, timeoutMs)
-          : http.probe(check, address, port, timeoutMs));
+        return await begin(...what);
       } catch (error) {
         // Arguments that Node refuses, such as a character that no request line can have.
         return error instanceof Error ? outcomeOf(error) : failed(String(error));

@@ -2,9 +2,10 @@
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { setImmediate } from 'node:timers/promises';
-import type { CommandOutcome, Commands, TrackProber } from '../../runtime/services/services-ports.js';
+import type { Commands, TrackProber } from '../../runtime/services/services-ports.js';
 import type { LookKind, LookOutcome } from '../../track/track.js';
 import { BoundedLooks } from '../host/bounded-looks.js';
+import { commandVerdict } from './command-verdict.js';
 import { ProcessTable } from './process-table.js';
 
 /** Of a tracked file; a number is shorter. */
@@ -13,8 +14,6 @@ const MAX_FILE_BYTES = 64;
 const MAX_NUMBER = 2_147_483_647;
 /** For a look at a file or a process: a file system may hang. */
 const LOOK_TIMEOUT_MS = 2000;
-/** Of a script's output, in the reason. */
-const MAX_REASON_CHARACTERS = 200;
 
 /** Of libuv's threads (see services-process.ts), for files and for processes. */
 const MAX_FILE_LOOKS = 6;
@@ -30,7 +29,11 @@ export function openTrackProber(
   const processes = new BoundedLooks<LookOutcome>(MAX_PROCESS_LOOKS, LOOK_TIMEOUT_MS);
   return {
     async look(kind: LookKind, cancel: AbortSignal): Promise<LookOutcome> {
-      if (kind.type === 'script') return scriptOutcome(await commands.run(kind, cancel), kind.timeoutMs);
+      if (kind.type === 'script') {
+        const verdict = commandVerdict(await commands.run(kind, cancel), kind.timeoutMs);
+        if (verdict.ok === undefined) return unusable(verdict.reason);
+        return verdict.ok ? { type: 'seen', ok: true } : bad(verdict.reason);
+      }
       // Or looks that are answered at once, and due again when the last of them is done, would leave no turn of the
       // event loop to anything else.
       await setImmediate();
@@ -54,25 +57,6 @@ function bad(reason: string): LookOutcome {
 
 function words(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
-}
-
-function scriptOutcome(outcome: CommandOutcome, timeoutMs: number): LookOutcome {
-  const said =
-    'output' in outcome && outcome.output !== ''
-      ? `: ${outcome.output.replace(/\s+/g, ' ').slice(0, MAX_REASON_CHARACTERS)}`
-      : '';
-  switch (outcome.type) {
-    case 'exited':
-      return outcome.status === 0 ? { type: 'seen', ok: true } : bad(`exit status ${outcome.status}${said}`);
-    case 'killed':
-      return bad(`ended by ${outcome.signal}${said}`);
-    case 'timed-out':
-      return bad(`not done within ${timeoutMs} ms${said}`);
-    case 'cancelled':
-      return unusable('ended before it was done');
-    case 'refused':
-      return bad(`not run: ${outcome.reason}`);
-  }
 }
 
 async function lookForProcess(table: ProcessTable, name: string): Promise<LookOutcome> {

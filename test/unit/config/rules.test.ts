@@ -333,7 +333,10 @@ void t.test('real servers', async (t) =>
 void t.test('health checks', async (t) => {
   const bad: readonly (readonly [string, ...RegExp[]])[] = [
     ['{ tcp: true }', /health_check\.tcp: expected a mapping \(no keys: write it as tcp: \{\}\), not true/],
-    ['{ interval: 2s }', /health_check: names no check: expected tcp: \{\}, http: \{\} or https: \{\}/],
+    [
+      '{ interval: 2s }',
+      /health_check: names no check: expected tcp: \{\}, or http, https, udp, dns or command/,
+    ],
     ['{ tcp: {}, http: {} }', /health_check\.http: a health check is either tcp or http, not both/],
     [
       '{ tcp: {}, interval: 1s, timeout: 1001ms }',

@@ -287,3 +287,33 @@ void t.test('http and https', async (t) => {
   ] as const;
   t.strictSame(server?.healthCheck?.kind, httpCheck({ tls, status, headers: { 'x-a': 'b' } }));
 });
+
+void t.test('udp, dns and commands', async (t) => {
+  const by = (text: string) => `${WHERE}, health_check: { ${text} }`;
+  check(t, [
+    [WHERE, by('udp: {}')],
+    [
+      WHERE,
+      by('udp: { send: { hex: 00fg } }'),
+      /send.*: expected a text of at most 1232 bytes, or \{ hex: 00ff \}/,
+    ],
+    [WHERE, by(`udp: { send: ${'x'.repeat(1233)} }`), /send: expected a text of at most 1232 bytes/],
+    [WHERE, by('dns: {}')],
+    [WHERE, by('dns: { name: example.org, type: AAAA }')],
+    [WHERE, by('dns: { name: "a b" }'), /name: expected a domain name/],
+    [WHERE, by('dns: { type: AXFR }'), /type: expected a record type \(A, AAAA/],
+    [WHERE, by('command: [/bin/true], user: checker')],
+    [WHERE, by('command: [true.sh]'), /command\[0\]: expected the whole path/],
+    [WHERE, by('command: []'), /command: expected a list of a path and its arguments/],
+    [WHERE, by('tcp: {}, user: checker'), /user: goes with 'command'/],
+    [WHERE, by('dns: {}, udp: {}'), /a health check is either dns or udp, not both/],
+  ]);
+  const kindOf = (text: string) => serversOf([WHERE, by(text)])[0]?.healthCheck?.kind;
+  t.strictSame(kindOf('udp: { send: hä, expect: { hex: 00FF } }'), {
+    type: 'udp',
+    send: '68c3a4',
+    expect: '00ff',
+  });
+  t.strictSame(kindOf('dns: {}'), { type: 'dns', name: '.', recordType: 'SOA' });
+  t.strictSame(kindOf('command: [/bin/true]'), { type: 'command', command: ['/bin/true'], user: undefined });
+});

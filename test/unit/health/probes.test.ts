@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createServer as createHttpServer, type Server as HttpServer } from 'node:http';
@@ -13,9 +14,14 @@ import { projectFolder } from '../../../src/drill/vm/session.js';
 import { MAX_BODY_BYTES } from '../../../src/io/checks/http-probes.js';
 import { MAX_HEADER_BYTES } from '../../../src/io/checks/outcome.js';
 import { openProber } from '../../../src/io/checks/probes.js';
+import type { CommandRequest, Commands } from '../../../src/runtime/services/services-ports.js';
 import { httpCheck } from '../config/servers.js';
 
-const prober = openProber();
+const commands: Commands = {
+  run: async () => ({ type: 'cancelled' }),
+  close: async () => {},
+};
+const prober = openProber(commands);
 
 async function listen(server: Server | HttpServer): Promise<number> {
   server.listen(0, '127.0.0.1');
@@ -249,6 +255,106 @@ await t.test('http: a status line is enough though the body never ends', async (
   t.same(await prober.probe(http(200), '127.0.0.1', port, 200), { ok: true });
 });
 
+async function udpServer(t: Test, answer: (message: Buffer) => Buffer | undefined): Promise<number> {
+  const socket = createSocket('udp4');
+  socket.on('message', (message, peer) => {
+    const reply = answer(message);
+    if (reply !== undefined) socket.send(reply, peer.port, peer.address);
+  });
+  socket.bind(0, '127.0.0.1');
+  await once(socket, 'listening');
+  t.teardown(() => socket.close());
+  return socket.address().port;
+}
+
+await t.test('udp: an answer, and the right one', async (t) => {
+  const heard: string[] = [];
+  const port = await udpServer(t, (message) => {
+    heard.push(message.toString('hex'));
+    return message.length === 0 ? undefined : Buffer.from('pong\0');
+  });
+  const probe = (send: string, expect?: string, at = port) =>
+    prober.probe({ type: 'udp', send, expect }, '127.0.0.1', at, 200);
+  t.same(await probe('00ff'), { ok: true });
+  t.same(await probe('00ff', '6700'), { ok: true });
+  t.same(await probe('00ff', '6701'), { ok: false, reason: 'the answer is another one' });
+  t.same(await probe(''), { ok: false, reason: 'no answer within 200 ms' });
+  t.strictSame(heard, ['00ff', '00ff', '00ff', '']);
+  const gone = createSocket('udp4');
+  gone.bind(0, '127.0.0.1');
+  await once(gone, 'listening');
+  const closed = gone.address().port;
+  gone.close();
+  t.same(await probe('00', undefined, closed), { ok: false, reason: 'connection refused' });
+});
+
+/** A name server's answer: the question again, with a code (RFC 1035 section 4.1.1) and a copy of `record` if there is one. */
+function dnsAnswer(question: Buffer, code: number, record?: Buffer): Buffer {
+  // Without what comes behind the question (EDNS).
+  const name = question.indexOf(0, 12);
+  const answer = Buffer.from(question.subarray(0, name + 5));
+  answer.writeUInt16BE(0x8180 | code, 2);
+  answer.writeUInt16BE(record === undefined ? 0 : 1, 6);
+  answer.writeUInt16BE(0, 8);
+  answer.writeUInt16BE(0, 10);
+  return record === undefined ? answer : Buffer.concat([answer, record]);
+}
+
+await t.test('dns: a name server that knows the record', async (t) => {
+  // A pointer to the question's name, type A, class IN, a minute, four bytes.
+  const record = Buffer.from('c00c000100010000003c0004c0000201', 'hex');
+  const codes: Readonly<Record<string, number>> = { good: 0, bad: 2, unknown: 3, no: 5 };
+  const port = await udpServer(t, (question) => {
+    const name = question.toString('latin1', 13, 13 + (question[12] ?? 0));
+    if (name === 'silent') return undefined;
+    return dnsAnswer(question, codes[name] ?? 0, name === 'good' ? record : undefined);
+  });
+  const probe = (name: string, recordType = 'A') =>
+    prober.probe({ type: 'dns', name, recordType }, '127.0.0.1', port, 300);
+  t.same(await probe('good'), { ok: true });
+  t.same(await probe('bad'), { ok: false, reason: 'the server could not answer (SERVFAIL)' });
+  t.same(await probe('unknown'), { ok: false, reason: 'the name is not known' });
+  t.same(await probe('no'), { ok: false, reason: 'the server refuses the question (REFUSED)' });
+  t.same(await probe('empty'), { ok: false, reason: 'the name has no such record' });
+  t.same(await probe('silent'), { ok: false, reason: 'no answer within 300 ms' });
+});
+
+await t.test('command: with whom it is about, and a few at a time', async (t) => {
+  const requests: CommandRequest[] = [];
+  const ends: (() => void)[] = [];
+  const byCommand = openProber({
+    run: (request) => {
+      requests.push(request);
+      return new Promise((resolve) => {
+        ends.push(() => resolve({ type: 'exited', status: requests.length % 2, output: 'so it is' }));
+      });
+    },
+    close: async () => {},
+  });
+  const check = { type: 'command', command: ['/bin/check', '-x'], user: undefined } as const;
+  const all = Array.from({ length: 40 }, (_, last) => byCommand.probe(check, `10.0.0.${last}`, 80, 500));
+  await new Promise((resolve) => setImmediate(resolve));
+  t.equal(requests.length, 16);
+  t.same(requests[3], {
+    command: ['/bin/check', '-x'],
+    user: undefined,
+    timeoutMs: 500,
+    environment: { LVS_DIRECTOR_REAL_SERVER: '10.0.0.3', LVS_DIRECTOR_PORT: '80' },
+  });
+  while (ends.length > 0) {
+    t.ok(ends.length <= 16);
+    ends.shift()?.();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  t.equal(requests.length, 40, 'each has its turn');
+  const outcomes = await Promise.all(all);
+  t.ok(outcomes.some(({ ok }) => ok === true));
+  t.match(
+    outcomes.find(({ ok }) => ok === false),
+    { reason: 'exit status 1: so it is' },
+  );
+});
+
 await t.test('out of file descriptors: the host says nothing of the server', async (t) => {
   const server = createServer((socket) => socket.end());
   const port = await listen(server);
@@ -256,7 +362,7 @@ await t.test('out of file descriptors: the host says nothing of the server', asy
   const module = new URL('../../../src/io/checks/probes.js', import.meta.url).href;
   const program = `
     const { openSync } = await import('node:fs');
-    const prober = (await import('${module}')).openProber();
+    const prober = (await import('${module}')).openProber({});
     const probe = (check) => prober.probe(check, '127.0.0.1', ${port}, 10_000);
     const http = ${JSON.stringify(httpCheck())};
     try { for (;;) openSync('/dev/null'); } catch {}
