@@ -66,6 +66,8 @@ interface Target {
   members: Map<string, Member>;
   riseFall: RiseFallState;
   reason: string | undefined;
+  /** This host could not ask, and has no verdict yet. */
+  isUnheard: boolean;
   /** When the next probe goes, or the one under way was due. */
   dueMs: number;
   /** Identity of the probe under way. */
@@ -86,7 +88,7 @@ export interface HealthState {
   readonly leftovers: Map<string, number>;
   due: MinHeap<Target>;
   nextProbe: number;
-  /** Targets with verdict `unknown`. */
+  /** Targets with verdict `unknown` that this host has not tried to probe yet. */
   unknown: number;
 }
 
@@ -135,7 +137,7 @@ export function healthOf(
     : { health: target.riseFall.verdict, reason: target.reason ?? null };
 }
 
-/** Whether every checked real server has a verdict. Until then nothing may be pruned for its health. */
+/** Whether every checked real server has a verdict, or this host could not ask. Until then nothing may be pruned. */
 export function firstVerdictsIn(state: HealthState): boolean {
   return state.unknown === 0;
 }
@@ -210,6 +212,7 @@ function newTarget(
     members: new Map(),
     riseFall: predecessor === undefined ? INITIAL : provisional(predecessor.riseFall.verdict),
     reason: predecessor?.reason,
+    isUnheard: false,
     dueMs: 0,
     probe: undefined,
   };
@@ -231,14 +234,16 @@ function settle(state: HealthState, nowMs: number): void {
   state.due = dueFirst();
   state.unknown = 0;
   for (const target of state.targets.values()) {
-    if (target.riseFall.verdict === 'unknown') {
-      state.unknown += 1;
-    }
+    if (isAwaited(target)) state.unknown += 1;
     if (target.probe === undefined) {
       target.dueMs = Math.max(target.dueMs, state.leftovers.get(endpoint(target)) ?? 0);
       state.due.push(target);
     }
   }
+}
+
+function isAwaited({ riseFall, isUnheard }: Target): boolean {
+  return riseFall.verdict === 'unknown' && !isUnheard;
 }
 
 function endpoint(target: Target): string {
@@ -261,13 +266,12 @@ function takeOutcome(
   state.due.push(target);
 
   target.reason = input.ok === true ? undefined : input.reason;
-  if (input.ok === undefined) return;
+  const wasAwaited = isAwaited(target);
   const from = target.riseFall.verdict;
-  target.riseFall = step(target.riseFall, input.ok, target.check);
+  if (input.ok === undefined) target.isUnheard = from === 'unknown';
+  else target.riseFall = step(target.riseFall, input.ok, target.check);
+  if (wasAwaited && !isAwaited(target)) state.unknown -= 1;
   const to = target.riseFall.verdict;
-  if (from === 'unknown' && to !== 'unknown') {
-    state.unknown -= 1;
-  }
   if (to !== from && to !== 'unknown') {
     effects.push({ type: 'verdict', members: [...target.members.values()], from, to, reason: target.reason });
   }

@@ -56,7 +56,7 @@ function sameDestination(desired: Destination, actual: Destination): boolean {
 }
 
 /** Counters do not belong into an op. */
-function plainDestination(destination: Destination): Destination {
+export function plainDestination(destination: Destination): Destination {
   const { address, port, forwarding, weight, upperThreshold, lowerThreshold, tunnel } = destination;
   return { address, port, forwarding, weight, upperThreshold, lowerThreshold, ...(tunnel && { tunnel }) };
 }

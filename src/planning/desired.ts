@@ -1,9 +1,9 @@
 /** From configuration and health to the table that the kernel should hold. */
 import type { Forwarding, Protocol, RealServer, SchedulerFlag, VirtualServer } from '../config/model.js';
 import type { Destination, ForwardingMethod, Service, ServiceKey } from '../ipvs/model.js';
-import { serviceKeyText } from '../ipvs/plan.js';
+import { destinationKeyText, plainDestination, serviceKeyText } from '../ipvs/plan.js';
 import { IP_VS_SVC_F, IPPROTO } from '../ipvs/uapi.js';
-import { familyOf } from '../util/ip-address.js';
+import { endpointText, familyOf } from '../util/ip-address.js';
 
 const FORWARDING: Readonly<Record<Forwarding, ForwardingMethod>> = {
   nat: 'masq',
@@ -93,4 +93,31 @@ function destinationsOf(virtualServer: VirtualServer, serves: Serves): Destinati
   }
   if (sorryServer !== undefined && !isServed) destinations.push(destinationOf(sorryServer));
   return destinations;
+}
+
+/**
+ * `desired` with the real servers that nothing is known of as the kernel has them: an earlier run took them for good, or
+ * gave them weight 0.
+ *
+ * @param desired what `desiredServices` makes of these virtual servers
+ */
+export function withUnheard(
+  desired: readonly Service[],
+  virtualServers: readonly VirtualServer[],
+  actual: readonly Service[],
+  serves: Serves,
+): readonly Service[] {
+  let held: ReadonlyMap<string, Service> | undefined;
+  return desired.map((service, index) => {
+    const { name, realServers = [] } = virtualServers[index] ?? { name: '' };
+    const unheard = realServers.filter((realServer) => serves(name, realServer) === undefined);
+    if (unheard.length === 0) return service;
+    held ??= new Map(actual.map((one) => [serviceKeyText(one.key), one]));
+    const keys = new Set(unheard.map(({ address, port }) => endpointText(address, port)));
+    const kept = held
+      .get(serviceKeyText(service.key))
+      ?.destinations.filter((destination) => keys.has(destinationKeyText(destination)));
+    if (kept === undefined || kept.length === 0) return service;
+    return { ...service, destinations: [...service.destinations, ...kept.map(plainDestination)] };
+  });
 }

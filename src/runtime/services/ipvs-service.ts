@@ -4,7 +4,13 @@ import { type Drain, type DrainTimes, drainKey, withDrains } from '../../ipvs/dr
 import { foundWords } from '../../ipvs/found.js';
 import type { DumpedService, IpvsOp, Service, StartedSyncDaemon } from '../../ipvs/model.js';
 import { describeOp, destinationKeyText, plan, planInSlices, serviceKeyText } from '../../ipvs/plan.js';
-import { desiredServices, drainLimits, serviceKeyOf } from '../../planning/desired.js';
+import {
+  desiredServices,
+  drainLimits,
+  type Serves,
+  serviceKeyOf,
+  withUnheard,
+} from '../../planning/desired.js';
 import { requiredSyncDaemons } from '../../planning/requirements.js';
 import type { RealServerHealth } from '../../track/quorum.js';
 import { workInTurn } from '../../util/in-turn.js';
@@ -248,7 +254,8 @@ export class IpvsService {
       // Read after the dump and in one go: a verdict that comes in between must not let the pruning begin on a
       // table that was wanted without it.
       const active = this.#active();
-      const healthy = desiredServices(active, (name, server) => this.#health.serves(name, server));
+      const serves: Serves = (name, server) => this.#health.serves(name, server);
+      const healthy = withUnheard(desiredServices(active, serves), active, actual, serves);
       const prune = this.#health.firstVerdictsIn;
       const { desired, drains } = prune
         ? this.#drain(healthy, active, actual)

@@ -264,6 +264,22 @@ await t.test('what this host could not ask says nothing of the server', async (t
   t.match(healthOf(world.health.state, 'web', rs(1)), { health: 'up', reason: 'no file descriptor left' });
 });
 
+await t.test('nobody waits for ever for a server that this host cannot ask', async (t) => {
+  const first = createHealth([vs('web', [rs(1), rs(2)], CHECK)], 0);
+  const { state } = first;
+  const ids = first.effects.flatMap((effect) => (effect.type === 'probe' ? [effect.id] : []));
+  const begun = stepHealth(state, { type: 'deadline' }, 10);
+  ids.push(...begun.effects.flatMap((effect) => (effect.type === 'probe' ? [effect.id] : [])));
+  const [one = 0, other = 0] = ids;
+  stepHealth(state, { type: 'outcome', id: one, ok: true }, 20);
+  t.notOk(firstVerdictsIn(state));
+  stepHealth(state, { type: 'outcome', id: other, ok: undefined, reason: 'no certificates' }, 20);
+  t.ok(firstVerdictsIn(state));
+  t.match(healthOf(state, 'web', rs(2)), { health: 'unknown', reason: 'no certificates' });
+  stepHealth(state, { type: 'config', virtualServers: [vs('web', [rs(1), rs(2)], CHECK)] }, 30);
+  t.ok(firstVerdictsIn(state), 'nor after a reload');
+});
+
 await t.test('first probes of many servers are spread over the interval', async (t) => {
   const servers = Array.from({ length: 10_000 }, (_, index) => rs(1, index + 1));
   const world = new World([vs('web', servers, CHECK)]);

@@ -126,3 +126,13 @@ void t.test('verdicts that come in during a dump', async (t) => {
     'take out the one that is down',
   );
 });
+
+void t.test('a real server that this host cannot ask stays as it is', async (t) => {
+  const unasked = (address: string): ProbeOutcome =>
+    address === '10.0.0.3' ? { ok: undefined, reason: 'no certificates' } : { ok: false, reason: 'refused' };
+  t.same(
+    await startDuringVerdicts(unasked),
+    ['ipvsadm -d -t 192.0.2.51:80 -r 10.0.0.2:80'],
+    'and holds up nothing else',
+  );
+});
