@@ -1,16 +1,18 @@
 import { parseArgs } from 'node:util';
 import type { DirectorConfig } from '../config/model.js';
-import { openStateFile, SERVICES_STATE } from '../io/host/state-file.js';
+import { OVERRIDES, openStateFile, SERVICES_STATE } from '../io/host/state-file.js';
 import { openSysctls } from '../io/host/sysctls.js';
 import { openIpvs, thisHost } from '../io/netlink/ipvs.js';
 import { openPackageSocket } from '../io/netlink/package-socket.js';
 import { fetchStatus, NoDirectorError } from '../io/operator/control-client.js';
+import { type Override, overridden, overrideText, withoutStrangers } from '../planning/overrides.js';
 import { type Change, type Present, preview } from '../planning/preview.js';
 import { requiredSysctls } from '../planning/requirements.js';
 import type { DirectorStatus } from '../runtime/status.js';
+import { endpointText } from '../util/ip-address.js';
 import type { Command } from './command.js';
 import { CONFIG_OPTIONS, CONFIG_OPTIONS_USAGE, EXIT_CONFIG, loadConfig } from './load-config.js';
-import { RUNTIME_OPTIONS, RUNTIME_OPTIONS_USAGE } from './runtime-dir.js';
+import { RUNTIME_OPTIONS, RUNTIME_OPTIONS_USAGE, STATE_OPTIONS, STATE_OPTIONS_USAGE } from './runtime-dir.js';
 import { configWarnings, warningText } from './warnings.js';
 
 const USAGE = `Usage: director plan [OPTIONS]
@@ -20,7 +22,7 @@ most of them as the ipvsadm command that does the same. Changes nothing. With a 
 verdicts count; without one all real servers count as healthy. What the configuration needs of this host and is not there
 now is a warning on standard error.
 
-${CONFIG_OPTIONS_USAGE}${RUNTIME_OPTIONS_USAGE}`;
+${CONFIG_OPTIONS_USAGE}${RUNTIME_OPTIONS_USAGE}${STATE_OPTIONS_USAGE}`;
 
 async function runningStatus(runtimeDirectory: string): Promise<DirectorStatus | undefined> {
   try {
@@ -82,21 +84,43 @@ function text(changes: readonly Change[]): string {
   return changes.map((change) => `${change.text}\n`).join('');
 }
 
+/** Which of the file's words do not count. */
+function overrideLine(override: Override, { virtualServers }: DirectorConfig): string {
+  const { virtualServer, address, port } = override;
+  const real = virtualServers
+    .filter(({ name }) => name === virtualServer)
+    .flatMap(({ realServers }) => realServers)
+    .find((one) => one.address === address && one.port === port);
+  const words = overrideText(override, real?.weight ?? 0);
+  return `${virtualServer}: real server ${endpointText(address, port)} is ${words}, by the operator\n`;
+}
+
 export const command: Command = {
   name: 'plan',
   summary: 'what a start or reload would change in the kernel',
   usage: USAGE,
   async run(argv) {
-    const { values } = parseArgs({ args: [...argv], options: { ...CONFIG_OPTIONS, ...RUNTIME_OPTIONS } });
+    const { values } = parseArgs({
+      args: [...argv],
+      options: { ...CONFIG_OPTIONS, ...RUNTIME_OPTIONS, ...STATE_OPTIONS },
+    });
     const config = await loadConfig(values);
     if (config === undefined) return EXIT_CONFIG;
-    const changes = preview(config, requiredSysctls(config), await present(config, values['runtime-dir']));
+    const { overrides: said } = await openStateFile(OVERRIDES, values['state-dir']).load();
+    const overrides = withoutStrangers(said, config.virtualServers);
+    const wanted = { ...config, virtualServers: overridden(config.virtualServers, overrides) };
+    const changes = preview(wanted, requiredSysctls(config), await present(wanted, values['runtime-dir']));
     const warnings = await configWarnings(values, config);
     if (values.json) {
-      const answer = { changes, ...(warnings.length > 0 && { warnings }) };
+      const answer = {
+        changes,
+        ...(warnings.length > 0 && { warnings }),
+        ...(overrides.length > 0 && { overrides }),
+      };
       process.stdout.write(`${JSON.stringify(answer, null, 2)}\n`);
     } else {
       process.stderr.write(warningText(values.config, warnings));
+      process.stderr.write(overrides.map((override) => overrideLine(override, config)).join(''));
       process.stdout.write(text(changes));
     }
     return 0;

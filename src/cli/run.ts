@@ -1,6 +1,5 @@
 import { rmSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { STATE_DIRECTORY } from '../io/host/maintenance-file.js';
 import { staySmall } from '../io/host/memory.js';
 import { missingCapabilities } from '../io/host/privileges.js';
 import { openLoader } from '../io/processes/loader.js';
@@ -10,7 +9,7 @@ import { faultsOf, type LoadRefusal, type LoadRequest } from '../runtime/configu
 import { type Command, OperationalError } from './command.js';
 import { CONFIG_OPTIONS, CONFIG_OPTIONS_USAGE, EXIT_CONFIG } from './load-config.js';
 import { LOG_OPTIONS, LOG_OPTIONS_USAGE, logOptions } from './log-options.js';
-import { RUNTIME_OPTIONS, RUNTIME_OPTIONS_USAGE } from './runtime-dir.js';
+import { RUNTIME_OPTIONS, RUNTIME_OPTIONS_USAGE, STATE_OPTIONS, STATE_OPTIONS_USAGE } from './runtime-dir.js';
 
 const USAGE = `Usage: director run [OPTIONS]
 
@@ -18,8 +17,7 @@ Runs the director in the foreground: elects a master by VRRP, moves the addresse
 servers. SIGHUP reads the configuration again, SIGTERM or Ctrl-C hands over to the peer and leaves (a second one at
 once). Needs CAP_NET_ADMIN and CAP_NET_RAW; under systemd it is the service lvs-director.
 
-${CONFIG_OPTIONS_USAGE.replace(/^ {2}--json.*\n/m, '')}${RUNTIME_OPTIONS_USAGE}${LOG_OPTIONS_USAGE}  --state-dir DIR     what survives a reboot (default ${STATE_DIRECTORY})
-  --no-real-time      ordinary scheduling, for several directors on one machine
+${CONFIG_OPTIONS_USAGE.replace(/^ {2}--json.*\n/m, '')}${RUNTIME_OPTIONS_USAGE}${LOG_OPTIONS_USAGE}${STATE_OPTIONS_USAGE}  --no-real-time      ordinary scheduling, for several directors on one machine
 `;
 
 function options(argv: readonly string[]) {
@@ -31,7 +29,7 @@ function options(argv: readonly string[]) {
       director,
       ...RUNTIME_OPTIONS,
       ...LOG_OPTIONS,
-      'state-dir': { type: 'string', default: STATE_DIRECTORY },
+      ...STATE_OPTIONS,
       'no-real-time': { type: 'boolean', default: false },
     },
   });
@@ -76,7 +74,7 @@ export const command: Command = {
   async run(argv) {
     staySmall();
     const chosen = options(argv);
-    const { runtimeDirectory, format, level } = chosen;
+    const { runtimeDirectory, stateDirectory, format, level } = chosen;
     const { config, director } = chosen;
     const request: LoadRequest = { config, director, runtimeDirectory, maxFaults: Number.MAX_SAFE_INTEGER };
     const load = openLoader({ main: MAIN });
@@ -84,7 +82,13 @@ export const command: Command = {
     const loading = load(request);
     const services = launchServices({
       main: MAIN,
-      argv: ['services', `--runtime-dir=${runtimeDirectory}`, `--log=${format}`, `--log-level=${level}`],
+      argv: [
+        'services',
+        `--runtime-dir=${runtimeDirectory}`,
+        `--state-dir=${stateDirectory}`,
+        `--log=${format}`,
+        `--log-level=${level}`,
+      ],
     });
     try {
       const daemon = import('./processes/daemon.js');

@@ -42,6 +42,11 @@ function sorryRows({ sorry_server: sorry }: VirtualServerStatus): string[][] {
   return [['', `-> ${endpointText(sorry.address, sorry.port)}`, 'sorry server', state, '']];
 }
 
+/** Told where the operator said otherwise. */
+function inFile({ file_weight: weight }: VirtualServerStatus['real_servers'][number]): string {
+  return weight === undefined ? '' : ` (file: ${weight})`;
+}
+
 /** Told where it is not that of the virtual server. */
 function ownForwarding(
   server: VirtualServerStatus,
@@ -86,8 +91,8 @@ export function formatStatus(status: DirectorStatus): string {
       ...server.real_servers.map((real) => [
         '',
         `-> ${endpointText(real.address, real.port)}`,
-        `weight ${real.weight}${ownForwarding(server, real)}`,
-        real.health,
+        `weight ${real.weight}${inFile(real)}${ownForwarding(server, real)}`,
+        real.disabled === true ? 'disabled' : real.health,
         real.reason ?? '',
       ]),
       ...sorryRows(server),

@@ -39,8 +39,8 @@ function keyOfInterface(name: string): string {
 export function requiredSysctls(config: DirectorConfig): ReadonlyMap<string, string> {
   const wanted = new Map<string, string>();
   const methods = new Set<Forwarding>();
-  for (const { realServers } of config.virtualServers) {
-    for (const { forwarding, address } of realServers) {
+  for (const { realServers, sorryServer } of config.virtualServers) {
+    for (const { forwarding, address } of [...realServers, ...(sorryServer ? [sorryServer] : [])]) {
       methods.add(forwarding);
       // Real servers answer through the director, so it has to route.
       if (forwarding === 'nat') wanted.set(ROUTING[familyOf(address)], '1');

@@ -131,6 +131,10 @@ export interface VirtualServerStatus {
     readonly weight: number;
     /** Undefined from a director of an earlier release: the virtual server's. */
     readonly forwarding?: string | undefined;
+    /** What the file says, where the operator said otherwise (`director weight`, `drain`). */
+    readonly file_weight?: number | undefined;
+    /** By the operator: it is not in the table, and not checked. */
+    readonly disabled?: true | undefined;
     readonly health: 'up' | 'down' | 'unknown' | 'unchecked';
     /** Why the last probe failed. */
     readonly reason: string | null;

@@ -1,5 +1,6 @@
 /** A virtual server as `director status --json` tells of it. Pure. */
 import type { RealServer, VirtualServer } from '../config/model.js';
+import type { OverrideOf } from '../planning/overrides.js';
 import { familyOf } from '../util/ip-address.js';
 import type { VirtualServerStatus } from './status.js';
 
@@ -31,3 +32,28 @@ export function virtualServerStatus(
     }),
   };
 }
+
+/** `status` of the virtual servers as they are to be, with what the operator said, in the file's order. */
+export function withOverrides(
+  status: readonly VirtualServerStatus[],
+  inFile: readonly VirtualServer[],
+  overrideOf: OverrideOf,
+): readonly VirtualServerStatus[] {
+  return status.map((server, index) => {
+    const { name, realServers = [] } = inFile[index] ?? { name: '' };
+    if (name !== server.name || !realServers.some((real) => overrideOf(name, real))) return server;
+    const told = new Map(server.real_servers.map((real) => [`${real.address} ${real.port}`, real]));
+    const all = realServers.map(({ address, port, weight, forwarding }) => {
+      const override = overrideOf(name, { address, port });
+      const real = told.get(`${address} ${port}`) ?? { address, port, weight, forwarding, ...UNCHECKED };
+      return {
+        ...real,
+        ...(override?.weight === undefined ? {} : { weight: override.weight, file_weight: weight }),
+        ...(override?.disabled === true ? { disabled: true as const } : {}),
+      };
+    });
+    return { ...server, real_servers: all };
+  });
+}
+
+const UNCHECKED = { health: 'unchecked', reason: null } as const;

@@ -29,7 +29,8 @@ await t.test('virtual servers of many kinds', { skip: noVm() }, async (t) => {
     t.comment(readFileSync(join(outDir, 'lb1.log'), 'utf8'));
     return;
   }
-  const { served, sorry, sorryStatus, back, table, sorryTable }: ServicesTrafficReport = JSON.parse(stdout);
+  const report: ServicesTrafficReport = JSON.parse(stdout);
+  const { served, drained, restarted, sorry, sorryStatus, back, table, sorryTable } = report;
 
   for (const name of ['web', 'web6', 'names']) {
     t.strictSame(served[name]?.toSorted(), TURNS.toSorted(), `${name}: each in turn`);
@@ -43,6 +44,16 @@ await t.test('virtual servers of many kinds', { skip: noVm() }, async (t) => {
     t.match([...names][0], /^rs[12]$/);
   }
   t.match(table, /^-a -t \[2001:db8:1::253\]:80 -r \[fd00::2\]:80 -m -w 1$/m);
+
+  const quiet = /^-a -u 192\.168\.1\.253:5300 -r 10\.10\.10\.2:5300 -m -w 0$/m;
+  t.notMatch(drained.before, quiet);
+  t.equal(drained.said, 'names: 10.10.10.2:5300: weight 0\n');
+  t.match(drained.after, quiet, 'drained');
+  t.strictSame(drained.names, ['rs2', 'rs2', 'rs2', 'rs2']);
+  t.match(restarted.before, quiet, 'also after a restart');
+  t.equal(restarted.said, 'names: 10.10.10.2:5300: as the file says\n');
+  t.notMatch(restarted.after, quiet);
+  t.strictSame(restarted.names.toSorted(), TURNS.toSorted());
 
   t.strictSame(sorry['web'], ['sorry', 'sorry', 'sorry', 'sorry']);
   t.match(sorryTable, /^-a -t 192\.168\.1\.253:80 -r 10\.10\.10\.2:8090 -m -w 1$/m);

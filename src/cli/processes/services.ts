@@ -7,7 +7,7 @@ import { readConfiguration } from '../../io/host/configuration-files.js';
 import { openLoopDelay } from '../../io/host/event-loop-delay.js';
 import { releaseCode } from '../../io/host/memory.js';
 import { takeLowPriority } from '../../io/host/real-time.js';
-import { SERVICES_STATE } from '../../io/host/state-file.js';
+import { OVERRIDES, SERVICES_STATE } from '../../io/host/state-file.js';
 import { syncInterfaces } from '../../io/host/sync-interfaces.js';
 import { openSysctls } from '../../io/host/sysctls.js';
 import { eventSocketPath, openEventSocket } from '../../io/operator/event-socket.js';
@@ -22,7 +22,7 @@ import { ServicesHost } from '../../runtime/services/services-host.js';
 import { TrackAndHooks, type TrackAndHooksPorts } from '../../runtime/services/track-and-hooks.js';
 import { type Command, UsageError } from '../command.js';
 import { LOG_OPTIONS, logOptions } from '../log-options.js';
-import { RUNTIME_OPTIONS } from '../runtime-dir.js';
+import { RUNTIME_OPTIONS, STATE_OPTIONS } from '../runtime-dir.js';
 import { keepState } from './keep-state.js';
 import { openProcessLog } from './process-log.js';
 
@@ -57,10 +57,16 @@ function nextTurn(): Promise<void> {
 
 /** `director` names this director on every line of the log. */
 async function openHost(
-  options: { runtimeDirectory: string; format: LogFormat; level: LogLevel; director: string },
+  options: {
+    runtimeDirectory: string;
+    stateDirectory: string;
+    format: LogFormat;
+    level: LogLevel;
+    director: string;
+  },
   parent: ParentLink,
 ): Promise<ServicesHost> {
-  const { runtimeDirectory, format, level, director } = options;
+  const { runtimeDirectory, stateDirectory, format, level, director } = options;
   const opened = await openProcessLog({ format, level, director, process: 'services' });
   const { log } = opened;
   const refusals = takeLowPriority();
@@ -77,6 +83,7 @@ async function openHost(
       syncInterfaces,
       sysctls: openSysctls(),
       stateFile: keepState(SERVICES_STATE, runtimeDirectory, log),
+      overridesFile: keepState(OVERRIDES, stateDirectory, log),
       loopDelay: openLoopDelay(),
       logStatus: opened.status,
       log,
@@ -94,6 +101,7 @@ async function openHost(
     await openServicesSocket(
       runtimeDirectory,
       () => host.status(),
+      (order) => host.order(order),
       () => monotonicClock.nowMs(),
     );
   } catch (error) {
@@ -108,11 +116,18 @@ export const command: Command = {
   summary: 'the services process of a running director',
   usage: USAGE,
   async run(argv) {
-    const { values } = parseArgs({ args: [...argv], options: { ...RUNTIME_OPTIONS, ...LOG_OPTIONS } });
+    const { values } = parseArgs({
+      args: [...argv],
+      options: { ...RUNTIME_OPTIONS, ...STATE_OPTIONS, ...LOG_OPTIONS },
+    });
     if (process.send === undefined) throw new UsageError("'services' is started by 'director run' alone");
     // The parent decides when this ends, also when a signal goes to the whole control group.
     for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => {});
-    const options = { runtimeDirectory: values['runtime-dir'], ...logOptions(values) };
+    const options = {
+      runtimeDirectory: values['runtime-dir'],
+      stateDirectory: values['state-dir'],
+      ...logOptions(values),
+    };
     let host: Promise<ServicesHost> | undefined;
     // Opened by the first message: this process is started while its parent still reads the configuration.
     const parent = openParentLink((message) => {

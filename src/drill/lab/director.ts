@@ -16,7 +16,7 @@ export interface DirectorOptions {
   /** Argument vector of the `director` command, without its subcommand. */
   readonly command: readonly string[];
   readonly configFile: string;
-  /** Holds the control socket; made when it is not there. */
+  /** Holds the control socket and the state; made when it is not there. */
   readonly runtimeDir: string;
   /** Takes everything the daemon writes. */
   readonly logFile: string;
@@ -48,7 +48,9 @@ export class Director {
   async start(): Promise<void> {
     const { command, configFile, name, runtimeDir } = this.#options;
     await mkdir(runtimeDir, { recursive: true });
-    const run = ['run', '-c', configFile, '--director', name, '--runtime-dir', runtimeDir, '--log', 'json'];
+    // What the operator told this host's own director (maintenance, drained real servers) is not for the lab's.
+    const folders = ['--runtime-dir', runtimeDir, '--state-dir', runtimeDir];
+    const run = ['run', '-c', configFile, '--director', name, ...folders, '--log', 'json'];
     this.#child = this.#lab.start(name, [...command, ...run], {
       onLine: (line) => this.#take(line),
       onErrorLine: (line) => this.#take(line),

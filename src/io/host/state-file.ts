@@ -1,8 +1,9 @@
-/** What outlives a process, as one JSON file in a directory that a reboot empties. */
+/** What outlives a process, as one JSON file. */
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { VirtualAddress } from '../../config/model.js';
 import type { StartedSyncDaemon } from '../../ipvs/model.js';
+import type { Override } from '../../planning/overrides.js';
 import type { StateFile, VrrpLeftovers } from '../../runtime/ports.js';
 import type { ServicesLeftovers } from '../../runtime/services/services-ports.js';
 import { workInTurn } from '../../util/in-turn.js';
@@ -38,6 +39,13 @@ export const SERVICES_STATE: StateKind<ServicesLeftovers> = {
       Object.entries(record(fields['drains'] ?? {})).map(([key, sinceMs]) => [key, milliseconds(sinceMs)]),
     ),
   }),
+};
+
+/** In the directory that a reboot keeps. */
+export const OVERRIDES: StateKind<{ readonly overrides: readonly Override[] }> = {
+  fileName: 'overrides.json',
+  empty: { overrides: [] },
+  read: (fields) => ({ overrides: listOf('overrides', fields, override) }),
 };
 
 /**
@@ -109,6 +117,18 @@ function virtualAddress(value: unknown): VirtualAddress {
   const name = text(fields['interface']);
   if (name === '') throw new TypeError('an interface has no name');
   return { address, prefixLength: integer(fields['prefixLength'], 128), interface: name };
+}
+
+function override(value: unknown): Override {
+  const fields = record(value);
+  const { weight, disabled } = fields;
+  return {
+    virtualServer: text(fields['virtualServer']),
+    address: text(fields['address']),
+    port: integer(fields['port'], 65_535),
+    ...(weight === undefined ? {} : { weight: integer(weight, 65_535) }),
+    ...(disabled === true ? { disabled } : {}),
+  };
 }
 
 function syncDaemon(value: unknown): StartedSyncDaemon {

@@ -1,6 +1,7 @@
 /** Asks a running daemon over its unix socket. */
 import { request } from 'node:http';
 import type { VirtualServer } from '../../config/model.js';
+import type { Override, OverrideOrder } from '../../planning/overrides.js';
 import { mergedStatus } from '../../runtime/merged-status.js';
 import type { ServicesStatus } from '../../runtime/services/services-messages.js';
 import type {
@@ -112,6 +113,20 @@ async function configured({ configuration }: ElectionStatus): Promise<readonly V
   } catch {
     return [];
   }
+}
+
+/**
+ * Says something of a real server at run time.
+ * @throws NoDirectorError, or RefusedError with the director's own words.
+ */
+export async function orderOverride(
+  runtimeDirectory: string,
+  order: OverrideOrder,
+): Promise<{ readonly real_servers: readonly Override[] }> {
+  const socketPath = servicesSocketPath(runtimeDirectory);
+  const { status, text } = await ask(socketPath, '/override', order);
+  if (status === 200) return parse(text, socketPath);
+  throw new RefusedError(String(parse(text, socketPath)?.error));
 }
 
 /**

@@ -1,7 +1,9 @@
 /** The services process's own unix socket: what it tells may be megabytes, and does not pass through the election. */
 import { join } from 'node:path';
+import { OVERRIDE_ACTIONS, type OverrideOrder, type OverrideResult } from '../../planning/overrides.js';
 import type { ServicesStatus } from '../../runtime/services/services-messages.js';
-import { NotReadyError, serveHttp } from './http-socket.js';
+import { isMapping } from '../../util/mapping.js';
+import { ControlRequestError, NotReadyError, serveHttp } from './http-socket.js';
 
 /**
  * Who asks so soon after another gets the same answer: to make it costs a tenth of a second with 10,000 virtual servers,
@@ -15,10 +17,13 @@ export function servicesSocketPath(runtimeDirectory: string): string {
   return join(runtimeDirectory, 'services.sock');
 }
 
-/** Serves `GET /status`. `status` is undefined while there is nothing to tell. Returns what ends it. */
+/**
+ * Serves `GET /status` and `POST /override`. `status` is undefined while there is nothing to tell. Returns what ends it.
+ */
 export function openServicesSocket(
   runtimeDirectory: string,
   status: () => ServicesStatus | undefined,
+  order: (order: OverrideOrder) => Promise<OverrideResult>,
   nowMs: () => number,
 ): Promise<() => Promise<void>> {
   let last: { readonly untilMs: number; readonly text: Buffer } | undefined;
@@ -33,5 +38,27 @@ export function openServicesSocket(
     last = { untilMs: endedMs + Math.min(restMs, OLDEST_ANSWER_MS), text };
     return text;
   };
-  return serveHttp(servicesSocketPath(runtimeDirectory), { get: { '/status': answer } });
+  return serveHttp(servicesSocketPath(runtimeDirectory), {
+    get: { '/status': answer },
+    post: {
+      '/override': async (body) => {
+        const result = await order(orderOf(body));
+        if (!result.ok) throw new ControlRequestError(result.reason);
+        last = undefined;
+        return { real_servers: result.meant };
+      },
+    },
+  });
+}
+
+function orderOf(body: unknown): OverrideOrder {
+  const fields = isMapping(body) ? body : {};
+  const action = OVERRIDE_ACTIONS.find((name) => name === fields['action']);
+  const { address, virtualServer = null, port = null, weight = null } = fields;
+  const isWhole = (value: unknown): value is number | null =>
+    value === null || (typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= 65_535);
+  const isName = virtualServer === null || typeof virtualServer === 'string';
+  if (action === undefined || typeof address !== 'string' || !isName || !isWhole(port) || !isWhole(weight))
+    throw new ControlRequestError('an order names an action and a real server');
+  return { action, virtualServer, address, port, weight };
 }

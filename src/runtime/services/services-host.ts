@@ -1,5 +1,6 @@
 /** The services process: takes its parent's messages one after the other and answers them. */
 import type { DirectorConfig } from '../../config/model.js';
+import type { OverrideOrder, OverrideResult } from '../../planning/overrides.js';
 import { workInTurn } from '../../util/in-turn.js';
 import type { Load } from '../configuration.js';
 import { Services, type ServicesPorts } from './services.js';
@@ -76,6 +77,15 @@ export class ServicesHost {
   /** Undefined before the first configuration. */
   status(): ServicesStatus | undefined {
     return this.#configured ? this.#open?.status() : undefined;
+  }
+
+  /** Refused before the first configuration. */
+  order(order: OverrideOrder): Promise<OverrideResult> {
+    return this.#inTurn(async () => {
+      if (!this.#configured || this.#open === undefined)
+        return { ok: false, reason: 'the services process is still starting' };
+      return this.#open.order(order);
+    });
   }
 
   async #load({ serial, request }: Extract<ToServices, { type: 'load' }>): Promise<void> {

@@ -1,11 +1,23 @@
 /** What the services process does: sysctls, the IPVS table, sync daemons, health checks. Its parent runs the election. */
 import type { DirectorConfig, RealServer } from '../../config/model.js';
 import type { VrrpEvent } from '../../hooks/hooks.js';
+import {
+  type Override,
+  type OverrideOrder,
+  type OverrideResult,
+  overridden,
+  overrideFinder,
+  overrideText,
+  withOrder,
+  withoutStrangers,
+} from '../../planning/overrides.js';
 import { dispensableSysctl, requiredSysctls } from '../../planning/requirements.js';
 import type { RealServerHealth } from '../../track/quorum.js';
+import { endpointText } from '../../util/ip-address.js';
 import { cleanUp } from '../clean-up.js';
 import type { Clock, Log, LoopDelay, StateFile } from '../ports.js';
 import type { LogStatus } from '../status.js';
+import { withOverrides } from '../virtual-server-status.js';
 import { IpvsService } from './ipvs-service.js';
 import type { Roles, ServicesStatus, TrackedVerdict } from './services-messages.js';
 import type { Ipvs, Prober, ServicesLeftovers, SyncInterfaces, Sysctls } from './services-ports.js';
@@ -33,6 +45,7 @@ export interface ServicesPorts {
   readonly syncInterfaces: SyncInterfaces;
   readonly sysctls: Sysctls;
   readonly stateFile: StateFile<ServicesLeftovers>;
+  readonly overridesFile: StateFile<{ readonly overrides: readonly Override[] }>;
   readonly loopDelay: LoopDelay;
   readonly logStatus: () => LogStatus;
   readonly log: Log;
@@ -46,16 +59,21 @@ export class Services {
   readonly #sysctls: SysctlKeeper;
   readonly #parts: readonly ServicesPart[];
   #leftovers: ServicesLeftovers;
+  #overrides: readonly Override[];
+  /** The file's. */
+  #config = NOTHING;
   #roles: Roles = {};
   #ipvs: IpvsService | undefined;
   #ipvsClient: Ipvs | undefined;
 
   private constructor(
     leftovers: ServicesLeftovers,
+    overrides: readonly Override[],
     ports: ServicesPorts,
     report: (verdict: TrackedVerdict) => void,
   ) {
     this.#leftovers = leftovers;
+    this.#overrides = overrides;
     this.#ports = ports;
     this.#sysctls = new SysctlKeeper(leftovers.sysctls, {
       sysctls: ports.sysctls,
@@ -68,11 +86,51 @@ export class Services {
 
   /** Knows what an earlier process left in the kernel; changes nothing yet. */
   static async open(ports: ServicesPorts, report: (verdict: TrackedVerdict) => void): Promise<Services> {
-    return new Services(await ports.stateFile.load(), ports, report);
+    const [leftovers, { overrides }] = await Promise.all([
+      ports.stateFile.load(),
+      ports.overridesFile.load(),
+    ]);
+    return new Services(leftovers, overrides, ports, report);
   }
 
   /** Brings the kernel to what `config` wants. `net.ipv4.vs` exists once IPVS is loaded, so that comes first. */
-  async configure(config: DirectorConfig): Promise<void> {
+  async configure(file: DirectorConfig): Promise<void> {
+    this.#config = file;
+    const kept = withoutStrangers(this.#overrides, file.virtualServers);
+    if (kept.length < this.#overrides.length) await this.#override(kept);
+    await this.#bring({ ...file, virtualServers: overridden(file.virtualServers, this.#overrides) });
+  }
+
+  /** What the operator says of a real server: as if the file said so, until it is taken back. */
+  async order(order: OverrideOrder): Promise<OverrideResult> {
+    const result = withOrder(this.#overrides, order, this.#config.virtualServers);
+    if (!result.ok) return result;
+    await this.#override(result.overrides);
+    for (const override of result.meant) this.#tell(override);
+    await this.configure(this.#config);
+    return result;
+  }
+
+  async #override(overrides: readonly Override[]): Promise<void> {
+    this.#overrides = overrides;
+    await this.#ports.overridesFile.save({ overrides });
+  }
+
+  #tell(override: Override): void {
+    const { virtualServer, address, port } = override;
+    const inFile = this.#config.virtualServers
+      .filter(({ name }) => name === virtualServer)
+      .flatMap(({ realServers }) => realServers)
+      .find((real) => real.address === address && real.port === port);
+    const realServer = endpointText(address, port);
+    const words = overrideText(override, inFile?.weight ?? 0) || 'as the file says';
+    this.#ports.log.info(
+      { event: 'override', ...override, realServer },
+      `${virtualServer}: real server ${realServer} is to be ${words}`,
+    );
+  }
+
+  async #bring(config: DirectorConfig): Promise<void> {
     const { ownedServices, syncDaemons } = this.#leftovers;
     const balances =
       config.virtualServers.length > 0 ||
@@ -80,7 +138,8 @@ export class Services {
       ownedServices.length > 0 ||
       syncDaemons.length > 0;
     if (balances) this.#ipvsClient ??= await this.#ports.openIpvs();
-    await this.#sysctls.apply(requiredSysctls(config));
+    // Not for what the operator has taken out alone: its connections still need them.
+    await this.#sysctls.apply(requiredSysctls(this.#config));
     if (this.#ipvs !== undefined) await this.#ipvs.reconfigure(config);
     else if (this.#ipvsClient !== undefined) {
       this.#ipvs = this.#openService(config, this.#ipvsClient);
@@ -153,7 +212,11 @@ export class Services {
 
   status(): ServicesStatus {
     return {
-      virtual_servers: this.#ipvs?.status() ?? [],
+      virtual_servers: withOverrides(
+        this.#ipvs?.status() ?? [],
+        this.#config.virtualServers,
+        overrideFinder(this.#overrides),
+      ),
       sync_daemons: this.#ipvs?.syncDaemons.daemons ?? [],
       sync_faults: this.#ipvs?.syncDaemons.faults ?? [],
       event_loop: this.#ports.loopDelay.read(),

@@ -6,6 +6,7 @@ import type {
   TrackedObject,
   VirtualServer,
 } from '../../../src/config/model.js';
+import { OVERRIDE_ACTIONS, type OverrideOrder } from '../../../src/planning/overrides.js';
 import { Random } from '../simulator/random.js';
 
 export const INSTANCE = 'outside';
@@ -25,6 +26,8 @@ export type Action =
   /** A real server goes or comes. */
   | { readonly kind: 'flap'; readonly address: string }
   | { readonly kind: 'object' }
+  /** The operator says something of a real server. */
+  | { readonly kind: 'order'; readonly order: OverrideOrder }
   /** The services process dies; its parent starts it again after `downMs`. */
   | { readonly kind: 'crash'; readonly downMs: number }
   /** Somebody at the shell: empties the table, takes one virtual server, adds a real server, changes weights, adds his own. */
@@ -77,6 +80,7 @@ function drawAction(random: Random, diskFull: boolean): Action {
     [4, 'role'],
     [6, 'flap'],
     [1, 'object'],
+    [3, 'order'],
     [3, 'foreign'],
     [1, 'daemon'],
     [2, 'refuse'],
@@ -92,6 +96,8 @@ function drawAction(random: Random, diskFull: boolean): Action {
       return { kind, address: realServerAddress(random.whole(1, MOST_REAL_SERVERS)) };
     case 'object':
       return { kind };
+    case 'order':
+      return { kind, order: drawOrder(random) };
     case 'crash':
       return { kind, downMs: random.magnitude(1, 5000) };
     case 'foreign':
@@ -101,6 +107,16 @@ function drawAction(random: Random, diskFull: boolean): Action {
     default:
       return { kind, forMs: random.magnitude(10, 10_000) };
   }
+}
+
+function drawOrder(random: Random): OverrideOrder {
+  return {
+    action: random.pick([...OVERRIDE_ACTIONS]),
+    virtualServer: random.chance(0.5) ? null : `web-${random.whole(1, MOST_SERVERS)}`,
+    address: realServerAddress(random.whole(1, MOST_REAL_SERVERS)),
+    port: random.chance(0.5) ? null : 80,
+    weight: random.chance(0.3) ? null : random.whole(0, 3),
+  };
 }
 
 export function realServerAddress(number: number): string {

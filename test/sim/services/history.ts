@@ -7,6 +7,7 @@ import type { RealServer, VirtualServer } from '../../../src/config/model.js';
 import type { Destination, Service } from '../../../src/ipvs/model.js';
 import { serviceKeyText } from '../../../src/ipvs/plan.js';
 import { desiredServices } from '../../../src/planning/desired.js';
+import { type Override, overridden, overrideFinder } from '../../../src/planning/overrides.js';
 import { requiredSyncDaemons, requiredSysctls } from '../../../src/planning/requirements.js';
 import type { Clock, Log, StateFile } from '../../../src/runtime/ports.js';
 import { ServicesHost } from '../../../src/runtime/services/services-host.js';
@@ -80,6 +81,7 @@ export class History {
   #steps = 0;
   #violation: HistoryResult['violation'];
   #saved: ServicesLeftovers | undefined;
+  #overrides: readonly Override[] = [];
   #refusing = 0;
   #diskFull = 0;
   #isObjectDown = false;
@@ -216,6 +218,13 @@ export class History {
           name: 'the state file',
           empty: NOTHING,
         }),
+        overridesFile: {
+          load: async () => ({ overrides: this.#overrides }),
+          save: async ({ overrides }) => {
+            if (life === this.#life) this.#overrides = overrides;
+          },
+          remove: async () => {},
+        },
         loopDelay: { read: () => ({ max_ms: 0, p99_ms: 0 }), close: () => {} },
         logStatus: () => ({ lines_lost: 0, failed_writes: 0, error: null }),
         parts: [
@@ -332,6 +341,8 @@ export class History {
     this.#count(action.kind);
     this.#tell(`--- ${JSON.stringify(action)}`);
     switch (action.kind) {
+      case 'order':
+        return void this.#host?.order(action.order);
       case 'reload':
         this.#variant = action.variant;
         return this.#configure();
@@ -394,7 +405,7 @@ export class History {
   }
 
   #wanted(): Service[] {
-    const active = this.#config.virtualServers.filter(
+    const active = overridden(this.#config.virtualServers, this.#overrides).filter(
       ({ vrrpInstance }) => vrrpInstance === undefined || this.#isMaster,
     );
     return desiredServices(active, (name, realServer) => {
@@ -449,13 +460,19 @@ export class History {
     const status = this.#host?.status();
     if (status === undefined) return this.#fail('there is no status');
     const told = status.virtual_servers.flatMap(({ name, real_servers }) =>
-      real_servers.map(({ address, health }) => `${name} ${address} ${health}`),
+      real_servers.map(
+        ({ address, health, weight, disabled }) =>
+          `${name} ${address} ${health} ${weight} ${disabled === true}`,
+      ),
     );
+    const overrideOf = overrideFinder(this.#overrides);
     const truth = this.#config.virtualServers.flatMap((server) =>
       server.realServers.map((one) => {
-        const health =
-          server.healthCheck === undefined ? 'unchecked' : this.#lives(server, one) ? 'up' : 'down';
-        return `${server.name} ${one.address} ${health}`;
+        const override = overrideOf(server.name, one);
+        const isDisabled = override?.disabled === true;
+        const verdict = this.#lives(server, one) ? 'up' : 'down';
+        const health = server.healthCheck === undefined || isDisabled ? 'unchecked' : verdict;
+        return `${server.name} ${one.address} ${health} ${override?.weight ?? one.weight} ${isDisabled}`;
       }),
     );
     this.#equal('the status', told, truth);

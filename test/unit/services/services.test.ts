@@ -4,6 +4,7 @@ import type { DirectorConfig, VirtualServer } from '../../../src/config/model.js
 import type { DumpedService, SyncDaemon } from '../../../src/ipvs/model.js';
 import { describeOp, serviceKeyText } from '../../../src/ipvs/plan.js';
 import { desiredServices } from '../../../src/planning/desired.js';
+import type { Override, OverrideOrder } from '../../../src/planning/overrides.js';
 import { loadFailed } from '../../../src/runtime/configuration.js';
 import type { Log, StateFile } from '../../../src/runtime/ports.js';
 import { ServicesHost } from '../../../src/runtime/services/services-host.js';
@@ -89,9 +90,22 @@ function memoryFile(first: Partial<ServicesLeftovers>) {
 }
 
 /** A services process without a process. */
-function host(kernel: Kernel, left: Partial<ServicesLeftovers>, openIpvs?: () => Promise<Ipvs>) {
+function host(
+  kernel: Kernel,
+  left: Partial<ServicesLeftovers>,
+  openIpvs?: () => Promise<Ipvs>,
+  overrides: readonly Override[] = [],
+) {
   const answers: FromServices[] = [];
   const stateFile = memoryFile(left);
+  const overridesFile = {
+    saved: overrides,
+    load: async () => ({ overrides: overridesFile.saved }),
+    save: async ({ overrides }: { readonly overrides: readonly Override[] }) => {
+      overridesFile.saved = overrides;
+    },
+    remove: async () => {},
+  };
   let stopped = false;
   const process = new ServicesHost(
     {
@@ -107,6 +121,7 @@ function host(kernel: Kernel, left: Partial<ServicesLeftovers>, openIpvs?: () =>
         },
       },
       stateFile,
+      overridesFile,
       logStatus: () => ({ lines_lost: 0, failed_writes: 0, error: null }),
       loopDelay: { read: () => ({ max_ms: 0, p99_ms: 0 }), close: () => {} },
       log: LOG,
@@ -127,7 +142,16 @@ function host(kernel: Kernel, left: Partial<ServicesLeftovers>, openIpvs?: () =>
       });
     }
   };
-  return { answers, stateFile, say, isStopped: () => stopped };
+  const order = (order: OverrideOrder) => process.order(order);
+  return {
+    answers,
+    stateFile,
+    overridesFile,
+    say,
+    order,
+    status: () => process.status(),
+    isStopped: () => stopped,
+  };
 }
 
 /** A configuration that is its own path. */
@@ -274,4 +298,47 @@ void t.test('where /proc/sys cannot be written, plain VRRP goes on and a balance
     balancer.answers.map(({ type }) => type),
     ['failed'],
   );
+});
+
+const REAL = { address: '10.0.0.2', port: 80 };
+const ORDER: OverrideOrder = {
+  action: 'drain',
+  virtualServer: null,
+  address: '10.0.0.2',
+  port: null,
+  weight: null,
+};
+
+void t.test('what the operator says of a real server is one message, and outlives the process', async (t) => {
+  const balanced = { ...WEB, vrrpInstance: undefined };
+  const kernel = kernelWith([balanced]);
+  const config = { ...CONFIG, virtualServers: [balanced] };
+  const configure = { type: 'configure', serial: 1, ...file(config), roles: {} } as const;
+  const { say, order, status, overridesFile } = host(kernel, {});
+  t.match(await order(ORDER), { ok: false, reason: 'the services process is still starting' });
+  await say(configure);
+  kernel.ops.length = 0;
+  const told = (): unknown => status()?.virtual_servers[0]?.real_servers;
+  t.match(await order({ ...ORDER, action: 'weight', weight: 7 }), { ok: true });
+  t.strictSame(kernel.ops, ['ipvsadm -e -t 192.0.2.51:80 -r 10.0.0.2:80 -g -w 7']);
+  t.match(told(), [{ ...REAL, weight: 7, file_weight: 1 }]);
+  const saved = [{ virtualServer: 'web', ...REAL, weight: 7 }];
+  t.match(overridesFile.saved, saved);
+
+  const next = host(kernel, {}, undefined, saved);
+  await next.say(configure);
+  t.match(await next.order({ ...ORDER, virtualServer: 'dns' }), {
+    reason: "there is no virtual server 'dns'",
+  });
+  t.match(await next.order({ ...ORDER, port: 81 }), {
+    reason: 'no virtual server has a real server 10.0.0.2:81',
+  });
+  await next.order({ ...ORDER, action: 'disable' });
+  t.match(next.status()?.virtual_servers[0]?.real_servers, [{ disabled: true, weight: 7, file_weight: 1 }]);
+  await next.order({ ...ORDER, action: 'enable' });
+  await next.order({ ...ORDER, action: 'undrain' });
+  t.strictSame(next.overridesFile.saved, []);
+  await next.order(ORDER);
+  await next.say({ ...configure, serial: 2, ...file({ ...config, virtualServers: [] }) });
+  t.strictSame(next.overridesFile.saved, [], 'who leaves the file takes it along');
 });

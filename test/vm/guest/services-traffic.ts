@@ -16,6 +16,13 @@ import { waitFor } from '../../../src/drill/wait.js';
 import type { VirtualServerStatus } from '../../../src/runtime/status.js';
 import { MAIN } from '../../program.js';
 
+interface Order {
+  readonly before: string;
+  readonly said: string;
+  readonly after: string;
+  readonly names: readonly string[];
+}
+
 export interface ServicesTrafficReport {
   /** Names of who answered, by what was asked. */
   readonly served: Readonly<Record<string, readonly string[]>>;
@@ -23,6 +30,9 @@ export interface ServicesTrafficReport {
   readonly sorry: Readonly<Record<string, readonly string[]>>;
   readonly sorryStatus: readonly VirtualServerStatus[];
   readonly back: Readonly<Record<string, readonly string[]>>;
+  /** Real server rs1 of `names`: the answer, the table and who serves; again after a restart and `undrain`. */
+  readonly drained: Order;
+  readonly restarted: Order;
   /** `ipvsadm -Sn` after the start and while no real server lives. */
   readonly table: string;
   readonly sorryTable: string;
@@ -152,6 +162,21 @@ class Bench {
     return Object.fromEntries(names.map((name, index) => [name, answers[index] ?? []]));
   }
 
+  async order(action: string): Promise<Order> {
+    const before = await this.table();
+    const argv = ['10.10.10.2', '--virtual-server', 'names', '--runtime-dir', this.workDir];
+    const said = await this.lab.run('lb1', [process.execPath, MAIN, action, ...argv]);
+    const after = await this.table();
+    const { names = [] } = await this.ask(['names']);
+    return { before, said, after, names };
+  }
+
+  async restart(): Promise<void> {
+    await this.director.stop();
+    await this.director.start();
+    await this.until('all real servers are up again', allAre('up'));
+  }
+
   table(): Promise<string> {
     return this.lab.run('lb1', ['ipvsadm', '-Sn']);
   }
@@ -172,6 +197,9 @@ async function main(): Promise<void> {
   await bench.until('all real servers are up', allAre('up'));
   const table = await bench.table();
   const served = await bench.ask(['web', 'web6', 'names', 'marked', 'marked2', 'all', 'all2']);
+  const drained = await bench.order('drain');
+  await bench.restart();
+  const restarted = await bench.order('undrain');
   for (const child of servers) child.kill('SIGKILL');
   await bench.until('the sorry server serves', (all) => all.some((one) => one.sorry_server?.in_use === true));
   const sorry = await bench.ask(['web']);
@@ -187,7 +215,16 @@ async function main(): Promise<void> {
   await bench.lab.destroy();
   bench.director.closeLog();
   rmSync(bench.workDir, { recursive: true, force: true });
-  const report: ServicesTrafficReport = { served, sorry, sorryStatus, back, table, sorryTable };
+  const report: ServicesTrafficReport = {
+    served,
+    sorry,
+    sorryStatus,
+    back,
+    drained,
+    restarted,
+    table,
+    sorryTable,
+  };
   process.stdout.write(`${JSON.stringify(report)}\n`);
 }
 
