@@ -284,7 +284,7 @@ function checkTarget(
   report: Report,
 ): void {
   const { port, fwmark } = server.value;
-  if (check.has('port') || (port !== 0 && fwmark === undefined)) return;
+  if (check.has('port') || check.has('command') || (port !== 0 && fwmark === undefined)) return;
   if (server.each('real_servers').every((real) => real.has('port'))) return;
   report([...check.path, 'port'], () => 'is missing: real servers without a port of their own need it');
 }

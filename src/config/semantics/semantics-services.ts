@@ -95,16 +95,18 @@ function checkCount(server: Server, report: Report): void {
 /** The kernel keys a service by protocol, address and port, or by family and mark (`ip_vs_svc_hashkey`). */
 function checkTaken(server: Server, services: readonly ServiceAddress[], taken: Taken, report: Report): void {
   const { path } = server;
+  const own = { name: nameOf(server), path };
+  // Of all that two entries have in common the first is told.
+  const told = new Set<unknown>();
   for (const service of services) {
     const text = serviceText(service);
     const other = taken.get(text);
-    if (other === undefined) {
-      taken.set(text, { name: nameOf(server), path });
-    } else if (other.path === path) {
-      report(path, () => `${text} is in it twice`);
-    } else {
+    if (other === undefined) taken.set(text, own);
+    if (other === undefined || told.has(other)) continue;
+    told.add(other);
+    if (other === own) report(path, () => `${text} is in it twice`);
+    else
       report(path, () => `${text} is already the virtual server ${quote(other.name)}`, { other: other.path });
-    }
   }
 }
 

@@ -74,6 +74,17 @@ void t.test('a firewall mark', async (t) => {
     });
     return result.ok ? [] : result.faults.map(({ line, message }) => `${line}: ${message}`);
   };
+  const ports = (from: number) => `address: 192.0.2.9, ports: [${from}-${from + 9}]`;
+  t.match(
+    parseConfig(
+      `${GOOD}  - { name: a, ${ports(1)}, forwarding: tun, ${REALS} }\n  - { name: b, ${ports(5)}, forwarding: tun, ${REALS} }\n`,
+      {
+        name: 'lb1',
+      },
+    ),
+    { faults: [{ line: 6, message: "tcp 192.0.2.9:5 is already the virtual server 'a' (line 5)" }] },
+    'of six in common one is told',
+  );
   t.strictSame(faults('fwmark: 7, family: ipv6'), [], 'v4 and v6 of one number are two services');
   t.strictSame(faults('fwmark: 7'), ["6: fwmark 7 (IPv4) is already the virtual server 'a' (line 5)"]);
 });
@@ -242,6 +253,7 @@ void t.test('a check needs a port where the real server has none', async (t) => 
   check(t, [
     [WHERE, 'fwmark: 7, health_check: { tcp: {} }', /health_check\.port: is missing/],
     [WHERE, 'fwmark: 7, health_check: { tcp: {}, port: 80 }'],
+    [WHERE, 'fwmark: 7, health_check: { command: [/bin/true] }'],
     [
       WHERE,
       'address: 192.0.2.1, port: 0, persistence: {}, health_check: { http: {} }',
