@@ -17,9 +17,12 @@ export function probeUdp(
 ): Promise<ProbeOutcome> {
   const wanted = Buffer.from(expect ?? '', 'hex');
   let heard = false;
+  let isDone = false;
   return new Promise((resolve) => {
     const socket = createSocket(isIPv6(address) ? 'udp6' : 'udp4');
     const finish = (outcome: ProbeOutcome): void => {
+      if (isDone) return;
+      isDone = true;
       cancel();
       resolve(outcome);
       socket.close();
@@ -27,13 +30,14 @@ export function probeUdp(
     const cancel = afterListening(timeoutMs, () =>
       finish(failed(heard ? 'the answer is another one' : `no answer within ${timeoutMs} ms`)),
     );
-    socket.once('error', (error) => finish(outcomeOf(error)));
+    socket.on('error', (error) => finish(outcomeOf(error)));
     socket.on('message', (message) => {
       heard = true;
       if (message.includes(wanted)) finish(OK);
     });
-    // An address needs no look-up, so it is connected at once.
-    socket.connect(port, address, () => socket.send(Buffer.from(send, 'hex')));
+    // Not as a callback, which would get the error in place of the listener above.
+    socket.once('connect', () => socket.send(Buffer.from(send, 'hex')));
+    socket.connect(port, address);
   });
 }
 

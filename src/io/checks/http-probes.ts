@@ -28,17 +28,23 @@ interface KnownContext {
 
 export class HttpProbes {
   readonly #contexts = new Map<string, KnownContext>();
+  /** With the authorities that Node.js knows: to make it costs more than a handshake. */
+  #usual: SecureContext | undefined;
   readonly #reads = new BoundedLooks<SecureContext | string>(MAX_CA_READS, CA_READ_MS);
 
   async probe(check: HttpCheck, address: string, port: number, timeoutMs: number): Promise<ProbeOutcome> {
-    const context = check.tls?.caFile === undefined ? undefined : await this.#contextOf(check.tls.caFile);
+    const context = check.tls && (await this.#contextFor(check.tls));
     // What this host cannot read says nothing of the real server.
     if (typeof context === 'string') return { ok: undefined, reason: context };
     return probeHttp(check, context, address, port, timeoutMs);
   }
 
-  /** What a file of trusted certificates comes to, or why it cannot be used. */
-  async #contextOf(file: string): Promise<SecureContext | string> {
+  /** Or why its file of trusted certificates cannot be used. */
+  async #contextFor({ caFile: file }: TlsCheck): Promise<SecureContext | string> {
+    if (file === undefined) {
+      this.#usual ??= createSecureContext();
+      return this.#usual;
+    }
     const known = this.#contexts.get(file);
     const nowMs = monotonicClock.nowMs();
     if (known !== undefined && nowMs < known.untilMs) return known.context;

@@ -285,6 +285,11 @@ await t.test('udp: an answer, and the right one', async (t) => {
   await once(gone, 'listening');
   const closed = gone.address().port;
   gone.close();
+  t.match(
+    await prober.probe({ type: 'udp', send: '00', expect: undefined }, '255.255.255.255', port, 200),
+    { ok: false, reason: /route that prohibits it/ },
+    'what the system refuses at once',
+  );
   t.same(await probe('00', undefined, closed), { ok: false, reason: 'connection refused' });
 });
 
