@@ -7,7 +7,7 @@ import { openPackageSocket } from '../io/netlink/package-socket.js';
 import { fetchStatus, NoDirectorError } from '../io/operator/control-client.js';
 import { type Override, overridden, overrideText, withoutStrangers } from '../planning/overrides.js';
 import { type Change, type Present, preview } from '../planning/preview.js';
-import { requiredSysctls } from '../planning/requirements.js';
+import { hasIpvsSettings, requiredSysctls } from '../planning/requirements.js';
 import type { DirectorStatus } from '../runtime/status.js';
 import { endpointText } from '../util/ip-address.js';
 import type { Command } from './command.js';
@@ -24,6 +24,8 @@ now is a warning on standard error.
 
 ${CONFIG_OPTIONS_USAGE}${RUNTIME_OPTIONS_USAGE}${STATE_OPTIONS_USAGE}`;
 
+type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
+
 async function runningStatus(runtimeDirectory: string): Promise<DirectorStatus | undefined> {
   try {
     return await fetchStatus(runtimeDirectory);
@@ -39,17 +41,24 @@ async function present(config: DirectorConfig, runtimeDirectory: string): Promis
   const state = await openStateFile(SERVICES_STATE, runtimeDirectory).load();
   const sysctls = openSysctls();
   const values = new Map<string, string | undefined>();
-  const table: { services: Present['services']; daemons: Present['daemons'] } = { services: [], daemons: [] };
+  const table: Pick<Mutable<Present>, 'services' | 'daemons' | 'timeouts'> = {
+    services: [],
+    daemons: [],
+    timeouts: undefined,
+  };
   if (
     config.virtualServers.length > 0 ||
     config.connectionSync !== undefined ||
     sync !== undefined ||
-    state.ownedServices.length > 0
+    state.ownedServices.length > 0 ||
+    state.timeouts !== undefined ||
+    hasIpvsSettings(config.ipvs)
   ) {
     const ipvs = await openIpvs(thisHost(openPackageSocket));
     try {
       table.services = await ipvs.dump();
       table.daemons = await ipvs.syncDaemons();
+      table.timeouts = await ipvs.timeouts();
     } finally {
       ipvs.close();
     }
@@ -59,6 +68,7 @@ async function present(config: DirectorConfig, runtimeDirectory: string): Promis
   }
   return {
     ...table,
+    timeoutsBefore: state.timeouts,
     ownDaemons: (sync?.daemons ?? []).map((kind) => ({
       state: kind,
       interface: sync?.interface ?? '',

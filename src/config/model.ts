@@ -366,6 +366,23 @@ export interface VirtualServer {
   readonly drainMs: number;
 }
 
+/** Of this host's IPVS as a whole. */
+export interface IpvsSettings {
+  /** `ipvsadm --set`, in whole seconds; 0: as it is. */
+  readonly timeouts: {
+    readonly tcpSeconds: number;
+    readonly tcpFinSeconds: number;
+    readonly udpSeconds: number;
+  };
+  /** Values of `net.ipv4.vs.*` by the last part of their names. */
+  readonly sysctls: Readonly<Record<string, string>>;
+}
+
+export const NO_IPVS_SETTINGS: IpvsSettings = {
+  timeouts: { tcpSeconds: 0, tcpFinSeconds: 0, udpSeconds: 0 },
+  sysctls: {},
+};
+
 /** The whole file as one director sees it: interfaces, priority and addresses are its own. */
 export interface DirectorConfig {
   /** Key under `directors`. */
@@ -379,11 +396,12 @@ export interface DirectorConfig {
   readonly tracked: readonly TrackedObject[];
   readonly hooks: readonly Hook[];
   readonly connectionSync: ConnectionSync | undefined;
+  readonly ipvs: IpvsSettings;
   readonly virtualServers: readonly VirtualServer[];
 }
 
 /** What the election needs of it: nothing that grows with the virtual servers. */
-export type ElectionConfig = Omit<DirectorConfig, 'virtualServers' | 'hooks'>;
+export type ElectionConfig = Omit<DirectorConfig, 'virtualServers' | 'hooks' | 'ipvs'>;
 
 /** One fault of a configuration file. Line and column count from 1. */
 export interface ConfigFault {

@@ -15,13 +15,13 @@ import {
   u32Of,
 } from '../netlink/attributes.js';
 import { type AddressFamily, AF_INET, AF_INET6, addressText } from '../util/ip-address.js';
-import type { IpvsTimeouts } from './encode.js';
 import { FORWARDING_METHODS } from './encode.js';
 import type {
   DestinationTunnel,
   DumpedDestination,
   DumpedService,
   DumpedSyncDaemon,
+  IpvsTimeouts,
   ServiceKey,
 } from './model.js';
 import {

@@ -2,7 +2,15 @@
 
 import { AttributeWriter, HOST_LITTLE_ENDIAN } from '../netlink/attributes.js';
 import { AF_INET, AF_INET6, addressBytes, familyOf } from '../util/ip-address.js';
-import type { Destination, ForwardingMethod, IpvsOp, Service, ServiceKey, SyncDaemon } from './model.js';
+import type {
+  Destination,
+  ForwardingMethod,
+  IpvsOp,
+  IpvsTimeouts,
+  Service,
+  ServiceKey,
+  SyncDaemon,
+} from './model.js';
 import {
   INET_ADDR_BYTES,
   IP_VS_STATE,
@@ -27,13 +35,6 @@ export const FORWARDING_METHODS: readonly ForwardingMethod[] = [
   'droute',
   'bypass',
 ];
-
-/** IPVS connection timeouts of a namespace (`ipvsadm --set`), in seconds; 0 leaves one as it is. */
-export interface IpvsTimeouts {
-  readonly tcpSeconds: number;
-  readonly tcpFinSeconds: number;
-  readonly udpSeconds: number;
-}
 
 function message(command: number): AttributeWriter {
   return new AttributeWriter(Uint8Array.of(command, IPVS_GENL_VERSION, 0, 0));

@@ -96,3 +96,10 @@ export interface StartedSyncDaemon extends SyncDaemon {
   /** IFLA_IFINDEX at the start; undefined where that is not known. */
   readonly interfaceIndex?: number | undefined;
 }
+
+/** IPVS connection timeouts of a namespace (`ipvsadm --set`), in seconds; 0 leaves one as it is. */
+export interface IpvsTimeouts {
+  readonly tcpSeconds: number;
+  readonly tcpFinSeconds: number;
+  readonly udpSeconds: number;
+}

@@ -1,9 +1,10 @@
 /** What `director plan` shows: the changes that would make the kernel equal to the configuration. Pure. */
 import type { DirectorConfig, SyncGroup, VrrpInstance } from '../config/model.js';
 import { withDrains } from '../ipvs/drain.js';
-import type { DumpedService, IpvsOp, SyncDaemon } from '../ipvs/model.js';
+import type { DumpedService, IpvsOp, IpvsTimeouts, SyncDaemon } from '../ipvs/model.js';
 import { describeOp, plan } from '../ipvs/plan.js';
 import { sameDaemon } from '../ipvs/plan-daemons.js';
+import { sameTimeouts, timeoutsToBe } from '../ipvs/timeouts.js';
 import { desiredServices, drainLimits } from './desired.js';
 import { groupsOf, planGroups } from './groups.js';
 import { requiredSyncDaemons } from './requirements.js';
@@ -24,6 +25,7 @@ export type Change =
       readonly from: string | null;
       readonly to: string;
     }
+  | { readonly kind: 'ipvs-timeouts'; readonly text: string; readonly to: IpvsTimeouts }
   | { readonly kind: 'sync-daemon'; readonly text: string; readonly daemon: SyncDaemon }
   | { readonly kind: 'vrrp'; readonly text: string; readonly instance: string };
 
@@ -31,6 +33,10 @@ export type Change =
 export interface Present {
   readonly services: readonly DumpedService[];
   readonly owned: ReadonlySet<string>;
+  /** Undefined where there is no IPVS to ask. */
+  readonly timeouts: IpvsTimeouts | undefined;
+  /** From before the running director, where it set others. */
+  readonly timeoutsBefore: IpvsTimeouts | undefined;
   readonly daemons: readonly SyncDaemon[];
   /** Those of `daemons` that the running director started. */
   readonly ownDaemons: readonly SyncDaemon[];
@@ -69,6 +75,7 @@ export function preview(
 ): readonly Change[] {
   return [
     ...sysctlChanges(wantedSysctls, present),
+    ...timeoutChanges(config, present),
     ...ipvsChanges(config, present),
     ...daemonChanges(config, present),
     ...vrrpChanges(config, present),
@@ -101,6 +108,14 @@ function sysctlChanges(wanted: ReadonlyMap<string, string>, present: Present): C
 
 function missing(key: string): string {
   return key.startsWith('net.ipv4.vs.') ? 'IPVS not loaded' : 'not there';
+}
+
+function timeoutChanges({ ipvs }: DirectorConfig, { timeouts: now, timeoutsBefore }: Present): Change[] {
+  if (now === undefined) return [];
+  const to = timeoutsToBe(ipvs.timeouts, timeoutsBefore ?? now);
+  if (sameTimeouts(to, now)) return [];
+  const text = `ipvsadm --set ${to.tcpSeconds} ${to.tcpFinSeconds} ${to.udpSeconds}`;
+  return [{ kind: 'ipvs-timeouts', text, to }];
 }
 
 function ipvsChanges(config: DirectorConfig, present: Present): Change[] {

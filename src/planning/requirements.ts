@@ -1,5 +1,5 @@
 /** What a configuration asks of the kernel besides addresses and the IPVS table. Pure. */
-import type { DirectorConfig, Forwarding } from '../config/model.js';
+import type { DirectorConfig, Forwarding, IpvsSettings } from '../config/model.js';
 import type { SyncDaemon } from '../ipvs/model.js';
 import { familyOf } from '../util/ip-address.js';
 
@@ -29,6 +29,8 @@ const LEAVE_DEAD_SERVERS: readonly string[] = [
 ];
 
 const ROUTING = { ipv4: 'net.ipv4.ip_forward', ipv6: 'net.ipv6.conf.all.forwarding' } as const;
+
+const VS = 'net.ipv4.vs.';
 
 /** Interface names in sysctl keys: sysctl(8) writes the dot of `eth0.100` as a slash. */
 function keyOfInterface(name: string): string {
@@ -76,6 +78,8 @@ export function requiredSysctls(config: DirectorConfig): ReadonlyMap<string, str
   if (config.connectionSync !== undefined) {
     for (const [key, value] of SYNC_BY_TIME) wanted.set(key, value);
   }
+  // The operator's own words count more.
+  for (const [name, value] of Object.entries(config.ipvs.sysctls)) wanted.set(`${VS}${name}`, value);
   return wanted;
 }
 
@@ -96,10 +100,16 @@ function ipv4AddressInterfaces(config: DirectorConfig): ReadonlySet<string> {
 
 /**
  * Whether the director can do without: plain VRRP runs in containers, where /proc/sys cannot be written. Removals of
- * addresses see to their neighbours themselves then.
+ * addresses see to their neighbours themselves then. Nor does a kernel that refuses a setting of IPVS stop the rest.
  */
-export function dispensableSysctl(key: string): boolean {
-  return key.endsWith(`.${PROMOTE_SECONDARIES}`);
+export function dispensableSysctl(key: string, { ipvs }: Pick<DirectorConfig, 'ipvs'>): boolean {
+  const isOwnWish = key.startsWith(VS) && Object.hasOwn(ipvs.sysctls, key.slice(VS.length));
+  return isOwnWish || key.endsWith(`.${PROMOTE_SECONDARIES}`);
+}
+
+/** Whether the file says anything of the kernel's IPVS as a whole. */
+export function hasIpvsSettings({ timeouts, sysctls }: IpvsSettings): boolean {
+  return Object.keys(sysctls).length > 0 || Object.values(timeouts).some((seconds) => seconds > 0);
 }
 
 /**

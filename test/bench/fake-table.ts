@@ -72,6 +72,8 @@ export async function openIpvs(): Promise<Ipvs> {
     stopSyncDaemon: async (state) => {
       daemons = daemons.filter((daemon) => daemon.state !== state);
     },
+    timeouts: async () => ({ tcpSeconds: 900, tcpFinSeconds: 120, udpSeconds: 300 }),
+    setTimeouts: async () => {},
     info: async () => ({ version: 'a fake of the bench', connectionTableSize: 4096 }),
     close: () => {},
   };

@@ -30,7 +30,7 @@ await t.test('virtual servers of many kinds', { skip: noVm() }, async (t) => {
     return;
   }
   const report: ServicesTrafficReport = JSON.parse(stdout);
-  const { served, drained, restarted, sorry, sorryStatus, back, table, sorryTable } = report;
+  const { served, drained, restarted, sorry, sorryStatus, back, table, sorryTable, settings } = report;
 
   for (const name of ['web', 'web6', 'names']) {
     t.strictSame(served[name]?.toSorted(), TURNS.toSorted(), `${name}: each in turn`);
@@ -54,6 +54,16 @@ await t.test('virtual servers of many kinds', { skip: noVm() }, async (t) => {
   t.equal(restarted.said, 'names: 10.10.10.2:5300: as the file says\n');
   t.notMatch(restarted.after, quiet);
   t.strictSame(restarted.names.toSorted(), TURNS.toSorted());
+
+  const [before, meanwhile, after] = settings;
+  t.match(before, /^Timeout \(tcp tcpfin udp\): 900 120 300\nnet\.ipv4\.vs\.sloppy_tcp = 0$/m);
+  t.match(meanwhile, /^Timeout \(tcp tcpfin udp\): 600 120 30\nnet\.ipv4\.vs\.sloppy_tcp = 1$/m);
+  t.equal(after, before, 'as it was');
+  t.match(
+    readFileSync(join(outDir, 'lb1.log'), 'utf8'),
+    /this kernel has no sysctl net\.ipv4\.vs\.conn_max/,
+    'what the kernel lacks is told',
+  );
 
   t.strictSame(sorry['web'], ['sorry', 'sorry', 'sorry', 'sorry']);
   t.match(sorryTable, /^-a -t 192\.168\.1\.253:80 -r 10\.10\.10\.2:8090 -m -w 1$/m);

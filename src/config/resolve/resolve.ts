@@ -1,8 +1,9 @@
 /** The validated file as one director sees it. */
 
 import { interfaceFor } from '../interface-for.js';
-import type { DirectorConfig } from '../model.js';
+import { type DirectorConfig, type IpvsSettings, NO_IPVS_SETTINGS } from '../model.js';
 import type { ConfigFile } from '../schema/schema.js';
+import type { FileIpvs } from '../schema/schema-ipvs.js';
 import { resolveVirtualServer } from './resolve-servers.js';
 import { resolveVrrp } from './resolve-vrrp.js';
 
@@ -17,6 +18,21 @@ export function resolveConfig(file: ConfigFile, director: string): DirectorConfi
     saysVrrp: file.vrrp !== undefined,
     ...resolveVrrp(file, director),
     connectionSync: sync && { interface: interfaceFor(sync.interface, director), id: sync.id },
+    ipvs: file.ipvs ? resolveIpvs(file.ipvs) : NO_IPVS_SETTINGS,
     virtualServers: file.virtual_servers.flatMap(resolveVirtualServer),
+  };
+}
+
+function resolveIpvs({ timeouts, sysctls }: FileIpvs): IpvsSettings {
+  const seconds = (ms: number | undefined): number => (ms ?? 0) / 1000;
+  return {
+    timeouts: {
+      tcpSeconds: seconds(timeouts.tcp),
+      tcpFinSeconds: seconds(timeouts.tcpfin),
+      udpSeconds: seconds(timeouts.udp),
+    },
+    sysctls: Object.fromEntries(
+      Object.entries(sysctls).flatMap(([key, value]) => (value === undefined ? [] : [[key, String(value)]])),
+    ),
   };
 }

@@ -2,7 +2,7 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { VirtualAddress } from '../../config/model.js';
-import type { StartedSyncDaemon } from '../../ipvs/model.js';
+import type { IpvsTimeouts, StartedSyncDaemon } from '../../ipvs/model.js';
 import type { Override } from '../../planning/overrides.js';
 import type { StateFile, VrrpLeftovers } from '../../runtime/ports.js';
 import type { ServicesLeftovers } from '../../runtime/services/services-ports.js';
@@ -35,6 +35,7 @@ export const SERVICES_STATE: StateKind<ServicesLeftovers> = {
       Object.entries(record(fields['sysctls'])).map(([key, value]) => [key, text(value)]),
     ),
     syncDaemons: listOf('syncDaemons', fields, syncDaemon),
+    ...(fields['timeouts'] === undefined ? {} : { timeouts: timeouts(fields['timeouts']) }),
     drains: Object.fromEntries(
       Object.entries(record(fields['drains'] ?? {})).map(([key, sinceMs]) => [key, milliseconds(sinceMs)]),
     ),
@@ -117,6 +118,16 @@ function virtualAddress(value: unknown): VirtualAddress {
   const name = text(fields['interface']);
   if (name === '') throw new TypeError('an interface has no name');
   return { address, prefixLength: integer(fields['prefixLength'], 128), interface: name };
+}
+
+function timeouts(value: unknown): IpvsTimeouts {
+  const fields = record(value);
+  const seconds = (key: string): number => integer(fields[key], 0x7fffffff);
+  return {
+    tcpSeconds: seconds('tcpSeconds'),
+    tcpFinSeconds: seconds('tcpFinSeconds'),
+    udpSeconds: seconds('udpSeconds'),
+  };
 }
 
 function override(value: unknown): Override {

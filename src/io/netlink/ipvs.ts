@@ -1,21 +1,30 @@
 /** The kernel's IPVS over generic netlink. */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { decodeDaemon, decodeDestination, decodeInfo, decodeService } from '../../ipvs/decode.js';
+import {
+  decodeConfig,
+  decodeDaemon,
+  decodeDestination,
+  decodeInfo,
+  decodeService,
+} from '../../ipvs/decode.js';
 import {
   encodeDelDaemon,
+  encodeGetConfig,
   encodeGetDaemons,
   encodeGetDestinations,
   encodeGetInfo,
   encodeGetServices,
   encodeNewDaemon,
   encodeOp,
+  encodeSetConfig,
 } from '../../ipvs/encode.js';
 import type {
   DumpedDestination,
   DumpedService,
   DumpedSyncDaemon,
   IpvsOp,
+  IpvsTimeouts,
   ServiceKey,
   SyncDaemon,
 } from '../../ipvs/model.js';
@@ -89,7 +98,9 @@ function valueOf<T>(decoded: Decoded<T>): T {
 function meaningOf(op: IpvsOp, error: NetlinkError): string | undefined {
   if (error.code === 'EPERM') return 'CAP_NET_ADMIN is missing';
   if ((op.op === 'add-service' || op.op === 'edit-service') && error.code === 'ENOENT') {
-    return `the kernel has no scheduler '${op.service.scheduler}'`;
+    const { scheduler, persistenceEngine } = op.service;
+    const engine = persistenceEngine === undefined ? '' : `, or no persistence engine '${persistenceEngine}'`;
+    return `the kernel has no scheduler '${scheduler}'${engine}`;
   }
   if (op.op !== 'add-service' && error.code === 'ESRCH') return 'the kernel has no such virtual server';
   return undefined;
@@ -196,6 +207,19 @@ class KernelIpvs implements Ipvs {
     if (result?.error !== undefined) throw new IpvsError('read the version of IPVS', result.error);
     const payload = result?.messages[0]?.payload ?? new Uint8Array(0);
     return valueOf(decodeInfo(payload));
+  }
+
+  async timeouts(): Promise<IpvsTimeouts> {
+    const [result] = await this.#connection.transact([
+      { type: this.#family, flags: 0, payload: encodeGetConfig() },
+    ]);
+    if (result?.error !== undefined) throw new IpvsError('read the timeouts of IPVS', result.error);
+    return valueOf(decodeConfig(result?.messages[0]?.payload ?? new Uint8Array(0)));
+  }
+
+  async setTimeouts(timeouts: IpvsTimeouts): Promise<void> {
+    const error = await this.#request(encodeSetConfig(timeouts));
+    if (error !== undefined) throw new IpvsError('set the timeouts of IPVS', error);
   }
 
   close(): void {

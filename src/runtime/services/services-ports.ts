@@ -5,6 +5,7 @@ import type {
   DumpedService,
   DumpedSyncDaemon,
   IpvsOp,
+  IpvsTimeouts,
   ServiceKey,
   StartedSyncDaemon,
   SyncDaemon,
@@ -29,6 +30,10 @@ export interface Ipvs {
   stopSyncDaemon(state: SyncDaemon['state'], syncid: number, interfaceName: string): Promise<void>;
   /** IP virtual server version from IPVS_CMD_GET_INFO, such as `1.2.1`, and the connection hash size. */
   info(): Promise<{ version: string; connectionTableSize: number }>;
+  /** `ipvsadm -L --timeout`. */
+  timeouts(): Promise<IpvsTimeouts>;
+  /** `ipvsadm --set`; 0 leaves one as it is. */
+  setTimeouts(timeouts: IpvsTimeouts): Promise<void>;
   close(): void;
 }
 
@@ -71,6 +76,8 @@ export interface ServicesLeftovers {
    * server (`drainKey`): since when, in milliseconds of CLOCK_MONOTONIC.
    */
   readonly drains?: Readonly<Record<string, number>> | undefined;
+  /** The kernel's timeouts from before; undefined while they are its own. */
+  readonly timeouts?: IpvsTimeouts | undefined;
 }
 
 /** A script or hook to run: no shell, an empty environment but for PATH and what is given. */

@@ -1,5 +1,5 @@
 /** What the services process does: sysctls, the IPVS table, sync daemons, health checks. Its parent runs the election. */
-import type { DirectorConfig, RealServer } from '../../config/model.js';
+import { type DirectorConfig, NO_IPVS_SETTINGS, type RealServer } from '../../config/model.js';
 import type { VrrpEvent } from '../../hooks/hooks.js';
 import {
   type Override,
@@ -11,7 +11,7 @@ import {
   withOrder,
   withoutStrangers,
 } from '../../planning/overrides.js';
-import { dispensableSysctl, requiredSysctls } from '../../planning/requirements.js';
+import { dispensableSysctl, hasIpvsSettings, requiredSysctls } from '../../planning/requirements.js';
 import type { RealServerHealth } from '../../track/quorum.js';
 import { endpointText } from '../../util/ip-address.js';
 import { cleanUp } from '../clean-up.js';
@@ -22,6 +22,7 @@ import { IpvsService } from './ipvs-service.js';
 import type { Roles, ServicesStatus, TrackedVerdict } from './services-messages.js';
 import type { Ipvs, Prober, ServicesLeftovers, SyncInterfaces, Sysctls } from './services-ports.js';
 import { SysctlKeeper } from './sysctl-keeper.js';
+import { TimeoutsKeeper } from './timeouts-keeper.js';
 
 export type RealServerHealthOf = (virtualServer: string, realServer: RealServer) => RealServerHealth;
 
@@ -57,6 +58,7 @@ export interface ServicesPorts {
 export class Services {
   readonly #ports: ServicesPorts;
   readonly #sysctls: SysctlKeeper;
+  readonly #timeouts: TimeoutsKeeper;
   readonly #parts: readonly ServicesPart[];
   #leftovers: ServicesLeftovers;
   #overrides: readonly Override[];
@@ -79,7 +81,12 @@ export class Services {
       sysctls: ports.sysctls,
       log: ports.log,
       save: (sysctls) => this.#save({ sysctls }),
-      dispensable: dispensableSysctl,
+      dispensable: (key) => dispensableSysctl(key, this.#config),
+    });
+    this.#timeouts = new TimeoutsKeeper(leftovers.timeouts, {
+      clock: ports.clock,
+      log: ports.log,
+      save: (timeouts) => this.#save({ timeouts }),
     });
     this.#parts = ports.parts.map((open) => open(report));
   }
@@ -135,11 +142,14 @@ export class Services {
     const balances =
       config.virtualServers.length > 0 ||
       config.connectionSync !== undefined ||
+      hasIpvsSettings(config.ipvs) ||
+      this.#leftovers.timeouts !== undefined ||
       ownedServices.length > 0 ||
       syncDaemons.length > 0;
     if (balances) this.#ipvsClient ??= await this.#ports.openIpvs();
     // Not for what the operator has taken out alone: its connections still need them.
     await this.#sysctls.apply(requiredSysctls(this.#config));
+    if (this.#ipvsClient !== undefined) await this.#timeouts.apply(config.ipvs.timeouts, this.#ipvsClient);
     if (this.#ipvs !== undefined) await this.#ipvs.reconfigure(config);
     else if (this.#ipvsClient !== undefined) {
       this.#ipvs = this.#openService(config, this.#ipvsClient);
@@ -200,12 +210,13 @@ export class Services {
 
   async #clearIpvs(succeeded: boolean): Promise<void> {
     const { ownedServices, syncDaemons } = this.#leftovers;
-    const left = ownedServices.length > 0 || syncDaemons.length > 0;
+    const left = ownedServices.length > 0 || syncDaemons.length > 0 || this.#leftovers.timeouts !== undefined;
     if (this.#ipvs === undefined && left) {
       this.#ipvsClient ??= await this.#ports.openIpvs();
       this.#ipvs = this.#openService(NOTHING, this.#ipvsClient);
     }
     await this.#ipvs?.stop(succeeded);
+    if (this.#ipvsClient !== undefined) await this.#timeouts.restore(this.#ipvsClient);
     this.#ipvsClient?.close();
     this.#ipvsClient = undefined;
   }
@@ -247,5 +258,6 @@ const NOTHING: DirectorConfig = {
   tracked: [],
   hooks: [],
   connectionSync: undefined,
+  ipvs: NO_IPVS_SETTINGS,
   virtualServers: [],
 };

@@ -1,10 +1,12 @@
 /** Draws a history: the files that the operator goes through, and what is done to the host when. All from one seed. */
-import type {
-  DirectorConfig,
-  HealthCheck,
-  RealServer,
-  TrackedObject,
-  VirtualServer,
+import {
+  type DirectorConfig,
+  type HealthCheck,
+  type IpvsSettings,
+  NO_IPVS_SETTINGS,
+  type RealServer,
+  type TrackedObject,
+  type VirtualServer,
 } from '../../../src/config/model.js';
 import { OVERRIDE_ACTIONS, type OverrideOrder } from '../../../src/planning/overrides.js';
 import { Random } from '../simulator/random.js';
@@ -143,7 +145,16 @@ function drawConfig(random: Random): DirectorConfig {
     tracked: random.chance(0.5) ? [tracked] : [],
     hooks: [],
     connectionSync: random.chance(0.6) ? { interface: SYNC_INTERFACE, id: random.whole(1, 2) } : undefined,
+    ipvs: random.chance(0.3) ? drawIpvs(random) : NO_IPVS_SETTINGS,
     virtualServers: numbers.map((number) => drawServer(random, number)),
+  };
+}
+
+function drawIpvs(random: Random): IpvsSettings {
+  const some = () => (random.chance(0.5) ? 0 : random.whole(1, 1000));
+  return {
+    timeouts: { tcpSeconds: some(), tcpFinSeconds: some(), udpSeconds: some() },
+    sysctls: random.chance(0.5) ? { expire_nodest_conn: '0' } : {},
   };
 }
 

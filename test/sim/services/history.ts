@@ -6,6 +6,7 @@
 import type { RealServer, VirtualServer } from '../../../src/config/model.js';
 import type { Destination, Service } from '../../../src/ipvs/model.js';
 import { serviceKeyText } from '../../../src/ipvs/plan.js';
+import { timeoutsToBe } from '../../../src/ipvs/timeouts.js';
 import { desiredServices } from '../../../src/planning/desired.js';
 import { type Override, overridden, overrideFinder } from '../../../src/planning/overrides.js';
 import { requiredSyncDaemons, requiredSysctls } from '../../../src/planning/requirements.js';
@@ -33,7 +34,7 @@ import {
   OBJECT,
   SORRY_SERVER,
 } from './draw.js';
-import { Kernel } from './kernel.js';
+import { Kernel, TIMEOUTS } from './kernel.js';
 
 /** After the last action: refusals end, drains (30 s), the slowest repair (30 s), a whole comparison (30 s), verdicts. */
 const QUIET_MS = 150_000;
@@ -296,6 +297,11 @@ export class History {
       startSyncDaemon: (daemon) => ask(() => kernel.startDaemon(daemon)),
       stopSyncDaemon: (state) => ask(() => kernel.stopDaemon(state)),
       info: () => ask(() => ({ version: '1.2.1', connectionTableSize: 4096 })),
+      timeouts: () => ask(() => kernel.timeouts),
+      setTimeouts: (timeouts) =>
+        ask(() => {
+          kernel.timeouts = timeouts;
+        }),
       close: () => {},
     };
   }
@@ -426,6 +432,11 @@ export class History {
       this.#kernel.daemons.map(({ state, syncid }) => `${state} ${syncid}`),
       daemons,
     );
+    this.#equal(
+      'the timeouts',
+      Object.values(this.#kernel.timeouts).map(String),
+      Object.values(timeoutsToBe(this.#config.ipvs.timeouts, TIMEOUTS)).map(String),
+    );
     for (const [key, value] of requiredSysctls(this.#config)) {
       if (this.#kernel.sysctls.get(key) !== value) this.#fail(`${key} is ${this.#kernel.sysctls.get(key)}`);
     }
@@ -501,6 +512,11 @@ export class History {
       this.#foreign ? [words(FOREIGN)] : [],
     );
     if (this.#kernel.daemons.length > 0) this.#fail('a sync daemon is left');
+    this.#equal(
+      'the timeouts after the stop',
+      Object.values(this.#kernel.timeouts).map(String),
+      Object.values(TIMEOUTS).map(String),
+    );
     for (const [key, value] of this.#sysctlsBefore) {
       if (this.#kernel.sysctls.get(key) !== value)
         this.#fail(`${key} is left as ${this.#kernel.sysctls.get(key)}`);

@@ -6,6 +6,7 @@ import type {
   DumpedService,
   DumpedSyncDaemon,
   IpvsOp,
+  IpvsTimeouts,
   Service,
   ServiceKey,
   SyncDaemon,
@@ -23,11 +24,15 @@ function same(a: Pick<Destination, 'address' | 'port'>, b: Pick<Destination, 'ad
   return a.address === b.address && a.port === b.port;
 }
 
+/** What a kernel begins with. */
+export const TIMEOUTS: IpvsTimeouts = { tcpSeconds: 900, tcpFinSeconds: 120, udpSeconds: 300 };
+
 export class Kernel {
   readonly services = new Map<string, Service>();
   readonly sysctls: Map<string, string>;
   /** IFLA_IFINDEX of the sync interface; a device that is made anew has another. */
   interfaceIndex = 2;
+  timeouts = TIMEOUTS;
   #daemons: SyncDaemon[] = [];
 
   constructor(sysctls: Iterable<readonly [string, string]>) {

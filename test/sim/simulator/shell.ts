@@ -2,7 +2,12 @@
  * One life of a director's process: the real VrrpService with all that it runs (groups, timers, guardian keeper, lease,
  * takeovers made ready, restorer), on ports that end in the simulated world.
  */
-import type { DirectorConfig, TrackedObject, VirtualAddress } from '../../../src/config/model.js';
+import {
+  type DirectorConfig,
+  NO_IPVS_SETTINGS,
+  type TrackedObject,
+  type VirtualAddress,
+} from '../../../src/config/model.js';
 import { VrrpService } from '../../../src/runtime/election/vrrp-service.js';
 import type { Addresses, Announcer, Log } from '../../../src/runtime/ports.js';
 import { DeadlineClock } from '../../../src/util/deadline-clock.js';
@@ -387,6 +392,7 @@ export class Shell {
       tracked: track.length === 0 ? [] : [TRACKED],
       hooks: [],
       connectionSync: undefined,
+      ipvs: NO_IPVS_SETTINGS,
       virtualServers: [],
     };
   }

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import t from 'tap';
-import type { DirectorConfig } from '../../../src/config/model.js';
+import { type DirectorConfig, NO_IPVS_SETTINGS } from '../../../src/config/model.js';
 import { parseConfig } from '../../../src/config/parse.js';
 import { jsonSchema } from '../../../src/config/schema/schema.js';
 import { vrrpInstance } from '../vrrp/instances.js';
@@ -66,6 +66,7 @@ void t.test('nat.yaml as lb2 sees it', async (t) => {
     tracked: [],
     hooks: [],
     connectionSync: { interface: 'eth1', id: 51 },
+    ipvs: NO_IPVS_SETTINGS,
     virtualServers: [
       virtualServer({
         service: { protocol: 'tcp', address: '192.168.1.253', port: 80 },

@@ -329,3 +329,27 @@ void t.test('udp, dns and commands', async (t) => {
   t.strictSame(kindOf('dns: {}'), { type: 'dns', name: '.', recordType: 'SOA' });
   t.strictSame(kindOf('command: [/bin/true]'), { type: 'command', command: ['/bin/true'], user: undefined });
 });
+
+void t.test('settings of IPVS as a whole', async (t) => {
+  const ipvs = (text: string) => `ipvs: { ${text} }\ndirectors:`;
+  check(t, [
+    ['directors:', ipvs('timeouts: { tcp: 15m, tcpfin: 2m, udp: 30s }')],
+    [
+      'directors:',
+      ipvs('timeouts: { tcp: 1500ms }'),
+      /ipvs\.timeouts\.tcp: expected a duration .*in whole seconds/,
+    ],
+    ['directors:', ipvs('timeouts: { sctp: 1s }'), /unknown key 'sctp'/],
+    ['directors:', ipvs('sysctls: { conntrack: 1, sync_threshold: 3 50, est_cpulist: 0-3, est_nice: -5 }')],
+    ['directors:', ipvs('sysctls: { conntrak: 1 }'), /unknown key 'conntrak'; did you mean 'conntrack'/],
+    ['directors:', ipvs('sysctls: { conntrack: 2 }'), /expected a whole number from 0 to 1, not 2/],
+    ['directors:', ipvs('sysctls: { sync_threshold: 3 }'), /expected two numbers such as '3 50'/],
+  ]);
+  const text = GOOD.replace('directors:', () => ipvs('timeouts: { udp: 30s }, sysctls: { conntrack: 1 }'));
+  const result = parseConfig(text, { name: 'lb1' });
+  t.match(result, {
+    config: {
+      ipvs: { timeouts: { tcpSeconds: 0, tcpFinSeconds: 0, udpSeconds: 30 }, sysctls: { conntrack: '1' } },
+    },
+  });
+});

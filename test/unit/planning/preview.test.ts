@@ -55,6 +55,8 @@ const NOTHING: Present = {
   services: [],
   owned: new Set(),
   daemons: [],
+  timeouts: { tcpSeconds: 900, tcpFinSeconds: 120, udpSeconds: 300 },
+  timeoutsBefore: undefined,
   ownDaemons: [],
   sysctls: PROMOTING,
   sysctlsBefore: new Map(),
@@ -345,4 +347,15 @@ void t.test('VRRP: what costs an election is told, and what does not', async (t)
     'vrrp front: goes on, renamed from outside',
     'vrrp inside: hand over and stop',
   ]);
+});
+
+void t.test('timeouts: what the file says, and back to what was before', async (t) => {
+  const only = { instances: [running(OUTSIDE)] };
+  const ipvs = { timeouts: { tcpSeconds: 0, tcpFinSeconds: 0, udpSeconds: 30 }, sysctls: {} };
+  t.strictSame(texts({ ...PLAIN, ipvs }, only), ['ipvsadm --set 900 120 30']);
+  const timeouts = { tcpSeconds: 900, tcpFinSeconds: 120, udpSeconds: 30 };
+  const timeoutsBefore = { ...timeouts, udpSeconds: 300 };
+  t.strictSame(texts({ ...PLAIN, ipvs }, { ...only, timeouts, timeoutsBefore }), []);
+  t.strictSame(texts(PLAIN, { ...only, timeouts, timeoutsBefore }), ['ipvsadm --set 900 120 300']);
+  t.strictSame(texts(PLAIN, { ...only, timeouts }), [], 'those of somebody else stay');
 });

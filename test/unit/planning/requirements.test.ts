@@ -1,7 +1,13 @@
 import t from 'tap';
-import type { ConnectionSync, DirectorConfig, Forwarding } from '../../../src/config/model.js';
+import {
+  type ConnectionSync,
+  type DirectorConfig,
+  type Forwarding,
+  NO_IPVS_SETTINGS,
+} from '../../../src/config/model.js';
 import {
   dispensableSysctl,
+  hasIpvsSettings,
   requiredSyncDaemons,
   requiredSysctls,
 } from '../../../src/planning/requirements.js';
@@ -81,9 +87,23 @@ void t.test('plain VRRP asks for nothing but that other IPv4 addresses survive',
     [['net.ipv4.conf.eth2.promote_secondaries', '1']],
     'where the addresses are, which need not be where VRRP is spoken',
   );
-  t.ok(dispensableSysctl('net.ipv4.conf.eth0.promote_secondaries'), 'it can do without');
-  t.notOk(dispensableSysctl('net.ipv4.ip_forward'));
+  const plain = config([]);
+  t.ok(dispensableSysctl('net.ipv4.conf.eth0.promote_secondaries', plain), 'it can do without');
+  t.notOk(dispensableSysctl('net.ipv4.ip_forward', plain));
   t.strictSame(requiredSyncDaemons(config([])), []);
+});
+
+void t.test('settings of IPVS: the operator has the last word', async (t) => {
+  const { timeouts } = NO_IPVS_SETTINGS;
+  const own = { timeouts, sysctls: { sync_threshold: '3 50', conntrack: '1' } };
+  const wanted = requiredSysctls({ ...config(['tun'], { interface: 'eth0', id: 1 }), ipvs: own });
+  t.equal(wanted.get('net.ipv4.vs.sync_threshold'), '3 50');
+  t.equal(wanted.get('net.ipv4.vs.conntrack'), '1');
+  t.ok(dispensableSysctl('net.ipv4.vs.conntrack', { ipvs: own }), 'a kernel that refuses it is no fault');
+  t.notOk(dispensableSysctl('net.ipv4.vs.sync_version', { ipvs: own }));
+  t.ok(hasIpvsSettings(own));
+  t.ok(hasIpvsSettings({ timeouts: { ...timeouts, udpSeconds: 5 }, sysctls: {} }));
+  t.notOk(hasIpvsSettings({ timeouts: { ...timeouts }, sysctls: {} }));
 });
 
 void t.test('nat routes and sends no redirects, dr sends no redirects, tun needs neither', async (t) => {

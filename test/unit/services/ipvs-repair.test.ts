@@ -27,6 +27,8 @@ class Kernel {
     syncDaemons: async () => [],
     startSyncDaemon: async () => {},
     stopSyncDaemon: async () => {},
+    timeouts: async () => ({ tcpSeconds: 900, tcpFinSeconds: 120, udpSeconds: 300 }),
+    setTimeouts: async () => {},
     info: async () => ({ version: '1.2.1', connectionTableSize: 4096 }),
     close: () => {},
   };

@@ -87,6 +87,8 @@ async function startDuringVerdicts(answer: (address: string) => ProbeOutcome): P
         syncDaemons: async () => [],
         startSyncDaemon: async () => {},
         stopSyncDaemon: async () => {},
+        timeouts: async () => ({ tcpSeconds: 900, tcpFinSeconds: 120, udpSeconds: 300 }),
+        setTimeouts: async () => {},
         info: async () => ({ version: '1.2.1', connectionTableSize: 4096 }),
         close: () => {},
       },

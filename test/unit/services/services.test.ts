@@ -1,7 +1,7 @@
 /** The services process's own part: what it does with the kernel, told by a fake of it. */
 import t from 'tap';
 import type { DirectorConfig, VirtualServer } from '../../../src/config/model.js';
-import type { DumpedService, SyncDaemon } from '../../../src/ipvs/model.js';
+import type { DumpedService, IpvsTimeouts, SyncDaemon } from '../../../src/ipvs/model.js';
 import { describeOp, serviceKeyText } from '../../../src/ipvs/plan.js';
 import { desiredServices } from '../../../src/planning/desired.js';
 import type { Override, OverrideOrder } from '../../../src/planning/overrides.js';
@@ -24,6 +24,7 @@ const CONFIG = directorConfig({ instances: [vrrpInstance()], virtualServers: [WE
 interface Kernel {
   services: DumpedService[];
   daemons: SyncDaemon[];
+  timeouts: IpvsTimeouts;
   /** All that was done, as ipvsadm would. */
   readonly ops: string[];
   readonly sysctls: Map<string, string>;
@@ -43,6 +44,7 @@ function kernelWith(services: readonly VirtualServer[]): Kernel {
       })),
     })),
     daemons: [],
+    timeouts: { tcpSeconds: 900, tcpFinSeconds: 120, udpSeconds: 300 },
     ops: [],
     sysctls: new Map(),
     sealed: false,
@@ -69,6 +71,10 @@ function ipvsOf(kernel: Kernel): Ipvs {
     startSyncDaemon: async (daemon) => void kernel.daemons.push(daemon),
     stopSyncDaemon: async (state) => {
       kernel.daemons = kernel.daemons.filter((daemon) => daemon.state !== state);
+    },
+    timeouts: async () => kernel.timeouts,
+    setTimeouts: async (timeouts) => {
+      kernel.timeouts = timeouts;
     },
     info: async () => ({ version: '1.2.1', connectionTableSize: 4096 }),
     close: () => {},
@@ -341,4 +347,24 @@ void t.test('what the operator says of a real server is one message, and outlive
   await next.order(ORDER);
   await next.say({ ...configure, serial: 2, ...file({ ...config, virtualServers: [] }) });
   t.strictSame(next.overridesFile.saved, [], 'who leaves the file takes it along');
+});
+
+void t.test('timeouts are set, put back, and remembered across a crash', async (t) => {
+  const kernel = kernelWith([]);
+  const before = kernel.timeouts;
+  const ipvs = { timeouts: { tcpSeconds: 60, tcpFinSeconds: 0, udpSeconds: 0 }, sysctls: {} };
+  const config = { ...CONFIG, virtualServers: [], ipvs };
+  const first = host(kernel, {});
+  await first.say({ type: 'configure', serial: 1, ...file(config), roles: {} });
+  t.strictSame(kernel.timeouts, { ...before, tcpSeconds: 60 });
+  const next = host(kernel, { ...first.stateFile.state });
+  await next.say({ type: 'configure', serial: 1, ...file(config), roles: {} });
+  await next.say({ type: 'configure', serial: 2, ...file({ ...config, ipvs: CONFIG.ipvs }), roles: {} });
+  t.strictSame(kernel.timeouts, before, 'no longer in the file');
+  await next.say({ type: 'configure', serial: 3, ...file(config), roles: {} });
+  await next.say({ type: 'stop', succeeded: false });
+  t.strictSame(kernel.timeouts, before, 'stopped');
+  const plain = host(kernel, {}, () => Promise.reject(new Error('no IPVS here')));
+  await plain.say({ type: 'configure', serial: 1, ...file({ ...CONFIG, virtualServers: [] }), roles: {} });
+  t.same(plain.answers, [{ type: 'ready', serial: 1 }], 'plain VRRP needs no IPVS');
 });

@@ -2,6 +2,7 @@
 import {
   type DirectorConfig,
   MAIN_TABLE,
+  NO_IPVS_SETTINGS,
   type VirtualRoute,
   type VirtualRule,
   type VrrpInstance,
@@ -82,6 +83,7 @@ export function directorConfig(overrides: Partial<DirectorConfig> = {}): Directo
     tracked: [],
     hooks: [],
     connectionSync: undefined,
+    ipvs: NO_IPVS_SETTINGS,
     virtualServers: [],
     ...overrides,
   };

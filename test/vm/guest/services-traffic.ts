@@ -35,6 +35,8 @@ export interface ServicesTrafficReport {
   readonly restarted: Order;
   /** `ipvsadm -Sn` after the start and while no real server lives. */
   readonly table: string;
+  /** `ipvsadm -L --timeout` and net.ipv4.vs.sloppy_tcp before, with and after the director. */
+  readonly settings: readonly string[];
   readonly sorryTable: string;
 }
 
@@ -50,6 +52,7 @@ const SORRY_PORT = 8090;
 
 const CONFIG = `version: 1
 directors: { lb1: { address: 10.10.10.11 } }
+ipvs: { timeouts: { tcp: 10m, udp: 30s }, sysctls: { sloppy_tcp: 1, conn_max: 5 } }
 virtual_servers:
   - name: web
     addresses: [${VIP}, "${VIP6}"]
@@ -171,6 +174,11 @@ class Bench {
     return { before, said, after, names };
   }
 
+  async settings(): Promise<string> {
+    const timeouts = await this.lab.run('lb1', ['ipvsadm', '-L', '--timeout']);
+    return timeouts + (await this.lab.run('lb1', ['sysctl', 'net.ipv4.vs.sloppy_tcp']));
+  }
+
   async restart(): Promise<void> {
     await this.director.stop();
     await this.director.start();
@@ -188,6 +196,7 @@ const allAre = (health: string) => (servers: readonly VirtualServerStatus[]) =>
 async function main(): Promise<void> {
   const bench = new Bench();
   await bench.open();
+  const settings = [await bench.settings()];
   const real = () => [bench.serve('rs1', 'rs1', REAL_PORTS), bench.serve('rs2', 'rs2', REAL_PORTS)];
   const [servers] = await Promise.all([
     Promise.all(real()),
@@ -196,6 +205,7 @@ async function main(): Promise<void> {
   ]);
   await bench.until('all real servers are up', allAre('up'));
   const table = await bench.table();
+  settings.push(await bench.settings());
   const served = await bench.ask(['web', 'web6', 'names', 'marked', 'marked2', 'all', 'all2']);
   const drained = await bench.order('drain');
   await bench.restart();
@@ -212,6 +222,7 @@ async function main(): Promise<void> {
   );
   const back = await bench.ask(['web']);
   await bench.director.stop();
+  settings.push(await bench.settings());
   await bench.lab.destroy();
   bench.director.closeLog();
   rmSync(bench.workDir, { recursive: true, force: true });
@@ -223,6 +234,7 @@ async function main(): Promise<void> {
     drained,
     restarted,
     table,
+    settings,
     sorryTable,
   };
   process.stdout.write(`${JSON.stringify(report)}\n`);
