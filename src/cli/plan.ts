@@ -5,11 +5,10 @@ import { openSysctls } from '../io/host/sysctls.js';
 import { openIpvs, thisHost } from '../io/netlink/ipvs.js';
 import { openPackageSocket } from '../io/netlink/package-socket.js';
 import { fetchStatus, NoDirectorError } from '../io/operator/control-client.js';
-import { type Override, overridden, overrideText, withoutStrangers } from '../planning/overrides.js';
+import { overridden, overrideText, withoutStrangers } from '../planning/overrides.js';
 import { type Change, type Present, preview } from '../planning/preview.js';
 import { hasIpvsSettings, requiredSysctls } from '../planning/requirements.js';
 import type { DirectorStatus } from '../runtime/status.js';
-import { endpointText } from '../util/ip-address.js';
 import type { Command } from './command.js';
 import { CONFIG_OPTIONS, CONFIG_OPTIONS_USAGE, EXIT_CONFIG, loadConfig } from './load-config.js';
 import { RUNTIME_OPTIONS, RUNTIME_OPTIONS_USAGE, STATE_OPTIONS, STATE_OPTIONS_USAGE } from './runtime-dir.js';
@@ -94,17 +93,6 @@ function text(changes: readonly Change[]): string {
   return changes.map((change) => `${change.text}\n`).join('');
 }
 
-/** Which of the file's words do not count. */
-function overrideLine(override: Override, { virtualServers }: DirectorConfig): string {
-  const { virtualServer, address, port } = override;
-  const real = virtualServers
-    .filter(({ name }) => name === virtualServer)
-    .flatMap(({ realServers }) => realServers)
-    .find((one) => one.address === address && one.port === port);
-  const words = overrideText(override, real?.weight ?? 0);
-  return `${virtualServer}: real server ${endpointText(address, port)} is ${words}, by the operator\n`;
-}
-
 export const command: Command = {
   name: 'plan',
   summary: 'what a start or reload would change in the kernel',
@@ -130,7 +118,9 @@ export const command: Command = {
       process.stdout.write(`${JSON.stringify(answer, null, 2)}\n`);
     } else {
       process.stderr.write(warningText(values.config, warnings));
-      process.stderr.write(overrides.map((override) => overrideLine(override, config)).join(''));
+      for (const override of overrides) {
+        process.stderr.write(`${overrideText(override, config.virtualServers)}, by the operator\n`);
+      }
       process.stdout.write(text(changes));
     }
     return 0;

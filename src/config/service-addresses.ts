@@ -1,7 +1,7 @@
 /** From an entry of `virtual_servers` to the services of the kernel that it stands for. */
 import { type AddressFamily, familyOf } from '../util/ip-address.js';
 import type { Draft } from './draft.js';
-import type { ServiceAddress } from './model.js';
+import type { ServiceAddress } from './model-servers.js';
 import { parseAddressRange, parsePortRange } from './ranges.js';
 import type { FileVirtualServer } from './schema/schema-servers.js';
 

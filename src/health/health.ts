@@ -5,7 +5,7 @@
  * `probe` effect exactly once as an `outcome`, and wakes the machine at `deadlineMs`. A stray wake is harmless.
  * One target (address, port and check) is probed once however many virtual servers name it, and never twice at a time.
  */
-import type { CheckKind, HealthCheck, RealServer, VirtualServer } from '../config/model.js';
+import type { CheckKind, HealthCheck, RealServer, VirtualServer } from '../config/model-servers.js';
 import { fnv1a } from '../util/fnv1a.js';
 import { MinHeap } from '../util/min-heap.js';
 import { INITIAL, provisional, type RiseFallState, step, type Verdict } from './rise-fall.js';

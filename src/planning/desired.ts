@@ -1,5 +1,11 @@
 /** From configuration and health to the table that the kernel should hold. */
-import type { Forwarding, Protocol, RealServer, SchedulerFlag, VirtualServer } from '../config/model.js';
+import type {
+  Forwarding,
+  Protocol,
+  RealServer,
+  SchedulerFlag,
+  VirtualServer,
+} from '../config/model-servers.js';
 import type { Destination, ForwardingMethod, Service, ServiceKey } from '../ipvs/model.js';
 import { destinationKeyText, plainDestination, serviceKeyText } from '../ipvs/plan.js';
 import { IP_VS_SVC_F, IPPROTO } from '../ipvs/uapi.js';

@@ -1,5 +1,5 @@
 /** What the operator said of real servers at run time, over what the file says. Pure. */
-import type { RealServer, VirtualServer } from '../config/model.js';
+import type { RealServer, VirtualServer } from '../config/model-servers.js';
 import { endpointText } from '../util/ip-address.js';
 
 /** Of one real server in the services of one name. */
@@ -142,11 +142,17 @@ export function overrideFinder(overrides: readonly Override[]): OverrideOf {
   return (virtualServer, { address, port }) => said.get(keyOf({ virtualServer, address, port }));
 }
 
-/** In words, such as `weight 0 (file: 1)` or `disabled`; empty for what says nothing. */
-export function overrideText({ weight, disabled }: Omit<Override, keyof Place>, inFile: number): string {
+/** Such as `web: real server 10.0.0.2:80 is disabled, weight 0 (file: 1)`. */
+export function overrideText(override: Override, virtualServers: readonly VirtualServer[]): string {
+  const { virtualServer, address, port, weight, disabled } = override;
+  const inFile = virtualServers
+    .filter(({ name }) => name === virtualServer)
+    .flatMap(({ realServers }) => realServers)
+    .find((real) => real.address === address && real.port === port);
   const parts = [
     ...(disabled === true ? ['disabled'] : []),
-    ...(weight === undefined ? [] : [`weight ${weight} (file: ${inFile})`]),
+    ...(weight === undefined ? [] : [`weight ${weight} (file: ${inFile?.weight ?? 'none'})`]),
   ];
-  return parts.join(', ');
+  const words = parts.join(', ') || 'as the file says';
+  return `${virtualServer}: real server ${endpointText(address, port)} is ${words}`;
 }

@@ -1,5 +1,6 @@
 /** What a configuration asks of the kernel besides addresses and the IPVS table. Pure. */
-import type { DirectorConfig, Forwarding, IpvsSettings } from '../config/model.js';
+import type { DirectorConfig, IpvsSettings } from '../config/model.js';
+import type { Forwarding } from '../config/model-servers.js';
 import type { SyncDaemon } from '../ipvs/model.js';
 import { familyOf } from '../util/ip-address.js';
 

@@ -1,5 +1,5 @@
 /** `director status` out of the two processes' answers. Pure. */
-import type { VirtualServer } from '../config/model.js';
+import type { VirtualServer } from '../config/model-servers.js';
 import type { ServicesStatus } from './services/services-messages.js';
 import type { DirectorStatus, ElectionStatus } from './status.js';
 import { virtualServerStatus } from './virtual-server-status.js';

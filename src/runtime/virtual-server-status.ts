@@ -1,5 +1,5 @@
 /** A virtual server as `director status --json` tells of it. Pure. */
-import type { RealServer, VirtualServer } from '../config/model.js';
+import type { RealServer, VirtualServer } from '../config/model-servers.js';
 import type { OverrideOf } from '../planning/overrides.js';
 import { familyOf } from '../util/ip-address.js';
 import type { VirtualServerStatus } from './status.js';

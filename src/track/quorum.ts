@@ -1,5 +1,5 @@
 /** Whether a virtual server has enough real servers to be worth a master. */
-import type { RealServer } from '../config/model.js';
+import type { RealServer } from '../config/model-servers.js';
 import type { Observation } from './settle.js';
 
 export type RealServerHealth = 'up' | 'down' | 'unknown' | 'unchecked';

@@ -10,7 +10,7 @@ import type {
   TlsCheck,
   Tunnel,
   VirtualServer,
-} from '../model.js';
+} from '../model-servers.js';
 import { parseStatusRange } from '../ranges.js';
 import type { FileHealthCheck, FilePayload } from '../schema/schema-checks.js';
 import type {

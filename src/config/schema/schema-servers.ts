@@ -1,7 +1,7 @@
 /** The shape of `virtual_servers`. */
 import * as z from 'zod';
 import { isNetmask } from '../address.js';
-import { SCHEDULER_FLAGS, SCHEDULERS } from '../model.js';
+import { SCHEDULER_FLAGS, SCHEDULERS } from '../model-servers.js';
 import { parseAddressRange, parsePortRange } from '../ranges.js';
 import { healthCheck } from './schema-checks.js';
 import { checkedText, duration, expect, hostAddress, integer, list, mapping, name } from './schema-values.js';

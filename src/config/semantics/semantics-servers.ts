@@ -2,7 +2,7 @@
 import { familyOf, isLinkLocal } from '../../util/ip-address.js';
 import { familyName } from '../address.js';
 import { formatDuration } from '../duration.js';
-import type { ServiceAddress } from '../model.js';
+import type { ServiceAddress } from '../model-servers.js';
 import type {
   FileRealServer,
   FileSorryServer,

@@ -1,7 +1,7 @@
 /** Which traffic a virtual server is for, and what goes with it: see semantics.ts. */
 import { isLinkLocal } from '../../util/ip-address.js';
 import { familyName } from '../address.js';
-import type { SchedulerFlag, ServiceAddress } from '../model.js';
+import type { SchedulerFlag, ServiceAddress } from '../model-servers.js';
 import type { Path } from '../place.js';
 import type { FileVirtualServer } from '../schema/schema-servers.js';
 import type { Key, Section } from '../section.js';

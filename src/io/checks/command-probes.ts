@@ -1,5 +1,5 @@
 /** Health probes by a command, a few at a time: others wait for their turn. */
-import type { CheckKind } from '../../config/model.js';
+import type { CheckKind } from '../../config/model-servers.js';
 import type { Commands, ProbeOutcome } from '../../runtime/services/services-ports.js';
 import { commandVerdict } from './command-verdict.js';
 

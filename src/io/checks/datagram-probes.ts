@@ -2,7 +2,7 @@
 import { createSocket } from 'node:dgram';
 import { Resolver } from 'node:dns';
 import { isIPv6 } from 'node:net';
-import type { CheckKind } from '../../config/model.js';
+import type { CheckKind } from '../../config/model-servers.js';
 import type { ProbeOutcome } from '../../runtime/services/services-ports.js';
 import { endpointText } from '../../util/ip-address.js';
 import { afterListening } from './listening-time.js';

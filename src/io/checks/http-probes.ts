@@ -4,7 +4,7 @@ import { type ClientRequest, type RequestOptions, request as requestPlainly } fr
 import { request as requestByTls } from 'node:https';
 import { isIPv6 } from 'node:net';
 import { createSecureContext, type SecureContext } from 'node:tls';
-import type { CheckKind, TlsCheck } from '../../config/model.js';
+import type { CheckKind, TlsCheck } from '../../config/model-servers.js';
 import type { ProbeOutcome } from '../../runtime/services/services-ports.js';
 import { BoundedLooks } from '../host/bounded-looks.js';
 import { monotonicClock } from '../host/clock.js';

@@ -1,6 +1,6 @@
 /** Health probes of real servers. */
 import { connect } from 'node:net';
-import type { CheckKind } from '../../config/model.js';
+import type { CheckKind } from '../../config/model-servers.js';
 import type { Commands, ProbeOutcome, Prober } from '../../runtime/services/services-ports.js';
 import { CommandProbes } from './command-probes.js';
 import { probeDns, probeUdp } from './datagram-probes.js';

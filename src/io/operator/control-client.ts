@@ -1,6 +1,6 @@
 /** Asks a running daemon over its unix socket. */
 import { request } from 'node:http';
-import type { VirtualServer } from '../../config/model.js';
+import type { VirtualServer } from '../../config/model-servers.js';
 import type { Override, OverrideOrder } from '../../planning/overrides.js';
 import { mergedStatus } from '../../runtime/merged-status.js';
 import type { ServicesStatus } from '../../runtime/services/services-messages.js';

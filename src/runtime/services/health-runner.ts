@@ -1,5 +1,5 @@
 /** Runs the health machine: probes, its timer, its verdicts. */
-import type { VirtualServer } from '../../config/model.js';
+import type { VirtualServer } from '../../config/model-servers.js';
 import {
   createHealth,
   firstVerdictsIn,

@@ -1,5 +1,6 @@
 /** Keeps the kernel's IPVS table, sync daemons and health verdicts as the configuration wants them. */
-import type { DirectorConfig, RealServer, VirtualServer } from '../../config/model.js';
+import type { DirectorConfig } from '../../config/model.js';
+import type { RealServer, VirtualServer } from '../../config/model-servers.js';
 import { type Drain, type DrainTimes, drainKey, withDrains } from '../../ipvs/drain.js';
 import { foundWords } from '../../ipvs/found.js';
 import type { DumpedService, IpvsOp, Service, StartedSyncDaemon } from '../../ipvs/model.js';

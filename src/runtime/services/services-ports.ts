@@ -1,5 +1,5 @@
 /** What the services process needs from the world, beside `runtime/ports.ts`. */
-import type { CheckKind } from '../../config/model.js';
+import type { CheckKind } from '../../config/model-servers.js';
 import type {
   DumpedDestination,
   DumpedService,

@@ -1,5 +1,6 @@
 /** What the services process does: sysctls, the IPVS table, sync daemons, health checks. Its parent runs the election. */
-import { type DirectorConfig, NO_IPVS_SETTINGS, type RealServer } from '../../config/model.js';
+import { type DirectorConfig, NO_IPVS_SETTINGS } from '../../config/model.js';
+import { type RealServer } from '../../config/model-servers.js';
 import type { VrrpEvent } from '../../hooks/hooks.js';
 import {
   type Override,
@@ -13,7 +14,6 @@ import {
 } from '../../planning/overrides.js';
 import { dispensableSysctl, hasIpvsSettings, requiredSysctls } from '../../planning/requirements.js';
 import type { RealServerHealth } from '../../track/quorum.js';
-import { endpointText } from '../../util/ip-address.js';
 import { cleanUp } from '../clean-up.js';
 import type { Clock, Log, LoopDelay, StateFile } from '../ports.js';
 import type { LogStatus } from '../status.js';
@@ -113,7 +113,10 @@ export class Services {
     const result = withOrder(this.#overrides, order, this.#config.virtualServers);
     if (!result.ok) return result;
     await this.#override(result.overrides);
-    for (const override of result.meant) this.#tell(override);
+    for (const override of result.meant) {
+      const fields = { event: 'override', ...override };
+      this.#ports.log.info(fields, `${overrideText(override, this.#config.virtualServers)}, by the operator`);
+    }
     await this.configure(this.#config);
     return result;
   }
@@ -121,20 +124,6 @@ export class Services {
   async #override(overrides: readonly Override[]): Promise<void> {
     this.#overrides = overrides;
     await this.#ports.overridesFile.save({ overrides });
-  }
-
-  #tell(override: Override): void {
-    const { virtualServer, address, port } = override;
-    const inFile = this.#config.virtualServers
-      .filter(({ name }) => name === virtualServer)
-      .flatMap(({ realServers }) => realServers)
-      .find((real) => real.address === address && real.port === port);
-    const realServer = endpointText(address, port);
-    const words = overrideText(override, inFile?.weight ?? 0) || 'as the file says';
-    this.#ports.log.info(
-      { event: 'override', ...override, realServer },
-      `${virtualServer}: real server ${realServer} is to be ${words}`,
-    );
   }
 
   async #bring(config: DirectorConfig): Promise<void> {

@@ -1,5 +1,6 @@
 /** Runs the machine of the tracked objects: looks, its timer, its verdicts. */
-import type { DirectorConfig, RealServer, TrackedObject, VirtualServer } from '../../config/model.js';
+import type { DirectorConfig, TrackedObject } from '../../config/model.js';
+import type { RealServer, VirtualServer } from '../../config/model-servers.js';
 import { quorumObservation, type RealServerHealth } from '../../track/quorum.js';
 import {
   createTrack,

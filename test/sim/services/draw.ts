@@ -1,13 +1,11 @@
 /** Draws a history: the files that the operator goes through, and what is done to the host when. All from one seed. */
 import {
   type DirectorConfig,
-  type HealthCheck,
   type IpvsSettings,
   NO_IPVS_SETTINGS,
-  type RealServer,
   type TrackedObject,
-  type VirtualServer,
 } from '../../../src/config/model.js';
+import { type HealthCheck, type RealServer, type VirtualServer } from '../../../src/config/model-servers.js';
 import { OVERRIDE_ACTIONS, type OverrideOrder } from '../../../src/planning/overrides.js';
 import { Random } from '../simulator/random.js';
 

@@ -3,7 +3,7 @@
  * and state file, on a simulated kernel. It is killed between any two steps, and what it left is found by the next. At the
  * end, when nobody has done anything for long enough, table, state file and status have to tell the same.
  */
-import type { RealServer, VirtualServer } from '../../../src/config/model.js';
+import type { RealServer, VirtualServer } from '../../../src/config/model-servers.js';
 import type { Destination, Service } from '../../../src/ipvs/model.js';
 import { serviceKeyText } from '../../../src/ipvs/plan.js';
 import { timeoutsToBe } from '../../../src/ipvs/timeouts.js';

@@ -1,6 +1,6 @@
 /** What `ipvsadm` can say in the file: every rule with what it refuses and what it lets pass. */
 import t, { type Test } from 'tap';
-import type { VirtualServer } from '../../../src/config/model.js';
+import type { VirtualServer } from '../../../src/config/model-servers.js';
 import { parseConfig } from '../../../src/config/parse.js';
 import { serviceKeyText } from '../../../src/ipvs/plan.js';
 import { serviceKeyOf } from '../../../src/planning/desired.js';

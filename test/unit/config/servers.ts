@@ -1,5 +1,5 @@
 /** Virtual servers for tests, with the defaults of the configuration. */
-import type { CheckKind, HealthCheck, RealServer, VirtualServer } from '../../../src/config/model.js';
+import type { CheckKind, HealthCheck, RealServer, VirtualServer } from '../../../src/config/model-servers.js';
 
 export function realServer(address: string, overrides: Partial<RealServer> = {}): RealServer {
   return {

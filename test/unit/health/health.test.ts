@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import t from 'tap';
-import type { HealthCheck, RealServer, VirtualServer } from '../../../src/config/model.js';
+import type { HealthCheck, RealServer, VirtualServer } from '../../../src/config/model-servers.js';
 import {
   createHealth,
   FIRST_PROBE_SPACING_MS,

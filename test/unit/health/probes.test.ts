@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import type { TLSSocket } from 'node:tls';
 import { Worker } from 'node:worker_threads';
 import t, { type Test } from 'tap';
-import type { CheckKind, TlsCheck } from '../../../src/config/model.js';
+import type { CheckKind, TlsCheck } from '../../../src/config/model-servers.js';
 import { projectFolder } from '../../../src/drill/vm/session.js';
 import { MAX_BODY_BYTES } from '../../../src/io/checks/http-probes.js';
 import { MAX_HEADER_BYTES } from '../../../src/io/checks/outcome.js';

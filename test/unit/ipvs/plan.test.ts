@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import t from 'tap';
-import type { VirtualServer } from '../../../src/config/model.js';
+import type { VirtualServer } from '../../../src/config/model-servers.js';
 import { formatTable } from '../../../src/ipvs/format.js';
 import type {
   Destination,

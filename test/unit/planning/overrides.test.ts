@@ -73,8 +73,13 @@ void t.test('who leaves the file, and what is said', async (t) => {
   const overrides = after([{}]);
   t.equal(withoutStrangers(overrides, SERVERS).length, 2);
   t.match(withoutStrangers(overrides, [DNS]), [{ virtualServer: 'dns' }]);
-  t.equal(overrideText({ weight: 0, disabled: true }, 4), 'disabled, weight 0 (file: 4)');
-  t.equal(overrideText({}, 4), '');
+  const place = { virtualServer: 'web', address: '10.0.0.3', port: 80 };
+  const words = 'web: real server 10.0.0.3:80 is';
+  t.equal(
+    overrideText({ ...place, weight: 0, disabled: true }, SERVERS),
+    `${words} disabled, weight 0 (file: 5)`,
+  );
+  t.equal(overrideText(place, SERVERS), `${words} as the file says`);
 });
 
 void t.test('real servers on the command line', async (t) => {

@@ -1,5 +1,6 @@
 import t from 'tap';
-import type { DirectorConfig, VirtualServer, VrrpInstance } from '../../../src/config/model.js';
+import type { DirectorConfig, VrrpInstance } from '../../../src/config/model.js';
+import type { VirtualServer } from '../../../src/config/model-servers.js';
 import type { DumpedService } from '../../../src/ipvs/model.js';
 import { desiredServices } from '../../../src/planning/desired.js';
 import { type Present, preview, type RunningInstance } from '../../../src/planning/preview.js';

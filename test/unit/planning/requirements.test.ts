@@ -1,10 +1,6 @@
 import t from 'tap';
-import {
-  type ConnectionSync,
-  type DirectorConfig,
-  type Forwarding,
-  NO_IPVS_SETTINGS,
-} from '../../../src/config/model.js';
+import { type ConnectionSync, type DirectorConfig, NO_IPVS_SETTINGS } from '../../../src/config/model.js';
+import { type Forwarding } from '../../../src/config/model-servers.js';
 import {
   dispensableSysctl,
   hasIpvsSettings,

@@ -1,6 +1,7 @@
 /** The services process's own part: what it does with the kernel, told by a fake of it. */
 import t from 'tap';
-import type { DirectorConfig, VirtualServer } from '../../../src/config/model.js';
+import type { DirectorConfig } from '../../../src/config/model.js';
+import type { VirtualServer } from '../../../src/config/model-servers.js';
 import type { DumpedService, IpvsTimeouts, SyncDaemon } from '../../../src/ipvs/model.js';
 import { describeOp, serviceKeyText } from '../../../src/ipvs/plan.js';
 import { desiredServices } from '../../../src/planning/desired.js';

@@ -5,7 +5,7 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { SCHEDULERS } from '../../../src/config/model.js';
+import { SCHEDULERS } from '../../../src/config/model-servers.js';
 import { parseConfig } from '../../../src/config/parse.js';
 import { projectFolder } from '../../../src/drill/vm/session.js';
 import { openIpvs } from '../../../src/io/netlink/ipvs.js';

@@ -1,0 +1,151 @@
+/** Virtual servers, their real servers and checks, as typed configuration: see model.ts. */
+import type { AddressFamily } from '../util/ip-address.js';
+
+/** IPVS schedulers of Linux 6.x by the kernel's own names (`struct ip_vs_scheduler.name`). */
+export const SCHEDULERS = [
+  'rr',
+  'wrr',
+  'lc',
+  'wlc',
+  'lblc',
+  'lblcr',
+  'dh',
+  'sh',
+  'sed',
+  'nq',
+  'fo',
+  'ovf',
+  'mh',
+] as const;
+
+export type Scheduler = (typeof SCHEDULERS)[number];
+
+/** What `ipvsadm -b` takes: IP_VS_SVC_F_SCHED_SH_FALLBACK and so on. Each goes with the scheduler that its name begins with. */
+export const SCHEDULER_FLAGS = ['sh-fallback', 'sh-port', 'mh-fallback', 'mh-port'] as const;
+
+export type SchedulerFlag = (typeof SCHEDULER_FLAGS)[number];
+
+/** `nat` is IP_VS_CONN_F_MASQ, `dr` IP_VS_CONN_F_DROUTE, `tun` IP_VS_CONN_F_TUNNEL. */
+export type Forwarding = 'nat' | 'dr' | 'tun';
+
+export type Protocol = 'tcp' | 'udp' | 'sctp';
+
+/** Encapsulation of `tun` (IPVS_DEST_ATTR_TUN_TYPE and so on); gue and gre since Linux 5.3. */
+export interface Tunnel {
+  readonly type: 'ipip' | 'gue' | 'gre';
+  /** UDP port of the real server's end of a gue tunnel, 1 to 65535; 0 for the others. */
+  readonly port: number;
+  /** Of the encapsulation. `remcsum`: remote checksum offload, gue alone. */
+  readonly checksum: 'none' | 'csum' | 'remcsum';
+}
+
+/** How the kernel tells which traffic is a virtual server's: by where it goes, or by the mark that a firewall rule gave it. */
+export type ServiceAddress =
+  | {
+      readonly protocol: Protocol;
+      /** VIP. */
+      readonly address: string;
+      /** 0: all ports, with persistence alone. */
+      readonly port: number;
+    }
+  | {
+      /** 1 to 4294967295. */
+      readonly fwmark: number;
+      readonly family: AddressFamily;
+    };
+
+export interface TlsCheck {
+  /** Name in the handshake (RFC 6066 section 3), and the one that the certificate is to be for; undefined: none, the real server's address. */
+  readonly serverName: string | undefined;
+  /** Whether the certificate must be good. */
+  readonly verify: boolean;
+  /** File with the certificates that are trusted; undefined: those that Node.js knows. */
+  readonly caFile: string | undefined;
+}
+
+export type CheckKind =
+  | { readonly type: 'tcp' }
+  /** An answer comes. Bytes as hexadecimal text; `expect`: what it has to hold. */
+  | { readonly type: 'udp'; readonly send: string; readonly expect: string | undefined }
+  /** The name server knows a record. */
+  | { readonly type: 'dns'; readonly name: string; readonly recordType: string }
+  /** It exits with 0. Run without a shell. */
+  | {
+      readonly type: 'command';
+      readonly command: readonly string[];
+      /** Undefined: the unprivileged user `nobody`. */
+      readonly user: string | undefined;
+    }
+  | {
+      readonly type: 'http';
+      /** Undefined: without TLS. */
+      readonly tls: TlsCheck | undefined;
+      readonly method: 'GET' | 'HEAD';
+      readonly path: string;
+      /** Status codes that are good, 200 to 599: first and last of each range. */
+      readonly status: readonly (readonly [first: number, last: number])[];
+      /** Host header; the real server's address when absent. */
+      readonly host: string | undefined;
+      /** Beside ours, by lower-case name. */
+      readonly headers: Readonly<Record<string, string>>;
+      /** Text that the body has to hold. */
+      readonly body: string | undefined;
+    };
+
+export interface HealthCheck {
+  readonly kind: CheckKind;
+  /** Undefined: the real server's own. */
+  readonly port: number | undefined;
+  readonly intervalMs: number;
+  readonly timeoutMs: number;
+  /** Successes in a row that bring a real server in, at least 1. */
+  readonly rise: number;
+  /** Failures in a row that take it out, at least 1. */
+  readonly fall: number;
+}
+
+export interface RealServer {
+  /** RIP. */
+  readonly address: string;
+  /** 0: the port that the client asked for, where the virtual server has all ports or a firewall mark. */
+  readonly port: number;
+  /** 0 to 65535; 0 is quiescent. */
+  readonly weight: number;
+  readonly forwarding: Forwarding;
+  /** With `tun`; undefined: ipip. */
+  readonly tunnel: Tunnel | undefined;
+  /** Connections from which on it gets no new ones, and below which it does again; 0: no limit. */
+  readonly upperThreshold: number;
+  readonly lowerThreshold: number;
+}
+
+export interface Persistence {
+  readonly timeoutMs: number;
+  /** Which part of a client's address counts: an IPv4 netmask, or an IPv6 prefix length as text. */
+  readonly netmask: string;
+  /** IPVS_SVC_ATTR_PE_NAME. */
+  readonly engine: 'sip' | undefined;
+}
+
+/** One service of the kernel's table. An entry of the file with several addresses or ports is several, of one name. */
+export interface VirtualServer {
+  readonly name: string;
+  readonly service: ServiceAddress;
+  readonly scheduler: Scheduler;
+  readonly schedulerFlags: readonly SchedulerFlag[];
+  /** Each UDP packet is scheduled alone (IP_VS_SVC_F_ONEPACKET). */
+  readonly onePacket: boolean;
+  /** Of the real servers that name none of their own. */
+  readonly forwarding: Forwarding;
+  readonly persistence: Persistence | undefined;
+  readonly healthCheck: HealthCheck | undefined;
+  /** Programmed only while this instance is master; on both directors when absent. */
+  readonly vrrpInstance: string | undefined;
+  readonly realServers: readonly RealServer[];
+  /** Takes the traffic while no real server with a weight serves. */
+  readonly sorryServer: RealServer | undefined;
+  /** A failed real server is taken out, and its connections with it, or keeps them and gets no new ones. */
+  readonly onFailure: 'remove' | 'weight_zero';
+  /** One that leaves the configuration keeps its connections for so long at most. */
+  readonly drainMs: number;
+}
