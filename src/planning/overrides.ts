@@ -121,8 +121,9 @@ export function overridden(
 ): readonly VirtualServer[] {
   if (overrides.length === 0) return virtualServers;
   const overrideOf = overrideFinder(overrides);
+  const names = new Set(overrides.map(({ virtualServer }) => virtualServer));
   return virtualServers.map((server) => {
-    if (!overrides.some(({ virtualServer }) => virtualServer === server.name)) return server;
+    if (!names.has(server.name)) return server;
     const realServers = server.realServers.flatMap((real) => {
       const override = overrideOf(server.name, real);
       if (override?.disabled === true) return [];

@@ -17,6 +17,8 @@ import { servicesSocketPath } from './services-socket.js';
 /** Without a byte from the director. */
 const ANSWER_TIMEOUT_MS = 5000;
 const SERVICES_TIMEOUT_MS = 1000;
+/** Until the kernel's table is as the operator wants it, which waits for a reload that is under way. */
+const ORDER_TIMEOUT_MS = 60_000;
 const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
 
 /** No daemon answers: not started, no permission, or hung. */
@@ -124,7 +126,7 @@ export async function orderOverride(
   order: OverrideOrder,
 ): Promise<{ readonly real_servers: readonly Override[] }> {
   const socketPath = servicesSocketPath(runtimeDirectory);
-  const { status, text } = await ask(socketPath, '/override', order);
+  const { status, text } = await ask(socketPath, '/override', order, ORDER_TIMEOUT_MS);
   if (status === 200) return parse(text, socketPath);
   throw new RefusedError(String(parse(text, socketPath)?.error));
 }
