@@ -32,7 +32,7 @@ export function drainKey(key: ServiceKey, destination: Destination): string {
  *
  * @param configured all real servers of the configuration, healthy or not; asked only when there are others
  * @param times of those that drained before
- * @param limits by `serviceKeyText`, DRAIN_LIMIT_MS where there is none
+ * @param limits by `serviceKeyText`, DRAIN_LIMIT_MS where there is none; asked only when one leaves
  */
 export function withDrains(
   desired: readonly Service[],
@@ -40,9 +40,14 @@ export function withDrains(
   actual: readonly DumpedService[],
   times: DrainTimes,
   nowMs: number,
-  limits: ReadonlyMap<string, number>,
+  limits: () => ReadonlyMap<string, number>,
 ): { readonly desired: readonly Service[]; readonly drains: readonly Drain[] } {
   let known: ReadonlyMap<string, Service> | undefined;
+  let limitsKnown: ReadonlyMap<string, number> | undefined;
+  const limitOf = (text: string): number | undefined => {
+    limitsKnown ??= limits();
+    return limitsKnown.get(text);
+  };
   const configuredAt = (text: string): readonly Destination[] => {
     known ??= new Map(configured().map((service) => [serviceKeyText(service.key), service]));
     return known.get(text)?.destinations ?? [];
@@ -60,7 +65,7 @@ export function withDrains(
       .filter((destination) => !staying.has(destinationKeyText(destination)))
       .map((destination) => {
         const sinceMs = Math.min(times[drainKey(service.key, destination)] ?? nowMs, nowMs);
-        return { key: service.key, destination, sinceMs, limitMs: limits.get(text) ?? DRAIN_LIMIT_MS };
+        return { key: service.key, destination, sinceMs, limitMs: limitOf(text) ?? DRAIN_LIMIT_MS };
       })
       .filter((drain) => !isDrained(drain, nowMs));
     if (leaving.length === 0) return service;

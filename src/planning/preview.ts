@@ -130,7 +130,7 @@ function ipvsChanges(config: DirectorConfig, present: Present): Change[] {
     present.services,
     {},
     0,
-    drainLimits(active),
+    () => drainLimits(active),
   );
   return plan(whole.desired, present.services, { ownedKeys: present.owned, prune: true }).map((op) => ({
     kind: 'ipvs',

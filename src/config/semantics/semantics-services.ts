@@ -1,5 +1,5 @@
 /** Which traffic a virtual server is for, and what goes with it: see semantics.ts. */
-import { isLinkLocal } from '../../util/ip-address.js';
+import { endpointText, isLinkLocal } from '../../util/ip-address.js';
 import { familyName } from '../address.js';
 import type { SchedulerFlag, ServiceAddress } from '../model-servers.js';
 import type { Path } from '../place.js';
@@ -21,7 +21,7 @@ const PORT_KEYS: readonly Key<FileVirtualServer>[] = ['port', 'ports'];
 function serviceText(service: ServiceAddress): string {
   if ('fwmark' in service) return `fwmark ${service.fwmark} (${familyName(service.family)})`;
   const { protocol, address, port } = service;
-  return `${protocol} ${address.includes(':') ? `[${address}]` : address}:${port}`;
+  return `${protocol} ${endpointText(address, port)}`;
 }
 
 /** `services`: those of the server; undefined when they cannot be told. */

@@ -125,10 +125,7 @@ export async function orderOverride(
   runtimeDirectory: string,
   order: OverrideOrder,
 ): Promise<{ readonly real_servers: readonly Override[] }> {
-  const socketPath = servicesSocketPath(runtimeDirectory);
-  const { status, text } = await ask(socketPath, '/override', order, ORDER_TIMEOUT_MS);
-  if (status === 200) return parse(text, socketPath);
-  throw new RefusedError(String(parse(text, socketPath)?.error));
+  return give(servicesSocketPath(runtimeDirectory), '/override', order, ORDER_TIMEOUT_MS);
 }
 
 /**
@@ -139,8 +136,18 @@ export async function orderMaintenance(
   runtimeDirectory: string,
   order: MaintenanceOrder,
 ): Promise<MaintenanceAnswer> {
-  const socketPath = controlSocketPath(runtimeDirectory);
-  const { status, text } = await ask(socketPath, '/maintenance', order);
-  if (status === 200) return parse(text, socketPath);
-  throw new RefusedError(String(parse(text, socketPath)?.error));
+  return give(controlSocketPath(runtimeDirectory), '/maintenance', order);
+}
+
+/** Gives an order; the answer, or RefusedError with the director's own words. */
+async function give(
+  socketPath: string,
+  path: string,
+  order: object,
+  timeoutMs?: number,
+): Promise<ReturnType<typeof JSON.parse>> {
+  const { status, text } = await ask(socketPath, path, order, timeoutMs);
+  const answer = parse(text, socketPath);
+  if (status === 200) return answer;
+  throw new RefusedError(String(answer?.error));
 }

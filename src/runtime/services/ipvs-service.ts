@@ -195,7 +195,7 @@ export class IpvsService {
       ...virtualServerStatus(
         server,
         (real) => this.#health.of(server.name, real),
-        this.#sorry.has(serviceKeyText(serviceKeyOf(server))),
+        server.sorryServer !== undefined && this.#sorry.has(serviceKeyText(serviceKeyOf(server))),
       ),
       ...(drains.length > 0 ? { draining: this.#drainingOf(server, drains) } : {}),
     }));
@@ -297,7 +297,7 @@ export class IpvsService {
   #drain(healthy: readonly Service[], active: readonly VirtualServer[], actual: readonly DumpedService[]) {
     const configured = () => desiredServices(active, () => true);
     const nowMs = this.#ports.clock.nowMs();
-    return withDrains(healthy, configured, actual, this.#drainTimes, nowMs, drainLimits(active));
+    return withDrains(healthy, configured, actual, this.#drainTimes, nowMs, () => drainLimits(active));
   }
 
   async #saveDrains(drains: readonly Drain[]): Promise<void> {

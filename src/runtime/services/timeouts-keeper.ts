@@ -1,4 +1,5 @@
 /** Sets the connection timeouts of the kernel's IPVS and puts back what was there. */
+import { NO_IPVS_SETTINGS } from '../../config/model.js';
 import type { IpvsTimeouts } from '../../ipvs/model.js';
 import { sameTimeouts, timeoutsToBe } from '../../ipvs/timeouts.js';
 import type { Clock, Log } from '../ports.js';
@@ -16,8 +17,6 @@ export interface TimeoutsKeeperPorts {
   save(before: IpvsTimeouts | undefined): Promise<void>;
 }
 
-const AS_IT_IS: IpvsTimeouts = { tcpSeconds: 0, tcpFinSeconds: 0, udpSeconds: 0 };
-
 export class TimeoutsKeeper {
   readonly #ports: TimeoutsKeeperPorts;
   #before: IpvsTimeouts | undefined;
@@ -31,7 +30,7 @@ export class TimeoutsKeeper {
   /** Those that are 0 in `wanted` are as they were before. A kernel that refuses is told of and asked again. */
   async apply(wanted: IpvsTimeouts, kernel: Kernel): Promise<void> {
     this.#cancelRetry();
-    if (sameTimeouts(wanted, AS_IT_IS)) return this.restore(kernel);
+    if (sameTimeouts(wanted, NO_IPVS_SETTINGS.timeouts)) return this.restore(kernel);
     try {
       const now = await kernel.timeouts();
       if (this.#before === undefined) await this.#remember(now);

@@ -32,7 +32,7 @@ function service(destinations: readonly DumpedDestination[], host = 1): DumpedSe
 }
 
 const STAYS = service([destination(2)]);
-const LIMITS = new Map<string, number>();
+const LIMITS = () => new Map<string, number>();
 const ops = (desired: readonly Service[], actual: DumpedService): string[] =>
   plan(desired, [actual], { ownedKeys: new Set(), prune: true }).map(describeOp);
 
@@ -59,8 +59,14 @@ void t.test('the limit is that of its virtual server', async (t) => {
   const actual = service([destination(2), destination(3, 0, 7)]);
   const times = { [drainKey(STAYS.key, destination(3))]: 5 };
   const left = (limitMs: number, nowMs: number) =>
-    withDrains([STAYS], () => [STAYS], [actual], times, nowMs, new Map([['tcp 192.0.0.1:80', limitMs]]))
-      .drains.length;
+    withDrains(
+      [STAYS],
+      () => [STAYS],
+      [actual],
+      times,
+      nowMs,
+      () => new Map([['tcp 192.0.0.1:80', limitMs]]),
+    ).drains.length;
   t.equal(left(60_000, 60_004), 1);
   t.equal(left(60_000, 60_005), 0);
   t.equal(left(0, 5), 0, 'at once');
