@@ -36,13 +36,12 @@ export class TimeoutsKeeper {
       if (this.#before === undefined) await this.#remember(now);
       await this.#set(timeoutsToBe(wanted, this.#before ?? now), now, kernel);
     } catch (error) {
-      const { clock, log } = this.#ports;
-      log.error({ err: error }, 'the connection timeouts of IPVS could not be set');
-      this.#cancelRetry = clock.at(clock.nowMs() + RETRY_MS, () => void this.apply(wanted, kernel));
+      this.#ports.log.error({ err: error }, 'the connection timeouts of IPVS could not be set');
+      this.#retry(() => this.apply(wanted, kernel));
     }
   }
 
-  /** Puts everything back; what cannot be is known to the next start. */
+  /** Puts everything back; what cannot be is tried again, and known to the next start. */
   async restore(kernel: Kernel): Promise<void> {
     this.#cancelRetry();
     const before = this.#before;
@@ -52,7 +51,13 @@ export class TimeoutsKeeper {
       await this.#remember(undefined);
     } catch (error) {
       this.#ports.log.error({ err: error }, 'the connection timeouts of IPVS could not be put back');
+      this.#retry(() => this.restore(kernel));
     }
+  }
+
+  #retry(work: () => Promise<void>): void {
+    const { clock } = this.#ports;
+    this.#cancelRetry = clock.at(clock.nowMs() + RETRY_MS, () => void work());
   }
 
   async #set(to: IpvsTimeouts, now: IpvsTimeouts, kernel: Kernel): Promise<void> {
