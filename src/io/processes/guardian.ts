@@ -54,10 +54,16 @@ interface Running {
   orderedAtMs: number;
 }
 
+/** Orders as bytes, and the interface indexes that they name. */
+interface Encoded {
+  readonly bytes: Buffer;
+  readonly indexes: ReadonlyMap<string, number | undefined>;
+}
+
 class NativeGuardian implements GuardianProcess {
   readonly #options: GuardianOptions;
   #running: Running | undefined;
-  readonly #prepared = new WeakMap<GuardianOrders, Buffer>();
+  readonly #encoded = new WeakMap<GuardianOrders, Encoded>();
   #lastOrders: GuardianOrders | undefined;
   #disarmed = false;
   #spawnedAtMs: number[] = [];
@@ -82,15 +88,14 @@ class NativeGuardian implements GuardianProcess {
       this.#write(running, RENEWAL);
       return;
     }
-    // Orders that are repeated are made anew: an interface may have another index by now.
-    const bytes = running?.orders === orders ? undefined : this.#prepared.get(orders);
     this.#lastOrders = orders;
-    if (running === undefined) this.#spawn();
-    else this.#order(running, orders, bytes ?? encodeOrders(orders, indexLookup()));
+    if (running === undefined) return this.#spawn();
+    const prepared = running.orders === orders ? undefined : this.#encoded.get(orders)?.bytes;
+    this.#order(running, orders, prepared ?? this.#bytesOf(orders));
   }
 
   prepare(orders: GuardianOrders): void {
-    this.#prepared.set(orders, encodeOrders(orders, indexLookup()));
+    this.#bytesOf(orders);
   }
 
   disarm(): void {
@@ -123,7 +128,22 @@ class NativeGuardian implements GuardianProcess {
     child.unref();
     link.unref();
     const orders = this.#lastOrders;
-    if (orders !== undefined) this.#order(running, orders, encodeOrders(orders, indexLookup()));
+    if (orders !== undefined) this.#order(running, orders, this.#bytesOf(orders));
+  }
+
+  /** Made anew when an interface has another index by now: hundreds of addresses take milliseconds. */
+  #bytesOf(orders: GuardianOrders): Buffer {
+    const known = this.#encoded.get(orders);
+    if (known !== undefined && [...known.indexes].every(([name, index]) => currentIndex(name) === index)) {
+      return known.bytes;
+    }
+    const indexes = new Map<string, number | undefined>();
+    const bytes = encodeOrders(orders, (name) => {
+      if (!indexes.has(name)) indexes.set(name, currentIndex(name));
+      return indexes.get(name);
+    });
+    this.#encoded.set(orders, { bytes, indexes });
+    return bytes;
   }
 
   #order(running: Running, orders: GuardianOrders, bytes: Buffer): void {
@@ -198,15 +218,6 @@ class NativeGuardian implements GuardianProcess {
   #fail(words: string, cause?: unknown): void {
     this.#options.onError?.(new GuardianError(`the guardian ${words}`, { cause }));
   }
-}
-
-/** Interface indexes, each asked for once. */
-function indexLookup(): (name: string) => number | undefined {
-  const known = new Map<string, number | undefined>();
-  return (name) => {
-    if (!known.has(name)) known.set(name, currentIndex(name));
-    return known.get(name);
-  };
 }
 
 function currentIndex(name: string): number | undefined {

@@ -18,8 +18,8 @@ export interface Waiting {
   readonly leadMs: number;
   /** Its deadline is near, and nothing has moved it so far. Called once at most. */
   makeReady(): void;
-  /** Whose queues are read before the deadline acts. */
-  transports(): readonly VrrpTransport[];
+  /** Adds those whose queues are read before the deadline acts. */
+  addTransports(to: Set<VrrpTransport>): void;
   due(): void;
 }
 
@@ -79,7 +79,9 @@ export class Deadlines {
     if (entries.length === 0) return this.#makeReady(now);
     for (const { atMs } of entries) this.lateness.record(Math.max(0, now - atMs));
     this.#beforeDue();
-    for (const transport of new Set(entries.flatMap(({ group }) => group.transports()))) transport.drain();
+    const transports = new Set<VrrpTransport>();
+    for (const { group } of entries) group.addTransports(transports);
+    for (const transport of transports) transport.drain();
     this.#act(entries);
   }
 

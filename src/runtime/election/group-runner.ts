@@ -245,8 +245,11 @@ export class GroupRunner implements Waiting {
     }
   }
 
-  transports(): readonly VrrpTransport[] {
-    return this.#state.instances.flatMap(({ config }) => this.#ports.transport(config.name) ?? []);
+  addTransports(to: Set<VrrpTransport>): void {
+    for (const { config } of this.#state.instances) {
+      const transport = this.#ports.transport(config.name);
+      if (transport !== undefined) to.add(transport);
+    }
   }
 
   get leadMs(): number {

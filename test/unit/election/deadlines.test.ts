@@ -25,7 +25,9 @@ class World {
     return {
       leadMs,
       makeReady: () => void this.said.push(`${name} is made ready`),
-      transports: () => transports,
+      addTransports: (to) => {
+        for (const transport of transports) to.add(transport);
+      },
       due: () => {
         this.said.push(name);
         this.deadlines.outbox.send(
