@@ -42,6 +42,10 @@ function sorryRows({ sorry_server: sorry }: VirtualServerStatus): string[][] {
   return [['', `-> ${endpointText(sorry.address, sorry.port)}`, 'sorry server', state, '']];
 }
 
+function panicCells({ panic }: VirtualServerStatus): string[] {
+  return panic === true ? ['panic', 'too few are healthy: all get traffic'] : ['', ''];
+}
+
 /** Told where the operator said otherwise. */
 function inFile({ file_weight: weight }: VirtualServerStatus['real_servers'][number]): string {
   return weight === undefined ? '' : ` (file: ${weight})`;
@@ -87,7 +91,7 @@ export function formatStatus(status: DirectorStatus): string {
   }
   if (status.virtual_servers.length > 0) {
     const rows = status.virtual_servers.flatMap((server) => [
-      [server.name, serviceText(server), `${server.scheduler} ${server.forwarding}`, '', ''],
+      [server.name, serviceText(server), `${server.scheduler} ${server.forwarding}`, ...panicCells(server)],
       ...server.real_servers.map((real) => [
         '',
         `-> ${endpointText(real.address, real.port)}`,

@@ -127,6 +127,14 @@ export interface Persistence {
   readonly engine: 'sip' | undefined;
 }
 
+/** Weights of real servers that serve, summed up (keepalived's `quorum` and `hysteresis`). */
+export interface Quorum {
+  /** At least 1. */
+  readonly up: number;
+  /** Less than `up`: so much below it is still enough, and so much above it has to be reached again. */
+  readonly hysteresis: number;
+}
+
 /** One service of the kernel's table. An entry of the file with several addresses or ports is several, of one name. */
 export interface VirtualServer {
   readonly name: string;
@@ -142,8 +150,13 @@ export interface VirtualServer {
   /** Programmed only while this instance is master; on both directors when absent. */
   readonly vrrpInstance: string | undefined;
   readonly realServers: readonly RealServer[];
-  /** Takes the traffic while no real server with a weight serves. */
+  /** Takes the traffic while the real servers that serve do not reach the quorum. */
   readonly sorryServer: RealServer | undefined;
+  readonly quorum: Quorum;
+  /** The share of real servers, above 0 to 1, below which health is no longer believed and all get traffic; 0: none. */
+  readonly panicThreshold: number;
+  /** A real server that comes back reaches its weight after so long; 0: at once. */
+  readonly slowStartMs: number;
   /** A failed real server is taken out, and its connections with it, or keeps them and gets no new ones. */
   readonly onFailure: 'remove' | 'weight_zero';
   /** One that leaves the configuration keeps its connections for so long at most. */

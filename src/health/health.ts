@@ -66,6 +66,8 @@ interface Target {
   members: Map<string, Member>;
   riseFall: RiseFallState;
   reason: string | undefined;
+  /** When it came back after it had failed, while it is up. */
+  recoveredMs: number | undefined;
   /** This host could not ask, and has no verdict yet. */
   isUnheard: boolean;
   /** When the next probe goes, or the one under way was due. */
@@ -135,6 +137,15 @@ export function healthOf(
   return target === undefined
     ? { health: 'unchecked', reason: null }
     : { health: target.riseFall.verdict, reason: target.reason ?? null };
+}
+
+/** When a real server came back that had failed; undefined while it is not up, and for one that was never seen to fail. */
+export function recoveredMs(
+  state: HealthState,
+  virtualServer: string,
+  realServer: Pick<RealServer, 'address' | 'port'>,
+): number | undefined {
+  return state.servers.get(serverKey(virtualServer, realServer))?.recoveredMs;
 }
 
 /** Whether every checked real server has a verdict, or this host could not ask. Until then nothing may be pruned. */
@@ -212,6 +223,7 @@ function newTarget(
     members: new Map(),
     riseFall: predecessor === undefined ? INITIAL : provisional(predecessor.riseFall.verdict),
     reason: predecessor?.reason,
+    recoveredMs: predecessor?.recoveredMs,
     isUnheard: false,
     dueMs: 0,
     probe: undefined,
@@ -273,6 +285,7 @@ function takeOutcome(
   if (wasAwaited && !isAwaited(target)) state.unknown -= 1;
   const to = target.riseFall.verdict;
   if (to !== from && to !== 'unknown') {
+    target.recoveredMs = from === 'down' ? nowMs : undefined;
     effects.push({ type: 'verdict', members: [...target.members.values()], from, to, reason: target.reason });
   }
 }

@@ -10,6 +10,7 @@ import type { Destination, ForwardingMethod, Service, ServiceKey } from '../ipvs
 import { destinationKeyText, plainDestination, serviceKeyText } from '../ipvs/plan.js';
 import { IP_VS_SVC_F, IPPROTO } from '../ipvs/uapi.js';
 import { endpointText, familyOf } from '../util/ip-address.js';
+import { poolOf, type Serves } from './pool.js';
 
 const FORWARDING: Readonly<Record<Forwarding, ForwardingMethod>> = {
   nat: 'masq',
@@ -61,18 +62,26 @@ export function drainLimits(virtualServers: readonly VirtualServer[]): ReadonlyM
   return new Map(virtualServers.map((server) => [serviceKeyText(serviceKeyOf(server)), server.drainMs]));
 }
 
-/** Whether a real server serves; undefined while that is not known. */
-export type Serves = (virtualServerName: string, realServer: RealServer) => boolean | undefined;
+/** What the table goes by beside the configuration. */
+export interface Conditions {
+  readonly serves: Serves;
+  /** Whether the sorry server of a virtual server (`serviceKeyText`) has the traffic up to now; undefined: nowhere. */
+  readonly wasSorry?: (key: string) => boolean;
+  /** The part of its weight that a real server gets which came back not long ago, above 0 to 1; undefined: all of it. */
+  readonly share?: (virtualServer: VirtualServer, realServer: RealServer) => number;
+}
 
-/**
- * One service for each virtual server, with the real servers that serve. One that has failed is left out, unless the
- * configuration gives it weight 0: its connections then move on instead of hanging (`expire_nodest_conn`). One that is not
- * known yet is left out. Timeouts are rounded up to whole seconds.
- */
-export function desiredServices(virtualServers: readonly VirtualServer[], serves: Serves): Service[] {
+/** One service for each virtual server, with its pool (pool.ts) as destinations. Timeouts are rounded up to whole seconds. */
+export function desiredServices(virtualServers: readonly VirtualServer[], conditions: Conditions): Service[] {
+  const { serves, wasSorry, share } = conditions;
   return virtualServers.map((virtualServer) => {
     const { persistence } = virtualServer;
     const key = serviceKeyOf(virtualServer);
+    const members = poolOf(virtualServer, {
+      serves,
+      wasSorry: wasSorry !== undefined && wasSorry(serviceKeyText(key)),
+      share: (realServer) => share?.(virtualServer, realServer) ?? 1,
+    });
     return {
       key,
       scheduler: virtualServer.scheduler,
@@ -80,25 +89,35 @@ export function desiredServices(virtualServers: readonly VirtualServer[], serves
       timeoutSeconds: persistence === undefined ? 0 : Math.ceil(persistence.timeoutMs / 1000),
       netmask: persistence?.netmask ?? WHOLE_ADDRESS[key.family],
       ...(persistence?.engine && { persistenceEngine: persistence.engine }),
-      destinations: destinationsOf(virtualServer, serves),
+      destinations: members.map(destinationOf),
     };
   });
 }
 
-function destinationsOf(virtualServer: VirtualServer, serves: Serves): Destination[] {
-  const { name, realServers, sorryServer, onFailure } = virtualServer;
-  const destinations: Destination[] = [];
-  let isServed = false;
-  for (const realServer of realServers) {
-    const isServing = serves(name, realServer);
-    const destination = destinationOf(realServer);
-    if (isServing === true) destinations.push(destination);
-    if (isServing === false && onFailure === 'weight_zero') destinations.push({ ...destination, weight: 0 });
-    // One that is not known may serve.
-    if (isServing !== false && realServer.weight > 0) isServed = true;
+/** The same when every real server is healthy. */
+export function wholeServices(virtualServers: readonly VirtualServer[]): Service[] {
+  return desiredServices(virtualServers, { serves: () => true });
+}
+
+/** Keys (`serviceKeyText`) of the virtual servers whose sorry server has the traffic in this table. */
+export function sorryInUse(
+  virtualServers: readonly VirtualServer[],
+  table: readonly Service[],
+): ReadonlySet<string> {
+  const inUse = new Set<string>();
+  let byKey: ReadonlyMap<string, Service> | undefined;
+  for (const virtualServer of virtualServers) {
+    const { sorryServer } = virtualServer;
+    if (sorryServer === undefined) continue;
+    byKey ??= new Map(table.map((service) => [serviceKeyText(service.key), service]));
+    const key = serviceKeyText(serviceKeyOf(virtualServer));
+    const endpoint = endpointText(sorryServer.address, sorryServer.port);
+    const isServing = byKey
+      .get(key)
+      ?.destinations.some((one) => destinationKeyText(one) === endpoint && one.weight > 0);
+    if (isServing === true) inUse.add(key);
   }
-  if (sorryServer !== undefined && !isServed) destinations.push(destinationOf(sorryServer));
-  return destinations;
+  return inUse;
 }
 
 /**

@@ -5,7 +5,7 @@ import type { DumpedService, IpvsOp, IpvsTimeouts, SyncDaemon } from '../ipvs/mo
 import { describeOp, plan } from '../ipvs/plan.js';
 import { sameDaemon } from '../ipvs/plan-daemons.js';
 import { sameTimeouts, timeoutsToBe } from '../ipvs/timeouts.js';
-import { desiredServices, drainLimits } from './desired.js';
+import { desiredServices, drainLimits, sorryInUse, wholeServices } from './desired.js';
 import { groupsOf, planGroups } from './groups.js';
 import { requiredSyncDaemons } from './requirements.js';
 import {
@@ -123,10 +123,14 @@ function ipvsChanges(config: DirectorConfig, present: Present): Change[] {
     const role = present.instances?.find((instance) => instance.name === vrrpInstance)?.state;
     return vrrpInstance === undefined || role === 'master';
   });
-  const desired = desiredServices(active, (name, server) => present.serves(name, server));
+  const sorry = sorryInUse(active, present.services);
+  const desired = desiredServices(active, {
+    serves: (name, server) => present.serves(name, server),
+    wasSorry: (key) => sorry.has(key),
+  });
   const whole = withDrains(
     desired,
-    () => desiredServices(active, () => true),
+    () => wholeServices(active),
     present.services,
     {},
     0,

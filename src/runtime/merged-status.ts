@@ -17,7 +17,7 @@ export function mergedStatus(
   return {
     ...election,
     virtual_servers:
-      services?.virtual_servers ?? configured.map((server) => virtualServerStatus(server, unknown, false)),
+      services?.virtual_servers ?? configured.map((server) => virtualServerStatus(server, unknown)),
     connection_sync:
       sync === null
         ? null

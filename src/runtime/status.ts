@@ -144,10 +144,12 @@ export interface VirtualServerStatus {
     | {
         readonly address: string;
         readonly port: number;
-        /** It has the traffic, since no real server serves. */
+        /** It has the traffic, since the real servers that serve do not reach the quorum. */
         readonly in_use: boolean;
       }
     | undefined;
+  /** So few real servers are healthy that all get traffic (`panic_threshold`); missing otherwise. */
+  readonly panic?: true | undefined;
   /** Real servers that left the configuration and keep their connections for a while; missing when there are none. */
   readonly draining?:
     | readonly {

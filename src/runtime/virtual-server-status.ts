@@ -9,7 +9,7 @@ type Health = Pick<VirtualServerStatus['real_servers'][number], 'health' | 'reas
 export function virtualServerStatus(
   { name, service, scheduler, forwarding, realServers, sorryServer }: VirtualServer,
   healthOf: (realServer: RealServer) => Health,
-  isSorry: boolean,
+  is: { readonly sorry: boolean; readonly panic: boolean } = { sorry: false, panic: false },
 ): VirtualServerStatus {
   const where =
     'fwmark' in service
@@ -28,8 +28,9 @@ export function virtualServerStatus(
       ...healthOf(real),
     })),
     ...(sorryServer && {
-      sorry_server: { address: sorryServer.address, port: sorryServer.port, in_use: isSorry },
+      sorry_server: { address: sorryServer.address, port: sorryServer.port, in_use: is.sorry },
     }),
+    ...(is.panic && { panic: true as const }),
   };
 }
 

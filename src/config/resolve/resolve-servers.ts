@@ -5,6 +5,7 @@ import type {
   CheckKind,
   HealthCheck,
   Persistence,
+  Quorum,
   RealServer,
   ServiceAddress,
   TlsCheck,
@@ -20,6 +21,9 @@ import type {
   FileVirtualServer,
 } from '../schema/schema-servers.js';
 import { familyOfService, serves, servicesOf } from '../service-addresses.js';
+
+/** One real server of any weight. */
+const DEFAULT_QUORUM: Quorum = { up: 1, hysteresis: 0 };
 
 type FilePersistence = NonNullable<FileVirtualServer['persistence']>;
 
@@ -41,6 +45,9 @@ export function resolveVirtualServer(server: FileVirtualServer): readonly Virtua
     healthCheck,
     vrrpInstance: server.vrrp_instance,
     sorryServer: sorryServerOf(server, service),
+    quorum: server.quorum ?? DEFAULT_QUORUM,
+    panicThreshold: server.panic_threshold ?? 0,
+    slowStartMs: server.slow_start,
     onFailure: server.on_failure,
     drainMs: server.drain,
     realServers: server.real_servers

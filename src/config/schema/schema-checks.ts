@@ -83,7 +83,9 @@ export const healthCheck = mapping('tcp, http, https, udp, dns or command, port,
     ...http,
     sni: z
       .string({ error: serverNameError })
-      .regex(/^(?=.{1,253}$)(?!.*[.]?[0-9]+$)[A-Za-z0-9_-]+([.][A-Za-z0-9_-]+)*$/, { error: serverNameError })
+      .regex(/^(?=.{1,253}$)(?!([0-9]+[.])*[0-9]+$)[A-Za-z0-9_-]+([.][A-Za-z0-9_-]+)*$/, {
+        error: serverNameError,
+      })
       .optional(),
     verify: z.boolean({ error: expect('true or false') }).default(true),
     ca_file: absolutePath("a path that begins with '/'").optional(),

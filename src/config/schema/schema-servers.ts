@@ -9,6 +9,9 @@ import { checkedText, duration, expect, hostAddress, integer, list, mapping, nam
 /** `ipvsadm` MAX_TIMEOUT: 31 days, in whole seconds. */
 const PERSISTENCE_MS = { min: 1000, max: 31 * 86_400_000, step: 1000 } as const;
 const DRAIN_MS = { min: 0, max: 86_400_000, step: 1 } as const;
+const SLOW_START_MS = { min: 0, max: 3_600_000, step: 1 } as const;
+/** Weights of all real servers that a file may have. */
+const MAX_QUORUM = 0xffff_ffff;
 
 const port = integer(1, 65_535);
 
@@ -49,6 +52,17 @@ const realServer = mapping('address, port, weight, forwarding, tunnel, threshold
   tunnel: tunnel.optional(),
   thresholds: mapping('upper, lower', { upper: threshold, lower: threshold }).optional(),
 });
+
+const quorum = mapping('up, hysteresis', {
+  up: integer(1, MAX_QUORUM),
+  hysteresis: integer(0, MAX_QUORUM).default(0),
+});
+
+const percentError = expect('a percentage such as 50%, 1% to 100%');
+const percent = z
+  .string({ error: percentError })
+  .regex(/^([1-9][0-9]?|100)%$/, { error: percentError })
+  .transform((text) => Number(text.slice(0, -1)) / 100);
 
 const sorryServer = mapping('address, port, forwarding, tunnel', {
   address: hostAddress,
@@ -96,6 +110,9 @@ export const virtualServer = mapping('a virtual server', {
   health_check: healthCheck.optional(),
   vrrp_instance: z.string({ error: expect('the name of an instance') }).optional(),
   sorry_server: sorryServer.optional(),
+  quorum: quorum.optional(),
+  panic_threshold: percent.optional(),
+  slow_start: duration(SLOW_START_MS).default(0),
   on_failure: z
     .enum(['remove', 'weight_zero'], { error: expect("'remove' or 'weight_zero'") })
     .default('remove'),

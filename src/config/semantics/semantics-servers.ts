@@ -15,6 +15,7 @@ import { addressesOfServer, familyOfService, serves, servicesOf } from '../servi
 import { quote } from '../yaml.js';
 import { checkCommand, checkKnown, checkUnique, namesOf, type Report } from './report.js';
 import { addressesOf } from './semantics-addresses.js';
+import { checkPool } from './semantics-pool.js';
 import { checkScheduling, checkServices, type Taken } from './semantics-services.js';
 
 type Server = Section<FileVirtualServer>;
@@ -51,6 +52,7 @@ export function checkVirtualServers(servers: readonly Server[], around: Around, 
     checkHeld(server, held, report);
     checkTunnel(server.part('tunnel'), report);
     checkRealServers(server, services, around, report);
+    checkPool(server, services, report);
     checkHealthCheck(server, report);
   }
 }

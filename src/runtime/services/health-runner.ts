@@ -1,5 +1,5 @@
 /** Runs the health machine: probes, its timer, its verdicts. */
-import type { VirtualServer } from '../../config/model-servers.js';
+import type { RealServer, VirtualServer } from '../../config/model-servers.js';
 import {
   createHealth,
   firstVerdictsIn,
@@ -8,6 +8,7 @@ import {
   type HealthState,
   type HealthStep,
   healthOf,
+  recoveredMs,
   stepHealth,
 } from '../../health/health.js';
 import { endpointText } from '../../util/ip-address.js';
@@ -16,6 +17,8 @@ import type { ProbeOutcome, Prober } from './services-ports.js';
 
 /** That this host cannot probe is told again after so long. */
 const OWN_FAULT_TOLD_FOR_MS = 60_000;
+
+const LEAST_SHARE = 0.01;
 
 export interface HealthRunnerPorts {
   readonly clock: Clock;
@@ -55,6 +58,14 @@ export class HealthRunner {
   ): boolean | undefined {
     const { health } = this.of(virtualServer, realServer);
     return health === 'unknown' ? undefined : health !== 'down';
+  }
+
+  /** The part of its weight that a real server gets, above 0 to 1: less than all while it starts slowly. */
+  share({ name, slowStartMs }: VirtualServer, realServer: RealServer): number {
+    const sinceMs = slowStartMs === 0 ? undefined : recoveredMs(this.#state, name, realServer);
+    if (sinceMs === undefined) return 1;
+    // A first part at once: it would not come back at all for a weight of nothing.
+    return Math.min(1, Math.max(LEAST_SHARE, (this.#ports.clock.nowMs() - sinceMs) / slowStartMs));
   }
 
   configure(virtualServers: readonly VirtualServer[]): void {

@@ -4,24 +4,26 @@ import type { RealServer, VirtualServer } from '../../config/model-servers.js';
 import { type Drain, type DrainTimes, drainKey, withDrains } from '../../ipvs/drain.js';
 import { foundWords } from '../../ipvs/found.js';
 import type { DumpedService, IpvsOp, Service, StartedSyncDaemon } from '../../ipvs/model.js';
-import { describeOp, destinationKeyText, plan, planInSlices, serviceKeyText } from '../../ipvs/plan.js';
+import { describeOp, plan, planInSlices, serviceKeyText } from '../../ipvs/plan.js';
 import {
   desiredServices,
   drainLimits,
-  type Serves,
   serviceKeyOf,
+  sorryInUse,
+  wholeServices,
   withUnheard,
 } from '../../planning/desired.js';
+import type { Serves } from '../../planning/pool.js';
 import { requiredSyncDaemons } from '../../planning/requirements.js';
 import type { RealServerHealth } from '../../track/quorum.js';
 import { workInTurn } from '../../util/in-turn.js';
-import { endpointText } from '../../util/ip-address.js';
 import { type CleanUpStep, cleanUp } from '../clean-up.js';
 import type { Clock, Log } from '../ports.js';
 import { RepairPace } from '../repair-pace.js';
 import type { VirtualServerStatus } from '../status.js';
 import { virtualServerStatus } from '../virtual-server-status.js';
 import { HealthRunner } from './health-runner.js';
+import { PoolTeller } from './pool-teller.js';
 import type { RoleReport } from './services-messages.js';
 import type { Ipvs, OpResult, Prober, ServicesLeftovers, SyncInterfaces } from './services-ports.js';
 import { SyncDaemonKeeper, type SyncDaemonsStatus } from './sync-daemon-keeper.js';
@@ -51,6 +53,8 @@ const REFRESH_MS = 30_000;
 /** So often the sync daemons and a part of the table are looked at. */
 const LOOK_MS = 1000;
 const RETRY_MS = 2000;
+/** So often a real server that starts slowly gets more of its weight. */
+const SLOW_START_STEP_MS = 1000;
 /** Repairs that are named one by one. */
 const NAMED_REPAIRS = 20;
 
@@ -71,8 +75,7 @@ export class IpvsService {
   /** Undefined while changes fail. */
   #known: KnownTable | undefined;
   #drainTimes: DrainTimes;
-  /** Keys of the virtual servers whose sorry server has the traffic. */
-  #sorry: ReadonlySet<string> = new Set();
+  readonly #pools: PoolTeller;
 
   constructor(
     config: DirectorConfig,
@@ -84,6 +87,7 @@ export class IpvsService {
     this.#drainTimes = leftovers.drains ?? {};
     this.#ports = ports;
     this.#look = new TableLook(ports.ipvs);
+    this.#pools = new PoolTeller(ports.log);
     this.#daemons = new SyncDaemonKeeper(leftovers.syncDaemons, {
       clock: ports.clock,
       ipvs: ports.ipvs,
@@ -192,11 +196,10 @@ export class IpvsService {
   status(): readonly VirtualServerStatus[] {
     const drains = this.#known?.drains ?? [];
     return this.#config.virtualServers.map((server) => ({
-      ...virtualServerStatus(
-        server,
-        (real) => this.#health.of(server.name, real),
-        server.sorryServer !== undefined && this.#sorry.has(serviceKeyText(serviceKeyOf(server))),
-      ),
+      ...virtualServerStatus(server, (real) => this.#health.of(server.name, real), {
+        sorry: this.#pools.isSorry(server),
+        panic: this.#pools.isInPanic(server),
+      }),
       ...(drains.length > 0 ? { draining: this.#drainingOf(server, drains) } : {}),
     }));
   }
@@ -243,7 +246,7 @@ export class IpvsService {
     const servers = this.#config.virtualServers.filter(
       ({ vrrpInstance }) => vrrpInstance !== undefined && this.#ports.role(vrrpInstance)?.settled !== true,
     );
-    return new Set(desiredServices(servers, () => false).map((service) => serviceKeyText(service.key)));
+    return new Set(servers.map((server) => serviceKeyText(serviceKeyOf(server))));
   }
 
   async #reconcile(): Promise<void> {
@@ -256,7 +259,7 @@ export class IpvsService {
       // table that was wanted without it.
       const active = this.#active();
       const serves: Serves = (name, server) => this.#health.serves(name, server);
-      const healthy = withUnheard(desiredServices(active, serves), active, actual, serves);
+      const healthy = withUnheard(this.#desired(active, serves, actual), active, actual, serves);
       const prune = this.#health.firstVerdictsIn;
       const { desired, drains } = prune
         ? this.#drain(healthy, active, actual)
@@ -273,9 +276,10 @@ export class IpvsService {
       const results = await this.#ports.ipvs.apply(ops);
       const failed = this.#report(results);
       this.#known = failed ? undefined : { services: desired, drains, pruned: prune };
-      if (!failed) this.#tellSorry(active, desired);
+      if (!failed) this.#pools.tell(active, desired, serves);
       if (failed) delayMs = RETRY_MS;
-      else if (prune) await this.#own(keys);
+      else if (this.#isSlowStarting(active)) delayMs = SLOW_START_STEP_MS;
+      if (!failed && prune) await this.#own(keys);
     } catch (error) {
       this.#known = undefined;
       this.#ports.log.error({ err: error }, 'the IPVS table could not be compared');
@@ -283,6 +287,23 @@ export class IpvsService {
     }
     const { clock } = this.#ports;
     if (!this.#closed) this.#cancelRefresh = clock.at(clock.nowMs() + delayMs, () => this.refresh());
+  }
+
+  #desired(active: readonly VirtualServer[], serves: Serves, actual: readonly DumpedService[]): Service[] {
+    // By the kernel's word, so that a restart goes on where it was.
+    const sorry = sorryInUse(active, actual);
+    return desiredServices(active, {
+      serves,
+      wasSorry: (key) => sorry.has(key),
+      share: (server, real) => this.#health.share(server, real),
+    });
+  }
+
+  #isSlowStarting(active: readonly VirtualServer[]): boolean {
+    return active.some(
+      (server) =>
+        server.slowStartMs > 0 && server.realServers.some((real) => this.#health.share(server, real) < 1),
+    );
   }
 
   async #plan(...input: Parameters<typeof planInSlices>): Promise<IpvsOp[]> {
@@ -295,7 +316,7 @@ export class IpvsService {
   }
 
   #drain(healthy: readonly Service[], active: readonly VirtualServer[], actual: readonly DumpedService[]) {
-    const configured = () => desiredServices(active, () => true);
+    const configured = () => wholeServices(active);
     const nowMs = this.#ports.clock.nowMs();
     return withDrains(healthy, configured, actual, this.#drainTimes, nowMs, () => drainLimits(active));
   }
@@ -315,27 +336,6 @@ export class IpvsService {
     for (const name of Object.keys(before)) {
       if (!Object.hasOwn(times, name)) log.info({ event: 'drain', drain: name }, `${name}: drains no more`);
     }
-  }
-
-  #tellSorry(active: readonly VirtualServer[], table: readonly Service[]): void {
-    const { log } = this.#ports;
-    const before = this.#sorry;
-    const sorry = new Set<string>();
-    for (const [index, { name, sorryServer }] of active.entries()) {
-      const service = table[index];
-      if (sorryServer === undefined || service === undefined) continue;
-      const endpoint = endpointText(sorryServer.address, sorryServer.port);
-      const key = serviceKeyText(service.key);
-      const isServing = service.destinations.some(
-        (destination) => destinationKeyText(destination) === endpoint && destination.weight > 0,
-      );
-      if (isServing) sorry.add(key);
-      if (isServing === before.has(key)) continue;
-      const fields = { event: 'sorry-server', virtualServer: name, sorryServer: endpoint, inUse: isServing };
-      if (isServing) log.warn(fields, `${name}: no real server serves, the sorry server ${endpoint} does`);
-      else log.info(fields, `${name}: real servers serve again, the sorry server ${endpoint} does not`);
-    }
-    this.#sorry = sorry;
   }
 
   /** Somebody changed what we had left in good order. */

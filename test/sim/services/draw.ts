@@ -186,6 +186,7 @@ function drawServer(random: Random, number: number): VirtualServer {
     lowerThreshold: 0,
   });
   const persistence = { timeoutMs: 60_000, netmask: '255.255.255.255', engine: undefined };
+  const hasSorry = random.chance(0.3);
   return {
     name: `web-${number}`,
     service: { protocol, address: `192.0.2.${number}`, port: 80 },
@@ -197,7 +198,10 @@ function drawServer(random: Random, number: number): VirtualServer {
     healthCheck: random.chance(0.7) ? check : undefined,
     vrrpInstance: random.chance(0.6) ? INSTANCE : undefined,
     realServers: drawn.map(whole),
-    sorryServer: random.chance(0.3) ? whole({ address: SORRY_SERVER, weight: 1 }) : undefined,
+    sorryServer: hasSorry ? whole({ address: SORRY_SERVER, weight: 1 }) : undefined,
+    quorum: { up: random.pick([1, 1, 2]), hysteresis: 0 },
+    panicThreshold: hasSorry ? 0 : random.pick([0, 0, 0.5]),
+    slowStartMs: random.pick([0, 0, 3000]),
     onFailure: random.pick(['remove', 'weight_zero']),
     drainMs: random.pick([0, 5000, 30_000]),
   };

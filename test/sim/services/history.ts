@@ -414,9 +414,11 @@ export class History {
     const active = overridden(this.#config.virtualServers, this.#overrides).filter(
       ({ vrrpInstance }) => vrrpInstance === undefined || this.#isMaster,
     );
-    return desiredServices(active, (name, realServer) => {
-      const server = active.find((one) => one.name === name);
-      return server !== undefined && this.#lives(server, realServer);
+    return desiredServices(active, {
+      serves: (name, realServer) => {
+        const server = active.find((one) => one.name === name);
+        return server !== undefined && this.#lives(server, realServer);
+      },
     });
   }
 

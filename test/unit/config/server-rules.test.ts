@@ -193,6 +193,44 @@ void t.test('failed and leaving real servers, and the sorry server', async (t) =
   t.strictSame(server?.sorryServer, realServer('10.0.0.9', { forwarding: 'tun' }));
 });
 
+void t.test('quorum, panic threshold and slow start', async (t) => {
+  const sorry = `${WHERE}, sorry_server: { address: 10.0.0.9 }`;
+  const checked = `${WHERE}, health_check: { tcp: {} }`;
+  check(t, [
+    [WHERE, `${sorry}, quorum: { up: 1 }`],
+    [WHERE, `${sorry}, quorum: { up: 0 }`, /quorum\.up: expected a whole number from 1/],
+    [WHERE, `${sorry}, quorum: { up: 1, hysteresis: 1 }`, /quorum\.hysteresis: is to be less than 'up'/],
+    [
+      WHERE,
+      `${sorry}, quorum: { up: 70000 }`,
+      /quorum\.up: 70000 is more than the weights of the real servers, \d+: the sorry server/,
+    ],
+    [WHERE, `${WHERE}, quorum: { up: 1 }`, /quorum: says when the sorry server has the traffic/],
+    [WHERE, `${checked}, panic_threshold: 50%, slow_start: 30s`],
+    [WHERE, `${checked}, panic_threshold: 0%`, /panic_threshold: expected a percentage such as 50%/],
+    [WHERE, `${checked}, panic_threshold: 0.5`, /panic_threshold: expected a percentage such as 50%/],
+    [WHERE, `${checked}, slow_start: 2h`, /slow_start: expected a duration/],
+    [WHERE, `${WHERE}, panic_threshold: 50%`, /panic_threshold: needs 'health_check'/],
+    [WHERE, `${WHERE}, slow_start: 30s`, /slow_start: needs 'health_check'/],
+    [
+      WHERE,
+      `${sorry}, health_check: { tcp: {} }, panic_threshold: 50%`,
+      /panic_threshold: goes not with 'sorry_server'/,
+    ],
+  ]);
+  const [server] = serversOf([WHERE, `${checked}, panic_threshold: 5%, slow_start: 30s`]);
+  t.match(server, { quorum: { up: 1, hysteresis: 0 }, panicThreshold: 0.05, slowStartMs: 30_000 });
+});
+
+void t.test('a quorum that one address family cannot reach is refused', async (t) => {
+  const nat = GOOD.replace('tun', 'nat').replace(REALS, `${REALS.slice(0, -1)}, { address: "fd00::2" }]`);
+  const both = 'addresses: [192.0.2.1, "2001:db8::1"], port: 80, sorry_server: { address: 10.0.0.9 }';
+  checkEdits(t, nat, [
+    [WHERE, `${both}, quorum: { up: 2 }`, /quorum\.up: 2 is more than the weights of the real servers, 1/],
+    [WHERE, `${both}, quorum: { up: 1 }`],
+  ]);
+});
+
 void t.test('real servers of the other family and the sync daemons exclude each other', async (t) => {
   const good = GOOD.replace(FIRST, () => '{ address: "fd00::2" }');
   checkEdits(t, good, [
@@ -283,6 +321,7 @@ void t.test('http and https', async (t) => {
     [WHERE, http('sni: web.example'), /unknown key 'sni'/],
     [WHERE, https('sni: web.example, ca_file: /etc/ssl/ca.pem')],
     [WHERE, https('verify: false')],
+    [WHERE, https('sni: web1')],
     [WHERE, https('sni: 10.0.0.2'), /sni: expected a host name, as in a certificate/],
     [WHERE, https('ca_file: ca.pem'), /ca_file: expected a path that begins with '\/'/],
     [

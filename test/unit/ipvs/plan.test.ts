@@ -20,7 +20,7 @@ import {
   planInSlices,
   serviceKeyText,
 } from '../../../src/ipvs/plan.js';
-import { desiredServices } from '../../../src/planning/desired.js';
+import { desiredServices, wholeServices } from '../../../src/planning/desired.js';
 import { realServer, virtualServer } from '../config/servers.js';
 
 const NONE: ReadonlySet<string> = new Set();
@@ -307,7 +307,9 @@ const web = virtualServer({
 });
 
 void t.test('desired: the unhealthy are left out, a configured weight 0 stays', async (t) => {
-  const [one] = desiredServices([web], (name, { address }) => name === 'web' && address !== '10.0.0.3');
+  const [one] = desiredServices([web], {
+    serves: (name, { address }) => name === 'web' && address !== '10.0.0.3',
+  });
   t.same(one, {
     key: tcp('192.0.2.1'),
     scheduler: 'wrr',
@@ -340,7 +342,9 @@ void t.test('desired: who serves when some do not', async (t) => {
   const sorryServer = realServer('10.0.0.9', { port: 8080 });
   const base = { realServers: [one, two], sorryServer };
   const table = (server: Partial<VirtualServer>, first: boolean | undefined, second: boolean | undefined) =>
-    desiredServices([virtualServer({ ...base, ...server })], (_, real) => (real === one ? first : second))
+    desiredServices([virtualServer({ ...base, ...server })], {
+      serves: (_, real) => (real === one ? first : second),
+    })
       .flatMap(({ destinations }) => destinations)
       .map(({ address, weight }) => `${address} ${weight}`);
   const sorry = '10.0.0.9 1';
@@ -357,23 +361,20 @@ void t.test('desired: who serves when some do not', async (t) => {
 
 void t.test('desired: what makes a service, and what makes a destination', async (t) => {
   const tunnel = { type: 'gue', port: 6080, checksum: 'csum' } as const;
-  const [sip, marked] = desiredServices(
-    [
-      virtualServer({
-        service: { protocol: 'udp', address: '2001:db8::1', port: 5060 },
-        scheduler: 'mh',
-        schedulerFlags: ['mh-port', 'mh-fallback'],
-        onePacket: true,
-        persistence: { timeoutMs: 1000, netmask: '64', engine: 'sip' },
-        realServers: [
-          realServer('fd00::2', { forwarding: 'tun', tunnel, upperThreshold: 9, lowerThreshold: 4 }),
-          realServer('10.0.0.2', { forwarding: 'dr' }),
-        ],
-      }),
-      virtualServer({ service: { fwmark: 7, family: 'ipv6' } }),
-    ],
-    () => true,
-  );
+  const [sip, marked] = wholeServices([
+    virtualServer({
+      service: { protocol: 'udp', address: '2001:db8::1', port: 5060 },
+      scheduler: 'mh',
+      schedulerFlags: ['mh-port', 'mh-fallback'],
+      onePacket: true,
+      persistence: { timeoutMs: 1000, netmask: '64', engine: 'sip' },
+      realServers: [
+        realServer('fd00::2', { forwarding: 'tun', tunnel, upperThreshold: 9, lowerThreshold: 4 }),
+        realServer('10.0.0.2', { forwarding: 'dr' }),
+      ],
+    }),
+    virtualServer({ service: { fwmark: 7, family: 'ipv6' } }),
+  ]);
   t.match(sip, {
     key: { family: 'ipv6', protocol: 17, address: '2001:db8::1', port: 5060 },
     flags: 1 | 4 | 8 | 16,

@@ -2,7 +2,7 @@ import t from 'tap';
 import type { DirectorConfig, VrrpInstance } from '../../../src/config/model.js';
 import type { VirtualServer } from '../../../src/config/model-servers.js';
 import type { DumpedService } from '../../../src/ipvs/model.js';
-import { desiredServices } from '../../../src/planning/desired.js';
+import { wholeServices } from '../../../src/planning/desired.js';
 import { type Present, preview, type RunningInstance } from '../../../src/planning/preview.js';
 import { requiredSysctls } from '../../../src/planning/requirements.js';
 import { instanceSettings } from '../../../src/planning/settings.js';
@@ -67,7 +67,7 @@ const NOTHING: Present = {
 };
 
 function dumped(servers: readonly VirtualServer[]): DumpedService[] {
-  return desiredServices(servers, () => true).map((service) => ({
+  return wholeServices(servers).map((service) => ({
     ...service,
     destinations: service.destinations.map((destination) => ({
       ...destination,

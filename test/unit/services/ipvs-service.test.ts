@@ -2,7 +2,7 @@ import t from 'tap';
 import type { DirectorConfig } from '../../../src/config/model.js';
 import type { DumpedService, IpvsOp } from '../../../src/ipvs/model.js';
 import { describeOp, serviceKeyText } from '../../../src/ipvs/plan.js';
-import { desiredServices } from '../../../src/planning/desired.js';
+import { wholeServices } from '../../../src/planning/desired.js';
 import type { Clock, Log } from '../../../src/runtime/ports.js';
 import { IpvsService } from '../../../src/runtime/services/ipvs-service.js';
 import type { ProbeOutcome } from '../../../src/runtime/services/services-ports.js';
@@ -39,7 +39,7 @@ function handClock(): Clock & { next(): void } {
 
 /** The table that an earlier run left behind, with all real servers. */
 function leftBehind(): DumpedService[] {
-  return desiredServices([WEB], () => true).map((service) => ({
+  return wholeServices([WEB]).map((service) => ({
     ...service,
     destinations: service.destinations.map((one) => ({
       ...one,

@@ -4,7 +4,7 @@ import type { DirectorConfig } from '../../../src/config/model.js';
 import type { VirtualServer } from '../../../src/config/model-servers.js';
 import type { DumpedService, IpvsTimeouts, SyncDaemon } from '../../../src/ipvs/model.js';
 import { describeOp, serviceKeyText } from '../../../src/ipvs/plan.js';
-import { desiredServices } from '../../../src/planning/desired.js';
+import { wholeServices } from '../../../src/planning/desired.js';
 import type { Override, OverrideOrder } from '../../../src/planning/overrides.js';
 import { loadFailed } from '../../../src/runtime/configuration.js';
 import type { Log, StateFile } from '../../../src/runtime/ports.js';
@@ -35,7 +35,7 @@ interface Kernel {
 
 function kernelWith(services: readonly VirtualServer[]): Kernel {
   return {
-    services: desiredServices(services, () => true).map((service) => ({
+    services: wholeServices(services).map((service) => ({
       ...service,
       destinations: service.destinations.map((one) => ({
         ...one,

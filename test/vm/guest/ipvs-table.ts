@@ -12,7 +12,7 @@ import { openIpvs } from '../../../src/io/netlink/ipvs.js';
 import { formatTable } from '../../../src/ipvs/format.js';
 import type { Destination, ForwardingMethod, Service, ServiceKey } from '../../../src/ipvs/model.js';
 import { describeOp, plan, serviceKeyText } from '../../../src/ipvs/plan.js';
-import { desiredServices } from '../../../src/planning/desired.js';
+import { wholeServices } from '../../../src/planning/desired.js';
 import type { Ipvs } from '../../../src/runtime/services/services-ports.js';
 import { ipvsadmRows } from '../ipvsadm-rows.js';
 
@@ -202,7 +202,7 @@ async function conformance(ipvs: Ipvs): Promise<ConformanceRow[]> {
     ipvsadm('-C');
     const parsed = parseConfig(config, { name: 'lb1' });
     if (!parsed.ok) throw new Error(`${option}: ${parsed.faults.map(({ message }) => message).join('; ')}`);
-    const desired = desiredServices(parsed.config.virtualServers, () => true);
+    const desired = wholeServices(parsed.config.virtualServers);
     const none = { ownedKeys: new Set<string>(), prune: true };
     const results = await ipvs.apply(plan(desired, [], none));
     rows.push({
