@@ -39,6 +39,14 @@ const COMMANDS = {
   'bench-failover': (args) => bench('failover', args),
   'bench-flood': (args) => bench('flood', args),
   'bench-instances': (args) => bench('instances', args),
+  async 'bench-ipvs'(args) {
+    await prepare();
+    if (!args.includes('--help')) {
+      await ensureLab({ always: true });
+      await judgesInPath();
+    }
+    return passOn(process.execPath, [join(PROJECT, 'dist', 'test', 'bench', 'ipvs.js'), ...args]);
+  },
   'bench-soak': (args) => bench('soak', args),
   'bench-regroup': (args) => bench('regroup', args),
   'bench-reload': (args) => bench('reload', args),

@@ -55,6 +55,23 @@ function sameDestination(desired: Destination, actual: Destination): boolean {
   );
 }
 
+/** Whether two services are one and the same, down to the order of their destinations. */
+export function sameService(a: Service, b: Service): boolean {
+  return (
+    serviceAttributes(a) === serviceAttributes(b) &&
+    a.destinations.length === b.destinations.length &&
+    a.destinations.every((one, index) => {
+      const other = b.destinations[index];
+      return (
+        other !== undefined &&
+        one.address === other.address &&
+        one.port === other.port &&
+        sameDestination(one, other)
+      );
+    })
+  );
+}
+
 /** Counters do not belong into an op. */
 export function plainDestination(destination: Destination): Destination {
   const { address, port, forwarding, weight, upperThreshold, lowerThreshold, tunnel } = destination;

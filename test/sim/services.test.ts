@@ -28,8 +28,8 @@ const BUGS: readonly (Mutation & { readonly name: string })[] = [
   {
     name: 'what is not wanted stays in the table',
     file: SERVICE,
-    from: 'const prune = this.#health.firstVerdictsIn;',
-    to: 'const prune = false;',
+    from: 'prune: this.#health.firstVerdictsIn,',
+    to: 'prune: false,',
   },
   {
     name: 'a real server that is down is in the table',

@@ -1,19 +1,11 @@
 /** Keeps the kernel's IPVS table, sync daemons and health verdicts as the configuration wants them. */
 import type { DirectorConfig } from '../../config/model.js';
 import type { RealServer, VirtualServer } from '../../config/model-servers.js';
-import { type Drain, type DrainTimes, drainKey, withDrains } from '../../ipvs/drain.js';
+import { type Drain, type DrainTimes, drainKey } from '../../ipvs/drain.js';
 import { foundWords } from '../../ipvs/found.js';
-import type { DumpedService, IpvsOp, Service, StartedSyncDaemon } from '../../ipvs/model.js';
-import { describeOp, plan, planInSlices, serviceKeyText } from '../../ipvs/plan.js';
-import {
-  desiredServices,
-  drainLimits,
-  serviceKeyOf,
-  sorryInUse,
-  wholeServices,
-  withUnheard,
-} from '../../planning/desired.js';
-import type { Serves } from '../../planning/pool.js';
+import type { IpvsOp, StartedSyncDaemon } from '../../ipvs/model.js';
+import { describeOp, plan, serviceKeyText } from '../../ipvs/plan.js';
+import { serviceKeyOf } from '../../planning/desired.js';
 import { requiredSyncDaemons } from '../../planning/requirements.js';
 import type { RealServerHealth } from '../../track/quorum.js';
 import { workInTurn } from '../../util/in-turn.js';
@@ -27,6 +19,7 @@ import { PoolTeller } from './pool-teller.js';
 import type { RoleReport } from './services-messages.js';
 import type { Ipvs, OpResult, Prober, ServicesLeftovers, SyncInterfaces } from './services-ports.js';
 import { SyncDaemonKeeper, type SyncDaemonsStatus } from './sync-daemon-keeper.js';
+import { type Comparison, TableComparer, type Wanted } from './table-comparer.js';
 import { type KnownTable, TableLook } from './table-look.js';
 
 export interface IpvsServicePorts {
@@ -44,11 +37,11 @@ export interface IpvsServicePorts {
   saveDrains(times: DrainTimes): Promise<void>;
   /** A health verdict changed. */
   onVerdict(): void;
-  /** Lets the event loop turn: thousands of services are compared in slices. */
+  /** Lets the event loop turn. */
   breathe?(): Promise<void>;
 }
 
-/** Somebody else may change the table: all of it is compared this often even when nothing happens here. */
+/** Somebody else may change the table: all of it is compared this often, whatever happens here. */
 const REFRESH_MS = 30_000;
 /** So often the sync daemons and a part of the table are looked at. */
 const LOOK_MS = 1000;
@@ -76,6 +69,9 @@ export class IpvsService {
   #known: KnownTable | undefined;
   #drainTimes: DrainTimes;
   readonly #pools: PoolTeller;
+  readonly #comparer: TableComparer;
+  /** When all of the table is due to be compared. */
+  #wholeAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(
     config: DirectorConfig,
@@ -88,6 +84,7 @@ export class IpvsService {
     this.#ports = ports;
     this.#look = new TableLook(ports.ipvs);
     this.#pools = new PoolTeller(ports.log);
+    this.#comparer = new TableComparer({ ipvs: ports.ipvs, breathe: async () => ports.breathe?.() });
     this.#daemons = new SyncDaemonKeeper(leftovers.syncDaemons, {
       clock: ports.clock,
       ipvs: ports.ipvs,
@@ -134,6 +131,11 @@ export class IpvsService {
     });
   }
 
+  #refreshWhole(): void {
+    this.#wholeAtMs = Number.NEGATIVE_INFINITY;
+    this.refresh();
+  }
+
   /** Resolves when the work that waits now is done. */
   #idle(): Promise<void> {
     return this.#inTurn(async () => {});
@@ -157,10 +159,11 @@ export class IpvsService {
     if (this.#known === undefined) return;
     try {
       const found = await this.#look.look(this.#known, nowMs);
-      if (found === 'drained' || (found === 'changed' && this.#pace.due(nowMs))) this.refresh();
+      if (found === 'drained') this.refresh();
+      else if (found === 'changed' && this.#pace.due(nowMs)) this.#refreshWhole();
     } catch {
       // The comparison tells what is the matter.
-      this.refresh();
+      this.#refreshWhole();
     }
   }
 
@@ -253,33 +256,20 @@ export class IpvsService {
     this.#cancelRefresh();
     let delayMs = REFRESH_MS;
     try {
-      const actual = await this.#ports.ipvs.dump();
-      await this.#ports.breathe?.();
-      // Read after the dump and in one go: a verdict that comes in between must not let the pruning begin on a
-      // table that was wanted without it.
-      const active = this.#active();
-      const serves: Serves = (name, server) => this.#health.serves(name, server);
-      const healthy = withUnheard(this.#desired(active, serves, actual), active, actual, serves);
-      const prune = this.#health.firstVerdictsIn;
-      const { desired, drains } = prune
-        ? this.#drain(healthy, active, actual)
-        : { desired: healthy, drains: this.#known?.drains ?? [] };
+      const { wanted, desired, drains, ops, repairs } = await this.#compare();
+      if (ops.length > 0) this.#tellRepairs(repairs);
       const undecided = this.#undecided();
       const kept = [...this.#owned].filter((key) => undecided.has(key));
       const keys = [...new Set([...desired.map((service) => serviceKeyText(service.key)), ...kept])];
-      const ownedKeys = new Set([...this.#owned].filter((key) => !undecided.has(key)));
-      const ops = await this.#plan(desired, actual, { ownedKeys, prune });
-      if (ops.length > 0) await this.#tellOthersChanges(actual);
       // Known as ours before they are in the kernel: a crash in between must not make them a stranger's.
       await this.#own([...new Set([...this.#owned, ...keys])]);
-      if (prune) await this.#saveDrains(drains);
-      const results = await this.#ports.ipvs.apply(ops);
-      const failed = this.#report(results);
-      this.#known = failed ? undefined : { services: desired, drains, pruned: prune };
-      if (!failed) this.#pools.tell(active, desired, serves);
+      if (wanted.prune) await this.#saveDrains(drains);
+      const failed = this.#report(await this.#ports.ipvs.apply(ops));
+      this.#known = failed ? undefined : { services: desired, drains, pruned: wanted.prune };
+      if (!failed) this.#pools.tell(wanted.active, desired, wanted.serves);
       if (failed) delayMs = RETRY_MS;
-      else if (this.#isSlowStarting(active)) delayMs = SLOW_START_STEP_MS;
-      if (!failed && prune) await this.#own(keys);
+      else if (this.#isSlowStarting(wanted.active)) delayMs = SLOW_START_STEP_MS;
+      if (!failed && wanted.prune) await this.#own(keys);
     } catch (error) {
       this.#known = undefined;
       this.#ports.log.error({ err: error }, 'the IPVS table could not be compared');
@@ -289,14 +279,31 @@ export class IpvsService {
     if (!this.#closed) this.#cancelRefresh = clock.at(clock.nowMs() + delayMs, () => this.refresh());
   }
 
-  #desired(active: readonly VirtualServer[], serves: Serves, actual: readonly DumpedService[]): Service[] {
-    // By the kernel's word, so that a restart goes on where it was.
-    const sorry = sorryInUse(active, actual);
-    return desiredServices(active, {
-      serves,
-      wasSorry: (key) => sorry.has(key),
+  /** All of the table when that was long ago, or somebody else was at it; between these what is wanted otherwise now. */
+  async #compare(): Promise<Comparison> {
+    const wanted = () => this.#wanted();
+    const nowMs = this.#ports.clock.nowMs();
+    if (this.#known !== undefined && nowMs < this.#wholeAtMs) {
+      // What cannot be asked has gone.
+      const changed = await this.#comparer.changed(this.#known, wanted).catch(() => undefined);
+      if (changed !== undefined) return changed;
+    }
+    const whole = await this.#comparer.whole(this.#known, wanted);
+    this.#wholeAtMs = nowMs + REFRESH_MS;
+    return whole;
+  }
+
+  #wanted(): Wanted {
+    const undecided = this.#undecided();
+    return {
+      active: this.#active(),
+      serves: (name, server) => this.#health.serves(name, server),
       share: (server, real) => this.#health.share(server, real),
-    });
+      ownedKeys: new Set([...this.#owned].filter((key) => !undecided.has(key))),
+      prune: this.#health.firstVerdictsIn,
+      drainTimes: this.#drainTimes,
+      nowMs: this.#ports.clock.nowMs(),
+    };
   }
 
   #isSlowStarting(active: readonly VirtualServer[]): boolean {
@@ -304,21 +311,6 @@ export class IpvsService {
       (server) =>
         server.slowStartMs > 0 && server.realServers.some((real) => this.#health.share(server, real) < 1),
     );
-  }
-
-  async #plan(...input: Parameters<typeof planInSlices>): Promise<IpvsOp[]> {
-    const slices = planInSlices(...input);
-    for (;;) {
-      await this.#ports.breathe?.();
-      const slice = slices.next();
-      if (slice.done === true) return slice.value;
-    }
-  }
-
-  #drain(healthy: readonly Service[], active: readonly VirtualServer[], actual: readonly DumpedService[]) {
-    const configured = () => wholeServices(active);
-    const nowMs = this.#ports.clock.nowMs();
-    return withDrains(healthy, configured, actual, this.#drainTimes, nowMs, () => drainLimits(active));
   }
 
   async #saveDrains(drains: readonly Drain[]): Promise<void> {
@@ -339,10 +331,7 @@ export class IpvsService {
   }
 
   /** Somebody changed what we had left in good order. */
-  async #tellOthersChanges(actual: readonly DumpedService[]): Promise<void> {
-    if (this.#known === undefined) return;
-    const { services, pruned } = this.#known;
-    const repairs = await this.#plan(services, actual, { ownedKeys: new Set(), prune: pruned });
+  #tellRepairs(repairs: readonly IpvsOp[]): void {
     if (repairs.length === 0) return;
     const { clock, log } = this.#ports;
     this.#pace.made(clock.nowMs());

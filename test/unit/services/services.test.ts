@@ -56,7 +56,9 @@ function kernelWith(services: readonly VirtualServer[]): Kernel {
 function ipvsOf(kernel: Kernel): Ipvs {
   return {
     dump: async () => [...kernel.services],
-    destinations: async () => [],
+    destinations: async (key) => [
+      ...(kernel.services.find((one) => serviceKeyText(one.key) === serviceKeyText(key))?.destinations ?? []),
+    ],
     apply: async (ops) => {
       for (const op of ops) {
         kernel.ops.push(describeOp(op));
