@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { hostname } from 'node:os';
 import type { ConfigFault, ConfigResult, DirectorConfig } from '../config/model.js';
+import { growAtOnce } from '../io/host/memory.js';
 
 export const DEFAULT_CONFIG_FILE = '/etc/lvs-director/director.yaml';
 /** The configuration or the arguments are wrong. */
@@ -38,6 +39,7 @@ export type LoadResult =
 
 /** Reads and checks the file; prints nothing, never rejects. */
 export async function readConfig(options: ConfigOptions): Promise<LoadResult> {
+  growAtOnce();
   // Loaded only here: `run` starts its services process before it pays for this.
   const [{ parseConfig }, { MAX_TEXT_LENGTH }] = await Promise.all([
     import('../config/parse.js'),

@@ -1,6 +1,7 @@
 /** Runs the loader: a short-lived process that reads and checks a configuration, so that nobody else has to. */
 import { spawn } from 'node:child_process';
 import { type Load, type LoadAnswer, type LoadRequest, loadFailed } from '../../runtime/configuration.js';
+import { SMALL } from './services-process.js';
 
 /** For reading and checking one file; of 10,000 virtual servers it takes two seconds on an idle machine. */
 export const LOAD_LIMIT_MS = 120_000;
@@ -66,7 +67,9 @@ export function openLoader({ main, limitMs = LOAD_LIMIT_MS }: LoaderCommand): Lo
 }
 
 function start(main: string, request: LoadRequest) {
-  const argv = [...process.execArgv, main, 'load', requestText(request)];
+  // What keeps the services process small would make this one slow.
+  const inherited = process.execArgv.filter((argument) => !SMALL.includes(argument));
+  const argv = [...inherited, main, 'load', requestText(request)];
   // A session of its own: a Ctrl-C in the terminal is the director's affair.
   return spawn(process.execPath, argv, { detached: true, stdio: ['ignore', 'pipe', 'inherit'] });
 }

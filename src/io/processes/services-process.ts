@@ -22,7 +22,7 @@ const THREADS = 16;
  * Of the services process. Threads of V8 for collecting and compiling each bring caches of their own, and a young
  * generation that grew is not given back; nobody waits for this process by the millisecond.
  */
-const SMALL = ['--single-threaded', '--v8-pool-size=0', '--max-semi-space-size=1'];
+export const SMALL: readonly string[] = ['--single-threaded', '--v8-pool-size=0', '--max-semi-space-size=1'];
 
 /** Names the end of a process as a person would. */
 function endOf(code: number | null, signal: NodeJS.Signals | null): string {

@@ -216,6 +216,8 @@ function ours(level: 'info' | 'debug'): Program {
     who: level === 'debug' ? MESSAGES : 'ours',
     writeFile: (weight) => writeFileSync(config, yaml(weight)),
     start: () => {
+      // What the operator said in the run before lies over the file.
+      rmSync(join(folder, 'state'), { recursive: true, force: true });
       const fd = openSync(log, 'w');
       const argv = [
         MAIN,
@@ -235,7 +237,8 @@ function ours(level: 'info' | 'debug'): Program {
     changes: () =>
       level === 'info' ? undefined : readFileSync(log, 'utf8').split('"event":"ipvs","op"').length - 1,
     order: () => {
-      const argv = [MAIN, 'weight', `web-${CHANGED}`, `${rip(CHANGED, 0)}:80`, '9', ...where];
+      const real = `${rip(CHANGED, 0)}:80`;
+      const argv = [MAIN, 'weight', real, '9', '--virtual-server', `web-${CHANGED}`, ...where];
       const { status, stderr } = spawnSync(process.execPath, argv);
       if (status !== 0) throw new Error(`director weight: ${String(stderr)}`);
     },
