@@ -26,12 +26,14 @@ import { run, runQuietly, StepError, say, step } from './progress.mjs';
 
 const KERNEL_PACKAGE = 'linux-image-amd64';
 const GUEST = { packages: [KERNEL_PACKAGE, 'busybox-static'], why: 'boot a VM whose kernel has ip_vs' };
+/** `parts`: these of the package alone, without what it depends on. */
 const JUDGES = [
   { package: 'ipvsadm', programs: ['ipvsadm'] },
   { package: 'keepalived', programs: ['keepalived'] },
   { package: 'tcpdump', programs: ['tcpdump'] },
   { package: 'nftables', programs: ['nft'] },
   { package: 'frr', programs: ['zebra', 'vrrpd'] },
+  { package: 'prometheus', programs: ['promtool'], parts: ['./usr/bin/promtool'] },
 ];
 const JUDGES_ARE_FOR = 'judge in tests what the director does';
 /** Where a package keeps its programs. frr has them off the PATH. */
@@ -132,8 +134,16 @@ export async function ensureJudges() {
     say(`fetching ${missing.join(', ')} into ${cacheFolder()} (not installed) to ${JUDGES_ARE_FOR}`);
     await ensureLists([entry]);
     const debs = mkdtempSync(join(folder, 'debs-'));
-    await download('downloading the judges', debs, () => wouldInstall(missing));
-    for (const file of readdirSync(debs)) await run('dpkg-deb', ['-x', join(debs, file), folder]);
+    const partly = judges.filter(({ parts }) => parts !== undefined);
+    await download('downloading the judges', debs, async () => [
+      ...(await wouldInstall(missing.filter((name) => !partly.some((judge) => judge.package === name)))),
+      ...partly.map((judge) => judge.package),
+    ]);
+    for (const file of readdirSync(debs)) {
+      const parts = partly.find((judge) => file.startsWith(`${judge.package}_`))?.parts;
+      if (parts === undefined) await run('dpkg-deb', ['-x', join(debs, file), folder]);
+      else await unpackParts(join(debs, file), folder, parts);
+    }
     rmSync(debs, { recursive: true });
     writeWrappers(folder, programs);
     chmodSync(folder, 0o755);

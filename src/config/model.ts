@@ -240,6 +240,16 @@ export const NO_IPVS_SETTINGS: IpvsSettings = {
   sysctls: {},
 };
 
+/** Where metrics are served: on a loopback address, or on a unix socket at a whole path. */
+export type MetricsListen = { readonly address: string; readonly port: number } | { readonly path: string };
+
+/** What a scraper of metrics finds (docs/METRICS.md). */
+export interface MetricsSettings {
+  readonly listen: MetricsListen;
+  /** Series for each real server, beside those for each virtual server. */
+  readonly realServers: boolean;
+}
+
 /** The whole file as one director sees it: interfaces, priority and addresses are its own. */
 export interface DirectorConfig {
   /** Key under `directors`. */
@@ -255,10 +265,12 @@ export interface DirectorConfig {
   readonly connectionSync: ConnectionSync | undefined;
   readonly ipvs: IpvsSettings;
   readonly virtualServers: readonly VirtualServer[];
+  /** Undefined: none are served. */
+  readonly metrics: MetricsSettings | undefined;
 }
 
 /** What the election needs of it: nothing that grows with the virtual servers. */
-export type ElectionConfig = Omit<DirectorConfig, 'virtualServers' | 'hooks' | 'ipvs'>;
+export type ElectionConfig = Omit<DirectorConfig, 'virtualServers' | 'hooks' | 'ipvs' | 'metrics'>;
 
 /** One fault of a configuration file. Line and column count from 1. */
 export interface ConfigFault {

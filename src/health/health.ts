@@ -52,6 +52,11 @@ export interface HealthStep {
   readonly deadlineMs: number | undefined;
 }
 
+export interface HealthAges {
+  readonly verdictMs: number | undefined;
+  readonly heardMs: number | undefined;
+}
+
 /** A real server in a virtual server: what a verdict is about. */
 export interface Member extends Pick<RealServer, 'address' | 'port'> {
   readonly virtualServer: string;
@@ -68,6 +73,9 @@ interface Target {
   reason: string | undefined;
   /** When it came back after it had failed, while it is up. */
   recoveredMs: number | undefined;
+  /** When an answer was last heard of it, good or bad, and when its verdict came; undefined: not yet. */
+  heardMs: number | undefined;
+  verdictMs: number | undefined;
   /** This host could not ask, and has no verdict yet. */
   isUnheard: boolean;
   /** When the next probe goes, or the one under way was due. */
@@ -148,6 +156,18 @@ export function recoveredMs(
   return state.servers.get(serverKey(virtualServer, realServer))?.recoveredMs;
 }
 
+/** The verdict's age and that of what was heard last, in milliseconds; undefined before the first, or without a check. */
+export function healthAges(
+  state: HealthState,
+  virtualServer: string,
+  realServer: Pick<RealServer, 'address' | 'port'>,
+  nowMs: number,
+): HealthAges {
+  const target = state.servers.get(serverKey(virtualServer, realServer));
+  const since = (ms: number | undefined) => (ms === undefined ? undefined : nowMs - ms);
+  return { verdictMs: since(target?.verdictMs), heardMs: since(target?.heardMs) };
+}
+
 /** Whether every checked real server has a verdict, or this host could not ask. Until then nothing may be pruned. */
 export function firstVerdictsIn(state: HealthState): boolean {
   return state.unknown === 0;
@@ -224,6 +244,8 @@ function newTarget(
     riseFall: predecessor === undefined ? INITIAL : provisional(predecessor.riseFall.verdict),
     reason: predecessor?.reason,
     recoveredMs: predecessor?.recoveredMs,
+    heardMs: predecessor?.heardMs,
+    verdictMs: predecessor?.verdictMs,
     isUnheard: false,
     dueMs: 0,
     probe: undefined,
@@ -281,11 +303,15 @@ function takeOutcome(
   const wasAwaited = isAwaited(target);
   const from = target.riseFall.verdict;
   if (input.ok === undefined) target.isUnheard = from === 'unknown';
-  else target.riseFall = step(target.riseFall, input.ok, target.check);
+  else {
+    target.riseFall = step(target.riseFall, input.ok, target.check);
+    target.heardMs = nowMs;
+  }
   if (wasAwaited && !isAwaited(target)) state.unknown -= 1;
   const to = target.riseFall.verdict;
   if (to !== from && to !== 'unknown') {
     target.recoveredMs = from === 'down' ? nowMs : undefined;
+    target.verdictMs = nowMs;
     effects.push({ type: 'verdict', members: [...target.members.values()], from, to, reason: target.reason });
   }
 }

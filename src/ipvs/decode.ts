@@ -41,13 +41,13 @@ import {
 /** `struct genlmsghdr`. */
 const GENL_HEADER_BYTES = 4;
 
-function nestOf(payload: Uint8Array, type: number, field: string): Attributes {
+export function nestOf(payload: Uint8Array, type: number, field: string): Attributes {
   const outer = attributesOf(payload, GENL_HEADER_BYTES, 'message');
   const nest = outer.get(type);
   return nest === undefined ? fail('missing', field) : attributesOf(nest, 0, field);
 }
 
-function familyFrom(number: number, field: string): AddressFamily {
+export function familyFrom(number: number, field: string): AddressFamily {
   if (number === AF_INET) return 'ipv4';
   if (number === AF_INET6) return 'ipv6';
   return fail('bad-value', field);
@@ -60,7 +60,7 @@ function inetAddressOf(attributes: Attributes, type: number, family: AddressFami
   return addressText(bytes) ?? fail('bad-value', field);
 }
 
-function keyOf(attributes: Attributes, family: AddressFamily): ServiceKey {
+export function keyOf(attributes: Attributes, family: AddressFamily): ServiceKey {
   const fwmark = u32Of(attributes, IPVS_SVC_ATTR.FWMARK, 'IPVS_SVC_ATTR_FWMARK', 0);
   if (fwmark !== 0) return { family, fwmark };
   return {

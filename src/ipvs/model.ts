@@ -61,6 +61,35 @@ export interface DumpedService extends Service {
   readonly destinations: readonly DumpedDestination[];
 }
 
+/** What the kernel has counted since a service or destination was added (`struct ip_vs_kstats`). */
+export interface TrafficStats {
+  readonly connections: number;
+  readonly incomingPackets: number;
+  readonly outgoingPackets: number;
+  readonly incomingBytes: number;
+  readonly outgoingBytes: number;
+  /** Rates as the kernel estimates them, every two seconds. 0 where `net.ipv4.vs.run_estimation` is 0. */
+  readonly connectionsPerSecond: number;
+  readonly incomingPacketsPerSecond: number;
+  readonly outgoingPacketsPerSecond: number;
+  readonly incomingBytesPerSecond: number;
+  readonly outgoingBytesPerSecond: number;
+}
+
+export interface CountedDestination extends DestinationCounts {
+  readonly address: string;
+  readonly port: number;
+  readonly weight: number;
+  readonly stats: TrafficStats;
+}
+
+/** A service by its numbers alone. */
+export interface CountedService {
+  readonly key: ServiceKey;
+  readonly stats: TrafficStats;
+  readonly destinations: readonly CountedDestination[];
+}
+
 /** One change of the kernel's table. */
 export type IpvsOp =
   | { readonly op: 'add-service'; readonly service: Service }

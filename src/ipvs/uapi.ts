@@ -47,6 +47,20 @@ export const IPVS_SVC_ATTR = {
   STATS64: 12,
 } as const;
 
+/** Of IPVS_SVC_ATTR_STATS64 and IPVS_DEST_ATTR_STATS64, and of their older kin without 64. Rates are per second. */
+export const IPVS_STATS_ATTR = {
+  CONNS: 1,
+  INPKTS: 2,
+  OUTPKTS: 3,
+  INBYTES: 4,
+  OUTBYTES: 5,
+  CPS: 6,
+  INPPS: 7,
+  OUTPPS: 8,
+  INBPS: 9,
+  OUTBPS: 10,
+} as const;
+
 export const IPVS_DEST_ATTR = {
   ADDR: 1,
   PORT: 2,

@@ -4,6 +4,7 @@ import { rolesText } from '../planning/roles-text.js';
 import { cleanUp } from './clean-up.js';
 import type { Configuration, Load, LoadAnswer, LoadRequest } from './configuration.js';
 import { VrrpService } from './election/vrrp-service.js';
+import type { ElectionReport } from './election-report.js';
 import { Maintenance } from './maintenance.js';
 import type {
   AcceptFilter,
@@ -82,6 +83,7 @@ export class Director {
       load: ports.load,
       onTracked: ({ object, state, value }) => this.#vrrp.tracked(object, state, value),
       roles: () => this.#roles(),
+      report: () => this.#report(),
     });
     this.#vrrp = new VrrpService({
       ...ports,
@@ -295,7 +297,22 @@ export class Director {
       services: this.#services.status(),
       event_loop: this.#ports.loopDelay.read(),
       log: this.#ports.logStatus(),
-      deadline_lateness: this.#vrrp.lateness(),
+      deadline_lateness: this.#vrrp.lateness.summary(),
+    };
+  }
+
+  /** For metrics, which the services process serves. */
+  #report(): ElectionReport {
+    const { instances, discards } = this.#vrrp.report();
+    return {
+      instances: instances.map((one) => ({ ...one, maintenance: this.#maintenance.of(one.name) })),
+      discards,
+      lateness: this.#vrrp.lateness.counts(),
+      sha256: this.#configuration.sha256,
+      started: this.#ports.started,
+      restarts: this.#services.status().restarts,
+      eventLoop: this.#ports.loopDelay.read(),
+      log: this.#ports.logStatus(),
     };
   }
 

@@ -1,4 +1,5 @@
-/** How late deadlines were handled: a histogram with fixed bounds, cheap enough for every deadline. */
+/** How late deadlines were handled. */
+import { Histogram, type HistogramCounts } from './histogram.js';
 
 /** Upper bounds in milliseconds; the last bucket is open. */
 const BOUNDS_MS: readonly number[] = [0.5, 1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 100, 200, 500, 1000];
@@ -13,34 +14,40 @@ export interface LatenessSummary {
 }
 
 export class Lateness {
-  readonly #buckets = [...BOUNDS_MS, Number.POSITIVE_INFINITY].map(() => 0);
-  #count = 0;
+  readonly #histogram = new Histogram(BOUNDS_MS);
   #maxMs = 0;
 
   record(lateMs: number): void {
-    this.#count += 1;
+    this.#histogram.record(lateMs);
     if (lateMs > this.#maxMs) this.#maxMs = lateMs;
-    let bucket = 0;
-    while (bucket < BOUNDS_MS.length && lateMs > (BOUNDS_MS[bucket] ?? 0)) bucket += 1;
-    this.#buckets[bucket] = (this.#buckets[bucket] ?? 0) + 1;
+  }
+
+  /** In milliseconds. */
+  counts(): HistogramCounts {
+    return this.#histogram.counts();
   }
 
   summary(): LatenessSummary {
-    const over = this.#buckets.slice(BOUNDS_MS.indexOf(20) + 1).reduce((sum, n) => sum + n, 0);
+    const { counts } = this.counts();
     return {
-      count: this.#count,
+      count: total(counts),
       max_ms: Math.round(this.#maxMs * 100) / 100,
-      p99_ms: this.#percentile(0.99),
-      over_20_ms: over,
+      p99_ms: this.#percentile(counts, 0.99),
+      over_20_ms: total(counts.slice(BOUNDS_MS.indexOf(20) + 1)),
     };
   }
 
-  #percentile(share: number): number {
+  #percentile(counts: readonly number[], share: number): number {
+    const count = total(counts);
     let seen = 0;
-    for (const [bucket, n] of this.#buckets.entries()) {
+    for (const [bucket, n] of counts.entries()) {
       seen += n;
-      if (seen >= this.#count * share) return BOUNDS_MS[bucket] ?? Math.round(this.#maxMs * 100) / 100;
+      if (seen >= count * share) return BOUNDS_MS[bucket] ?? Math.round(this.#maxMs * 100) / 100;
     }
     return 0;
   }
+}
+
+function total(counts: readonly number[]): number {
+  return counts.reduce((sum, n) => sum + n, 0);
 }

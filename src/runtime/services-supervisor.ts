@@ -1,6 +1,7 @@
 /** The services process seen from the VRRP process: started, configured, watched, started again. Nothing here waits for it in the election's way. */
 import type { VrrpEvent } from '../hooks/hooks.js';
 import type { Configuration, Load, LoadAnswer, LoadRequest } from './configuration.js';
+import type { ElectionReport } from './election-report.js';
 import type { Clock, Log, ServicesProcess, StartServicesProcess } from './ports.js';
 import type { FromServices, Roles, TrackedVerdict } from './services/services-messages.js';
 
@@ -13,6 +14,8 @@ export interface ServicesSupervisorPorts {
   onTracked(verdict: TrackedVerdict): void;
   /** Roles as they are now; asked once a second and whenever the process is configured. */
   roles(): Roles;
+  /** How the election is, for metrics. */
+  report(): ElectionReport;
 }
 
 export const PING_INTERVAL_MS = 1000;
@@ -31,6 +34,11 @@ export const CONFIGURE_LIMIT_MS = 60_000;
 export const STOP_LIMIT_MS = 20_000;
 /** Processes that may try to clear away everything. */
 export const MAX_STOP_ATTEMPTS = 2;
+/**
+ * So often the services process is told how the election is, however often it asks: who scrapes must not cost the election
+ * anything.
+ */
+export const REPORT_APART_MS = 1000;
 /** Messages that a process which does not read may leave waiting; further events are dropped. */
 export const MAX_BACKLOG = 256;
 
@@ -80,6 +88,7 @@ export class ServicesSupervisor {
   #sentRoles = '';
   #dropped = 0;
   #loads = 0;
+  #reportedMs = Number.NEGATIVE_INFINITY;
   #loading: { readonly serial: number; settle(answer: LoadAnswer | undefined): void } | undefined;
 
   constructor(ports: ServicesSupervisorPorts) {
@@ -284,10 +293,21 @@ export class ServicesSupervisor {
       case 'loaded':
         if (message.serial === this.#loading?.serial) this.#loaded(message.answer);
         return;
+      case 'ask':
+        return this.#report(child);
       case 'stopped':
         return child.onStopped();
       case 'pong':
     }
+  }
+
+  /** One that asks too soon goes on with what it knows. */
+  #report(child: Child): void {
+    const nowMs = this.#ports.clock.nowMs();
+    if (nowMs < this.#reportedMs + REPORT_APART_MS || child.process.backlog >= MAX_BACKLOG) return;
+    if (this.#phase !== 'running') return;
+    this.#reportedMs = nowMs;
+    child.process.send({ type: 'election', report: this.#ports.report() });
   }
 
   #failed(child: Child, { serial, code, message }: Extract<FromServices, { type: 'failed' }>): void {

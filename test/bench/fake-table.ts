@@ -1,7 +1,15 @@
 /** Takes the place of `io/netlink/ipvs.js` in a services process where the kernel has no IPVS: a table in memory. */
-import type { Destination, DumpedService, IpvsOp, Service, SyncDaemon } from '../../src/ipvs/model.js';
+import type {
+  CountedService,
+  Destination,
+  DumpedService,
+  IpvsOp,
+  Service,
+  SyncDaemon,
+  TrafficStats,
+} from '../../src/ipvs/model.js';
 import { serviceKeyText } from '../../src/ipvs/plan.js';
-import type { Ipvs } from '../../src/runtime/services/services-ports.js';
+import type { Ipvs, IpvsCounters } from '../../src/runtime/services/services-ports.js';
 
 interface Entry {
   service: Service;
@@ -46,11 +54,43 @@ function turn(): Promise<void> {
   });
 }
 
-/** An empty table. */
-export async function openIpvs(): Promise<Ipvs> {
-  const table = new Map<string, Entry>();
+const NO_TRAFFIC: TrafficStats = {
+  connections: 0,
+  incomingPackets: 0,
+  outgoingPackets: 0,
+  incomingBytes: 0,
+  outgoingBytes: 0,
+  connectionsPerSecond: 0,
+  incomingPacketsPerSecond: 0,
+  outgoingPacketsPerSecond: 0,
+  incomingBytesPerSecond: 0,
+  outgoingBytesPerSecond: 0,
+};
+
+function counted({ service, destinations }: Entry): CountedService {
+  return {
+    key: service.key,
+    stats: NO_TRAFFIC,
+    destinations: [...destinations.values()].map(({ address, port, weight }) => ({
+      address,
+      port,
+      weight,
+      ...NO_COUNTS,
+      stats: NO_TRAFFIC,
+    })),
+  };
+}
+
+/** One for all who open it, empty at first. */
+const table = new Map<string, Entry>();
+
+export async function openIpvs(): Promise<Ipvs & IpvsCounters> {
   let daemons: readonly SyncDaemon[] = [];
   return {
+    read: async () => {
+      await turn();
+      return [...table.values()].map(counted);
+    },
     dump: async () => {
       await turn();
       return [...table.values()].map(dumped);

@@ -19,7 +19,7 @@ async function load(request: LoadRequest): Promise<LoadAnswer> {
     };
   }
   const { config, sha256 } = result;
-  const { virtualServers, hooks: _, ...election } = config;
+  const { virtualServers, hooks: _hooks, metrics: _metrics, ...election } = config;
   try {
     return {
       ok: true,

@@ -5,7 +5,7 @@ import { openTrackProber } from '../../io/checks/track-probes.js';
 import { monotonicClock } from '../../io/host/clock.js';
 import { readConfiguration } from '../../io/host/configuration-files.js';
 import { openLoopDelay } from '../../io/host/event-loop-delay.js';
-import { releaseCode } from '../../io/host/memory.js';
+import { releaseCode, staySmall } from '../../io/host/memory.js';
 import { takeLowPriority } from '../../io/host/real-time.js';
 import { OVERRIDES, SERVICES_STATE } from '../../io/host/state-file.js';
 import { syncInterfaces } from '../../io/host/sync-interfaces.js';
@@ -18,11 +18,13 @@ import { openParentLink, type ParentLink } from '../../io/processes/services-pro
 import type { LogFormat, LogLevel } from '../../observe/logger.js';
 import { MAIN } from '../../program.js';
 import type { Log } from '../../runtime/ports.js';
+import type { MetricsPorts } from '../../runtime/services/metrics-keeper.js';
 import { ServicesHost } from '../../runtime/services/services-host.js';
 import { TrackAndHooks, type TrackAndHooksPorts } from '../../runtime/services/track-and-hooks.js';
 import { type Command, UsageError } from '../command.js';
 import { LOG_OPTIONS, logOptions } from '../log-options.js';
 import { RUNTIME_OPTIONS, STATE_OPTIONS } from '../runtime-dir.js';
+import { version } from '../version.js';
 import { keepState } from './keep-state.js';
 import { openProcessLog } from './process-log.js';
 
@@ -46,6 +48,25 @@ function trackAndHooksPorts(runtimeDirectory: string, log: Log): TrackAndHooksPo
         nowEpochMs: () => Date.now(),
       }),
     nowEpochMs: () => Date.now(),
+  };
+}
+
+/** What metrics need is loaded when they are configured: few directors serve them, and memory counts. */
+function metricsPorts(): MetricsPorts {
+  const build = () => ({ version: version(), nodeVersion: process.versions.node });
+  const exposition = () => import('../../observe/metrics/exposition.js');
+  return {
+    serve: async (listen, scrape) => {
+      // A scrape of thousands of virtual servers leaves tens of megabytes behind, which V8 would keep until there are many more.
+      staySmall();
+      const [{ serveMetrics }, { CONTENT_TYPE }] = await Promise.all([
+        import('../../io/operator/metrics-server.js'),
+        exposition(),
+      ]);
+      return serveMetrics(listen, async () => ({ contentType: CONTENT_TYPE, parts: await scrape() }));
+    },
+    write: async (snapshot) => (await exposition()).expositionOf(build(), snapshot, nextTurn),
+    openCounters: async () => (await import('../../io/netlink/ipvs.js')).openIpvs(),
   };
 }
 
@@ -87,6 +108,7 @@ async function openHost(
       loopDelay: openLoopDelay(),
       logStatus: opened.status,
       log,
+      metrics: metricsPorts(),
       parts: [(report) => new TrackAndHooks(trackAndHooksPorts(runtimeDirectory, log), report)],
     },
     (message) => parent.send(message),

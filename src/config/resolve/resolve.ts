@@ -9,7 +9,7 @@ import { resolveVrrp } from './resolve-vrrp.js';
 
 /** `file` has passed every check, and `director` is a key under its `directors`. */
 export function resolveConfig(file: ConfigFile, director: string): DirectorConfig {
-  const sync = file.connection_sync;
+  const { connection_sync: sync, metrics } = file;
   return {
     director,
     peers: Object.entries(file.directors)
@@ -20,6 +20,7 @@ export function resolveConfig(file: ConfigFile, director: string): DirectorConfi
     connectionSync: sync && { interface: interfaceFor(sync.interface, director), id: sync.id },
     ipvs: file.ipvs ? resolveIpvs(file.ipvs) : NO_IPVS_SETTINGS,
     virtualServers: file.virtual_servers.flatMap(resolveVirtualServer),
+    metrics: metrics && { listen: metrics.listen, realServers: metrics.real_servers },
   };
 }
 

@@ -1,6 +1,7 @@
 /** The shape of the configuration file: keys, types, ranges, defaults. What one value says about another is in semantics.ts. */
 import * as z from 'zod';
 import { ipvs } from './schema-ipvs.js';
+import { metrics } from './schema-metrics.js';
 import { virtualServer } from './schema-servers.js';
 import { expect, hostAddress, integer, interfaceOf, list, mapping, name } from './schema-values.js';
 import { vrrp } from './schema-vrrp.js';
@@ -22,6 +23,7 @@ export const fileSchema = mapping('version, directors, ...', {
   connection_sync: connectionSync.optional(),
   ipvs: ipvs.optional(),
   virtual_servers: list('virtual servers', virtualServer).default([]),
+  metrics: metrics.optional(),
 });
 
 export type ConfigFile = z.output<typeof fileSchema>;

@@ -8,6 +8,7 @@ import {
   decodeInfo,
   decodeService,
 } from '../../ipvs/decode.js';
+import { decodeDestinationStats, decodeServiceStats } from '../../ipvs/decode-stats.js';
 import {
   encodeDelDaemon,
   encodeGetConfig,
@@ -20,6 +21,7 @@ import {
   encodeSetConfig,
 } from '../../ipvs/encode.js';
 import type {
+  CountedService,
   DumpedDestination,
   DumpedService,
   DumpedSyncDaemon,
@@ -32,7 +34,7 @@ import { opWords } from '../../ipvs/plan.js';
 import { IPVS_GENL_NAME } from '../../ipvs/uapi.js';
 import type { Decoded, DecodeFault } from '../../netlink/attributes.js';
 import { decodeFamilyId, encodeGetFamily, GENL_ID_CTRL } from '../../netlink/genl-controller.js';
-import type { Ipvs, OpResult } from '../../runtime/services/services-ports.js';
+import type { Ipvs, IpvsCounters, OpResult } from '../../runtime/services/services-ports.js';
 import { NETLINK_GENERIC, NetlinkConnection, NetlinkError } from './connection.js';
 import { type OpenRequestSocket, RECEIVE_BUFFER_BYTES } from './request-socket.js';
 
@@ -126,7 +128,7 @@ function remedyFor(op: IpvsOp, error: NetlinkError): IpvsOp | 'done' | 'failed' 
   }
 }
 
-class KernelIpvs implements Ipvs {
+class KernelIpvs implements Ipvs, IpvsCounters {
   readonly #host: IpvsHost;
   readonly #connection: IpvsConnection;
   #family: number;
@@ -170,6 +172,20 @@ class KernelIpvs implements Ipvs {
         results[index] = { op, error: error === undefined ? undefined : opError(op, error) };
     }
     return results;
+  }
+
+  async read(): Promise<CountedService[]> {
+    const services = (await this.#dump(encodeGetServices())).map(({ payload }) =>
+      valueOf(decodeServiceStats(payload)),
+    );
+    const whole: CountedService[] = [];
+    for (const service of services) {
+      const messages = await this.#dump(encodeGetDestinations(service.key));
+      const { family } = service.key;
+      const destinations = messages.map(({ payload }) => valueOf(decodeDestinationStats(payload, family)));
+      whole.push({ ...service, destinations });
+    }
+    return whole;
   }
 
   destinations(key: ServiceKey): Promise<DumpedDestination[]> {
@@ -298,7 +314,7 @@ export function thisHost(open?: OpenRequestSocket): IpvsHost {
  * Opens IPVS, loading the module `ip_vs` where needed.
  * Rejects with IpvsUnavailableError (`ERR_NO_IPVS`) when the kernel has none.
  */
-export async function openIpvs(host: IpvsHost = thisHost()): Promise<Ipvs> {
+export async function openIpvs(host: IpvsHost = thisHost()): Promise<Ipvs & IpvsCounters> {
   const connection = host.connect();
   try {
     return new KernelIpvs(host, connection, await familyOrLoad(host, connection));

@@ -85,7 +85,8 @@ async function serve(answers: ControlAnswers, request: IncomingMessage, response
   }
 }
 
-function listen(server: Server, path: string): Promise<void> {
+/** Listens at `path`, for root alone. */
+export function listenAtPath(server: Server, path: string): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
     // The socket is made inside the call, and must be root's alone from its first moment.
@@ -116,7 +117,7 @@ export async function serveHttp(path: string, answers: ControlAnswers): Promise<
   try {
     checkSocketPath(path);
     rmSync(path, { force: true });
-    await listen(server, path);
+    await listenAtPath(server, path);
   } catch (error) {
     server.close();
     throw error;

@@ -1,25 +1,70 @@
 /** What `director status` tells of an instance, without what is counted elsewhere. */
 import { instanceSettings } from '../../planning/settings.js';
 import type { InstanceState } from '../../vrrp/group-types.js';
+import type { ElectionReport, InstanceReport } from '../election-report.js';
 import type { InstanceStatus } from '../status.js';
+import type { Channels } from './channels.js';
 import type { GroupRunner } from './group-runner.js';
+import type { Reception } from './reception/reception.js';
 
 type Status = Omit<InstanceStatus, 'maintenance'>;
 
-/** `countersOf` an interface is called once for each: the kernel is asked, and hundreds of instances may share one. */
-export function instanceStatuses(
-  instances: readonly { readonly state: InstanceState; readonly runner: GroupRunner }[],
-  nowMs: number,
-  countersOf: (interfaceName: string) => Record<string, number>,
-  conflictOf: (instance: string) => string | undefined,
-): readonly Status[] {
-  const names = new Set(instances.map(({ state }) => state.config.interface));
-  const shared = new Map([...names].map((name) => [name, countersOf(name)]));
-  return instances.map(({ state, runner }) => ({
-    ...instanceStatus(state, runner, nowMs),
-    source_conflict: conflictOf(state.config.name) ?? null,
-    counters: { ...runner.counters(state.config.name), ...shared.get(state.config.interface) },
-  }));
+interface Running {
+  readonly state: InstanceState;
+  readonly runner: GroupRunner;
+}
+
+export type InstanceReports = Pick<ElectionReport, 'discards'> & {
+  readonly instances: readonly Omit<InstanceReport, 'maintenance'>[];
+};
+
+export class InstanceTeller {
+  readonly #reception: Pick<Reception, 'counters'>;
+  readonly #channels: Pick<Channels, 'counters' | 'conflictOf'>;
+
+  constructor(reception: Pick<Reception, 'counters'>, channels: Pick<Channels, 'counters' | 'conflictOf'>) {
+    this.#reception = reception;
+    this.#channels = channels;
+  }
+
+  statuses(instances: readonly Running[], nowMs: number): readonly Status[] {
+    const discards = this.#discards(instances);
+    return instances.map(({ state, runner }) => ({
+      ...instanceStatus(state, runner, nowMs),
+      source_conflict: this.#channels.conflictOf(state.config.name) ?? null,
+      counters: { ...runner.counters(state.config.name), ...discards[state.config.interface] },
+    }));
+  }
+
+  /** The same for metrics: no settings and no sentences. */
+  reports(instances: readonly Running[], nowMs: number): InstanceReports {
+    return {
+      discards: this.#discards(instances),
+      instances: instances.map(({ state, runner }) => ({
+        name: state.config.name,
+        interface: state.config.interface,
+        state: state.state,
+        sinceMs: nowMs - state.sinceMs,
+        priority: state.config.priority,
+        effectivePriority: state.priority,
+        faults: runner.state.faults.length,
+        isIncomplete: runner.troubleOf(state.config.name) !== undefined,
+        isSourceTaken: this.#channels.conflictOf(state.config.name) !== undefined,
+        counters: runner.counters(state.config.name),
+      })),
+    };
+  }
+
+  /** Messages that were not taken. Each interface once: the kernel is asked, and hundreds of instances may share one. */
+  #discards(instances: readonly Running[]): ElectionReport['discards'] {
+    const names = new Set(instances.map(({ state }) => state.config.interface));
+    return Object.fromEntries(
+      [...names].map((name) => [
+        name,
+        { ...this.#reception.counters(name), ...this.#channels.counters(name) },
+      ]),
+    );
+  }
 }
 
 function instanceStatus(

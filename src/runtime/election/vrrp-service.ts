@@ -12,7 +12,7 @@ import type {
   VrrpState,
 } from '../../vrrp/group-types.js';
 import { GuardianKeeper } from '../guardian/guardian-keeper.js';
-import type { LatenessSummary } from '../lateness.js';
+import type { Lateness } from '../lateness.js';
 import type {
   AcceptFilter,
   Addresses,
@@ -34,7 +34,7 @@ import { Deadlines } from './deadlines.js';
 import { GroupRunner, type GroupRunnerPorts, type RoleEvent } from './group-runner.js';
 import { GroupSet, type Running } from './group-set.js';
 import { guardedInstances, takeoverCandidates } from './holders.js';
-import { instanceStatuses } from './instance-status.js';
+import { type InstanceReports, InstanceTeller } from './instance-status.js';
 import { InterfaceTracks } from './interface-tracks.js';
 import { interfacesOf, linkFault } from './link-faults.js';
 import { PreparedHost } from './prepared-host.js';
@@ -76,6 +76,7 @@ export class VrrpService {
   readonly #maintained = new Set<string>();
   readonly #groups: GroupSet;
   readonly #host: PreparedHost;
+  readonly #teller: InstanceTeller;
   /** Nothing begins any more. */
   #stopping = false;
 
@@ -144,6 +145,7 @@ export class VrrpService {
         return runner !== undefined;
       },
     });
+    this.#teller = new InstanceTeller(this.#reception, this.#channels);
   }
 
   /**
@@ -275,17 +277,16 @@ export class VrrpService {
   }
 
   /** How late deadlines were handled. */
-  lateness(): LatenessSummary {
-    return this.#deadlines.lateness.summary();
+  get lateness(): Lateness {
+    return this.#deadlines.lateness;
   }
 
   status(): readonly Omit<InstanceStatus, 'maintenance'>[] {
-    const shared = (name: string) => ({
-      ...this.#reception.counters(name),
-      ...this.#channels.counters(name),
-    });
-    const conflict = (name: string) => this.#channels.conflictOf(name);
-    return instanceStatuses(this.#groups.instances(), this.#ports.clock.nowMs(), shared, conflict);
+    return this.#teller.statuses(this.#groups.instances(), this.#ports.clock.nowMs());
+  }
+
+  report(): InstanceReports {
+    return this.#teller.reports(this.#groups.instances(), this.#ports.clock.nowMs());
   }
 
   #isHeld(address: VirtualAddress, except: GroupRunner): boolean {

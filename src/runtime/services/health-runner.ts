@@ -3,10 +3,12 @@ import type { RealServer, VirtualServer } from '../../config/model-servers.js';
 import {
   createHealth,
   firstVerdictsIn,
+  type HealthAges,
   type HealthEffect,
   type HealthInput,
   type HealthState,
   type HealthStep,
+  healthAges,
   healthOf,
   recoveredMs,
   stepHealth,
@@ -14,6 +16,7 @@ import {
 import { endpointText } from '../../util/ip-address.js';
 import type { Clock, Log } from '../ports.js';
 import type { ProbeOutcome, Prober } from './services-ports.js';
+import type { WorkCounts } from './work-counts.js';
 
 /** That this host cannot probe is told again after so long. */
 const OWN_FAULT_TOLD_FOR_MS = 60_000;
@@ -24,6 +27,7 @@ export interface HealthRunnerPorts {
   readonly clock: Clock;
   readonly prober: Prober;
   readonly log: Log;
+  readonly counts: Pick<WorkCounts, 'probed' | 'verdict'>;
   /** A verdict changed, or the first ones are in. */
   onVerdict(): void;
 }
@@ -49,6 +53,10 @@ export class HealthRunner {
 
   of(virtualServer: string, realServer: { readonly address: string; readonly port: number }) {
     return healthOf(this.#state, virtualServer, realServer);
+  }
+
+  ages(virtualServer: string, realServer: { readonly address: string; readonly port: number }): HealthAges {
+    return healthAges(this.#state, virtualServer, realServer, this.#ports.clock.nowMs());
   }
 
   /** Whether a real server serves; undefined while nothing was heard of it. */
@@ -96,12 +104,14 @@ export class HealthRunner {
     if (effect.type === 'probe') {
       const { id, check, address, port, timeoutMs } = effect;
       void this.#ports.prober.probe(check, address, port, timeoutMs).then((outcome) => {
+        this.#ports.counts.probed(outcome);
         this.#tellOwnFault(outcome);
         this.#input({ type: 'outcome', id, ...outcome });
       });
       return;
     }
     const { members, from, to, reason } = effect;
+    this.#ports.counts.verdict(to, members.length);
     for (const { virtualServer, address, port } of members) {
       const realServer = endpointText(address, port);
       this.#ports.log[to === 'up' ? 'info' : 'warn'](

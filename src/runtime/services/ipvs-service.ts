@@ -21,12 +21,15 @@ import type { Ipvs, OpResult, Prober, ServicesLeftovers, SyncInterfaces } from '
 import { SyncDaemonKeeper, type SyncDaemonsStatus } from './sync-daemon-keeper.js';
 import { type Comparison, TableComparer, type Wanted } from './table-comparer.js';
 import { type KnownTable, TableLook } from './table-look.js';
+import { type VirtualServerReport, virtualServerReports } from './virtual-server-report.js';
+import type { WorkCounts } from './work-counts.js';
 
 export interface IpvsServicePorts {
   readonly clock: Clock;
   readonly ipvs: Ipvs;
   readonly prober: Prober;
   readonly log: Log;
+  readonly counts: WorkCounts;
   readonly syncInterfaces: SyncInterfaces;
   role(instance: string): RoleReport | undefined;
   /** Saves which virtual servers are ours, before the kernel has them. */
@@ -90,12 +93,14 @@ export class IpvsService {
       ipvs: ports.ipvs,
       interfaces: ports.syncInterfaces,
       log: ports.log,
+      counts: ports.counts,
       save: (daemons) => ports.saveSyncDaemons(daemons),
     });
     this.#health = new HealthRunner(config.virtualServers, {
       clock: ports.clock,
       prober: ports.prober,
       log: ports.log,
+      counts: ports.counts,
       onVerdict: () => {
         this.refresh();
         ports.onVerdict();
@@ -207,6 +212,16 @@ export class IpvsService {
     }));
   }
 
+  /** The same for metrics. */
+  report(): readonly VirtualServerReport[] {
+    return virtualServerReports(
+      this.#config.virtualServers,
+      this.#health,
+      this.#pools,
+      this.#known?.drains ?? [],
+    );
+  }
+
   #drainingOf(server: VirtualServer, drains: readonly Drain[]): VirtualServerStatus['draining'] {
     const nowMs = this.#ports.clock.nowMs();
     const key = serviceKeyText(serviceKeyOf(server));
@@ -255,6 +270,8 @@ export class IpvsService {
   async #reconcile(): Promise<void> {
     this.#cancelRefresh();
     let delayMs = REFRESH_MS;
+    const { clock, counts } = this.#ports;
+    const begunMs = clock.nowMs();
     try {
       const { wanted, desired, drains, ops, repairs } = await this.#compare();
       if (ops.length > 0) this.#tellRepairs(repairs);
@@ -275,7 +292,7 @@ export class IpvsService {
       this.#ports.log.error({ err: error }, 'the IPVS table could not be compared');
       delayMs = RETRY_MS;
     }
-    const { clock } = this.#ports;
+    counts.reconciled(begunMs, clock.nowMs(), this.#known === undefined ? 'failed' : 'done');
     if (!this.#closed) this.#cancelRefresh = clock.at(clock.nowMs() + delayMs, () => this.refresh());
   }
 
@@ -333,8 +350,9 @@ export class IpvsService {
   /** Somebody changed what we had left in good order. */
   #tellRepairs(repairs: readonly IpvsOp[]): void {
     if (repairs.length === 0) return;
-    const { clock, log } = this.#ports;
+    const { clock, counts, log } = this.#ports;
     this.#pace.made(clock.nowMs());
+    counts.repaired(repairs.length);
     const named: readonly IpvsOp[] = repairs.slice(0, NAMED_REPAIRS);
     log.warn(
       { event: 'ipvs-repair', repairs: repairs.length, first: named.map(describeOp) },
@@ -350,9 +368,10 @@ export class IpvsService {
 
   /** Logs what was done and what failed; says whether anything failed. A failure that repeats is told once. */
   #report(results: readonly OpResult[]): boolean {
-    const { log } = this.#ports;
+    const { counts, log } = this.#ports;
     let failed = '';
     for (const { op, error } of results) {
+      counts.applied(op, error);
       if (error === undefined) log.debug({ event: 'ipvs', op: op.op }, describeOp(op));
       else failed += `${describeOp(op)}: ${error.message}\n`;
     }

@@ -3,10 +3,12 @@ import type { DirectorConfig } from '../../config/model.js';
 import type { OverrideOrder, OverrideResult } from '../../planning/overrides.js';
 import { workInTurn } from '../../util/in-turn.js';
 import type { Load } from '../configuration.js';
+import { MetricsKeeper, type MetricsPorts } from './metrics-keeper.js';
 import { Services, type ServicesPorts } from './services.js';
 import type { FromServices, Roles, ServicesStatus, ToServices } from './services-messages.js';
 
 export interface ServicesHostPorts extends ServicesPorts {
+  readonly metrics: MetricsPorts;
   readonly load: Load;
   readonly readConfiguration: (path: string) => Promise<DirectorConfig>;
 }
@@ -29,12 +31,20 @@ export class ServicesHost {
   #latest = 0;
   #roles: Roles = {};
   readonly #inTurn = workInTurn();
+  readonly #metrics: MetricsKeeper;
 
   /** `onStopped` is called when everything is cleared away and said. */
   constructor(ports: ServicesHostPorts, send: (message: FromServices) => void, onStopped: () => void) {
     this.#ports = ports;
     this.#send = send;
     this.#onStopped = onStopped;
+    this.#metrics = new MetricsKeeper({
+      ...ports.metrics,
+      clock: ports.clock,
+      log: ports.log,
+      askElection: () => send({ type: 'ask' }),
+      report: () => (this.#configured ? this.#open?.report() : undefined),
+    });
   }
 
   /**
@@ -52,6 +62,8 @@ export class ServicesHost {
         return void this.#inTurn(() => this.#stop(message.succeeded));
       case 'roles':
         return this.#setRoles(message.roles);
+      case 'election':
+        return this.#metrics.take(message.report);
       case 'event':
         return this.#open?.event(message.event);
       case 'ping':
@@ -100,6 +112,8 @@ export class ServicesHost {
       const services = await this.#ready();
       await services.configure(config);
       this.#configured = true;
+      // A port that somebody else has is no reason to wait.
+      void this.#metrics.configure(config.metrics);
       this.#send({ type: 'ready', serial });
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
@@ -110,6 +124,7 @@ export class ServicesHost {
   async #stop(succeeded: boolean): Promise<void> {
     const services = await this.#ready();
     await services.stop(succeeded);
+    await this.#metrics.close();
     this.#send({ type: 'stopped' });
     this.#onStopped();
   }

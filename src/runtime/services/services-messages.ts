@@ -6,6 +6,7 @@ import type { VrrpEvent } from '../../hooks/hooks.js';
 import type { SyncDaemon } from '../../ipvs/model.js';
 import type { TrackState, VrrpState } from '../../vrrp/group-types.js';
 import type { LoadAnswer, LoadRequest } from '../configuration.js';
+import type { ElectionReport } from '../election-report.js';
 import type { EventLoopStatus, LogStatus, VirtualServerStatus } from '../status.js';
 
 export interface RoleReport {
@@ -53,6 +54,8 @@ export type ToServices =
   | { readonly type: 'load'; readonly serial: number; readonly request: LoadRequest }
   | { readonly type: 'roles'; readonly roles: Roles }
   | { readonly type: 'event'; readonly event: VrrpEvent }
+  /** The answer to `ask`, at most once a second. */
+  | { readonly type: 'election'; readonly report: ElectionReport }
   /** Answered by `pong` as soon as the event loop turns. */
   | { readonly type: 'ping' }
   /**
@@ -66,5 +69,7 @@ export type FromServices =
   | { readonly type: 'failed'; readonly serial: number; readonly code: string; readonly message: string }
   | { readonly type: 'tracked'; readonly verdict: TrackedVerdict }
   | { readonly type: 'pong' }
+  /** Metrics are scraped: how is the election? */
+  | { readonly type: 'ask' }
   | { readonly type: 'loaded'; readonly serial: number; readonly answer: LoadAnswer }
   | { readonly type: 'stopped' };

@@ -1,6 +1,7 @@
 /** What the services process needs from the world, beside `runtime/ports.ts`. */
 import type { CheckKind } from '../../config/model-servers.js';
 import type {
+  CountedService,
   DumpedDestination,
   DumpedService,
   DumpedSyncDaemon,
@@ -34,6 +35,13 @@ export interface Ipvs {
   timeouts(): Promise<IpvsTimeouts>;
   /** `ipvsadm --set`; 0 leaves one as it is. */
   setTimeouts(timeouts: IpvsTimeouts): Promise<void>;
+  close(): void;
+}
+
+/** The kernel's counters, asked over a connection of their own: the table's keeper does not wait for them. */
+export interface IpvsCounters {
+  /** All services, with their destinations. Rejects with the kernel's words. */
+  read(): Promise<CountedService[]>;
   close(): void;
 }
 

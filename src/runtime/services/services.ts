@@ -19,10 +19,12 @@ import type { Clock, Log, LoopDelay, StateFile } from '../ports.js';
 import type { LogStatus } from '../status.js';
 import { withOverrides } from '../virtual-server-status.js';
 import { IpvsService } from './ipvs-service.js';
+import type { ServicesReport } from './metrics-snapshot.js';
 import type { Roles, ServicesStatus, TrackedVerdict } from './services-messages.js';
 import type { Ipvs, Prober, ServicesLeftovers, SyncInterfaces, Sysctls } from './services-ports.js';
 import { SysctlKeeper } from './sysctl-keeper.js';
 import { TimeoutsKeeper } from './timeouts-keeper.js';
+import { WorkCounts } from './work-counts.js';
 
 export type RealServerHealthOf = (virtualServer: string, realServer: RealServer) => RealServerHealth;
 
@@ -60,6 +62,7 @@ export class Services {
   readonly #sysctls: SysctlKeeper;
   readonly #timeouts: TimeoutsKeeper;
   readonly #parts: readonly ServicesPart[];
+  readonly #counts = new WorkCounts();
   #leftovers: ServicesLeftovers;
   #overrides: readonly Override[];
   /** The file's. */
@@ -155,6 +158,7 @@ export class Services {
       clock,
       prober,
       log,
+      counts: this.#counts,
       syncInterfaces,
       ipvs,
       role: (instance) => this.#roles[instance],
@@ -224,6 +228,18 @@ export class Services {
     };
   }
 
+  /** For metrics. */
+  report(): ServicesReport {
+    const { clock, loopDelay, logStatus } = this.#ports;
+    return {
+      virtualServers: this.#ipvs?.report() ?? [],
+      work: this.#counts.report(clock.nowMs()),
+      sync: this.#config.connectionSync && (this.#ipvs?.syncDaemons ?? { daemons: [], faults: [] }),
+      eventLoop: loopDelay.read(),
+      log: logStatus(),
+    };
+  }
+
   #healthChanged(): void {
     for (const part of this.#parts) {
       part.healthChanged((virtualServer, realServer) => {
@@ -249,4 +265,5 @@ const NOTHING: DirectorConfig = {
   connectionSync: undefined,
   ipvs: NO_IPVS_SETTINGS,
   virtualServers: [],
+  metrics: undefined,
 };

@@ -4,6 +4,7 @@ import { type DaemonChange, planDaemons, sameDaemon } from '../../ipvs/plan-daem
 import type { Clock, Log } from '../ports.js';
 import { RepairPace } from '../repair-pace.js';
 import type { Ipvs, SyncInterfaces } from './services-ports.js';
+import type { WorkCounts } from './work-counts.js';
 
 /**
  * The kernel gathers what it has to tell in a buffer, sends that when it is full or IPVS_SYNC_FLUSH_TIME (2 s) old, and
@@ -16,6 +17,7 @@ export interface SyncDaemonKeeperPorts {
   readonly ipvs: Pick<Ipvs, 'syncDaemons' | 'startSyncDaemon' | 'stopSyncDaemon'>;
   readonly interfaces: SyncInterfaces;
   readonly log: Log;
+  readonly counts: Pick<WorkCounts, 'syncDaemonRepaired'>;
   /** Saves which sync daemons are ours. */
   save(daemons: readonly StartedSyncDaemon[]): Promise<void>;
 }
@@ -143,6 +145,7 @@ export class SyncDaemonKeeper {
     await this.#own(start === undefined ? others : [...others, start]);
     if (start !== undefined) await ipvs.startSyncDaemon(start);
     const repair = start !== undefined && !this.#fresh;
+    if (repair) this.#ports.counts.syncDaemonRepaired();
     log[repair ? 'warn' : 'info'](
       { event: 'sync-daemon', daemon: start ?? stop, found: reason },
       `${reason}: ${start === undefined ? 'stopped' : 'started'}`,

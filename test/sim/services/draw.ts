@@ -145,6 +145,7 @@ function drawConfig(random: Random): DirectorConfig {
     connectionSync: random.chance(0.6) ? { interface: SYNC_INTERFACE, id: random.whole(1, 2) } : undefined,
     ipvs: random.chance(0.3) ? drawIpvs(random) : NO_IPVS_SETTINGS,
     virtualServers: numbers.map((number) => drawServer(random, number)),
+    metrics: undefined,
   };
 }
 

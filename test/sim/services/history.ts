@@ -228,6 +228,11 @@ export class History {
         },
         loopDelay: { read: () => ({ max_ms: 0, p99_ms: 0 }), close: () => {} },
         logStatus: () => ({ lines_lost: 0, failed_writes: 0, error: null }),
+        metrics: {
+          serve: () => Promise.reject(new Error('no history serves metrics')),
+          write: () => Promise.reject(new Error('no history serves metrics')),
+          openCounters: () => Promise.reject(new Error('no history serves metrics')),
+        },
         parts: [
           (report) =>
             new TrackAndHooks(

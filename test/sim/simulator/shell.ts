@@ -394,6 +394,7 @@ export class Shell {
       connectionSync: undefined,
       ipvs: NO_IPVS_SETTINGS,
       virtualServers: [],
+      metrics: undefined,
     };
   }
 

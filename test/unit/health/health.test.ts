@@ -8,6 +8,7 @@ import {
   type HealthEffect,
   type HealthInput,
   type HealthStep,
+  healthAges,
   healthOf,
   MAX_PROBES_IN_FLIGHT,
   MAX_PROBES_PER_STEP,
@@ -405,4 +406,32 @@ await t.test('the queue hands out in order of time', async () => {
       return queue.pop() === undefined && out.every((dueMs, index) => dueMs === sorted[index]);
     }),
   );
+});
+
+await t.test('how old a verdict is, and what was heard last', async (t) => {
+  const world = new World([vs('web', [rs(1)], CHECK), vs('free', [rs(3)])]);
+  const ages = (name = 'web', server = rs(1)) => healthAges(world.health.state, name, server, world.nowMs);
+  const unknown = { verdictMs: undefined, heardMs: undefined };
+  t.same(ages(), unknown, 'before the first answer');
+  t.same(ages('free', rs(3)), unknown, 'without a check');
+  world.run(world.latencyMs + 500);
+  t.same(ages(), { verdictMs: 500, heardMs: 500 });
+  world.run(10 * CHECK.intervalMs);
+  const { verdictMs = 0, heardMs = Number.NaN } = ages();
+  t.equal(verdictMs, 10 * CHECK.intervalMs + 500, 'good answers do not renew the verdict');
+  t.ok(heardMs <= CHECK.intervalMs, `heard ${heardMs} ms ago`);
+  world.input({ type: 'config', virtualServers: [vs('web', [rs(1)], { ...CHECK, fall: 1 })] });
+  t.equal(ages().verdictMs, verdictMs, 'a check that changed keeps it');
+  world.alive = () => false;
+  world.run(2 * CHECK.intervalMs);
+  t.ok((ages().verdictMs ?? Number.NaN) < 2 * CHECK.intervalMs, 'another verdict is a new one');
+});
+
+await t.test('a host that cannot ask hears nothing', async (t) => {
+  const { state, effects } = createHealth([vs('web', [rs(1)], CHECK)], 0);
+  for (const effect of effects) {
+    if (effect.type !== 'probe') continue;
+    stepHealth(state, { type: 'outcome', id: effect.id, ok: undefined, reason: 'EMFILE' }, 10);
+  }
+  t.same(healthAges(state, 'web', rs(1), 20), { verdictMs: undefined, heardMs: undefined });
 });

@@ -1,6 +1,7 @@
 /** Messages taken from the wire between ipvsadm 1.31 and Linux 6.1, without their netlink headers. */
 import t from 'tap';
 import { decodeDestination, decodeInfo, decodeService } from '../../../src/ipvs/decode.js';
+import { decodeDestinationStats, decodeServiceStats } from '../../../src/ipvs/decode-stats.js';
 import { encodeOp } from '../../../src/ipvs/encode.js';
 import type { Service } from '../../../src/ipvs/model.js';
 
@@ -78,6 +79,100 @@ void t.test('cut anywhere, a dump is a fault', async (t) => {
   for (let length = 0; length < DUMPED_SERVICE.length; length++) {
     const result = decodeService(DUMPED_SERVICE.subarray(0, length));
     if (result.ok) t.fail(`a service cut to ${length} bytes was taken`);
+  }
+  t.pass();
+});
+
+const NOTHING = {
+  connections: 0,
+  incomingPackets: 0,
+  outgoingPackets: 0,
+  incomingBytes: 0,
+  outgoingBytes: 0,
+  connectionsPerSecond: 0,
+  incomingPacketsPerSecond: 0,
+  outgoingPacketsPerSecond: 0,
+  incomingBytesPerSecond: 0,
+  outgoingBytesPerSecond: 0,
+};
+
+void t.test('the counters of a fresh service and a fresh destination are read', async (t) => {
+  t.same(decodeServiceStats(DUMPED_SERVICE), {
+    ok: true,
+    value: { key: service.key, stats: NOTHING, destinations: [] },
+  });
+  t.same(decodeDestinationStats(DUMPED_DESTINATION, 'ipv4'), {
+    ok: true,
+    value: { address: '10.10.10.2', port: 80, weight: 2, ...counters, stats: NOTHING },
+  });
+});
+
+/** `message` with `values` in its counters, each told to be `bytes` long: those are nested 1 to 10 in the attribute `type`. */
+function counting(message: Uint8Array, type: number, bytes: 4 | 8, values: readonly bigint[]): Uint8Array {
+  const counted = Uint8Array.from(message);
+  const view = new DataView(counted.buffer);
+  // What stands before the nest of counters: its length, its type, then the first counter's length and type.
+  for (let at = 0; at + 8 <= counted.length; at += 4) {
+    const isNest = view.getUint16(at + 2, true) === type && view.getUint16(at + 6, true) === 1;
+    if (!isNest || view.getUint16(at + 4, true) !== bytes + 4) continue;
+    let place = at + 4;
+    for (const value of values) {
+      const length = view.getUint16(place, true);
+      if (length === 12) view.setBigUint64(place + 4, value, true);
+      else view.setUint32(place + 4, Number(value), true);
+      place += length;
+    }
+    return counted;
+  }
+  throw new Error(`no counters of ${bytes} bytes in it`);
+}
+
+const IN_ORDER = [1n, 2n, 3n, 4n, 5n, 6n, 7n, 8n, 9n, 10n];
+const COUNTED = {
+  connections: 1,
+  incomingPackets: 2,
+  outgoingPackets: 3,
+  incomingBytes: 4,
+  outgoingBytes: 5,
+  connectionsPerSecond: 6,
+  incomingPacketsPerSecond: 7,
+  outgoingPacketsPerSecond: 8,
+  incomingBytesPerSecond: 9,
+  outgoingBytesPerSecond: 10,
+};
+
+void t.test('each counter is what the kernel says it is, of 64 bits', async (t) => {
+  t.match(decodeServiceStats(counting(DUMPED_SERVICE, 12, 8, IN_ORDER)), {
+    ok: true,
+    value: { stats: COUNTED },
+  });
+  t.match(decodeDestinationStats(counting(DUMPED_DESTINATION, 12, 8, IN_ORDER), 'ipv4'), {
+    ok: true,
+    value: { stats: COUNTED },
+  });
+  const long = IN_ORDER.map((value) => value * 0x1_0000_0001n);
+  t.match(decodeServiceStats(counting(DUMPED_SERVICE, 12, 8, long)), {
+    ok: true,
+    value: { stats: { connections: 0x1_0000_0001, outgoingBytesPerSecond: 0xa_0000_000a } },
+  });
+});
+
+void t.test('a kernel that has no 64 bits is read all the same', async (t) => {
+  // Its message ends before IPVS_SVC_ATTR_STATS64.
+  const end = DUMPED_SERVICE.length - 124;
+  const old = counting(DUMPED_SERVICE, 10, 4, IN_ORDER).slice(0, end);
+  new DataView(old.buffer).setUint16(4, end - 4, true);
+  t.match(decodeServiceStats(old), { ok: true, value: { stats: COUNTED } });
+});
+
+void t.test('cut anywhere, counters are a fault', async (t) => {
+  for (let length = 0; length < DUMPED_SERVICE.length; length++) {
+    if (decodeServiceStats(DUMPED_SERVICE.subarray(0, length)).ok)
+      t.fail(`a service cut to ${length} bytes was taken`);
+  }
+  for (let length = 0; length < DUMPED_DESTINATION.length; length++) {
+    if (decodeDestinationStats(DUMPED_DESTINATION.subarray(0, length), 'ipv4').ok)
+      t.fail(`a destination cut to ${length} bytes was taken`);
   }
   t.pass();
 });

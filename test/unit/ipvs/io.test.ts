@@ -1,9 +1,17 @@
 import t from 'tap';
 import { NetlinkError, type NetlinkRequest, type NetlinkResult } from '../../../src/io/netlink/connection.js';
 import { type IpvsConnection, type IpvsHost, openIpvs } from '../../../src/io/netlink/ipvs.js';
-import { encodeOp } from '../../../src/ipvs/encode.js';
+import { encodeGetDestinations, encodeGetServices, encodeOp } from '../../../src/ipvs/encode.js';
 import type { DumpedService, IpvsOp, ServiceKey } from '../../../src/ipvs/model.js';
 import { describeOp } from '../../../src/ipvs/plan.js';
+import {
+  IPVS_CMD,
+  IPVS_CMD_ATTR,
+  IPVS_DEST_ATTR,
+  IPVS_STATS_ATTR,
+  IPVS_SVC_ATTR,
+} from '../../../src/ipvs/uapi.js';
+import { AttributeWriter } from '../../../src/netlink/attributes.js';
 
 const FAMILY = 0x21;
 const GENL_ID_CTRL = 0x10;
@@ -199,6 +207,71 @@ void t.test('dumps services with their own destinations, over one connection', a
   t.equal(kernel.open, 1);
   ipvs.close();
   t.equal(kernel.open, 0);
+});
+
+/** A message of a dump as the kernel writes it, with `first` and the numbers after it as its counters. */
+function countingMessage(kind: 'SERVICE' | 'DEST', first: number): Uint8Array {
+  const { AF, PROTOCOL, ADDR, PORT, NETMASK } = IPVS_SVC_ATTR;
+  const stats = (writer: AttributeWriter, type: number) =>
+    writer.nested(type, (nest) => {
+      for (const [index, counter] of Object.values(IPVS_STATS_ATTR).entries())
+        nest.bytes(counter, new Uint8Array(new BigUint64Array([BigInt(first + index)]).buffer));
+    });
+  return new AttributeWriter(Uint8Array.of(1, 1, 0, 0))
+    .nested(IPVS_CMD_ATTR[kind], (nest) => {
+      if (kind === 'SERVICE') {
+        nest
+          .u16(AF, 2)
+          .u16(PROTOCOL, 6)
+          .bytes(ADDR, address(192, 0, 2, 1))
+          .u16be(PORT, 80)
+          .u32(NETMASK, 0);
+        stats(nest, IPVS_SVC_ATTR.STATS64);
+        return;
+      }
+      const { FWD_METHOD, WEIGHT, U_THRESH, L_THRESH, ACTIVE_CONNS, INACT_CONNS } = IPVS_DEST_ATTR;
+      nest.bytes(IPVS_DEST_ATTR.ADDR, address(10, 0, 0, 1)).u16be(IPVS_DEST_ATTR.PORT, 80);
+      nest.u32(FWD_METHOD, 0).u32(WEIGHT, 1).u32(U_THRESH, 0).u32(L_THRESH, 0);
+      nest.u32(ACTIVE_CONNS, 11).u32(INACT_CONNS, 22);
+      stats(nest, IPVS_DEST_ATTR.STATS64);
+    })
+    .finish();
+}
+
+/** `union nf_inet_addr`. */
+function address(...octets: readonly number[]): Uint8Array {
+  return Uint8Array.from({ length: 16 }, (_, index) => octets[index] ?? 0);
+}
+
+void t.test('reads the counters of services and of their own destinations', async (t) => {
+  const kernel = new FakeKernel();
+  const asked: string[] = [];
+  kernel.dumps = (payload) => {
+    asked.push(hexOf(payload));
+    const [command] = payload;
+    return [countingMessage(command === IPVS_CMD.GET_SERVICE ? 'SERVICE' : 'DEST', 100 * asked.length)];
+  };
+  const ipvs = await openIpvs(kernel);
+  t.match(await ipvs.read(), [
+    {
+      key,
+      stats: { connections: 100, incomingBytes: 103, outgoingBytesPerSecond: 109 },
+      destinations: [
+        {
+          address: '10.0.0.1',
+          port: 80,
+          weight: 1,
+          activeConnections: 11,
+          inactiveConnections: 22,
+          persistentConnections: 0,
+          stats: { connections: 200, incomingBytes: 203, outgoingBytesPerSecond: 209 },
+        },
+      ],
+    },
+  ]);
+  t.same(asked, [hexOf(encodeGetServices()), hexOf(encodeGetDestinations(key))]);
+  kernel.dumps = () => [new Uint8Array(4)];
+  await t.rejects(ipvs.read(), { code: 'ERR_IPVS_ANSWER' });
 });
 
 void t.test('finds the family again after the module was loaded anew', async (t) => {

@@ -5,6 +5,7 @@ import { describeOp, destinationKeyText, serviceKeyText } from '../../../src/ipv
 import type { Log } from '../../../src/runtime/ports.js';
 import { IpvsService } from '../../../src/runtime/services/ipvs-service.js';
 import type { Ipvs, ProbeOutcome } from '../../../src/runtime/services/services-ports.js';
+import { WorkCounts } from '../../../src/runtime/services/work-counts.js';
 
 /** Takes every op as ip_vs_ctl.c does. */
 export class FakeKernel {
@@ -85,6 +86,7 @@ export async function running(
   const say = (_fields: object, message: string): void => void lines.push(message);
   const log: Log = { debug: () => {}, info: say, warn: say, error: say };
   const timers = new Map<() => void, number>();
+  const counts = new WorkCounts();
   let nowMs = 0;
   let saved: Readonly<Record<string, number>> = {};
   const service = new IpvsService(
@@ -102,6 +104,7 @@ export async function running(
       log,
       ipvs: kernel.ipvs,
       prober: { probe: async (_check, address) => answer(address) },
+      counts,
       syncInterfaces: { index: () => 1, socketFault: () => undefined },
       role: () => undefined,
       saveOwned: async () => {},
@@ -125,5 +128,5 @@ export async function running(
     }
     nowMs = untilMs;
   };
-  return { kernel, service, lines, pass, saved: () => saved };
+  return { kernel, service, lines, pass, saved: () => saved, counted: () => counts.report(nowMs) };
 }

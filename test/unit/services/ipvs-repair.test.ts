@@ -12,7 +12,8 @@ const ONE = directorConfig({ virtualServers: [{ ...WEB, realServers: WEB.realSer
 const KEY = 'tcp 192.0.2.51:80 -> 10.0.0.3:80';
 
 void t.test('a table that somebody empties is whole after a second, and it is told', async (t) => {
-  const { kernel, lines, pass } = await running(BOTH);
+  const { kernel, lines, pass, counted } = await running(BOTH);
+  t.match(counted(), { drifts: 0, repairs: 0, changes: { 'add-service': 1, 'add-destination': 2 } });
   t.same(kernel.servers, ['10.0.0.2 weight 1', '10.0.0.3 weight 1']);
   kernel.table.clear();
   await pass(1000);
@@ -20,6 +21,14 @@ void t.test('a table that somebody empties is whole after a second, and it is to
   t.same(lines, ['somebody changed the IPVS table (1 virtual server gone, 2 real servers gone): repaired']);
   await pass(60_000);
   t.equal(lines.length, 1, 'once');
+  t.match(counted(), { drifts: 1, repairs: 3, changes: { 'add-service': 2, 'add-destination': 4 } });
+  const { reconciles, reconcileMs, sinceReconciledMs = Number.NaN } = counted();
+  t.ok(reconciles.done >= 4 && reconciles.failed === 0, `${reconciles.done} comparisons`);
+  t.equal(
+    reconcileMs.counts.reduce((sum, n) => sum + n, 0),
+    reconciles.done,
+  );
+  t.ok(sinceReconciledMs <= 30_000, `the last one ${sinceReconciledMs} ms ago`);
 });
 
 void t.test('a rival who empties it every second is met at a pace', async (t) => {
@@ -41,6 +50,7 @@ void t.test('a real server that a reload removes drains', async (t) => {
   t.match(service.status(), [
     { draining: [{ address: '10.0.0.3', port: 80, active_connections: 1, at_most_s: 25 }] },
   ]);
+  t.match(service.report(), [{ name: 'web', draining: 1, isChecked: false, isSorry: undefined }]);
   kernel.connections(0);
   await pass(1000);
   t.same(kernel.servers, ['10.0.0.2 weight 1'], 'gone when nothing is left');

@@ -6,6 +6,7 @@ import { wholeServices } from '../../../src/planning/desired.js';
 import type { Clock, Log } from '../../../src/runtime/ports.js';
 import { IpvsService } from '../../../src/runtime/services/ipvs-service.js';
 import type { ProbeOutcome } from '../../../src/runtime/services/services-ports.js';
+import { WorkCounts } from '../../../src/runtime/services/work-counts.js';
 import { realServer, tcpCheck, virtualServer } from '../config/servers.js';
 import { directorConfig } from '../vrrp/instances.js';
 
@@ -71,6 +72,7 @@ async function startDuringVerdicts(answer: (address: string) => ProbeOutcome): P
       saveOwned: async () => {},
       saveSyncDaemons: async () => {},
       saveDrains: async () => {},
+      counts: new WorkCounts(),
       syncInterfaces: { index: () => 1, socketFault: () => undefined },
       onVerdict: () => {},
       prober: { probe: (_check, address) => new Promise((resolve) => probes.push({ address, resolve })) },

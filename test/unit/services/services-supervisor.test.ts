@@ -1,5 +1,6 @@
 import t from 'tap';
 import { type LoadAnswer, type LoadRequest, loadFailed } from '../../../src/runtime/configuration.js';
+import type { ElectionReport } from '../../../src/runtime/election-report.js';
 import type { Log, ServicesProcess } from '../../../src/runtime/ports.js';
 import type { FromServices, Roles, ToServices } from '../../../src/runtime/services/services-messages.js';
 import {
@@ -11,6 +12,7 @@ import {
   MAX_BACKLOG,
   MAX_STOP_ATTEMPTS,
   PING_INTERVAL_MS,
+  REPORT_APART_MS,
   ServicesError,
   ServicesSupervisor,
   STARTING_HUNG_AFTER_PINGS,
@@ -22,6 +24,17 @@ import { configuration } from '../vrrp/instances.js';
 const CONFIG = configuration();
 const OWN: LoadAnswer = loadFailed('asked from here');
 const REQUEST: LoadRequest = { config: 'x.yaml', runtimeDirectory: '/run', maxFaults: 1 };
+
+const REPORT: ElectionReport = {
+  sha256: 'abc',
+  started: '2026-01-01T00:00:00.000Z',
+  instances: [],
+  discards: {},
+  restarts: 0,
+  eventLoop: { max_ms: 0, p99_ms: 0 },
+  log: { lines_lost: 0, failed_writes: 0, error: null },
+  lateness: { bounds: [], counts: [0], sum: 0 },
+};
 
 type Handlers = { onMessage(message: FromServices): void; onExit(how: string): void };
 
@@ -75,6 +88,7 @@ function bench({ hangs = false } = {}) {
   const lines: string[] = [];
   const tracked: unknown[] = [];
   let roles: Roles = {};
+  let reports = 0;
   const write = (_fields: object, message: string) => lines.push(message);
   const log: Log = { debug: () => {}, info: write, warn: write, error: write };
   const supervisor = new ServicesSupervisor({
@@ -89,9 +103,14 @@ function bench({ hangs = false } = {}) {
     load: async () => OWN,
     onTracked: (verdict) => tracked.push(verdict),
     roles: () => roles,
+    report: () => {
+      reports += 1;
+      return { ...REPORT, restarts: reports };
+    },
   });
   return {
     clock,
+    reports: () => reports,
     lines,
     tracked,
     processes,
@@ -334,4 +353,22 @@ void t.test('the stop: cleared away, by another process when the first cannot', 
     [1, 1],
   );
   t.equal(stuck.lines.filter((line) => line.includes('did not clear away')).length, MAX_STOP_ATTEMPTS);
+});
+
+void t.test('however often it is asked, the election tells how it is once a second', async (t) => {
+  const { run, last, clock, reports } = bench();
+  await run();
+  const told = () => last().received.flatMap((one) => (one.type === 'election' ? [one.report.restarts] : []));
+  for (let asked = 0; asked < 100; asked++) last().say({ type: 'ask' });
+  t.same(told(), [1]);
+  await clock.advance(REPORT_APART_MS - 1);
+  last().say({ type: 'ask' });
+  t.same(told(), [1], 'too soon');
+  await clock.advance(1);
+  last().say({ type: 'ask' });
+  t.same(told(), [1, 2]);
+  last().backlog = MAX_BACKLOG;
+  await clock.advance(REPORT_APART_MS);
+  last().say({ type: 'ask' });
+  t.equal(reports(), 2, 'and nothing to one that does not read');
 });

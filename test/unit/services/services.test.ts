@@ -8,10 +8,13 @@ import { wholeServices } from '../../../src/planning/desired.js';
 import type { Override, OverrideOrder } from '../../../src/planning/overrides.js';
 import { loadFailed } from '../../../src/runtime/configuration.js';
 import type { Log, StateFile } from '../../../src/runtime/ports.js';
+import type { MetricsPorts } from '../../../src/runtime/services/metrics-keeper.js';
+import type { MetricsSnapshot } from '../../../src/runtime/services/metrics-snapshot.js';
 import { ServicesHost } from '../../../src/runtime/services/services-host.js';
 import type { FromServices, Roles, ToServices } from '../../../src/runtime/services/services-messages.js';
 import type { Ipvs, ServicesLeftovers } from '../../../src/runtime/services/services-ports.js';
-import { onPort, realServer, virtualServer } from '../config/servers.js';
+import { onPort, realServer, tcpCheck, virtualServer } from '../config/servers.js';
+import { countedService, electionReport } from '../observe/snapshots.js';
 import { directorConfig, vrrpInstance } from '../vrrp/instances.js';
 
 const LOG: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
@@ -21,6 +24,13 @@ const WEB = virtualServer({
 });
 const KEY = 'tcp 192.0.2.51:80';
 const CONFIG = directorConfig({ instances: [vrrpInstance()], virtualServers: [WEB] });
+
+/** For a configuration without them. */
+const NO_METRICS: MetricsPorts = {
+  serve: () => Promise.reject(new Error('not asked for')),
+  write: () => Promise.reject(new Error('not asked for')),
+  openCounters: () => Promise.reject(new Error('not asked for')),
+};
 
 interface Kernel {
   services: DumpedService[];
@@ -104,6 +114,7 @@ function host(
   left: Partial<ServicesLeftovers>,
   openIpvs?: () => Promise<Ipvs>,
   overrides: readonly Override[] = [],
+  metrics = NO_METRICS,
 ) {
   const answers: FromServices[] = [];
   const stateFile = memoryFile(left);
@@ -134,6 +145,7 @@ function host(
       logStatus: () => ({ lines_lost: 0, failed_writes: 0, error: null }),
       loopDelay: { read: () => ({ max_ms: 0, p99_ms: 0 }), close: () => {} },
       log: LOG,
+      metrics,
       parts: [],
       load: async () => loadFailed('no loader here'),
       readConfiguration: async (path) => JSON.parse(path),
@@ -370,4 +382,53 @@ void t.test('timeouts are set, put back, and remembered across a crash', async (
   const plain = host(kernel, {}, () => Promise.reject(new Error('no IPVS here')));
   await plain.say({ type: 'configure', serial: 1, ...file({ ...CONFIG, virtualServers: [] }), roles: {} });
   t.same(plain.answers, [{ type: 'ready', serial: 1 }], 'plain VRRP needs no IPVS');
+});
+
+void t.test('metrics tell what was done, and end before the process says that it has stopped', async (t) => {
+  const events: string[] = [];
+  let told: MetricsSnapshot | undefined;
+  let scrape: () => Promise<unknown> = async () => {};
+  const metrics: MetricsPorts = {
+    serve: async (listen, answer) => {
+      events.push(`serves ${'path' in listen ? listen.path : listen.port}`);
+      scrape = answer;
+      return async () =>
+        void events.push(`serves no more, said ${answers.map(({ type }) => type).join(' ')}`);
+    },
+    write: async (snapshot) => {
+      told = snapshot;
+      return [];
+    },
+    openCounters: async () => ({ read: async () => [countedService()], close: () => {} }),
+  };
+  const kernel = kernelWith([]);
+  const { say, answers } = host(kernel, {}, undefined, [], metrics);
+  const config = directorConfig({
+    virtualServers: [
+      virtualServer({
+        healthCheck: tcpCheck(),
+        realServers: [realServer('10.0.0.2')],
+      }),
+    ],
+    connectionSync: { interface: 'eth1', id: 51 },
+    metrics: { listen: { address: '127.0.0.1', port: 9110 }, realServers: false },
+  });
+  await say({ type: 'configure', serial: 1, ...file(config), roles: {} });
+  t.same(events, ['serves 9110']);
+  const scraped = scrape();
+  t.match(answers.at(-1), { type: 'ask' });
+  await say({ type: 'election', report: electionReport() });
+  await scraped;
+  t.match(told, {
+    election: { sha256: 'abc123', ageMs: 0 },
+    services: {
+      virtualServers: [{ name: 'web', isChecked: true, realServers: [{ health: 'up', heardMs: 0 }] }],
+      work: { probes: { good: 1, bad: 0, unasked: 0 }, verdicts: { up: 1, down: 0 } },
+      sync: { daemons: ['master', 'backup'], faults: [] },
+    },
+    table: { services: [{ stats: { connections: 1000 } }] },
+  });
+  await say({ type: 'stop', succeeded: false });
+  t.match(events, ['serves 9110', /^serves no more, said (?!.*stopped)/]);
+  t.match(answers.at(-1), { type: 'stopped' });
 });

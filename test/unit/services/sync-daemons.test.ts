@@ -5,6 +5,7 @@ import type { DumpedSyncDaemon, StartedSyncDaemon, SyncDaemon } from '../../../s
 import { planDaemons } from '../../../src/ipvs/plan-daemons.js';
 import type { Log } from '../../../src/runtime/ports.js';
 import { SYNC_FLUSH_MS, SyncDaemonKeeper } from '../../../src/runtime/services/sync-daemon-keeper.js';
+import { WorkCounts } from '../../../src/runtime/services/work-counts.js';
 import { HandClock } from '../hand-clock.js';
 
 const MASTER: SyncDaemon = { state: 'master', interface: 'eth1', syncid: 51 };
@@ -24,11 +25,13 @@ function lab(started: readonly StartedSyncDaemon[] = []) {
     lines: [] as string[],
   };
   const clock = new HandClock();
+  const counts = new WorkCounts();
   const say = (_fields: object, message: string): void => void kernel.lines.push(message);
   const log: Log = { debug: say, info: say, warn: say, error: say };
   const keeper = new SyncDaemonKeeper(started, {
     clock,
     log,
+    counts,
     interfaces: { index: (name) => kernel.indexes.get(name), socketFault: () => kernel.socketFault },
     save: async (daemons) => {
       kernel.saved = daemons;
@@ -45,7 +48,7 @@ function lab(started: readonly StartedSyncDaemon[] = []) {
       },
     },
   });
-  return { kernel, clock, keeper };
+  return { kernel, clock, keeper, repairs: () => counts.report(clock.nowMs()).syncRepairs };
 }
 
 async function running() {
@@ -56,7 +59,8 @@ async function running() {
 }
 
 void t.test('a daemon that somebody stopped runs again, and it is told once', async (t) => {
-  const { kernel, keeper } = await running();
+  const { kernel, keeper, repairs } = await running();
+  t.equal(repairs(), 0, 'a first start is none');
   t.same(keeper.status, { daemons: BOTH, faults: [] });
   kernel.lines.length = 0;
   kernel.running = kernel.running.filter(({ state }) => state !== 'master');
@@ -64,6 +68,7 @@ void t.test('a daemon that somebody stopped runs again, and it is told once', as
   await keeper.reconcile();
   t.same(kernel.running.map(({ state }) => state).toSorted(), ['backup', 'master']);
   t.same(kernel.lines, ['the master sync daemon on eth1 with syncid 51 does not run: started']);
+  t.equal(repairs(), 1);
 });
 
 void t.test('an interface that was made anew: both are stopped and started', async (t) => {

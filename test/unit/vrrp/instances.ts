@@ -85,12 +85,13 @@ export function directorConfig(overrides: Partial<DirectorConfig> = {}): Directo
     connectionSync: undefined,
     ipvs: NO_IPVS_SETTINGS,
     virtualServers: [],
+    metrics: undefined,
     ...overrides,
   };
 }
 
 /** As the loader would tell it. */
 export function configuration(overrides: Partial<DirectorConfig> = {}, path = '/run/x.json'): Configuration {
-  const { virtualServers, hooks: _, ...election } = directorConfig(overrides);
+  const { virtualServers, hooks: _hooks, metrics: _metrics, ...election } = directorConfig(overrides);
   return { election, path, virtualServers: virtualServers.length, realServers: 0, sha256: 'abc' };
 }
