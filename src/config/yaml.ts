@@ -51,6 +51,9 @@ export interface YamlDocument {
 
 const PLAIN_TAGS = [nullCoreTag, boolCoreTag, intCoreTag, floatCoreTag];
 
+/** How what is not plain text begins in the core schema (YAML 1.2.2 section 10.3.2). */
+const MAY_BE_TAGGED = /^(?:$|[-+.~0-9nNtTfF])/;
+
 /** Reads one document. Never throws; what cannot be read is a fault. */
 export function readYaml(text: string): YamlDocument {
   if (text.length > MAX_TEXT_LENGTH) {
@@ -180,8 +183,16 @@ class TreeBuilder {
     if (event.type === EVENT_ID.SCALAR) return this.#scalar(event);
     if (event.type === EVENT_ID.MAPPING) return this.#mapping(event.start, path);
     const items: YamlNode[] = [];
-    while (!this.#popped()) items.push(this.#node([...path, items.length]));
+    while (!this.#popped()) items.push(this.#below(path, items.length));
     return { kind: 'sequence', offset: event.start, items };
+  }
+
+  /** One path is led through the whole tree: a copy for each node would cost more than the node. */
+  #below(path: (string | number)[], step: string | number): YamlNode {
+    path.push(step);
+    const node = this.#node(path);
+    path.pop();
+    return node;
   }
 
   #alias(start: number, end: number, level: number): YamlNode {
@@ -217,7 +228,8 @@ class TreeBuilder {
   #scalar(event: ScalarEvent): YamlNode {
     const source = event.valueStart < 0 ? '' : getScalarValue(this.#text, event);
     const offset = firstCharacter(event);
-    if (event.style !== SCALAR_STYLE.PLAIN) return { kind: 'scalar', offset, value: source };
+    if (event.style !== SCALAR_STYLE.PLAIN || !MAY_BE_TAGGED.test(source))
+      return { kind: 'scalar', offset, value: source };
     for (const tag of PLAIN_TAGS) {
       const value = tag.resolve(source, false, tag.tagName);
       if (value !== NOT_RESOLVED) return { kind: 'scalar', offset, value };
@@ -233,8 +245,8 @@ class TreeBuilder {
       const scalar = keyEvent?.type === EVENT_ID.SCALAR && keyEvent.valueStart >= 0 ? keyEvent : undefined;
       const keyOffset = scalar === undefined ? start : firstCharacter(scalar);
       const key = scalar && getScalarValue(this.#text, scalar);
-      this.#node(path);
-      const value = this.#node(key === undefined ? path : [...path, key]);
+      this.#key(scalar, path);
+      const value = key === undefined ? this.#node(path) : this.#below(path, key);
       if (key === undefined) {
         this.#fault(keyOffset, path, 'a key must be a plain word');
       } else if (key === '__proto__') {
@@ -247,6 +259,16 @@ class TreeBuilder {
       }
     }
     return { kind: 'mapping', offset: start, entries };
+  }
+
+  /** Its text is known; whatever else it has is a fault. */
+  #key(scalar: ScalarEvent | undefined, path: (string | number)[]): void {
+    if (scalar === undefined || scalar.tagStart >= 0 || scalar.anchorStart >= 0) {
+      this.#node(path);
+      return;
+    }
+    this.#position += 1;
+    this.#count(1, scalar.valueStart);
   }
 }
 
