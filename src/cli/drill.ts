@@ -28,8 +28,8 @@ const usage = `Usage: director drill [OPTIONS]
 Builds a lab of network namespaces with two real directors, a client and real servers, makes the master fail,
 and shows what the client saw. Nothing outside of the lab is touched. Needs root, or the VM.
 
-  --topology NAME        nat, nat-port-mapping, dr, tun, virtual-mac or all; repeatable or
-                         a comma list (default nat)
+  --topology NAME        nat, nat-port-mapping, dr, tun, virtual-mac, services or all;
+                         repeatable or a comma list (default nat)
   --scenario NAME        planned, crash, power, return, real-server-down; likewise (default all of them)
   --kernel auto|host|vm  where: this kernel, or a VM with a kernel that has IPVS (default auto)
   --out DIR              takes report.json, report.html and the directors' logs (default ./drill-report)

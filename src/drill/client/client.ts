@@ -2,17 +2,21 @@
  * The client of the lab, a program of its own: it keeps connections of three kinds through the virtual server
  * and makes new ones, as told on its standard input.
  */
+import { isIPv6 } from 'node:net';
 import { createInterface } from 'node:readline';
 import {
   type ClientMessage,
   type ClientRequest,
   type ClientResults,
-  CONNECTION_KINDS,
+  CONNECTION_USES,
   type ConnectionKind,
+  type ConnectionUse,
+  type OpenedConnection,
   type RequestSample,
   type VerifiedConnection,
 } from './client-protocol.js';
 import { HttpConnection } from './http-connection.js';
+import { UdpFlows } from './udp-flows.js';
 
 /** Handshakes under way at once. */
 const PARALLEL_HANDSHAKES = 20;
@@ -29,6 +33,7 @@ const MAX_REQUESTS_UNDER_WAY = 256;
 const VERIFY_STEP = 20;
 
 interface Held {
+  readonly use: ConnectionUse;
   readonly kind: ConnectionKind;
   readonly connection: HttpConnection;
 }
@@ -52,26 +57,33 @@ function within<T>(promise: Promise<T>, timeoutMs: number): Promise<T> {
 let held: Held[] = [];
 let busyTimer: NodeJS.Timeout | undefined;
 
-async function openOne(kind: ConnectionKind, address: string, port: number): Promise<Held> {
+const flows = new UdpFlows();
+
+function kindOf(use: ConnectionUse, address: string): ConnectionKind {
+  return isIPv6(address) ? 'ipv6' : use;
+}
+
+async function openOne(use: ConnectionUse, address: string, port: number): Promise<Held> {
+  const kind = kindOf(use, address);
   const connection = await HttpConnection.open(address, port, HANDSHAKE_TIMEOUT_MS);
-  if (kind === 'one-request') {
+  if (use === 'one-request') {
     await within(connection.request(), REQUEST_TIMEOUT_MS);
   }
   connection.onLost = (error) =>
     say({ type: 'lost', kind, port: connection.port, reason: messageOf(error), atMs: Date.now() });
-  return { kind, connection };
+  return { use, kind, connection };
 }
 
 async function open(address: string, port: number, count: number): Promise<ClientResults['open']> {
-  const wanted = CONNECTION_KINDS.flatMap((kind) => Array.from({ length: count }, () => kind));
+  const wanted = CONNECTION_USES.flatMap((use) => Array.from({ length: count }, () => use));
   const opened: Held[] = [];
   const failed: string[] = [];
   const worker = async (): Promise<void> => {
-    for (let kind = wanted.shift(); kind !== undefined; kind = wanted.shift()) {
+    for (let use = wanted.shift(); use !== undefined; use = wanted.shift()) {
       try {
-        opened.push(await openOne(kind, address, port));
+        opened.push(await openOne(use, address, port));
       } catch (error) {
-        failed.push(`${kind}: ${messageOf(error)}`);
+        failed.push(`${kindOf(use, address)}: ${messageOf(error)}`);
       }
     }
   };
@@ -84,7 +96,7 @@ async function open(address: string, port: number, count: number): Promise<Clien
 /** One timer for all busy connections: each has its turn once in an interval. */
 function keepBusy(): void {
   clearInterval(busyTimer);
-  const busy = held.filter(({ kind }) => kind === 'busy').map(({ connection }) => connection);
+  const busy = held.filter(({ use }) => use === 'busy').map(({ connection }) => connection);
   const slots = Math.max(1, Math.round(BUSY_INTERVAL_MS / BUSY_TICK_MS));
   let slot = 0;
   busyTimer = setInterval(() => {
@@ -110,9 +122,19 @@ async function prove(connection: HttpConnection, timeoutMs: number): Promise<voi
   await within(connection.request(), Math.max(1, deadline - Date.now()));
 }
 
-async function verify(timeoutMs: number, ports: readonly number[] | null): Promise<ClientResults['verify']> {
-  const chosen = ports === null ? undefined : new Set(ports);
-  const asked = held.filter(({ connection }) => chosen === undefined || chosen.has(connection.port));
+/** Ports alone are no names: IPv4 and IPv6 count them apart. */
+function nameOf({ kind, port }: Pick<OpenedConnection, 'kind' | 'port'>): string {
+  return `${kind} ${port}`;
+}
+
+async function verify(
+  timeoutMs: number,
+  only: readonly Pick<OpenedConnection, 'kind' | 'port'>[] | null,
+): Promise<ClientResults['verify']> {
+  const chosen = only === null ? undefined : new Set(only.map(nameOf));
+  const asked = held.filter(
+    ({ kind, connection }) => chosen === undefined || chosen.has(nameOf({ kind, port: connection.port })),
+  );
   clearInterval(busyTimer);
   const results: Promise<VerifiedConnection>[] = [];
   for (const [index, { kind, connection }] of asked.entries()) {
@@ -138,15 +160,16 @@ function close(): ClientResults['close'] {
     connection.close();
   }
   held = [];
+  flows.close();
   return {};
 }
 
 /** A new connection with one request. Never rejects. */
-async function sample(address: string, port: number): Promise<RequestSample> {
+async function sample(address: string, port: number, localAddress?: string): Promise<RequestSample> {
   const startMs = Date.now();
   const begin = performance.now();
   const once = async (): Promise<string> => {
-    const connection = await HttpConnection.open(address, port, REQUEST_TIMEOUT_MS);
+    const connection = await HttpConnection.open(address, port, REQUEST_TIMEOUT_MS, localAddress);
     try {
       return await within(connection.request(true), REQUEST_TIMEOUT_MS);
     } finally {
@@ -157,7 +180,7 @@ async function sample(address: string, port: number): Promise<RequestSample> {
     (server) => ({ server, error: '' }),
     (error: unknown) => ({ server: null, error: messageOf(error) }),
   );
-  return { startMs, durationMs: Math.round((performance.now() - begin) * 10) / 10, ...outcome };
+  return { address, startMs, durationMs: Math.round((performance.now() - begin) * 10) / 10, ...outcome };
 }
 
 async function spread(address: string, port: number, count: number): Promise<ClientResults['spread']> {
@@ -174,17 +197,38 @@ async function spread(address: string, port: number, count: number): Promise<Cli
   return { servers, failed };
 }
 
+/** All at once: who does not answer is waited for once, and not once for each client. */
+async function askFrom(
+  clients: readonly string[],
+  address: string,
+  ports: readonly number[],
+): Promise<ClientResults['ask-from']> {
+  const asked = clients.flatMap((client) => ports.map((port) => ({ client, port })));
+  const answers = asked.map(async ({ client, port }) => {
+    const { server, error } = await sample(address, port, client);
+    return { client, port, server, error };
+  });
+  return { answers: await Promise.all(answers) };
+}
+
 let requestTimer: NodeJS.Timeout | undefined;
 let underWay: Promise<unknown>[] = [];
 let samples: RequestSample[] = [];
 
-function startRequests(address: string, port: number, everyMs: number): ClientResults['requests-start'] {
+function startRequests(
+  addresses: readonly string[],
+  port: number,
+  everyMs: number,
+): ClientResults['requests-start'] {
   clearInterval(requestTimer);
   samples = [];
+  let turn = 0;
   requestTimer = setInterval(() => {
-    if (underWay.length >= MAX_REQUESTS_UNDER_WAY) {
+    const address = addresses[turn % addresses.length];
+    if (address === undefined || underWay.length >= MAX_REQUESTS_UNDER_WAY) {
       return;
     }
+    turn += 1;
     const running = sample(address, port).then((result) => {
       samples.push(result);
       underWay = underWay.filter((other) => other !== running);
@@ -205,15 +249,21 @@ async function handle(request: ClientRequest): Promise<ClientResults[keyof Clien
     case 'open':
       return open(request.address, request.port, request.count);
     case 'verify':
-      return verify(request.timeoutMs, request.ports);
+      return verify(request.timeoutMs, request.only);
     case 'close':
       return close();
     case 'spread':
       return spread(request.address, request.port, request.count);
     case 'requests-start':
-      return startRequests(request.address, request.port, request.everyMs);
+      return startRequests(request.addresses, request.port, request.everyMs);
     case 'requests-stop':
       return stopRequests();
+    case 'flows-open':
+      return flows.open(request.address, request.port, request.count, request.everyMs);
+    case 'flows-requests':
+      return { requests: flows.requests };
+    case 'ask-from':
+      return askFrom(request.clients, request.address, request.ports);
   }
 }
 

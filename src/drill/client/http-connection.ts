@@ -39,10 +39,19 @@ export class HttpConnection {
     this.#closingRequest = `GET / HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`;
   }
 
-  /** Opens a connection; rejects with the kernel's error, or after `timeoutMs` milliseconds. */
-  static open(address: string, port: number, timeoutMs: number): Promise<HttpConnection> {
+  /**
+   * Opens a connection, from `localAddress` or an address that the kernel chooses; rejects with the kernel's error, or after
+   * `timeoutMs` milliseconds.
+   */
+  static open(
+    address: string,
+    port: number,
+    timeoutMs: number,
+    localAddress?: string,
+  ): Promise<HttpConnection> {
     return new Promise((resolve, reject) => {
-      const socket = connect({ host: address, port, noDelay: true });
+      const from = localAddress === undefined ? {} : { localAddress };
+      const socket = connect({ host: address, port, noDelay: true, ...from });
       const connection = new HttpConnection(socket, address);
       const timer = setTimeout(() => socket.destroy(new Error('handshake timed out')), timeoutMs);
       socket.setEncoding('latin1');

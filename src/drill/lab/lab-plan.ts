@@ -41,13 +41,20 @@ export function switchBatch(topology: Topology, pidOf: (host: string) => number)
 export function hostBatch(host: Host): string[] {
   const lines = ['link set lo up'];
   for (const cable of host.cables) {
-    lines.push(`addr add ${cable.address} brd + dev ${cable.interface}`, `link set ${cable.interface} up`);
+    lines.push(`addr add ${cable.address} brd + dev ${cable.interface}`);
+    if (cable.ipv6 !== undefined) {
+      // Nobody else has it: it need not wait for duplicate address detection.
+      lines.push(`addr add ${cable.ipv6} dev ${cable.interface} nodad`);
+    }
+    lines.push(`link set ${cable.interface} up`);
   }
   for (const extra of host.extraAddresses ?? []) {
     lines.push(`link set ${extra.interface} up`, `addr add ${extra.address} dev ${extra.interface}`);
   }
-  if (host.gateway !== undefined) {
-    lines.push(`route add default via ${host.gateway}`);
+  for (const gateway of [host.gateway, host.ipv6Gateway]) {
+    if (gateway !== undefined) {
+      lines.push(`route add default via ${gateway}`);
+    }
   }
   return lines;
 }

@@ -150,6 +150,9 @@ export class Lab {
       await this.run(host.name, ['sysctl', '-q', '-w', ...sysctls]);
     }
     await this.#batch(host.name, hostBatch(host));
+    if (host.nftables !== undefined) {
+      await this.run(host.name, ['nft', '-f', '-'], host.nftables);
+    }
   }
 
   async #batch(host: string, lines: readonly string[]): Promise<void> {

@@ -1,4 +1,5 @@
 /** What the drill's witnesses write, made into observations. Pure: text in, values out; times are wall-clock ms. */
+import { canonicalAddress } from '../../util/ip-address.js';
 
 /** Answers to the probe. */
 export interface ProbeResult {
@@ -27,9 +28,11 @@ export interface DirectorEvent {
 
 /** One entry of /proc/net/ip_vs_conn. */
 export interface TableEntry {
+  readonly protocol: 'tcp' | 'udp';
   readonly clientPort: number;
+  readonly virtualAddress: string;
   readonly virtualPort: number;
-  /** RIP as dotted text. */
+  /** RIP as text. */
   readonly realServer: string;
   readonly state: string;
 }
@@ -57,9 +60,9 @@ export function parseProbe(output: string, errors: string): ProbeResult {
   return { sent, received: answersMs.length, answersMs };
 }
 
-/** Parses one line of `ip -o -4 -ts monitor address` written with TZ=UTC; undefined when it is none. */
+/** Parses one line of `ip -o -ts monitor address` written with TZ=UTC; undefined when it is none. */
 export function parseAddressLine(director: string, line: string): AddressChange | undefined {
-  const match = /^\[([^\]]+)\] (Deleted )?.*?\binet ([\d.]+)(?:\/\d+)?/.exec(line);
+  const match = /^\[([^\]]+)\] (Deleted )?.*?\binet6? ([\da-f.:]+)(?:\/\d+)?/.exec(line);
   const atMs = match === null ? Number.NaN : parseTimestamp(match[1] ?? '');
   if (match === null || Number.isNaN(atMs)) {
     return undefined;
@@ -92,22 +95,27 @@ export function parseDirectorLine(line: string): DirectorEvent | undefined {
   return { atMs, event, fields, message: typeof msg === 'string' ? msg : '' };
 }
 
-function dotted(hexadecimal: string): string {
-  return [0, 2, 4, 6].map((at) => Number.parseInt(hexadecimal.slice(at, at + 2), 16)).join('.');
+/** IPv4 as eight hexadecimal digits, IPv6 as eight groups of four. */
+function addressText(text: string): string {
+  return text.length === 8
+    ? [0, 2, 4, 6].map((at) => Number.parseInt(text.slice(at, at + 2), 16)).join('.')
+    : canonicalAddress(text);
 }
 
-/** Parses /proc/net/ip_vs_conn (`ip_vs_conn_seq_show`): TCP over IPv4, everything else is left out. */
+/** Parses /proc/net/ip_vs_conn (`ip_vs_conn_seq_show`): TCP and UDP; templates, of protocol IP, are left out. */
 export function parseConnectionTable(text: string): TableEntry[] {
   const entries: TableEntry[] = [];
   for (const line of text.split('\n')) {
-    const [protocol, , fromPort = '', , toPort = '', destination = '', , state = ''] = line
+    const [protocol, , fromPort = '', to = '', toPort = '', destination = '', , state = ''] = line
       .trim()
       .split(/\s+/);
-    if (protocol === 'TCP' && destination.length === 8) {
+    if (protocol === 'TCP' || protocol === 'UDP') {
       entries.push({
+        protocol: protocol === 'TCP' ? 'tcp' : 'udp',
         clientPort: Number.parseInt(fromPort, 16),
+        virtualAddress: addressText(to),
         virtualPort: Number.parseInt(toPort, 16),
-        realServer: dotted(destination),
+        realServer: addressText(destination),
         state,
       });
     }

@@ -1,9 +1,10 @@
 /**
- * A real server of the lab, a program of its own: HTTP with keep-alive on some ports, plain TCP on others.
+ * A real server of the lab, a program of its own: HTTP with keep-alive on some ports, plain TCP and UDP on others.
  * It writes to raw sockets, because in an emulated processor every layer costs its caller twenty times.
  *
- * Usage: real-server.js --name NAME [--http PORT]... [--tcp PORT]...
+ * Usage: real-server.js --name NAME [--http PORT]... [--tcp PORT]... [--udp PORT]...
  */
+import { createSocket } from 'node:dgram';
 import { createServer, type Server, type Socket } from 'node:net';
 import { parseArgs } from 'node:util';
 
@@ -57,7 +58,24 @@ function serveTcp(name: string): (socket: Socket) => void {
 function listen(server: Server, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
-    server.listen({ port, host: '0.0.0.0', backlog: BACKLOG }, resolve);
+    // Without a host: both families, or IPv4 alone where the kernel has no IPv6.
+    server.listen({ port, backlog: BACKLOG }, resolve);
+  });
+}
+
+/** Answers every datagram with this server's name and the datagram. */
+function answerDatagrams(name: string, port: number): Promise<void> {
+  const socket = createSocket('udp4');
+  socket.on('message', (message, peer) =>
+    socket.send(`${name} ${message.toString()}`, peer.port, peer.address),
+  );
+  return new Promise((resolve, reject) => {
+    socket.once('error', reject);
+    socket.bind(port, () => {
+      // What a client that is gone sends back is no error of this server.
+      socket.off('error', reject).on('error', () => {});
+      resolve();
+    });
   });
 }
 
@@ -66,10 +84,12 @@ const { values } = parseArgs({
     name: { type: 'string', default: 'real-server' },
     http: { type: 'string', multiple: true, default: [] },
     tcp: { type: 'string', multiple: true, default: [] },
+    udp: { type: 'string', multiple: true, default: [] },
   },
 });
 await Promise.all([
   ...values.http.map((port) => listen(createServer(serveHttp(values.name)), Number(port))),
   ...values.tcp.map((port) => listen(createServer(serveTcp(values.name)), Number(port))),
+  ...values.udp.map((port) => answerDatagrams(values.name, Number(port))),
 ]);
 process.stdout.write(`${JSON.stringify({ event: 'listening', name: values.name })}\n`);

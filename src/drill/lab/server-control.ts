@@ -14,6 +14,7 @@ export function startRealServer(lab: Lab, host: Host): Promise<Child> {
   const ports = [
     ...(host.httpPorts ?? []).flatMap((port) => ['--http', String(port)]),
     ...(host.tcpPorts ?? []).flatMap((port) => ['--tcp', String(port)]),
+    ...(host.udpPorts ?? []).flatMap((port) => ['--udp', String(port)]),
   ];
   return new Promise((resolve, reject) => {
     const errors: string[] = [];

@@ -1,6 +1,6 @@
 /** The labs as data: one entry for each topology that people know, all built by the same builder. */
 
-export const TOPOLOGY_NAMES = ['nat', 'nat-port-mapping', 'dr', 'tun', 'virtual-mac'] as const;
+export const TOPOLOGY_NAMES = ['nat', 'nat-port-mapping', 'dr', 'tun', 'virtual-mac', 'services'] as const;
 export type TopologyName = (typeof TOPOLOGY_NAMES)[number];
 
 /** A cable from a host's interface to the switch of a network. */
@@ -9,21 +9,42 @@ export interface Cable {
   readonly network: string;
   /** Address with prefix length. */
   readonly address: string;
+  /** An IPv6 address with prefix length beside it. */
+  readonly ipv6?: string;
 }
 
 export interface Host {
   readonly name: string;
-  readonly role: 'client' | 'director' | 'real-server';
+  readonly role: 'client' | 'director' | 'real-server' | 'sorry-server';
   readonly cables: readonly Cable[];
-  /** Next hop of the default route. */
+  /** Next hop of the default route, of either family. */
   readonly gateway?: string;
+  readonly ipv6Gateway?: string;
   /** Set before any address, in this order. */
   readonly sysctls?: Readonly<Record<string, string>>;
   /** Addresses besides those of the cables, such as the VIP of a real server under DR. */
   readonly extraAddresses?: readonly { readonly interface: string; readonly address: string }[];
-  /** Ports with an HTTP answer, and with a plain TCP listener. */
+  /** Ports with an HTTP answer, with a plain TCP listener, and with an answer to every datagram. */
   readonly httpPorts?: readonly number[];
   readonly tcpPorts?: readonly number[];
+  readonly udpPorts?: readonly number[];
+  /** Ruleset for `nft -f`. */
+  readonly nftables?: string;
+}
+
+/** Virtual servers beside the first one; what is there is asked and judged in every scenario. */
+export interface Services {
+  /** The first virtual server's address of the other family, at the same port. */
+  readonly ipv6?: string;
+  readonly udp?: { readonly address: string; readonly port: number };
+  /** Several ports that are one service with persistence, asked from several addresses of the client's host. */
+  readonly persistent?: {
+    readonly address: string;
+    readonly ports: readonly number[];
+    readonly clients: readonly string[];
+  };
+  /** Its only real server is the topology's last one; `server` is the name of its sorry server. */
+  readonly sorry?: { readonly address: string; readonly port: number; readonly server: string };
 }
 
 export interface Topology {
@@ -35,6 +56,7 @@ export interface Topology {
   /** What the client talks to. */
   readonly vip: string;
   readonly port: number;
+  readonly services?: Services;
 }
 
 /** A real server that holds the VIP must neither answer ARP for it nor announce it. */
@@ -120,6 +142,45 @@ function flatServer(name: string, address: string, vipOn: 'lo' | 'tunl0'): Host 
   };
 }
 
+/** What `config/services.yaml` asks of a director's firewall: two ports of one address are one service. */
+const MARKING = `table ip lvs_marks {
+  chain prerouting {
+    type filter hook prerouting priority mangle
+    ip daddr 192.168.1.254 tcp dport { 80, 443 } meta mark set 7
+  }
+}`;
+
+/** Each is a client of its own to a service with persistence. */
+const PERSISTENT_CLIENTS = [21, 22, 23, 24, 25, 26, 27, 28].map((last) => `192.168.1.${last}`);
+
+/** `host` with an IPv6 address on each cable: on the outside and on the inside network it ends alike. */
+function dualStack(host: Host, last: number): Host {
+  const prefixes: Readonly<Record<string, string>> = { outside: '2001:db8:1::', inside: 'fd00::' };
+  return {
+    ...host,
+    cables: host.cables.map((cable) => ({ ...cable, ipv6: `${prefixes[cable.network]}${last}/64` })),
+  };
+}
+
+function servicesDirector(name: string, last: number): Host {
+  const host = dualStack(natDirector(name, `192.168.1.${last}/24`, `10.10.10.${last}/24`), last);
+  return {
+    ...host,
+    sysctls: { ...ROUTER_SYSCTLS, 'net.ipv6.conf.all.forwarding': '1' },
+    nftables: MARKING,
+  };
+}
+
+function servicesServer(name: string, last: number, http: number[]): Host {
+  const host = dualStack(natServer(name, `10.10.10.${last}/24`, '10.10.10.1', http, []), last);
+  return { ...host, ipv6Gateway: 'fd00::1', udpPorts: [5300] };
+}
+
+const SERVICES_CLIENT: Host = {
+  ...dualStack({ name: 'client', role: 'client', cables: [outside('192.168.1.2/24')] }, 2),
+  extraAddresses: PERSISTENT_CLIENTS.map((address) => ({ interface: 'eth0', address: `${address}/24` })),
+};
+
 export const TOPOLOGIES: Readonly<Record<TopologyName, Topology>> = {
   nat: {
     name: 'nat',
@@ -174,5 +235,26 @@ export const TOPOLOGIES: Readonly<Record<TopologyName, Topology>> = {
     vip: '192.168.1.253',
     port: 80,
     hosts: NAT_HOSTS,
+  },
+  services: {
+    name: 'services',
+    configFile: 'services.yaml',
+    networks: ['outside', 'inside'],
+    vip: '192.168.1.253',
+    port: 80,
+    hosts: [
+      SERVICES_CLIENT,
+      servicesDirector('lb1', 11),
+      servicesDirector('lb2', 12),
+      servicesServer('rs1', 2, [80, 443]),
+      servicesServer('rs2', 3, [80, 443, 8080]),
+      { ...natServer('sorry', '10.10.10.9/24', '10.10.10.1', [80], []), role: 'sorry-server' },
+    ],
+    services: {
+      ipv6: '2001:db8:1::253',
+      udp: { address: '192.168.1.253', port: 5300 },
+      persistent: { address: '192.168.1.254', ports: [80, 443], clients: PERSISTENT_CLIENTS },
+      sorry: { address: '192.168.1.253', port: 8080, server: 'sorry' },
+    },
   },
 };

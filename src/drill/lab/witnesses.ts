@@ -96,7 +96,7 @@ export class Probe {
 
 /** Reports every address that comes to or goes from a host, as the kernel sees it. */
 export function watchAddresses(lab: Lab, host: string, onChange: (change: AddressChange) => void): Child {
-  return lab.start(host, ['ip', '-o', '-4', '-ts', 'monitor', 'address'], {
+  return lab.start(host, ['ip', '-o', '-ts', 'monitor', 'address'], {
     environment: { ...process.env, TZ: 'UTC' },
     onLine: (line) => {
       const change = parseAddressLine(host, line);

@@ -1,5 +1,5 @@
 /** The report for people: one file without any external resource. Pure. */
-import { type DrillReport, type ScenarioReport, TABLE_COLUMNS, tableRows, titleOf } from './report.js';
+import { type DrillReport, type ScenarioReport, tableColumns, tableRows, titleOf } from './report.js';
 import { addressHolders, escapeHtml, timelineSvg } from './report-svg.js';
 
 const STYLE = `
@@ -43,7 +43,9 @@ function anchor(index: number): string {
 }
 
 function summaryTable(report: DrillReport): string {
-  const head = TABLE_COLUMNS.map((column) => `<th>${escapeHtml(column)}</th>`).join('');
+  const head = tableColumns(report.scenarios)
+    .map((column) => `<th>${escapeHtml(column)}</th>`)
+    .join('');
   const rows = tableRows(report.scenarios).map((cells, index) => {
     const passed = report.scenarios[index]?.passed === true;
     const columns = cells.map((cell, column) => {
@@ -68,6 +70,42 @@ const WHAT_HAPPENS: Readonly<Record<ScenarioReport['name'], string>> = {
   'real-server-down': "A real server's program was killed, was taken out, started again and taken in.",
 };
 
+function answeredBy(servers: Readonly<Record<string, number>>): string {
+  return Object.keys(servers).join(', ') || 'nobody';
+}
+
+/** Sentences on virtual servers beside the first one. */
+function serviceFacts({ ipv6, udp, sorry_server: sorry }: NonNullable<ScenarioReport['services']>): string[] {
+  const sentences: string[] = [];
+  if (ipv6 !== undefined) {
+    sentences.push(
+      `Over IPv6 the longest stretch without an answer was ${ipv6.client_gap_ms} ms, and ${ipv6.probes.lost} of ${ipv6.probes.sent} probes were lost.`,
+    );
+  }
+  if (udp !== undefined) {
+    sentences.push(
+      `Over UDP it was ${udp.client_gap_ms} ms, and ${udp.requests.lost} of ${udp.requests.sent} requests were lost.`,
+    );
+  }
+  if (udp?.moved !== undefined) {
+    const { flows, after_ms: after } = udp.moved;
+    const when =
+      after === null
+        ? 'were not all answered again'
+        : `lost requests for ${after} ms, and had another one then`;
+    sentences.push(`${flows} UDP flows of the dead real server ${when}.`);
+  }
+  if (sorry !== undefined) {
+    const [before, meanwhile, after] = [sorry.before, sorry.meanwhile, sorry.after].map(answeredBy);
+    sentences.push(
+      escapeHtml(
+        `Where it is the only real server, the answers came from ${before} before, from ${meanwhile} while it was dead, from ${after} after its return.`,
+      ),
+    );
+  }
+  return sentences;
+}
+
 function facts(scenario: ScenarioReport): string {
   const { requests, synchronised, real_server: server, expectation } = scenario;
   const sentences = [
@@ -91,6 +129,7 @@ function facts(scenario: ScenarioReport): string {
       `${escapeHtml(server.name)}: ${outAfter}, ${inAfter}; its own ${server.ended_connections} connections ended with it and are not counted.`,
     );
   }
+  sentences.push(...serviceFacts(scenario.services ?? {}));
   return `<p class="dim">${sentences.join(' ')}</p>`;
 }
 

@@ -1,5 +1,5 @@
 /** The timeline of one scenario as an inline picture. Pure; colours come from the page's style. */
-import { CONNECTION_KINDS } from '../client/client-protocol.js';
+import { type ConnectionsOfKind, kindsOf } from './connections.js';
 import type { ScenarioReport, TimelineSpan } from './report.js';
 
 const WIDTH = 1000;
@@ -130,13 +130,24 @@ function addressLane(
   };
 }
 
-function probeLane(scenario: ScenarioReport, scale: Scale): Lane {
-  const holes = scenario.spans.filter((span) => span.lane === 'probe');
+/** Lanes of answers, with the stretches without one. */
+const PROBE_LANES: readonly string[] = ['probe', 'probe-ipv6', 'udp'];
+
+function probeLane(scenario: ScenarioReport, lane: string, scale: Scale): Lane {
+  const holes = scenario.spans.filter((span) => span.lane === lane);
   return {
-    label: 'probe',
+    label: lane,
     height: BAR,
     draw: (y) =>
-      bar(scale(0), scale(scenario.duration_ms), y, BAR, 'good', 'answers to the probe', 'answers') +
+      bar(
+        scale(0),
+        scale(scenario.duration_ms),
+        y,
+        BAR,
+        'good',
+        `answers to the ${lane === 'udp' ? 'UDP requests' : 'probe'}`,
+        'answers',
+      ) +
       holes
         .map((span) => {
           const text = `${Math.round(span.to_ms - span.from_ms)} ms`;
@@ -175,10 +186,10 @@ function requestLane(scenario: ScenarioReport, scale: Scale): Lane {
 /** Until the fault all are open; after it the share that was lost is red. */
 function connectionLane(
   scenario: ScenarioReport,
-  kind: (typeof CONNECTION_KINDS)[number],
+  kind: string,
+  { opened, survived }: ConnectionsOfKind,
   scale: Scale,
 ): Lane {
-  const { opened, survived } = scenario.connections[kind];
   const share = opened === 0 ? 0 : survived / opened;
   const title = `${survived} of ${opened} ${kind} connections survived`;
   return {
@@ -220,13 +231,18 @@ function lanesOf(scenario: ScenarioReport, scale: Scale): Lane[] {
       lane.includes(' ') && scenario.spans.some((span) => span.lane === lane && span.state === 'holds'),
   );
   const directors = addressHolders(scenario);
-  const states = lanes.filter((lane) => lane !== 'probe' && !holders.includes(lane));
+  const states = lanes.filter((lane) => !PROBE_LANES.includes(lane) && !holders.includes(lane));
   const addresses = [...new Set(holders.map((lane) => lane.split(' ')[1] ?? ''))];
   return [
     ...states.map((lane) => stateLane(scenario, lane, scale)),
     ...addresses.map((address) => addressLane(scenario, address, directors, scale)),
-    probeLane(scenario, scale),
-    ...CONNECTION_KINDS.map((kind) => connectionLane(scenario, kind, scale)),
+    probeLane(scenario, 'probe', scale),
+    ...(scenario.services?.ipv6 === undefined ? [] : [probeLane(scenario, 'probe-ipv6', scale)]),
+    ...(scenario.services?.udp === undefined ? [] : [probeLane(scenario, 'udp', scale)]),
+    ...kindsOf([scenario]).flatMap((kind) => {
+      const kept = scenario.connections[kind];
+      return kept === undefined ? [] : [connectionLane(scenario, kind, kept, scale)];
+    }),
     requestLane(scenario, scale),
   ];
 }

@@ -1,6 +1,6 @@
 /** The drill's report: a contract for programs, so fields are only ever added. Pure. */
-import type { ConnectionKind } from '../client/client-protocol.js';
 import type { TopologyName } from '../lab/topology.js';
+import { type Connections, type ConnectionsOfKind, kindsOf } from './connections.js';
 import type { RequestSummary, Span } from './measure.js';
 import { round } from './measure.js';
 import type { Expectation, FaultName, ScenarioName } from './verdict.js';
@@ -28,6 +28,26 @@ export interface RequestPoint {
   readonly server: string | null;
 }
 
+export interface ServicesReport {
+  /** Pings of the IPv6 virtual address. */
+  readonly ipv6?: {
+    readonly client_gap_ms: number;
+    readonly probes: { readonly sent: number; readonly lost: number };
+  };
+  /** Requests of one datagram each. With a dead real server: of the flows of the others. */
+  readonly udp?: {
+    /** Longest stretch in which no request was answered. */
+    readonly client_gap_ms: number;
+    readonly requests: { readonly sent: number; readonly lost: number };
+    /** Flows whose real server died; until the last loss before another one answered, null when one was not answered again. */
+    readonly moved?: { readonly flows: number; readonly after_ms: number | null };
+  };
+  /** `real-server-down`: who answered where the dead real server is the only one. */
+  readonly sorry_server?: Readonly<
+    Record<'before' | 'meanwhile' | 'after', Readonly<Record<string, number>>>
+  >;
+}
+
 export interface ScenarioReport {
   readonly topology: TopologyName;
   readonly name: ScenarioName;
@@ -37,9 +57,7 @@ export interface ScenarioReport {
   readonly probe_interval_ms: number;
   readonly client_gap_ms: number;
   readonly probes: { readonly sent: number; readonly lost: number };
-  readonly connections: Readonly<
-    Record<ConnectionKind, { readonly opened: number; readonly survived: number }>
-  >;
+  readonly connections: Connections;
   readonly duplicate_address_ms: number;
   readonly takeover_ms: number | null;
   readonly events: readonly TimelineEvent[];
@@ -61,6 +79,8 @@ export interface ScenarioReport {
     readonly failed_requests: number;
     readonly ended_connections: number;
   };
+  /** What was seen of virtual servers beside the first one, where the topology has them. */
+  readonly services?: ServicesReport;
   readonly lost_connections: readonly {
     readonly kind: string;
     readonly port: number;
@@ -130,19 +150,15 @@ export function timelineSpans(
     .filter((span) => span.to_ms > span.from_ms);
 }
 
-const COLUMNS = [
-  'topology',
-  'scenario',
-  'gap',
-  'limit',
-  'lost probes',
-  'busy',
-  'one-request',
-  'idle',
-  'takeover',
-  'duplicate',
-  'result',
-] as const;
+/** Names of the columns; kinds of connections that no topology has have none. */
+export function tableColumns(scenarios: readonly ScenarioReport[]): string[] {
+  const before = ['topology', 'scenario', 'gap', 'limit', 'lost probes'];
+  return [...before, ...kindsOf(scenarios), 'takeover', 'duplicate', 'result'];
+}
+
+function kept(kind: ConnectionsOfKind | undefined): string {
+  return kind === undefined ? '-' : `${kind.survived}/${kind.opened}`;
+}
 
 function milliseconds(value: number | null): string {
   return value === null ? '-' : `${Math.round(value)} ms`;
@@ -150,18 +166,15 @@ function milliseconds(value: number | null): string {
 
 /** One row a scenario, in the order of the columns. */
 export function tableRows(scenarios: readonly ScenarioReport[]): string[][] {
+  const kinds = kindsOf(scenarios);
   return scenarios.map((scenario) => {
-    const kept = (kind: ConnectionKind): string =>
-      `${scenario.connections[kind].survived}/${scenario.connections[kind].opened}`;
     return [
       scenario.topology,
       titleOf(scenario),
       milliseconds(scenario.client_gap_ms),
       milliseconds(scenario.expectation.client_gap_ms),
       `${scenario.probes.lost}/${scenario.probes.sent}`,
-      kept('busy'),
-      kept('one-request'),
-      kept('idle'),
+      ...kinds.map((kind) => kept(scenario.connections[kind])),
       milliseconds(scenario.takeover_ms),
       milliseconds(scenario.duplicate_address_ms),
       scenario.passed ? 'passed' : 'FAILED',
@@ -172,14 +185,15 @@ export function tableRows(scenarios: readonly ScenarioReport[]): string[][] {
 /** The table for the terminal, with the reason under each scenario that failed. */
 export function tableText(scenarios: readonly ScenarioReport[]): string {
   const rows = tableRows(scenarios);
-  const widths = COLUMNS.map((column, index) =>
+  const columns = tableColumns(scenarios);
+  const widths = columns.map((column, index) =>
     Math.max(column.length, ...rows.map((row) => row[index]?.length ?? 0)),
   );
   const line = (cells: readonly string[]): string =>
     cells
       .map((cell, index) => (index < 2 ? cell.padEnd(widths[index] ?? 0) : cell.padStart(widths[index] ?? 0)))
       .join('  ');
-  const lines = [line(COLUMNS)];
+  const lines = [line(columns)];
   for (const [index, row] of rows.entries()) {
     lines.push(line(row));
     const scenario = scenarios[index];
@@ -189,5 +203,3 @@ export function tableText(scenarios: readonly ScenarioReport[]): string {
   }
   return `${lines.join('\n')}\n`;
 }
-
-export { COLUMNS as TABLE_COLUMNS };

@@ -1,5 +1,5 @@
 /** What a scenario must show, and whether it did. Pure. */
-import type { ConnectionKind } from '../client/client-protocol.js';
+import type { Connections } from './connections.js';
 
 export const SCENARIO_NAMES = ['planned', 'crash', 'power', 'return', 'real-server-down'] as const;
 export type ScenarioName = (typeof SCENARIO_NAMES)[number];
@@ -72,9 +72,9 @@ export interface Measured {
   readonly client_gap_ms: number;
   readonly duplicate_address_ms: number;
   readonly takeover_ms: number | null;
-  readonly connections: Readonly<
-    Record<ConnectionKind, { readonly opened: number; readonly survived: number }>
-  >;
+  readonly connections: Connections;
+  /** Longest stretches without an answer from other virtual servers, as people call them. */
+  readonly serviceGaps?: readonly { readonly service: string; readonly gapMs: number }[];
   /** What went wrong beyond the numbers: a role that changed, a request that failed when none may. */
   readonly complaints: readonly string[];
 }
@@ -90,6 +90,13 @@ export function judge(
     faults.push(
       `the client had no answer for ${measured.client_gap_ms} ms, limit ${expectation.client_gap_ms} ms`,
     );
+  }
+  for (const { service, gapMs } of measured.serviceGaps ?? []) {
+    if (gapMs > expectation.client_gap_ms) {
+      faults.push(
+        `the client had no answer over ${service} for ${gapMs} ms, limit ${expectation.client_gap_ms} ms`,
+      );
+    }
   }
   if (measured.duplicate_address_ms > expectation.duplicate_address_ms) {
     faults.push(

@@ -1,7 +1,7 @@
 /** The time in which a scenario is looked at: probe and new connections run from its first to its last moment. */
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { RequestSample } from '../client/client-protocol.js';
+import type { FlowRequest, RequestSample } from '../client/client-protocol.js';
 import type { ProbeResult } from '../lab/observations.js';
 import { Probe } from '../lab/witnesses.js';
 import type { Span } from '../report/measure.js';
@@ -10,13 +10,19 @@ import type { Bench } from './site.js';
 
 /** A new connection with one request so often. */
 const REQUEST_EVERY_MS = 100;
+/** Of the second probe: an emulated processor has no room for two as eager as the first. */
+const IPV6_PROBE_MS = 20;
 const PROBE_START_TIMEOUT_MS = 60_000;
 const PROBE_START_EVERY_MS = 50;
 
 export interface Observed {
   readonly window: Span;
   readonly probe: ProbeResult;
+  /** Of the IPv6 virtual address, where there is one. */
+  readonly ipv6Probe?: ProbeResult | undefined;
   readonly samples: readonly RequestSample[];
+  /** Requests over UDP since the flows were opened. */
+  readonly flowRequests: readonly FlowRequest[];
 }
 
 export interface ObservationWindow {
@@ -25,29 +31,48 @@ export interface ObservationWindow {
   finish(): Promise<Observed>;
 }
 
-/** Resolves when the first answers to the probe are in. Rejects with DrillError when there are none. */
-export async function openWindow(bench: Bench): Promise<ObservationWindow> {
-  const { probeIntervalMs, signal, topology, workDir } = bench.options;
-  const { vip, port } = topology;
-  const file = join(workDir, 'probe.txt');
+/** Resolves when the first answer is in. Rejects with DrillError when there is none. */
+async function startProbe(
+  bench: Bench,
+  address: string,
+  probeIntervalMs: number,
+  fileName: string,
+): Promise<Probe> {
+  const { signal, workDir } = bench.options;
+  const file = join(workDir, fileName);
   const client = bench.lab.hosts('client')[0]?.name ?? '';
-  const probe = await Probe.start(bench.lab, client, vip, probeIntervalMs, file);
+  const probe = await Probe.start(bench.lab, client, address, probeIntervalMs, file);
   await waitFor(
     'the VIP does not answer',
-    async () => ((await stat(file)).size > 0 ? undefined : `no answer from ${vip}`),
+    async () => ((await stat(file)).size > 0 ? undefined : `no answer from ${address}`),
     { timeoutMs: PROBE_START_TIMEOUT_MS, everyMs: PROBE_START_EVERY_MS, signal },
   );
-  await bench.client.send({ command: 'requests-start', address: vip, port, everyMs: REQUEST_EVERY_MS });
+  return probe;
+}
+
+/** Resolves when the first answers to the probes are in. Rejects with DrillError when there are none. */
+export async function openWindow(bench: Bench): Promise<ObservationWindow> {
+  const { probeIntervalMs, topology } = bench.options;
+  const { vip, port, services = {} } = topology;
+  const { ipv6 } = services;
+  const probe = await startProbe(bench, vip, probeIntervalMs, 'probe.txt');
+  const ipv6Probe =
+    ipv6 === undefined ? undefined : await startProbe(bench, ipv6, IPV6_PROBE_MS, 'probe-ipv6.txt');
+  const addresses = ipv6 === undefined ? [vip] : [vip, ipv6];
+  await bench.client.send({ command: 'requests-start', addresses, port, everyMs: REQUEST_EVERY_MS });
   const fromMs = Date.now();
   return {
     fromMs,
     async finish() {
       const toMs = Date.now();
-      const [result, { samples }] = await Promise.all([
+      const [result, ipv6Result, { samples }, { requests }] = await Promise.all([
         probe.stop(),
+        ipv6Probe?.stop(),
         bench.client.send({ command: 'requests-stop' }),
+        bench.client.send({ command: 'flows-requests' }),
       ]);
-      return { window: { fromMs, toMs }, probe: result, samples };
+      const window = { fromMs, toMs };
+      return { window, probe: result, ipv6Probe: ipv6Result, samples, flowRequests: requests };
     },
   };
 }

@@ -47,10 +47,10 @@ export function lackingForPair(statuses: Statuses): string | undefined {
   return lacking.length === 0 ? undefined : lacking.join('; ');
 }
 
-/** What is lacking until `health` is what every director says of the web port of a real server. */
+/** What is lacking until `health` is what every director says of a real server, which has one address or more. */
 export function lackingForHealth(
   statuses: Statuses,
-  address: string,
+  addresses: readonly string[],
   health: 'up' | 'down',
 ): string | undefined {
   for (const [name, status] of statuses) {
@@ -59,7 +59,7 @@ export function lackingForHealth(
     }
     for (const server of status.virtual_servers) {
       for (const real of server.real_servers) {
-        if (real.address === address && real.health !== 'unchecked' && real.health !== health) {
+        if (addresses.includes(real.address) && real.health !== 'unchecked' && real.health !== health) {
           return `${name}: ${real.address}:${real.port} is ${real.health}`;
         }
       }

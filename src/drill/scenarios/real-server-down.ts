@@ -1,11 +1,10 @@
 /** The scenario in which a real server dies and comes back. */
-
+import type { OpenedConnection } from '../client/client-protocol.js';
 import { settles, sleep } from '../wait.js';
 import type { Observed } from './observation-window.js';
 import { lackingForHealth } from './readiness.js';
 import {
   type Course,
-  portsOf,
   QUIET_MS,
   type RealServerCourse,
   type Setting,
@@ -13,6 +12,7 @@ import {
   step,
   verify,
 } from './scenario-parts.js';
+import { askSorryService, sorryComplaints } from './service-clients.js';
 import type { Bench } from './site.js';
 
 const HEALTH_TIMEOUT_MS = 30_000;
@@ -25,19 +25,24 @@ const SPREAD_COUNT = 12;
 export async function runRealServerDown(bench: Bench, setting: Setting): Promise<Course> {
   const { progress, signal, topology } = bench.options;
   const victim = bench.lab.hosts('real-server').at(-1);
-  const address = victim?.cables[0]?.address.split('/')[0];
-  if (victim === undefined || address === undefined) {
+  if (victim === undefined) {
     throw new TypeError(`topology ${topology.name} has no real server`);
   }
+  const addresses = victim.cables
+    .flatMap(({ address, ipv6 }) => [address, ...(ipv6 === undefined ? [] : [ipv6])])
+    .map((address) => address.split('/')[0] ?? address);
   const limits = { timeoutMs: HEALTH_TIMEOUT_MS, everyMs: STATUS_EVERY_MS, signal };
   const complaints: string[] = [];
-  const servers = await bench.serversOf(setting.pair.master.name, portsOf(setting.opened));
-  const others = setting.opened.filter(({ port }) => servers.get(port) !== address).map(({ port }) => port);
+  const servers = await bench.serversOf(setting.pair.master.name, setting.opened);
+  const isOfVictim = (one: OpenedConnection): boolean =>
+    one.server === undefined ? addresses.includes(servers.get(one) ?? '') : one.server === victim.name;
+  const others = setting.opened.filter((one) => !isOfVictim(one));
+  const before = await askSorryService(bench);
   const faultMs = Date.now();
   bench.observe(faultMs, 'drill', `the server program of ${victim.name} is killed`);
   await bench.killServer(victim.name);
   step(bench, setting, `${victim.name} is dead; waiting for both directors to take it out`);
-  const out = await settles(async () => lackingForHealth(await bench.statuses(), address, 'down'), limits);
+  const out = await settles(async () => lackingForHealth(await bench.statuses(), addresses, 'down'), limits);
   const takenOutMs = out.done ? Date.now() : null;
   if (takenOutMs === null) {
     complaints.push(`${victim.name} was not taken out: ${out.lacking}`);
@@ -47,11 +52,12 @@ export async function runRealServerDown(bench: Bench, setting: Setting): Promise
   step(bench, setting, 'asking every connection of the other server for an answer');
   const verified = await verify(bench, others);
   await sleep(QUIET_MS, signal);
+  const meanwhile = await askSorryService(bench);
   step(bench, setting, `${victim.name} is started again`);
   await bench.startServer(victim.name);
   const startedMs = Date.now();
   bench.observe(startedMs, 'drill', `the server program of ${victim.name} runs again`);
-  const back = await settles(async () => lackingForHealth(await bench.statuses(), address, 'up'), limits);
+  const back = await settles(async () => lackingForHealth(await bench.statuses(), addresses, 'up'), limits);
   const takenInMs = back.done ? Date.now() : null;
   if (takenInMs === null) {
     complaints.push(`${victim.name} was not taken in again: ${back.lacking}`);
@@ -69,14 +75,16 @@ export async function runRealServerDown(bench: Bench, setting: Setting): Promise
       complaints.push(`of ${SPREAD_COUNT} new connections none went to ${victim.name} after its return`);
     }
   }
-  const endedConnections = setting.opened.length - others.length;
+  const sorry = { before, meanwhile, after: await askSorryService(bench) };
+  complaints.push(...sorryComplaints(topology.services ?? {}, victim.name, sorry));
   const realServer = {
     name: victim.name,
     downFromMs: faultMs,
     takenOutMs,
     startedMs,
     takenInMs,
-    endedConnections,
+    endedConnections: setting.opened.filter((one) => one.server === undefined && isOfVictim(one)).length,
+    sorry: topology.services?.sorry === undefined ? undefined : sorry,
   };
   return { faultMs, takeoverMs: null, verified, complaints, realServer };
 }

@@ -1,8 +1,8 @@
 /** What the scenarios share. */
-
 import type { OpenedConnection, VerifiedConnection } from '../client/client-protocol.js';
 import { titleOf } from '../report/report.js';
 import type { Expectation, FaultName, ScenarioName } from '../report/verdict.js';
+import { type SorryCourse, verifyPersistentClients } from './service-clients.js';
 import type { Bench, Pair } from './site.js';
 
 /** Undisturbed time before a fault and after its consequences, for the picture. */
@@ -30,6 +30,7 @@ export interface RealServerCourse {
   readonly startedMs: number;
   readonly takenInMs: number | null;
   readonly endedConnections: number;
+  readonly sorry: SorryCourse | undefined;
 }
 
 /** What was done and what followed. */
@@ -50,16 +51,18 @@ export function step(
   bench.options.progress.step(`${bench.options.topology.name}, ${titleOf(setting)}: ${text}`);
 }
 
-/** The client's ports of connections. */
-export function portsOf(opened: readonly OpenedConnection[]): Set<number> {
-  return new Set(opened.map((connection) => connection.port));
-}
-
-/** Asks connections for an answer, those of `ports` or all. */
+/** Asks connections for an answer. Those over UDP ask by themselves; what became of them the observation shows. */
 export async function verify(
   bench: Bench,
-  ports: readonly number[] | null,
+  connections: readonly OpenedConnection[],
 ): Promise<readonly VerifiedConnection[]> {
-  const { connections } = await bench.client.send({ command: 'verify', timeoutMs: VERIFY_TIMEOUT_MS, ports });
-  return connections;
+  const only = connections.filter(({ kind }) => kind !== 'udp' && kind !== 'persistent');
+  const [{ connections: verified }, clients] = await Promise.all([
+    bench.client.send({ command: 'verify', timeoutMs: VERIFY_TIMEOUT_MS, only }),
+    verifyPersistentClients(
+      bench,
+      connections.filter(({ kind }) => kind === 'persistent'),
+    ),
+  ]);
+  return [...verified, ...clients];
 }

@@ -1,8 +1,7 @@
 /** What a scenario's witnesses saw, made into its part of the report. Pure. */
-
-import type { ConnectionKind } from '../client/client-protocol.js';
 import type { AddressChange } from '../lab/observations.js';
 import type { Topology } from '../lab/topology.js';
+import { countConnections } from '../report/connections.js';
 import {
   duplicateAddressMs,
   gaps,
@@ -19,6 +18,7 @@ import { judge } from '../report/verdict.js';
 import type { Observed } from './observation-window.js';
 import { undueFailures } from './real-server-down.js';
 import type { Course, Setting } from './scenario-parts.js';
+import { flowsOf, probesOf, serviceComplaints, servicesOf } from './service-report.js';
 import type { RoleChange } from './site.js';
 
 /** More would not be read, and a lost lab could fill any report. */
@@ -63,16 +63,6 @@ export function roleSpans(
   }));
 }
 
-function connectionsOf(setting: Setting, course: Course): ScenarioReport['connections'] {
-  // Those that ended with their dead real server were not asked and do not count.
-  const counted = new Set(course.verified.map((connection) => connection.port));
-  const countOf = (kind: ConnectionKind): { opened: number; survived: number } => ({
-    opened: setting.opened.filter((one) => one.kind === kind && counted.has(one.port)).length,
-    survived: course.verified.filter((one) => one.kind === kind && one.survived).length,
-  });
-  return { busy: countOf('busy'), 'one-request': countOf('one-request'), idle: countOf('idle') };
-}
-
 function spansOf(
   topology: Topology,
   record: LabRecord,
@@ -94,12 +84,14 @@ function spansOf(
       spans.push(...timelineSpans(`${director} ${address}`, 'holds', held, window));
     }
   }
-  const drawn = gaps(
-    observed.probe.answersMs,
-    window,
-    Math.max(GAP_DRAWN_FROM_MS, GAP_DRAWN_FROM * probeIntervalMs),
-  );
-  spans.push(...timelineSpans('probe', 'no answer', drawn, window));
+  const drawnFromMs = Math.max(GAP_DRAWN_FROM_MS, GAP_DRAWN_FROM * probeIntervalMs);
+  for (const [lane, probe] of [
+    ['probe', observed.probe],
+    ['probe-ipv6', observed.ipv6Probe],
+  ] as const) {
+    const drawn = gaps(probe?.answersMs ?? [], window, drawnFromMs);
+    spans.push(...timelineSpans(lane, 'no answer', probe === undefined ? [] : drawn, window));
+  }
   const server = course.realServer;
   if (server !== undefined) {
     const dead = { fromMs: server.downFromMs, toMs: server.startedMs };
@@ -163,9 +155,12 @@ function realServerOf(course: Course, observed: Observed): Pick<ScenarioReport, 
 /** Complaints that only the whole observation shows. */
 function lateComplaints(setting: Setting, course: Course, observed: Observed): string[] {
   const complaints = [...course.complaints];
-  if (setting.failedToOpen.length > 0) {
+  const { failedToOpen } = setting;
+  if (failedToOpen.length > 0) {
+    // The first of each kind.
+    const kinds = new Map(failedToOpen.toReversed().map((words) => [words.split(':')[0], words]));
     complaints.push(
-      `${setting.failedToOpen.length} connections could not be opened: ${setting.failedToOpen[0]}`,
+      `${failedToOpen.length} connections could not be opened: ${[...kinds.values()].toReversed().join('; ')}`,
     );
   }
   const { synchronised, pair } = setting;
@@ -187,7 +182,7 @@ function lateComplaints(setting: Setting, course: Course, observed: Observed): s
   }
   const failed = observed.samples.filter((sample) => sample.server === null);
   if (setting.name === 'return' && failed.length > 0) {
-    complaints.push(`${failed.length} new requests failed: ${failed[0]?.error ?? ''}`);
+    complaints.push(`${failed.length} new requests failed: ${failed[0]?.address}: ${failed[0]?.error}`);
   }
   return complaints;
 }
@@ -203,6 +198,9 @@ export function buildScenarioReport(input: {
   const { topology, setting, course, observed, record, probeIntervalMs } = input;
   const { window, probe, samples } = observed;
   const longest = longestGap(probe.answersMs, window);
+  const flows = flowsOf(setting, course, observed);
+  const verified = [...course.verified, ...flows.verified];
+  const services = topology.services && servicesOf(topology.services, course, observed, flows.udp);
   const [first = '', second = ''] = topology.hosts
     .filter((host) => host.role === 'director')
     .map((host) => host.name);
@@ -212,9 +210,16 @@ export function buildScenarioReport(input: {
       duplicateAddressMs(record.changes, record.outages, [first, second], record.virtualAddresses, window),
     ),
     takeover_ms: course.takeoverMs === null ? null : round(course.takeoverMs),
-    connections: connectionsOf(setting, course),
+    connections: countConnections(topology.services ?? {}, setting.opened, verified),
   };
-  const complaints = lateComplaints(setting, course, observed);
+  const complaints = [
+    ...lateComplaints(setting, course, observed),
+    ...serviceComplaints(services ?? {}, course, observed, verified),
+  ];
+  const serviceGaps = [
+    { service: 'IPv6', gapMs: services?.ipv6?.client_gap_ms ?? 0 },
+    { service: 'UDP', gapMs: services?.udp?.client_gap_ms ?? 0 },
+  ];
   return {
     topology: topology.name,
     name: setting.name,
@@ -222,20 +227,24 @@ export function buildScenarioReport(input: {
     advertisement_interval_ms: setting.intervalMs,
     probe_interval_ms: probeIntervalMs,
     ...measured,
-    probes: { sent: probe.sent, lost: Math.max(0, probe.sent - probe.received) },
+    probes: probesOf(probe),
     events: eventsOf(record, window, longest),
-    ...judge(setting.name, setting.expectation, { ...measured, complaints }),
+    ...judge(setting.name, setting.expectation, { ...measured, serviceGaps, complaints }),
     expectation: setting.expectation,
     fault_ms: round(course.faultMs - window.fromMs),
     duration_ms: round(window.toMs - window.fromMs),
     synchronised: setting.synchronised,
     requests: summarizeRequests(samples),
     ...realServerOf(course, observed),
-    lost_connections: course.verified
+    ...(services === undefined ? {} : { services }),
+    lost_connections: verified
       .filter((one) => !one.survived)
       .map(({ kind, port, reason }) => ({ kind, port, reason }))
       .slice(0, MAX_EVENTS),
-    spans: spansOf(topology, record, course, observed, probeIntervalMs),
+    spans: [
+      ...spansOf(topology, record, course, observed, probeIntervalMs),
+      ...timelineSpans('udp', 'no answer', flows.lost, window),
+    ],
     request_points: samples.map((sample) => ({
       t_ms: round(sample.startMs - window.fromMs),
       duration_ms: sample.durationMs,

@@ -8,15 +8,8 @@ import { settles, sleep } from '../wait.js';
 import { type Observed, openWindow } from './observation-window.js';
 import { lackingForPair, timersOf } from './readiness.js';
 import { runRealServerDown } from './real-server-down.js';
-import {
-  type Course,
-  portsOf,
-  QUIET_MS,
-  type Setting,
-  STATUS_EVERY_MS,
-  step,
-  verify,
-} from './scenario-parts.js';
+import { type Course, QUIET_MS, type Setting, STATUS_EVERY_MS, step, verify } from './scenario-parts.js';
+import { openServices } from './service-clients.js';
 import type { Bench } from './site.js';
 
 const BASELINE_MS = 2500;
@@ -33,18 +26,23 @@ async function prepare(bench: Bench, name: ScenarioName, after: FaultName | unde
   const setting = { name, after };
   step(bench, setting, `${pair.master.name} is master; opening ${3 * connections} connections`);
   await bench.client.send({ command: 'close' });
-  const { opened, failed } = await bench.client.send({
+  const first = await bench.client.send({
     command: 'open',
     address: topology.vip,
     port: topology.port,
     count: connections,
   });
+  const others = await openServices(bench);
+  const opened = [...first.opened, ...others.opened];
+  const failed = [...first.failed, ...others.failed];
   let synchronised: Setting['synchronised'] = null;
   if (name !== 'return') {
-    step(bench, setting, `waiting for ${pair.backup.name} to know ${opened.length} connections`);
+    // A client with persistence is no connection of its own; its template has another place in the table.
+    const told = opened.filter(({ kind }) => kind !== 'persistent');
+    step(bench, setting, `waiting for ${pair.backup.name} to know ${told.length} connections`);
     synchronised = {
-      opened: opened.length,
-      known: await bench.synchronised(pair.backup.name, portsOf(opened)),
+      opened: told.length,
+      known: await bench.synchronised(pair.backup.name, told),
     };
   }
   const master = await pair.master.status();
@@ -98,7 +96,7 @@ async function runFault(bench: Bench, setting: Setting, fault: FaultName): Promi
   });
   const at = takenOver();
   step(bench, setting, `asking every connection for an answer`);
-  const verified = await verify(bench, null);
+  const verified = await verify(bench, setting.opened);
   if (fault === 'planned') {
     const exit = await settles(() => (master.running ? 'runs' : undefined), {
       timeoutMs: EXIT_TIMEOUT_MS,
@@ -138,7 +136,7 @@ async function runReturn(bench: Bench, setting: Setting, after: FaultName): Prom
   });
   await sleep(QUIET_MS, signal);
   step(bench, setting, 'asking every connection for an answer');
-  const verified = await verify(bench, null);
+  const verified = await verify(bench, setting.opened);
   const complaints = back.done ? [] : [`${returning.name} did not come back as backup: ${back.lacking}`];
   for (const role of bench.roles) {
     if (role.atMs >= faultMs && (role.director === master.name || role.to === 'master')) {

@@ -3,6 +3,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { DirectorStatus } from '../../runtime/status.js';
 import { ClientControl, type LostConnection } from '../client/client-control.js';
+import type { OpenedConnection } from '../client/client-protocol.js';
 import { DrillError } from '../errors.js';
 import { Director } from '../lab/director.js';
 import { Lab } from '../lab/lab.js';
@@ -125,7 +126,8 @@ export class Bench {
     await this.#writeConfig();
     progress.step(`${topology.name}: starting client, real servers and directors`);
     await Promise.all(this.directors.map((director) => director.start()));
-    const servers = this.lab.hosts('real-server').map((host) => this.startServer(host.name));
+    const hosts = [...this.lab.hosts('real-server'), ...this.lab.hosts('sorry-server')];
+    const servers = hosts.map((host) => this.startServer(host.name));
     await unlessAborted(Promise.all([client.ready(), ...servers]), signal);
     await this.ready();
     const statuses = await this.statuses();
@@ -203,27 +205,45 @@ export class Bench {
     this.observations.push({ atMs, source, event });
   }
 
-  /** How many of the client's ports a director knows once its table has settled. */
-  async synchronised(director: string, ports: ReadonlySet<number>): Promise<number> {
+  /** How many of the client's connections a director knows once its table has settled. */
+  async synchronised(director: string, connections: readonly OpenedConnection[]): Promise<number> {
     let known = 0;
     await settles(
       async () => {
-        known = (await this.serversOf(director, ports)).size;
-        return known < ports.size ? `${known} of ${ports.size}` : undefined;
+        known = (await this.serversOf(director, connections)).size;
+        return known < connections.length ? `${known} of ${connections.length}` : undefined;
       },
       { timeoutMs: SYNC_TIMEOUT_MS, everyMs: SYNC_EVERY_MS, signal: this.options.signal },
     );
     return known;
   }
 
-  /** Which real server each of the client's connections goes to, by the kernel's own table. */
-  async serversOf(director: string, ports: ReadonlySet<number>): Promise<Map<number, string>> {
+  /** Which real server (RIP) each of the client's connections goes to, by the kernel's own table. */
+  async serversOf(
+    director: string,
+    connections: readonly OpenedConnection[],
+  ): Promise<Map<OpenedConnection, string>> {
     const table = parseConnectionTable(await this.lab.procNet(director, 'ip_vs_conn'));
-    return new Map(
-      table
-        .filter((entry) => entry.virtualPort === this.options.topology.port && ports.has(entry.clientPort))
-        .map((entry) => [entry.clientPort, entry.realServer]),
+    const servers = new Map(
+      table.map(({ protocol, virtualAddress, virtualPort, clientPort, realServer }) => [
+        `${protocol} ${virtualAddress} ${virtualPort} ${clientPort}`,
+        realServer,
+      ]),
     );
+    const { vip, port, services = {} } = this.options.topology;
+    const found = new Map<OpenedConnection, string>();
+    for (const one of connections) {
+      const { kind } = one;
+      const service =
+        kind === 'udp'
+          ? `udp ${services.udp?.address} ${services.udp?.port}`
+          : `tcp ${kind === 'ipv6' ? services.ipv6 : vip} ${port}`;
+      const server = servers.get(`${service} ${one.port}`);
+      if (server !== undefined) {
+        found.set(one, server);
+      }
+    }
+    return found;
   }
 
   /** Ends everything in order: directors first, so that they clean up what the kernel holds of theirs. */
@@ -273,6 +293,10 @@ export class Bench {
 
   #addressChanged(change: AddressChange): void {
     this.changes.push(change);
+    // Link-local addresses of the kernel's own making are nobody's business.
+    if (!this.virtualAddresses.includes(change.address)) {
+      return;
+    }
     this.observe(change.atMs, change.director, `${change.held ? 'holds' : 'gave up'} ${change.address}`);
   }
 

@@ -6,6 +6,7 @@ import { existsSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import t, { type Test } from 'tap';
 import { ClientControl } from '../../../src/drill/client/client-control.js';
+import type { FlowRequest } from '../../../src/drill/client/client-protocol.js';
 import { DrillError } from '../../../src/drill/errors.js';
 import { Lab } from '../../../src/drill/lab/lab.js';
 import { startRealServer } from '../../../src/drill/lab/server-control.js';
@@ -14,7 +15,7 @@ import { isAlive } from '../daemon-helpers.js';
 
 const skip = process.getuid?.() === 0 ? false : 'network namespaces need root';
 /** What every kernel can build; tun needs tunl0 and is proven in the VM (test/vm). */
-const HERE = ['nat', 'nat-port-mapping', 'dr'] as const;
+const HERE = ['nat', 'nat-port-mapping', 'dr', 'services'] as const;
 
 async function labOf(test: Test, name: TopologyName): Promise<Lab> {
   const lab = new Lab(TOPOLOGIES[name]);
@@ -90,10 +91,15 @@ await t.test(
     const { opened, failed } = await client.send({ command: 'open', ...target, count: 10 });
     t.equal(opened.length, 30);
     t.same(failed, []);
-    const verified = await client.send({ command: 'verify', timeoutMs: 2000, ports: null });
+    const verified = await client.send({ command: 'verify', timeoutMs: 2000, only: null });
     t.equal(verified.connections.filter((one) => one.survived).length, 30);
 
-    await client.send({ command: 'requests-start', ...target, everyMs: 5 });
+    await client.send({
+      command: 'requests-start',
+      addresses: [target.address],
+      port: target.port,
+      everyMs: 5,
+    });
     t.same(await client.send({ command: 'spread', ...target, count: 100 }), {
       servers: { rs1: 100 },
       failed: 0,
@@ -114,7 +120,7 @@ await t.test(
       opened.map((one) => one.port).toSorted((a, b) => a - b),
       'each connection is reported once',
     );
-    const after = await client.send({ command: 'verify', timeoutMs: 500, ports: null });
+    const after = await client.send({ command: 'verify', timeoutMs: 500, only: null });
     t.equal(after.connections.filter((one) => one.survived).length, 0);
     const refused = await client.send({ command: 'spread', ...target, count: 1 });
     t.same(refused, { servers: {}, failed: 1 });
@@ -127,6 +133,68 @@ await t.test(
   },
 );
 
+await t.test('the client asks over IPv6 and UDP, and from many addresses', { skip }, async (t) => {
+  const lab = await labOf(t, 'services');
+  await routeThrough(lab, 'lb1', '10.10.10.1/24', '10.10.10.0/24');
+  await lab.run('lb1', ['ip', 'addr', 'add', 'fd00::1/64', 'dev', 'eth1', 'nodad']);
+  await lab.run('client', ['ip', 'route', 'add', 'fd00::/64', 'via', '2001:db8:1::11']);
+  await lab.run('lb1', ['sysctl', '-q', '-w', 'net.ipv6.conf.all.forwarding=1']);
+  const server = await startRealServer(lab, lab.host('rs1'));
+  const client = new ClientControl(lab, 'client');
+  await client.ready();
+
+  const ipv6 = await client.send({ command: 'open', address: 'fd00::2', port: 80, count: 2 });
+  t.same(ipv6.failed, []);
+  t.same(
+    ipv6.opened.map(({ kind }) => kind),
+    Array.from({ length: 6 }, () => 'ipv6'),
+  );
+  const [one] = ipv6.opened;
+  const asked = await client.send({
+    command: 'verify',
+    timeoutMs: 2000,
+    only: one === undefined ? [] : [one],
+  });
+  t.match(asked.connections, [{ kind: 'ipv6', port: one?.port, survived: true }], 'one alone, by its name');
+
+  const target = { address: '10.10.10.2', ports: [80, 443] };
+  const clients = lab.host('client').extraAddresses?.map(({ address }) => address.split('/')[0] ?? '') ?? [];
+  const { answers } = await client.send({ command: 'ask-from', ...target, clients });
+  t.equal(answers.length, 16);
+  t.ok(answers.every((answer) => answer.server === 'rs1'));
+
+  const flows = { address: '10.10.10.2', port: 5300, count: 4, everyMs: 40 };
+  const { opened, failed } = await client.send({ command: 'flows-open', ...flows });
+  t.same(failed, []);
+  t.match(
+    opened,
+    Array.from({ length: 4 }, () => ({ kind: 'udp', server: 'rs1' })),
+  );
+  const requests = async (): Promise<readonly FlowRequest[]> =>
+    (await client.send({ command: 'flows-requests' })).requests;
+  const until = async (holds: (all: readonly FlowRequest[]) => boolean): Promise<readonly FlowRequest[]> => {
+    for (;;) {
+      const all = await requests();
+      if (holds(all)) return all;
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  };
+  const served = await until((all) =>
+    opened.every(({ port }) => all.filter((one) => one.port === port).length > 3),
+  );
+  t.ok(served.slice(0, 8).every(({ server, answeredMs }) => server === 'rs1' && answeredMs !== null));
+  server.kill('SIGKILL');
+  await server.exited;
+  const since = Date.now();
+  const lost = await until((all) => all.filter(({ sentMs }) => sentMs > since).length > 8);
+  t.ok(
+    lost.filter(({ sentMs }) => sentMs > since).every(({ server }) => server === null),
+    'a request that nobody answers is lost',
+  );
+  await client.send({ command: 'close' });
+  t.same(await requests(), [], 'closed flows ask no more');
+});
+
 await t.test('connections live on when the way moves to the other director', { skip }, async (t) => {
   const lab = await labOf(t, 'nat');
   await routeThrough(lab, 'lb1', '10.10.10.1/24', '10.10.10.0/24');
@@ -137,7 +205,7 @@ await t.test('connections live on when the way moves to the other director', { s
   await lab.cables('lb1', 'down');
   await routeThrough(lab, 'lb2', '10.10.10.1/24', '10.10.10.0/24');
   await lab.run('rs2', ['ip', 'neigh', 'flush', 'all']);
-  const { connections } = await client.send({ command: 'verify', timeoutMs: 8000, ports: null });
+  const { connections } = await client.send({ command: 'verify', timeoutMs: 8000, only: null });
   t.equal(connections.filter((one) => one.survived).length, 15);
 });
 

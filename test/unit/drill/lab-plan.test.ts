@@ -67,6 +67,34 @@ await t.test(
   },
 );
 
+await t.test('both families, where a topology has them', async (t) => {
+  const server = hostBatch(hostOf('services', 'rs1'));
+  t.ok(server.includes('addr add fd00::2/64 dev eth0 nodad'));
+  t.same(server.slice(-2), ['route add default via 10.10.10.1', 'route add default via fd00::1']);
+  const client = hostBatch(hostOf('services', 'client'));
+  t.ok(client.includes('addr add 2001:db8:1::2/64 dev eth0 nodad'));
+  t.ok(client.includes('addr add 192.168.1.28/24 dev eth0'), 'many clients on one host');
+  t.notMatch(hostBatch(hostOf('nat', 'rs1')).join(), /::/);
+});
+
+await t.test('services and marks are those of the configuration', async (t) => {
+  const { hosts, services = {} } = TOPOLOGIES.services;
+  const text = readFileSync(new URL('../../../../config/services.yaml', import.meta.url), 'utf8');
+  const { ipv6, persistent, sorry, udp } = services;
+  for (const address of [ipv6, persistent?.address]) {
+    t.ok(text.includes(`${address}/`), `VIP ${address}`);
+  }
+  for (const port of [udp?.port, sorry?.port]) {
+    t.ok(text.includes(`port: ${port}\n`), `port ${port}`);
+  }
+  for (const { nftables = '' } of hosts.filter((host) => host.role === 'director')) {
+    const comment = nftables.split('\n').map((line) => `#       ${line}`);
+    t.ok(text.includes(comment.join('\n')), 'the marks that a user is told to set');
+  }
+  t.ok(text.includes('sorry_server: { address: 10.10.10.9, port: 80 }'));
+  t.equal(hosts.find((host) => host.name === sorry?.server)?.cables[0]?.address, '10.10.10.9/24');
+});
+
 await t.test('power is all cables at once', async (t) => {
   const director = hostOf('nat', 'lb1');
   t.same(cableBatch(director ?? t.fail(), 'down'), [
@@ -93,7 +121,10 @@ await t.test('the labs have the addresses of the configurations', async (t) => {
     t.match(text, topology.vip, `${name}: VIP`);
     for (const host of topology.hosts.filter((one) => one.role === 'real-server')) {
       const address = host.cables[0]?.address.split('/')[0] ?? '';
-      for (const port of [...(host.httpPorts ?? []), ...(host.tcpPorts ?? [])]) {
+      // Behind a firewall mark real servers have the port that the client asked.
+      const marked = topology.services?.persistent?.ports.filter((port) => port !== topology.port) ?? [];
+      const ports = [...(host.httpPorts ?? []), ...(host.tcpPorts ?? []), ...(host.udpPorts ?? [])];
+      for (const port of ports.filter((one) => !marked.includes(one))) {
         t.match(text, new RegExp(`address: ${address}, port: ${port}\\b`), `${name}: ${address}:${port}`);
       }
     }
@@ -216,7 +247,7 @@ await t.test('a real server is out when every director says so', async (t) => {
         ['lb1', status('master', first)],
         ['lb2', status('backup', second)],
       ]),
-      '10.10.10.2',
+      ['fd00::2', '10.10.10.2'],
       'down',
     );
   t.equal(of('down', 'down'), undefined);

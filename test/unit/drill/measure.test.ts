@@ -119,6 +119,7 @@ await t.test('takeover is done when the last address has come', async (t) => {
 
 await t.test('requests: failed ones count as made, and their time as slow', async (t) => {
   const sample = (durationMs: number, server: string | null) => ({
+    address: '192.168.1.253',
     startMs: 0,
     durationMs,
     server,

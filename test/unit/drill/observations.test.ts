@@ -39,6 +39,10 @@ await t.test('ip monitor: additions and deletions in UTC', async (t) => {
     held: true,
   });
   t.match(parseAddressLine('lb1', `[2026-11-21T00:23:17.500161] Deleted ${line}`), { held: false });
+  t.match(
+    parseAddressLine('lb1', '[2026-11-21T00:23:17.5] 3: eth0    inet6 2001:db8:1::253/64 scope global nodad'),
+    { address: '2001:db8:1::253', held: true },
+  );
   t.equal(parseAddressLine('lb1', '[2026-11-21T00:23:17.5] 3: eth0: <NO-CARRIER,UP> mtu 1500'), undefined);
   t.equal(parseAddressLine('lb1', `[yesterday] ${line}`), undefined);
 });
@@ -70,10 +74,34 @@ await t.test('the kernel table: ports and real servers', async (t) => {
   const text = `Pro FromIP   FPrt ToIP     TPrt DestIP   DPrt State       Expires PEName PEData
 TCP C0A80102 D431 C0A801FD 0050 0A0A0A03 1F40 ESTABLISHED     899
 UDP C0A80102 D432 C0A801FD 0050 0A0A0A02 0050 UDP             299
-TCP 20010db8000000000000000000000001 D433 20010db8000000000000000000000002 0050 20010db8000000000000000000000003 0050 ESTABLISHED 899
+TCP 2001:0db8:0000:0000:0000:0000:0000:0001 D433 2001:0db8:0000:0000:0000:0000:0000:0002 0050 fd00:0000:0000:0000:0000:0000:0000:0003 0050 ESTABLISHED 899
+IP  C0A80102 0000 00000007 0000 0A0A0A03 0000 NONE            299
 `;
   t.same(parseConnectionTable(text), [
-    { clientPort: 54321, virtualPort: 80, realServer: '10.10.10.3', state: 'ESTABLISHED' },
+    {
+      protocol: 'tcp',
+      clientPort: 54321,
+      virtualAddress: '192.168.1.253',
+      virtualPort: 80,
+      realServer: '10.10.10.3',
+      state: 'ESTABLISHED',
+    },
+    {
+      protocol: 'udp',
+      clientPort: 54322,
+      virtualAddress: '192.168.1.253',
+      virtualPort: 80,
+      realServer: '10.10.10.2',
+      state: 'UDP',
+    },
+    {
+      protocol: 'tcp',
+      clientPort: 54323,
+      virtualAddress: '2001:db8::2',
+      virtualPort: 80,
+      realServer: 'fd00::3',
+      state: 'ESTABLISHED',
+    },
   ]);
   t.same(parseConnectionTable(''), [], 'a kernel without IPVS');
 });

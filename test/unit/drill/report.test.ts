@@ -1,5 +1,5 @@
 import t from 'tap';
-import { TOPOLOGIES } from '../../../src/drill/lab/topology.js';
+import { TOPOLOGIES, type Topology } from '../../../src/drill/lab/topology.js';
 import {
   buildReport,
   type ScenarioReport,
@@ -9,6 +9,7 @@ import {
 import { htmlReport } from '../../../src/drill/report/report-html.js';
 import { timelineSvg } from '../../../src/drill/report/report-svg.js';
 import { expectationOf } from '../../../src/drill/report/verdict.js';
+import type { Observed } from '../../../src/drill/scenarios/observation-window.js';
 import type { Course, Setting } from '../../../src/drill/scenarios/scenario-parts.js';
 import {
   buildScenarioReport,
@@ -26,6 +27,8 @@ function scenario(
     setting?: object;
     answersMs?: number[];
     losses?: LabRecord['losses'];
+    observed?: Partial<Observed>;
+    topology?: Topology;
   } = {},
 ): ScenarioReport {
   const changes = ['192.168.1.253', '10.10.10.1'].flatMap((address) => [
@@ -34,7 +37,7 @@ function scenario(
     { atMs: 1650, director: 'lb1', address, held: false },
   ]);
   return buildScenarioReport({
-    topology: TOPOLOGIES.nat,
+    topology: change.topology ?? TOPOLOGIES.nat,
     // The names of the pair's daemons are all that is read from it.
     setting: {
       name: 'crash',
@@ -58,9 +61,11 @@ function scenario(
       window: { fromMs: 500, toMs: 3000 },
       probe: { sent: 20, received: 17, answersMs: change.answersMs ?? [600, 1000, 1700, 2500, 2900] },
       samples: [
-        { startMs: 700, durationMs: 3, server: 'rs1', error: '' },
-        { startMs: 1100, durationMs: 1200, server: null, error: 'ECONNREFUSED' },
+        { address: '192.168.1.253', startMs: 700, durationMs: 3, server: 'rs1', error: '' },
+        { address: '192.168.1.253', startMs: 1100, durationMs: 1200, server: null, error: 'ECONNREFUSED' },
       ],
+      flowRequests: [],
+      ...change.observed,
     },
     record: {
       observations: [
@@ -161,6 +166,7 @@ await t.test('a dead real server takes its own connections along, and nothing el
     startedMs: 2000,
     takenInMs: 2400,
     endedConnections: 1,
+    sorry: undefined,
   };
   const verified = opened
     .filter((one) => one.kind !== 'idle')
@@ -180,6 +186,119 @@ await t.test('a dead real server takes its own connections along, and nothing el
   t.notMatch(report.reason, /new requests failed/, 'a failure before it was out is due');
   const early = scenario({ course: { realServer: { ...realServer, takenOutMs: 800 }, verified }, setting });
   t.match(early, { passed: false, reason: /1 new requests failed although/ });
+});
+
+/** The same crash where the topology has more: lb2 answers over UDP 700 ms after the fault. */
+function withServices(
+  change: { course?: Partial<Course>; observed?: Partial<Observed>; setting?: object } = {},
+) {
+  const others = [
+    { kind: 'ipv6', port: 40000 },
+    { kind: 'persistent', port: 0, client: '192.168.1.21', server: 'rs1' },
+  ] as const;
+  const flows = [
+    { kind: 'udp', port: 40000, server: 'rs1' },
+    { kind: 'udp', port: 40001, server: 'rs2' },
+  ] as const;
+  const requests = [600, 1100, 1600, 1700, 1750].flatMap((sentMs) =>
+    flows.map(({ port, server }) => {
+      const lost = sentMs > 1000 && sentMs < 1700;
+      return { port, sentMs, answeredMs: lost ? null : sentMs + 1, server: lost ? null : server };
+    }),
+  );
+  return scenario({
+    topology: TOPOLOGIES.services,
+    setting: { opened: [...opened, ...others, ...flows], ...change.setting },
+    course: {
+      verified: [...opened, ...others].map((one) => ({ ...one, survived: true, reason: '' })),
+      ...change.course,
+    },
+    observed: {
+      ipv6Probe: { sent: 10, received: 8, answersMs: [600, 1000, 1600, 2900] },
+      samples: [{ address: '2001:db8:1::253', startMs: 1100, durationMs: 3, server: 'rs1', error: '' }],
+      flowRequests: requests,
+      ...change.observed,
+    },
+  });
+}
+
+await t.test('services beside the first one: their gaps, losses and connections', async (t) => {
+  const report = withServices();
+  t.match(report, {
+    passed: true,
+    connections: {
+      ipv6: { opened: 1, survived: 1 },
+      udp: { opened: 2, survived: 2 },
+      persistent: { opened: 1, survived: 1 },
+    },
+    services: {
+      ipv6: { client_gap_ms: 1300, probes: { sent: 10, lost: 2 } },
+      udp: { client_gap_ms: 600, requests: { sent: 10, lost: 4 } },
+    },
+  });
+  t.match(tableText([report, scenario()]).split('\n'), [
+    / idle +ipv6 +udp +persistent +takeover /,
+    / 1\/1 +1\/1 +2\/2 +1\/1 +600 ms /,
+    / 1\/1 +- +- +- +600 ms /,
+  ]);
+  const page = htmlReport(reportOf([report]));
+  t.match(page, /class="label">probe-ipv6</);
+  t.match(page, /class="label">udp 2\/2</);
+  t.match(page, /Over UDP it was 600 ms, and 4 of 10 requests were lost/);
+});
+
+await t.test('each of them can fail, by its name', async (t) => {
+  const reasonOf = (change: Parameters<typeof withServices>[0]): string => withServices(change).reason;
+  t.match(
+    reasonOf({ setting: { failedToOpen: ['busy: x', 'udp: y', 'udp: z'] } }),
+    /opened: busy: x; udp: y$/,
+  );
+  const silent = { ipv6Probe: { sent: 10, received: 0, answersMs: [] }, samples: [] };
+  t.match(
+    reasonOf({ observed: silent }),
+    /the probe over IPv6 had no answer at all; no new request over IPv6 was/,
+  );
+  const udp = reasonOf({ observed: { flowRequests: [] } });
+  t.match(udp, /udp: no answer to its last requests; 2 of 2 udp connections were lost/);
+  const persistent = {
+    kind: 'persistent',
+    port: 0,
+    client: '192.168.1.21',
+    survived: false,
+    reason: 'it moved',
+  } as const;
+  t.match(reasonOf({ course: { verified: [persistent] } }), /persistent: it moved/);
+});
+
+await t.test('UDP flows of a dead real server are served again in time', async (t) => {
+  const realServer = (takenOutMs: number) => ({
+    name: 'rs2',
+    downFromMs: 1000,
+    takenOutMs,
+    startedMs: 2400,
+    takenInMs: 2600,
+    endedConnections: 0,
+    sorry: { before: { rs2: 1 }, meanwhile: { sorry: 1 }, after: { rs2: 1 } },
+  });
+  const flowRequests = [600, 1500, 1900].flatMap((sentMs) => [
+    { port: 40000, sentMs, answeredMs: sentMs, server: 'rs1' },
+    { port: 40001, sentMs, answeredMs: sentMs < 1900 ? null : sentMs, server: sentMs < 1900 ? null : 'rs1' },
+  ]);
+  const report = withServices({ course: { realServer: realServer(1200) }, observed: { flowRequests } });
+  t.match(report.services, {
+    udp: { client_gap_ms: 0, requests: { sent: 3, lost: 0 }, moved: { flows: 1, after_ms: 500 } },
+    sorry_server: { meanwhile: { sorry: 1 } },
+  });
+  t.same(report.connections.udp, { opened: 1, survived: 1 });
+  t.notMatch(report.reason, /UDP/);
+  t.match(htmlReport(reportOf([report])), /answers came from rs2 before, from sorry while it was dead/);
+  const late = withServices({
+    course: { realServer: realServer(1200) },
+    observed: { flowRequests: flowRequests.slice(0, 4) },
+  });
+  t.match(late.reason, /UDP flows of the dead real server were not answered again, limit 1200 ms/);
+  const early = withServices({ course: { realServer: realServer(450) }, observed: { flowRequests } });
+  t.match(early.reason, /UDP flows of the dead real server lost requests for 500 ms, limit 450 ms/);
 });
 
 await t.test('a daemon that ended has the last word on its state', async (t) => {

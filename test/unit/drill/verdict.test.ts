@@ -45,11 +45,23 @@ await t.test('each expectation can fail', async (t) => {
     judge('crash', expectationOf('crash', 1000, 100, 5), { ...good, ...change });
   t.match(verdict({ client_gap_ms: 3801 }), { passed: false, reason: /no answer for 3801 ms, limit 3800/ });
   t.match(verdict({ client_gap_ms: 3800 }), { passed: true }, 'the limit itself is allowed');
+  const serviceGaps = [
+    { service: 'IPv6', gapMs: 3801 },
+    { service: 'UDP', gapMs: 3800 },
+  ];
+  t.match(verdict({ serviceGaps }), {
+    passed: false,
+    reason: 'the client had no answer over IPv6 for 3801 ms, limit 3800 ms',
+  });
   t.match(verdict({ duplicate_address_ms: 1501 }), { passed: false, reason: /both directors held/ });
   t.match(verdict({ takeover_ms: null }), { passed: false, reason: /did not take over/ });
   t.match(verdict({ connections: { ...good.connections, idle: { opened: 100, survived: 0 } } }), {
     passed: false,
     reason: '100 of 100 idle connections were lost',
+  });
+  t.match(verdict({ connections: { ...good.connections, udp: { opened: 10, survived: 9 } } }), {
+    passed: false,
+    reason: '1 of 10 udp connections were lost',
   });
   t.match(
     verdict({ connections: { ...good.connections, busy: { opened: 0, survived: 0 } } }),

@@ -205,7 +205,7 @@ class Pair {
   }
 
   async verify(): Promise<Verified> {
-    const { connections } = await this.one.send({ command: 'verify', timeoutMs: 20_000, ports: null });
+    const { connections } = await this.one.send({ command: 'verify', timeoutMs: 20_000, only: null });
     await this.one.send({ command: 'close' });
     return connections;
   }
@@ -421,7 +421,7 @@ async function drained(pair: Pair): Promise<ServicesFaultsReport['drained']> {
   const now = await pair.status('lb1');
   const table = await pair.table();
   const spread = await pair.spread(80);
-  const { connections: kept } = await pair.one.send({ command: 'verify', timeoutMs: 20_000, ports: null });
+  const { connections: kept } = await pair.one.send({ command: 'verify', timeoutMs: 20_000, only: null });
   await pair.until('it is gone', (status) => draining(status).length === 0);
   const tableAfter = await pair.table();
   const gone = await pair.verify();

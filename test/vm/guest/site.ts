@@ -167,7 +167,7 @@ export class Site {
   }
 
   async verify(): Promise<ClientResults['verify']['connections']> {
-    return (await this.client.send({ command: 'verify', timeoutMs: VERIFY_MS, ports: null })).connections;
+    return (await this.client.send({ command: 'verify', timeoutMs: VERIFY_MS, only: null })).connections;
   }
 
   /** Connects to port 21 of the VIP and reads the greeting. */
