@@ -5,7 +5,7 @@ import { constants } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { PROJECT, prepare } from './lib/build.mjs';
 import { runChecks } from './lib/checks.mjs';
-import { ensureGuestKernel, ensureJudges, hostHasIpvs } from './lib/lab.mjs';
+import { ensureGuestKernel, ensureJudges, hasJudge, hostHasIpvs } from './lib/lab.mjs';
 import { ensureNodes } from './lib/nodes.mjs';
 import { ensure } from './lib/packages.mjs';
 import { StepError, say } from './lib/progress.mjs';
@@ -23,7 +23,7 @@ const COMMANDS = {
   async drill(args) {
     await prepare();
     const asksOnly = args.includes('--help') || args.includes('--list');
-    if (!asksOnly) await ensureLab();
+    if (!asksOnly) await ensureLab({ marks: args.some((arg) => /\b(services|all)\b/.test(arg)) });
     return passOn(process.execPath, [join(PROJECT, 'dist', 'director', 'main.js'), 'drill', ...args]);
   },
   async interop(args) {
@@ -79,9 +79,11 @@ async function judgesInPath() {
 }
 
 /** The tests boot the VM even where the host has ip_vs: it is what they test. */
-async function ensureLab({ always = false } = {}) {
+async function ensureLab({ always = false, marks = false } = {}) {
   const vm = always || !(await hostHasIpvs());
-  await ensure(['iproute2', 'fping', 'procps', ...(always ? ['ping'] : []), ...(vm ? ['qemu'] : [])]);
+  // The tests have nft among their judges, and so has the VM once they were fetched.
+  const nft = marks && !(vm && hasJudge('nft')) ? ['nftables'] : [];
+  await ensure(['iproute2', 'fping', 'procps', ...nft, ...(always ? ['ping'] : []), ...(vm ? ['qemu'] : [])]);
   if (vm) await ensureGuestKernel();
 }
 

@@ -120,6 +120,11 @@ async function unpackParts(deb, folder, parts) {
   if (status !== 0 && status !== 2) throw new StepError(`cannot unpack ${deb}:\n${output}`);
 }
 
+/** Whether a judge was fetched already. */
+export function hasJudge(name) {
+  return existsSync(join(cacheFolder(), 'judges', 'bin', name));
+}
+
 /** The folder with programs that start the judges; those that the host has on its PATH are left out. */
 export async function ensureJudges() {
   const judges = JUDGES.filter(({ programs }) => programs.some((name) => findProgram(name) === undefined));

@@ -13,6 +13,11 @@ export const PACKAGES = {
   iproute2: { needs: ['ip', 'tc'], packages: ['iproute2'], why: 'build the network of a lab' },
   ping: { needs: ['ping'], packages: ['iputils-ping'], why: 'be a client in the tests' },
   fping: { needs: ['fping'], packages: ['fping'], why: 'watch a failover as a client does' },
+  nftables: {
+    needs: ['nft'],
+    packages: ['nftables'],
+    why: 'mark packets in the lab of the topology services',
+  },
   procps: { needs: ['sysctl'], packages: ['procps'], why: 'set up the hosts of a lab' },
   systemd: {
     needs: [
