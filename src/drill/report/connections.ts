@@ -127,24 +127,25 @@ export function lostStretches(requests: readonly FlowRequest[], window: Span): S
   return since === undefined ? spans : [...spans, { fromMs: since, toMs: window.toMs }];
 }
 
-/** Of a flow's last requests one must have been answered: a single datagram may be lost at any time. */
-const LAST_REQUESTS = 4;
-
-/** A flow has survived when requests sent after the fault were answered to the end, all by the real server that it had. */
+/**
+ * A flow has survived when a request sent since `askedMs` was answered, and none since the fault by another real server than the one
+ * that it had.
+ */
 export function verifyFlows(
   opened: readonly OpenedConnection[],
   requests: readonly FlowRequest[],
   faultMs: number,
+  askedMs: number,
 ): VerifiedConnection[] {
   return opened.map((one) => {
     const own = requests.filter(({ port, sentMs }) => port === one.port && sentMs >= faultMs);
     const other = own.find(({ server }) => server !== null && server !== one.server);
-    const answered = own.slice(-LAST_REQUESTS).some(({ server }) => server !== null);
+    const answered = own.some(({ sentMs, server }) => sentMs >= askedMs && server !== null);
     let reason = '';
     if (other !== undefined) {
       reason = `it had ${one.server} and was answered by ${other.server}`;
     } else if (!answered) {
-      reason = 'no answer to its last requests';
+      reason = 'no answer any more';
     }
     return { ...one, survived: reason === '', reason };
   });

@@ -50,7 +50,7 @@ export async function runRealServerDown(bench: Bench, setting: Setting): Promise
     bench.observe(takenOutMs, 'drill', `both directors have taken ${victim.name} out`);
   }
   step(bench, setting, 'asking every connection of the other server for an answer');
-  const verified = await verify(bench, others);
+  const asked = await verify(bench, others);
   await sleep(QUIET_MS, signal);
   const meanwhile = await askSorryService(bench);
   step(bench, setting, `${victim.name} is started again`);
@@ -86,7 +86,7 @@ export async function runRealServerDown(bench: Bench, setting: Setting): Promise
     endedConnections: setting.opened.filter((one) => one.server === undefined && isOfVictim(one)).length,
     sorry: topology.services?.sorry === undefined ? undefined : sorry,
   };
-  return { faultMs, takeoverMs: null, verified, complaints, realServer };
+  return { faultMs, takeoverMs: null, ...asked, complaints, realServer };
 }
 
 /** New requests that failed although the dead real server was out already, or before it died. */

@@ -2,7 +2,8 @@
 import type { OpenedConnection, VerifiedConnection } from '../client/client-protocol.js';
 import { titleOf } from '../report/report.js';
 import type { Expectation, FaultName, ScenarioName } from '../report/verdict.js';
-import { type SorryCourse, verifyPersistentClients } from './service-clients.js';
+import { settles } from '../wait.js';
+import { type SorryCourse, unansweredFlows, verifyPersistentClients } from './service-clients.js';
 import type { Bench, Pair } from './site.js';
 
 /** Undisturbed time before a fault and after its consequences, for the picture. */
@@ -37,6 +38,8 @@ export interface RealServerCourse {
 export interface Course {
   readonly faultMs: number;
   readonly takeoverMs: number | null;
+  /** When connections were asked for an answer. */
+  readonly askedMs: number;
   readonly verified: readonly VerifiedConnection[];
   readonly complaints: readonly string[];
   readonly realServer?: RealServerCourse;
@@ -51,18 +54,28 @@ export function step(
   bench.options.progress.step(`${bench.options.topology.name}, ${titleOf(setting)}: ${text}`);
 }
 
-/** Asks connections for an answer. Those over UDP ask by themselves; what became of them the observation shows. */
+/**
+ * Asks connections for an answer. Those over UDP ask by themselves: they are given as much time, and what became of them the
+ * observation shows.
+ */
 export async function verify(
   bench: Bench,
   connections: readonly OpenedConnection[],
-): Promise<readonly VerifiedConnection[]> {
+): Promise<Pick<Course, 'askedMs' | 'verified'>> {
+  const askedMs = Date.now();
   const only = connections.filter(({ kind }) => kind !== 'udp' && kind !== 'persistent');
+  const flows = connections.filter(({ kind }) => kind === 'udp');
   const [{ connections: verified }, clients] = await Promise.all([
     bench.client.send({ command: 'verify', timeoutMs: VERIFY_TIMEOUT_MS, only }),
     verifyPersistentClients(
       bench,
       connections.filter(({ kind }) => kind === 'persistent'),
     ),
+    settles(() => unansweredFlows(bench, flows, askedMs), {
+      timeoutMs: VERIFY_TIMEOUT_MS,
+      everyMs: STATUS_EVERY_MS,
+      signal: bench.options.signal,
+    }),
   ]);
-  return [...verified, ...clients];
+  return { askedMs, verified: [...verified, ...clients] };
 }

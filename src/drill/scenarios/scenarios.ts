@@ -96,7 +96,7 @@ async function runFault(bench: Bench, setting: Setting, fault: FaultName): Promi
   });
   const at = takenOver();
   step(bench, setting, `asking every connection for an answer`);
-  const verified = await verify(bench, setting.opened);
+  const asked = await verify(bench, setting.opened);
   if (fault === 'planned') {
     const exit = await settles(() => (master.running ? 'runs' : undefined), {
       timeoutMs: EXIT_TIMEOUT_MS,
@@ -109,7 +109,7 @@ async function runFault(bench: Bench, setting: Setting, fault: FaultName): Promi
     }
   }
   await sleep(QUIET_MS, signal);
-  return { faultMs, takeoverMs: at === undefined ? null : at - faultMs, verified, complaints };
+  return { faultMs, takeoverMs: at === undefined ? null : at - faultMs, ...asked, complaints };
 }
 
 /** Brings a director back from a fault. */
@@ -136,7 +136,7 @@ async function runReturn(bench: Bench, setting: Setting, after: FaultName): Prom
   });
   await sleep(QUIET_MS, signal);
   step(bench, setting, 'asking every connection for an answer');
-  const verified = await verify(bench, setting.opened);
+  const asked = await verify(bench, setting.opened);
   const complaints = back.done ? [] : [`${returning.name} did not come back as backup: ${back.lacking}`];
   for (const role of bench.roles) {
     if (role.atMs >= faultMs && (role.director === master.name || role.to === 'master')) {
@@ -145,7 +145,7 @@ async function runReturn(bench: Bench, setting: Setting, after: FaultName): Prom
       );
     }
   }
-  return { faultMs, takeoverMs: null, verified, complaints };
+  return { faultMs, takeoverMs: null, ...asked, complaints };
 }
 
 function carryOut(bench: Bench, setting: Setting): Promise<Course> {

@@ -71,6 +71,23 @@ export async function verifyPersistentClients(
   return verifyClients(inOrder, answers);
 }
 
+/** Says which UDP flows have had no answer to what they asked since `sinceMs`; undefined when all have. */
+export async function unansweredFlows(
+  bench: Bench,
+  flows: readonly OpenedConnection[],
+  sinceMs: number,
+): Promise<string | undefined> {
+  if (flows.length === 0) {
+    return undefined;
+  }
+  const { requests } = await bench.client.send({ command: 'flows-requests' });
+  const answered = new Set(
+    requests.filter(({ sentMs, server }) => sentMs >= sinceMs && server !== null).map(({ port }) => port),
+  );
+  const lacking = flows.filter(({ port }) => !answered.has(port));
+  return lacking.length === 0 ? undefined : `${lacking.length} UDP flows without an answer`;
+}
+
 /** How many new connections each server answered, where a sorry server stands in; empty where the topology has none. */
 export async function askSorryService(bench: Bench): Promise<Readonly<Record<string, number>>> {
   const { sorry } = bench.options.topology.services ?? {};

@@ -37,7 +37,7 @@ export function flowsOf(
           },
         };
   return {
-    verified: verifyFlows(others, own, course.faultMs),
+    verified: verifyFlows(others, own, course.faultMs, course.askedMs),
     lost,
     udp: {
       client_gap_ms: round(Math.max(0, ...lost.map((span) => span.toMs - span.fromMs))),

@@ -53,6 +53,7 @@ function scenario(
     course: {
       faultMs: 1000,
       takeoverMs: 600,
+      askedMs: 1700,
       verified: opened.map((one) => ({ ...one, survived: true, reason: '' })),
       complaints: [],
       ...change.course,
@@ -259,7 +260,7 @@ await t.test('each of them can fail, by its name', async (t) => {
     /the probe over IPv6 had no answer at all; no new request over IPv6 was/,
   );
   const udp = reasonOf({ observed: { flowRequests: [] } });
-  t.match(udp, /udp: no answer to its last requests; 2 of 2 udp connections were lost/);
+  t.match(udp, /udp: no answer any more; 2 of 2 udp connections were lost/);
   const persistent = {
     kind: 'persistent',
     port: 0,
