@@ -9,6 +9,7 @@ const COMMANDS: Record<string, () => Promise<Command>> = {
   plan: async () => (await import('./cli/plan.js')).command,
   status: async () => (await import('./cli/status.js')).command,
   list: async () => (await import('./cli/list.js')).command,
+  zero: async () => (await import('./cli/zero.js')).command,
   events: async () => (await import('./cli/events.js')).command,
   failover: async () => (await import('./cli/failover.js')).command,
   drain: async () => (await import('./cli/override.js')).drain,

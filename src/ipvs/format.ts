@@ -34,8 +34,10 @@ function compareAddresses(left: string, right: string): number {
   return 0;
 }
 
+type Keyed = Pick<Service, 'key'>;
+
 /** By firewall mark (0 without one), family, protocol, address and port. */
-function compareServices(left: Service, right: Service): number {
+function compareServices(left: Keyed, right: Keyed): number {
   const leftMark = 'fwmark' in left.key ? left.key.fwmark : 0;
   const rightMark = 'fwmark' in right.key ? right.key.fwmark : 0;
   if (leftMark !== rightMark) return signedDifference(leftMark, rightMark);
@@ -45,7 +47,9 @@ function compareServices(left: Service, right: Service): number {
   return compareAddresses(left.key.address, right.key.address) || left.key.port - right.key.port;
 }
 
-function compareDestinations(left: DumpedDestination, right: DumpedDestination): number {
+type Addressed = Pick<DumpedDestination, 'address' | 'port'>;
+
+function compareDestinations(left: Addressed, right: Addressed): number {
   return compareAddresses(left.address, right.address) || left.port - right.port;
 }
 
@@ -76,13 +80,25 @@ function sortedLikeQsort<T>(values: readonly T[], compare: (left: T, right: T) =
   }
 }
 
-function serviceName({ key }: Service): string {
+/** Services and their destinations in the order of `ipvsadm -L`. */
+export function inOrder<Each extends Keyed & { readonly destinations: readonly Addressed[] }>(
+  services: readonly Each[],
+): readonly Each[] {
+  return sortedLikeQsort(services, compareServices).map((service) => ({
+    ...service,
+    destinations: sortedLikeQsort(service.destinations, compareDestinations),
+  }));
+}
+
+/** `TCP  192.0.2.1:80`. */
+export function serviceName({ key }: Keyed): string {
   if ('fwmark' in key) return `FWM  ${key.fwmark}${key.family === 'ipv6' ? ' IPv6' : ''}`;
   const protocol = key.protocol === IPPROTO.TCP ? 'TCP' : key.protocol === IPPROTO.UDP ? 'UDP' : 'SCTP';
   return `${protocol.padEnd(4)} ${endpointText(key.address, key.port)}`;
 }
 
-function serviceLine(service: Service): string {
+/** With its scheduler and flags. */
+export function serviceLine(service: Service): string {
   let line = `${serviceName(service)} ${service.scheduler}`;
   const schedulerFlags = schedulerFlagsText(service);
   if (schedulerFlags !== '') line += ` (${schedulerFlags})`;
@@ -107,17 +123,22 @@ function destinationLine(destination: DumpedDestination): string {
   return `  -> ${endpoint} ${forwarding} ${weight} ${active} ${inactive}`;
 }
 
+/** What IPVS_CMD_GET_INFO tells. */
+export interface IpvsInfo {
+  readonly version: string;
+  readonly connectionTableSize: number;
+}
+
+export function versionLine({ version, connectionTableSize }: IpvsInfo): string {
+  return `IP Virtual Server version ${version} (size=${connectionTableSize})`;
+}
+
 /** The whole answer of `ipvsadm -Ln`, with a closing line break. */
-export function formatTable(
-  services: readonly DumpedService[],
-  info: { readonly version: string; readonly connectionTableSize: number },
-): string {
-  const lines = [`IP Virtual Server version ${info.version} (size=${info.connectionTableSize})`, ...TITLE];
-  for (const service of sortedLikeQsort(services, compareServices)) {
+export function formatTable(services: readonly DumpedService[], info: IpvsInfo): string {
+  const lines = [versionLine(info), ...TITLE];
+  for (const service of inOrder(services)) {
     lines.push(serviceLine(service));
-    for (const destination of sortedLikeQsort(service.destinations, compareDestinations)) {
-      lines.push(destinationLine(destination));
-    }
+    for (const destination of service.destinations) lines.push(destinationLine(destination));
   }
   return `${lines.join('\n')}\n`;
 }

@@ -32,6 +32,7 @@ void t.test('IPVS in the kernel, with ipvsadm as the judge', { skip: noVm() }, a
       t.ok(table.ops > 0);
       t.same(table.leftToDo, [], 'planning again finds nothing to do');
       t.same(table.ours.split('\n'), table.theirs.split('\n'), 'line by line as ipvsadm -Ln');
+      t.same(table.ourRates.split('\n'), table.theirRates.split('\n'), 'line by line as ipvsadm -Ln --rate');
     });
   }
   await t.test('docs/IPVS.md: what ipvsadm prints', async (t) => {

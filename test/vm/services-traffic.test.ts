@@ -30,7 +30,7 @@ await t.test('virtual servers of many kinds', { skip: noVm() }, async (t) => {
     return;
   }
   const report: ServicesTrafficReport = JSON.parse(stdout);
-  const { served, drained, restarted, sorry, sorryStatus, back, table, sorryTable, settings } = report;
+  const { served, drained, restarted, sorry, sorryStatus, back, table, sorryTable, settings, views } = report;
 
   for (const name of ['web', 'web6', 'names']) {
     t.strictSame(served[name]?.toSorted(), TURNS.toSorted(), `${name}: each in turn`);
@@ -64,6 +64,13 @@ await t.test('virtual servers of many kinds', { skip: noVm() }, async (t) => {
     /this kernel has no sysctl net\.ipv4\.vs\.conn_max/,
     'what the kernel lacks is told',
   );
+
+  for (const { options, ours, theirs } of views) {
+    t.strictSame(ours.split('\n'), theirs.split('\n'), `as ipvsadm -Ln ${options}`);
+  }
+  const [counted, , , , , zeroed] = views;
+  t.match(counted?.theirs, /^TCP {2}192\.168\.1\.253:80 +4 +[1-9]/m, 'there was something to count');
+  t.match(zeroed?.theirs, /^TCP {2}192\.168\.1\.253:80 +0 +0 +0 +0 +0$/m, 'and it is zeroed');
 
   t.strictSame(sorry['web'], ['sorry', 'sorry', 'sorry', 'sorry']);
   t.match(sorryTable, /^-a -t 192\.168\.1\.253:80 -r 10\.10\.10\.2:8090 -m -w 1$/m);

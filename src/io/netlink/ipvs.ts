@@ -19,6 +19,7 @@ import {
   encodeNewDaemon,
   encodeOp,
   encodeSetConfig,
+  encodeZero,
 } from '../../ipvs/encode.js';
 import type {
   CountedService,
@@ -128,7 +129,8 @@ function remedyFor(op: IpvsOp, error: NetlinkError): IpvsOp | 'done' | 'failed' 
   }
 }
 
-class KernelIpvs implements Ipvs, IpvsCounters {
+/** All that is asked of the kernel's IPVS. */
+export class KernelIpvs implements Ipvs, IpvsCounters {
   readonly #host: IpvsHost;
   readonly #connection: IpvsConnection;
   #family: number;
@@ -238,6 +240,12 @@ class KernelIpvs implements Ipvs, IpvsCounters {
     if (error !== undefined) throw new IpvsError('set the timeouts of IPVS', error);
   }
 
+  /** `ipvsadm -Z`: the counters of all services. */
+  async zero(): Promise<void> {
+    const error = await this.#request(encodeZero());
+    if (error !== undefined) throw new IpvsError('zero the counters of IPVS', error);
+  }
+
   close(): void {
     this.#connection.close();
   }
@@ -314,7 +322,7 @@ export function thisHost(open?: OpenRequestSocket): IpvsHost {
  * Opens IPVS, loading the module `ip_vs` where needed.
  * Rejects with IpvsUnavailableError (`ERR_NO_IPVS`) when the kernel has none.
  */
-export async function openIpvs(host: IpvsHost = thisHost()): Promise<Ipvs & IpvsCounters> {
+export async function openIpvs(host: IpvsHost = thisHost()): Promise<KernelIpvs> {
   const connection = host.connect();
   try {
     return new KernelIpvs(host, connection, await familyOrLoad(host, connection));

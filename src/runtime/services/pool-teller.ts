@@ -21,9 +21,12 @@ export class PoolTeller {
 
   /** The kernel has `table` by now, for these virtual servers. */
   tell(active: readonly VirtualServer[], table: readonly Service[], serves: Serves): void {
-    const sorry = sorryInUse(active, table);
-    const panics = new Set(active.filter((server) => isInPanic(server, serves)).map(keyOf));
-    for (const server of active) {
+    const concerned = active.filter(
+      (server) => server.sorryServer !== undefined || server.panicThreshold > 0,
+    );
+    const sorry = sorryInUse(concerned, table);
+    const panics = new Set(concerned.filter((server) => isInPanic(server, serves)).map(keyOf));
+    for (const server of concerned) {
       const key = keyOf(server);
       if (sorry.has(key) !== this.#sorry.has(key)) this.#tellSorry(server, sorry.has(key));
       if (panics.has(key) !== this.#panics.has(key)) this.#tellPanic(server, panics.has(key));

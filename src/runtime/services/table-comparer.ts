@@ -68,8 +68,8 @@ export class TableComparer {
 
   /**
    * The same, but only of the services that are wanted otherwise than they were, or drain: the others are taken for what
-   * they were. Undefined when that does not do: the table is not known whole, or a service is to come that it had not.
-   * Rejects with the kernel's words, also when a service has gone meanwhile.
+   * they were. Undefined when that does not do: the table is not known whole, a service is to come that it had not, or one
+   * has gone. Rejects with the kernel's words.
    */
   async changed(known: KnownTable, wantedNow: () => Wanted): Promise<Comparison | undefined> {
     const wanted = wantedNow();
@@ -87,6 +87,7 @@ export class TableComparer {
     }
     for (const text of gone) touched.add(text);
     const actual = await this.#ask(before, touched);
+    if (actual === undefined) return undefined;
     const isTouched = ({ key }: Service): boolean => touched.has(serviceKeyText(key));
     const { desired, drains } = draining(healthy.filter(isTouched), actual, wanted);
     const ops = await this.#plan(desired, actual, wanted);
@@ -99,13 +100,18 @@ export class TableComparer {
     return { wanted, desired: table, drains, ops, repairs };
   }
 
-  /** Attributes of a service itself are taken for what they were. */
-  async #ask(before: ReadonlyMap<string, Service>, keys: ReadonlySet<string>): Promise<DumpedService[]> {
+  /** Attributes of a service itself are taken for what they were. Undefined when one has nothing left of what it had. */
+  async #ask(
+    before: ReadonlyMap<string, Service>,
+    keys: ReadonlySet<string>,
+  ): Promise<DumpedService[] | undefined> {
     const actual: DumpedService[] = [];
     for (const text of keys) {
       const service = before.get(text);
       if (service === undefined) continue;
-      actual.push({ ...service, destinations: await this.#ports.ipvs.destinations(service.key) });
+      const destinations = await this.#ports.ipvs.destinations(service.key);
+      if (destinations.length === 0 && service.destinations.length > 0) return undefined;
+      actual.push({ ...service, destinations });
     }
     return actual;
   }

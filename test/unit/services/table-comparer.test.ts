@@ -131,3 +131,15 @@ void t.test('a reload of one weight asks for one service, and is one message', a
   await pass(31_000);
   t.equal(kernel.table.size, servers.length, 'and all of it is compared now and then');
 });
+
+void t.test('a service that has gone is found by what is to change in it', async (t) => {
+  const web = virtualServer({ realServers: [realServer('10.0.0.1')] });
+  const { kernel, service, lines, pass } = await running(directorConfig({ virtualServers: [web] }));
+  await pass(100);
+  kernel.table.clear();
+  await service.reconfigure(
+    directorConfig({ virtualServers: [{ ...web, realServers: [realServer('10.0.0.1', { weight: 5 })] }] }),
+  );
+  t.strictSame(kernel.servers, ['10.0.0.1 weight 5']);
+  t.match(lines, ['somebody changed the IPVS table (1 virtual server gone, 1 real server gone): repaired']);
+});

@@ -10,6 +10,7 @@ import { parseConfig } from '../../../src/config/parse.js';
 import { projectFolder } from '../../../src/drill/vm/session.js';
 import { openIpvs } from '../../../src/io/netlink/ipvs.js';
 import { formatTable } from '../../../src/ipvs/format.js';
+import { formatCounted } from '../../../src/ipvs/format-columns.js';
 import type { Destination, ForwardingMethod, Service, ServiceKey } from '../../../src/ipvs/model.js';
 import { describeOp, plan, serviceKeyText } from '../../../src/ipvs/plan.js';
 import { wholeServices } from '../../../src/planning/desired.js';
@@ -25,6 +26,9 @@ export interface ComparedTable {
   readonly leftToDo: readonly string[];
   readonly ours: string;
   readonly theirs: string;
+  /** The same with `--rate`. */
+  readonly ourRates: string;
+  readonly theirRates: string;
 }
 /** A row of docs/IPVS.md. */
 export interface ConformanceRow {
@@ -44,6 +48,8 @@ export interface IpvsTableReport {
   readonly afterStop: readonly string[];
   readonly timingsMs: Readonly<Record<string, number>>;
 }
+
+type Opened = Awaited<ReturnType<typeof openIpvs>>;
 
 const MANY = Number(process.argv[2] ?? '1000');
 
@@ -156,7 +162,7 @@ function edited(services: readonly Service[]): Service[] {
   });
 }
 
-async function reconcile(ipvs: Ipvs, name: string, desired: readonly Service[]): Promise<ComparedTable> {
+async function reconcile(ipvs: Opened, name: string, desired: readonly Service[]): Promise<ComparedTable> {
   const before = await ipvs.dump();
   const ownedKeys = new Set(
     before.map(({ key }) => serviceKeyText(key)).filter((text) => !text.includes('198.51.100.')),
@@ -171,11 +177,17 @@ async function reconcile(ipvs: Ipvs, name: string, desired: readonly Service[]):
     leftToDo: plan(desired, after, { ownedKeys, prune: true }).map(describeOp),
     ours: formatTable(after, await ipvs.info()),
     theirs: ipvsadm('-Ln'),
+    ourRates: formatCounted(await ipvs.read(), await ipvs.info(), 'rate', false),
+    theirRates: ipvsadm('-Ln', '--rate'),
   };
 }
 
 /** The same table once more, made by the command lines that `describeOp` names. */
-async function byCommandLines(ipvs: Ipvs, name: string, desired: readonly Service[]): Promise<ComparedTable> {
+async function byCommandLines(
+  ipvs: Opened,
+  name: string,
+  desired: readonly Service[],
+): Promise<ComparedTable> {
   ipvsadm('-C');
   const ops = plan(desired, [], { ownedKeys: new Set(), prune: true });
   const errors = ops.map(describeOp).flatMap((line) => {
@@ -191,6 +203,8 @@ async function byCommandLines(ipvs: Ipvs, name: string, desired: readonly Servic
     leftToDo: plan(desired, after, { ownedKeys: new Set(), prune: true }).map(describeOp),
     ours: formatTable(after, await ipvs.info()),
     theirs: ipvsadm('-Ln'),
+    ourRates: formatCounted(await ipvs.read(), await ipvs.info(), 'rate', false),
+    theirRates: ipvsadm('-Ln', '--rate'),
   };
 }
 

@@ -38,7 +38,18 @@ export interface ServicesTrafficReport {
   /** `ipvsadm -L --timeout` and net.ipv4.vs.sloppy_tcp before, with and after the director. */
   readonly settings: readonly string[];
   readonly sorryTable: string;
+  /** `director list` beside `ipvsadm -Ln`, by the options of both; the last one after `director zero`. */
+  readonly views: readonly View[];
 }
+
+interface View {
+  readonly options: string;
+  readonly ours: string;
+  readonly theirs: string;
+}
+
+/** A connection may end between the two looks. */
+const LOOKS = 5;
 
 const [outDir = '.'] = process.argv.slice(2);
 const NAME_SERVER = fileURLToPath(new URL('name-server.js', import.meta.url));
@@ -188,6 +199,28 @@ class Bench {
   table(): Promise<string> {
     return this.lab.run('lb1', ['ipvsadm', '-Sn']);
   }
+
+  async view(...options: readonly string[]): Promise<View> {
+    let [ours, theirs] = ['', ''];
+    for (let look = 0; look < LOOKS; look += 1) {
+      theirs = await this.lab.run('lb1', ['ipvsadm', '-Ln', ...options]);
+      ours = await this.lab.run('lb1', [process.execPath, MAIN, 'list', ...options]);
+      if (ours === theirs) break;
+    }
+    return { options: options.join(' '), ours, theirs };
+  }
+
+  async views(): Promise<View[]> {
+    const views = [
+      await this.view('--stats'),
+      await this.view('--stats', '--exact'),
+      await this.view('--thresholds'),
+      await this.view('--persistent-conn'),
+      await this.view('--timeout'),
+    ];
+    await this.lab.run('lb1', [process.execPath, MAIN, 'zero']);
+    return [...views, await this.view('--stats')];
+  }
 }
 
 const allAre = (health: string) => (servers: readonly VirtualServerStatus[]) =>
@@ -207,6 +240,7 @@ async function main(): Promise<void> {
   const table = await bench.table();
   settings.push(await bench.settings());
   const served = await bench.ask(['web', 'web6', 'names', 'marked', 'marked2', 'all', 'all2']);
+  const views = await bench.views();
   const drained = await bench.order('drain');
   await bench.restart();
   const restarted = await bench.order('undrain');
@@ -236,6 +270,7 @@ async function main(): Promise<void> {
     table,
     settings,
     sorryTable,
+    views,
   };
   process.stdout.write(`${JSON.stringify(report)}\n`);
 }

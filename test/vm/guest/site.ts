@@ -183,9 +183,12 @@ export class Site {
     const states: string[] = [];
     const over = new AbortController();
     const look = async (): Promise<void> => {
-      while (!over.signal.aborted) {
+      for (;;) {
+        // Once more when the work is done: its end is a state, too.
+        const isLast = over.signal.aborted;
         const state = configured(await this.lab.procNet(HOST, 'ip_vs'));
         if (state !== states.at(-1)) states.push(state);
+        if (isLast) return;
         await new Promise((resolve) => setTimeout(resolve, WATCH_EVERY_MS));
       }
     };
