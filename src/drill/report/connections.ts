@@ -128,6 +128,17 @@ export function lostStretches(requests: readonly FlowRequest[], window: Span): S
 }
 
 /**
+ * A request that was under way when the fault came is lost by it, from then on: in a lab whose processor is busy, an answer takes
+ * half a second.
+ */
+export function lostBy(spans: readonly Span[], faultMs: number): Span[] {
+  return spans.map((span) => {
+    const wasUnderWay = span.fromMs < faultMs && faultMs - span.fromMs <= ANSWER_UNDER_WAY_MS;
+    return wasUnderWay ? { ...span, fromMs: Math.min(faultMs, span.toMs) } : span;
+  });
+}
+
+/**
  * A flow has survived when a request sent since `askedMs` was answered, and none since the fault by another real server than the one
  * that it had.
  */

@@ -3,7 +3,7 @@ import { isIPv6 } from 'node:net';
 import type { VerifiedConnection } from '../client/client-protocol.js';
 import type { ProbeResult } from '../lab/observations.js';
 import type { Services } from '../lab/topology.js';
-import { lostStretches, movedAfterMs, settledRequests, verifyFlows } from '../report/connections.js';
+import { lostBy, lostStretches, movedAfterMs, settledRequests, verifyFlows } from '../report/connections.js';
 import { longestGap, round, type Span } from '../report/measure.js';
 import type { ServicesReport } from '../report/report.js';
 import type { Observed } from './observation-window.js';
@@ -26,7 +26,7 @@ export function flowsOf(
   const others = opened.filter((one) => !bereft.includes(one));
   const requests = settledRequests(flowRequests, window);
   const own = requests.filter(({ port }) => others.some((one) => one.port === port));
-  const lost = lostStretches(own, window);
+  const lost = lostBy(lostStretches(own, window), course.faultMs);
   const moved =
     realServer === undefined
       ? {}

@@ -3,6 +3,7 @@ import type { FlowRequest, OpenedConnection, PortAnswer } from '../../../src/dri
 import {
   countConnections,
   kindsOf,
+  lostBy,
   lostStretches,
   movedAfterMs,
   persistentClients,
@@ -117,6 +118,14 @@ await t.test('a stretch of lost requests reaches from the first of them to the n
     [],
     'who sent nothing lost nothing',
   );
+});
+
+await t.test('what was under way when the fault came is lost from then on', async (t) => {
+  const span = (fromMs: number, toMs: number) => ({ fromMs, toMs });
+  const lost = [span(1000, 1200), span(2600, 6000), span(7000, 8000)];
+  t.strictSame(lostBy(lost, 3000), [span(1000, 1200), span(3000, 6000), span(7000, 8000)]);
+  t.strictSame(lostBy([span(1999, 6000)], 3000), [span(1999, 6000)], 'not what was lost long before it');
+  t.strictSame(lostBy([span(2600, 2700)], 3000), [span(2700, 2700)], 'what was over by then');
 });
 
 await t.test('a UDP flow goes on with its real server, to the end', async (t) => {
