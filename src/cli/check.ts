@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util';
 import type { DirectorConfig } from '../config/model.js';
 import { jsonSchema } from '../config/schema/schema.js';
 import type { Command } from './command.js';
+import { jsonText } from './json-text.js';
 import { CONFIG_OPTIONS, CONFIG_OPTIONS_USAGE, EXIT_CONFIG, faultText, readConfig } from './load-config.js';
 import { configWarnings, warningText } from './warnings.js';
 
@@ -46,7 +47,7 @@ async function run(argv: readonly string[]): Promise<number> {
 }
 
 function printJson(value: unknown): void {
-  process.stdout.write(`${JSON.stringify(value, undefined, 2)}\n`);
+  process.stdout.write(jsonText(value));
 }
 
 /** `director lb1: 2 instances, 1 virtual server with 2 real servers`. */

@@ -13,6 +13,7 @@ import { VmError } from '../drill/vm/vm-error.js';
 import { hostHasIpvs, runInVm } from '../drill/vm.js';
 import { CONFIG_FOLDER, MAIN } from '../program.js';
 import { type Command, OperationalError, UsageError } from './command.js';
+import { jsonText } from './json-text.js';
 
 const INTERVALS = ['1s', '100ms', '10ms'];
 const CONNECTIONS_DEFAULT = '100';
@@ -131,7 +132,7 @@ function sameDrill(choice: Choice): string[] {
 
 function printResult(choice: Choice, report: DrillReport): void {
   if (choice.json) {
-    process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
+    process.stdout.write(jsonText(report));
     return;
   }
   process.stdout.write(`\n${tableText(report.scenarios)}`);

@@ -4,6 +4,7 @@ import { parseDuration } from '../config/duration.js';
 import { fetchStatus, orderMaintenance } from '../io/operator/control-client.js';
 import type { InstanceStatus } from '../runtime/status.js';
 import { type Command, UsageError } from './command.js';
+import { jsonText } from './json-text.js';
 import { RUNTIME_OPTIONS, RUNTIME_OPTIONS_USAGE } from './runtime-dir.js';
 
 const USAGE = `Usage: director failover [OPTIONS]
@@ -83,7 +84,7 @@ async function run(argv: readonly string[]): Promise<number> {
   const { instances: names } = await orderMaintenance(runtimeDirectory, order);
   if (values.end) {
     const text = `maintenance is over: ${names.join(', ')}\n`;
-    process.stdout.write(values.json ? `${JSON.stringify({ instances: names }, null, 2)}\n` : text);
+    process.stdout.write(values.json ? jsonText({ instances: names }) : text);
     return 0;
   }
   const instances = await settled(runtimeDirectory, names, timeoutMs);
@@ -96,7 +97,7 @@ async function run(argv: readonly string[]): Promise<number> {
   }));
   process.stdout.write(
     values.json
-      ? `${JSON.stringify({ instances: answer, passed }, null, 2)}\n`
+      ? jsonText({ instances: answer, passed })
       : instances.map((instance) => `${sentence(instance)}\n`).join(''),
   );
   return passed ? 0 : 1;

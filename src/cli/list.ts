@@ -1,9 +1,10 @@
 import { parseArgs } from 'node:util';
-import { openIpvs, thisHost } from '../io/netlink/ipvs.js';
-import { openPackageSocket } from '../io/netlink/package-socket.js';
+import type { KernelIpvs } from '../io/netlink/ipvs.js';
 import { formatTable } from '../ipvs/format.js';
 import { formatCounted, formatSettings } from '../ipvs/format-columns.js';
 import { type Command, UsageError } from './command.js';
+import { jsonText } from './json-text.js';
+import { withKernelTable } from './kernel-table.js';
 
 const USAGE = `Usage: director list [--stats | --rate | --thresholds | --persistent-conn | --timeout] [--exact] [--json]
 
@@ -21,8 +22,6 @@ Prints the kernel's IPVS table as 'ipvsadm -Ln' does.
 /** One of them at most. */
 const VIEWS = ['stats', 'rate', 'thresholds', 'persistent-conn', 'timeout'] as const;
 type View = (typeof VIEWS)[number];
-
-type OpenIpvs = Awaited<ReturnType<typeof openIpvs>>;
 
 export const command: Command = {
   name: 'list',
@@ -46,37 +45,30 @@ export const command: Command = {
     if (other !== undefined) throw new UsageError(`--${view} and --${other} exclude each other`);
     if (values.exact && view !== 'stats' && view !== 'rate')
       throw new UsageError('--exact goes with --stats or --rate');
-    const ipvs = await openIpvs(thisHost(openPackageSocket));
-    try {
-      const { json, exact } = values;
-      process.stdout.write(await shown(ipvs, view, { json, exact }));
-      return 0;
-    } finally {
-      ipvs.close();
-    }
+    const { json, exact } = values;
+    process.stdout.write(await withKernelTable((ipvs) => shown(ipvs, view, { json, exact })));
+    return 0;
   },
 };
 
 async function shown(
-  ipvs: OpenIpvs,
+  ipvs: KernelIpvs,
   view: View | undefined,
   { json, exact }: { readonly json: boolean; readonly exact: boolean },
 ): Promise<string> {
   if (view === 'timeout') {
     const timeouts = await ipvs.timeouts();
     const { tcpSeconds, tcpFinSeconds, udpSeconds } = timeouts;
-    return json ? text(timeouts) : `Timeout (tcp tcpfin udp): ${tcpSeconds} ${tcpFinSeconds} ${udpSeconds}\n`;
+    return json
+      ? jsonText(timeouts)
+      : `Timeout (tcp tcpfin udp): ${tcpSeconds} ${tcpFinSeconds} ${udpSeconds}\n`;
   }
   const info = await ipvs.info();
   if (view === 'stats' || view === 'rate') {
     const services = await ipvs.read();
-    return json ? text({ ...info, services }) : formatCounted(services, info, view, exact);
+    return json ? jsonText({ ...info, services }) : formatCounted(services, info, view, exact);
   }
   const services = await ipvs.dump();
-  if (json) return text({ ...info, services });
+  if (json) return jsonText({ ...info, services });
   return view === undefined ? formatTable(services, info) : formatSettings(services, info, view);
-}
-
-function text(value: unknown): string {
-  return `${JSON.stringify(value, null, 2)}\n`;
 }

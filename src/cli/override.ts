@@ -4,6 +4,7 @@ import { orderOverride } from '../io/operator/control-client.js';
 import type { Override, OverrideAction } from '../planning/overrides.js';
 import { addressBytes, canonicalAddress, endpointText } from '../util/ip-address.js';
 import { type Command, UsageError } from './command.js';
+import { jsonText } from './json-text.js';
 import { RUNTIME_OPTIONS, RUNTIME_OPTIONS_USAGE } from './runtime-dir.js';
 
 const MAX_WEIGHT = 65_535;
@@ -105,9 +106,7 @@ function commandFor(action: OverrideAction): Command {
       const virtualServer = values['virtual-server'] ?? null;
       const order = { action, virtualServer, weight, ...parseRealServer(realServer) };
       const answer = await orderOverride(values['runtime-dir'], order);
-      process.stdout.write(
-        values.json ? `${JSON.stringify(answer, null, 2)}\n` : answer.real_servers.map(sentence).join(''),
-      );
+      process.stdout.write(values.json ? jsonText(answer) : answer.real_servers.map(sentence).join(''));
       return 0;
     },
   };

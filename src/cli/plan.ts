@@ -2,14 +2,14 @@ import { parseArgs } from 'node:util';
 import type { DirectorConfig } from '../config/model.js';
 import { OVERRIDES, openStateFile, SERVICES_STATE } from '../io/host/state-file.js';
 import { openSysctls } from '../io/host/sysctls.js';
-import { openIpvs, thisHost } from '../io/netlink/ipvs.js';
-import { openPackageSocket } from '../io/netlink/package-socket.js';
 import { fetchStatus, NoDirectorError } from '../io/operator/control-client.js';
 import { overridden, overrideText, withoutStrangers } from '../planning/overrides.js';
 import { type Change, type Present, preview } from '../planning/preview.js';
 import { hasIpvsSettings, requiredSysctls } from '../planning/requirements.js';
 import type { DirectorStatus } from '../runtime/status.js';
 import type { Command } from './command.js';
+import { jsonText } from './json-text.js';
+import { withKernelTable } from './kernel-table.js';
 import { CONFIG_OPTIONS, CONFIG_OPTIONS_USAGE, EXIT_CONFIG, loadConfig } from './load-config.js';
 import { RUNTIME_OPTIONS, RUNTIME_OPTIONS_USAGE, STATE_OPTIONS, STATE_OPTIONS_USAGE } from './runtime-dir.js';
 import { configWarnings, warningText } from './warnings.js';
@@ -53,14 +53,11 @@ async function present(config: DirectorConfig, runtimeDirectory: string): Promis
     state.timeouts !== undefined ||
     hasIpvsSettings(config.ipvs)
   ) {
-    const ipvs = await openIpvs(thisHost(openPackageSocket));
-    try {
+    await withKernelTable(async (ipvs) => {
       table.services = await ipvs.dump();
       table.daemons = await ipvs.syncDaemons();
       table.timeouts = await ipvs.timeouts();
-    } finally {
-      ipvs.close();
-    }
+    });
   }
   for (const key of [...requiredSysctls(config).keys(), ...Object.keys(state.sysctls)]) {
     values.set(key, await sysctls.read(key));
@@ -115,7 +112,7 @@ export const command: Command = {
         ...(warnings.length > 0 && { warnings }),
         ...(overrides.length > 0 && { overrides }),
       };
-      process.stdout.write(`${JSON.stringify(answer, null, 2)}\n`);
+      process.stdout.write(jsonText(answer));
     } else {
       process.stderr.write(warningText(values.config, warnings));
       for (const override of overrides) {

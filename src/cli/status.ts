@@ -3,6 +3,7 @@ import { fetchStatus } from '../io/operator/control-client.js';
 import type { DirectorStatus, VirtualServerStatus } from '../runtime/status.js';
 import { endpointText } from '../util/ip-address.js';
 import type { Command } from './command.js';
+import { jsonText } from './json-text.js';
 import { RUNTIME_OPTIONS, RUNTIME_OPTIONS_USAGE } from './runtime-dir.js';
 
 const USAGE = `Usage: director status [OPTIONS]
@@ -143,7 +144,7 @@ export const command: Command = {
       options: { ...RUNTIME_OPTIONS, json: { type: 'boolean', default: false } },
     });
     const status = await fetchStatus(values['runtime-dir']);
-    process.stdout.write(values.json ? `${JSON.stringify(status, null, 2)}\n` : formatStatus(status));
+    process.stdout.write(values.json ? jsonText(status) : formatStatus(status));
     return 0;
   },
 };

@@ -1,7 +1,6 @@
 import { parseArgs } from 'node:util';
-import { openIpvs, thisHost } from '../io/netlink/ipvs.js';
-import { openPackageSocket } from '../io/netlink/package-socket.js';
 import type { Command } from './command.js';
+import { withKernelTable } from './kernel-table.js';
 
 const USAGE = `Usage: director zero
 
@@ -15,12 +14,7 @@ export const command: Command = {
   usage: USAGE,
   async run(argv) {
     parseArgs({ args: [...argv], options: {} });
-    const ipvs = await openIpvs(thisHost(openPackageSocket));
-    try {
-      await ipvs.zero();
-      return 0;
-    } finally {
-      ipvs.close();
-    }
+    await withKernelTable((ipvs) => ipvs.zero());
+    return 0;
   },
 };

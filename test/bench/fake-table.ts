@@ -6,10 +6,10 @@ import type {
   IpvsOp,
   Service,
   SyncDaemon,
-  TrafficStats,
 } from '../../src/ipvs/model.js';
 import { serviceKeyText } from '../../src/ipvs/plan.js';
 import type { Ipvs, IpvsCounters } from '../../src/runtime/services/services-ports.js';
+import { NO_TRAFFIC } from '../no-traffic.js';
 
 interface Entry {
   service: Service;
@@ -53,19 +53,6 @@ function turn(): Promise<void> {
     setImmediate(resolve);
   });
 }
-
-const NO_TRAFFIC: TrafficStats = {
-  connections: 0,
-  incomingPackets: 0,
-  outgoingPackets: 0,
-  incomingBytes: 0,
-  outgoingBytes: 0,
-  connectionsPerSecond: 0,
-  incomingPacketsPerSecond: 0,
-  outgoingPacketsPerSecond: 0,
-  incomingBytesPerSecond: 0,
-  outgoingBytesPerSecond: 0,
-};
 
 function counted({ service, destinations }: Entry): CountedService {
   return {

@@ -73,9 +73,7 @@ const EXPECTED: Readonly<Record<keyof TopologiesReport, Expected>> = {
   },
   'nat-port-mapping': {
     table: [
-      'IP Virtual Server version 1.2.1 (size=4096)',
-      'Prot LocalAddress:Port Scheduler Flags',
-      '  -> RemoteAddress:Port           Forward Weight ActiveConn InActConn',
+      ...HEADER,
       'TCP  202.103.106.5:21 wrr',
       '  -> 172.16.0.3:21                Masq    1      0          0         ',
       'TCP  202.103.106.5:80 wrr',

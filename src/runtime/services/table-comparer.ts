@@ -3,8 +3,8 @@ import type { VirtualServer } from '../../config/model-servers.js';
 import { type Drain, type DrainTimes, withDrains } from '../../ipvs/drain.js';
 import type { DumpedService, IpvsOp, Service } from '../../ipvs/model.js';
 import { planInSlices, sameService, serviceKeyText } from '../../ipvs/plan.js';
-import type { Conditions } from '../../planning/desired.js';
 import {
+  type Conditions,
   desiredServices,
   drainLimits,
   sorryInUse,

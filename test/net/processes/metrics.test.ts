@@ -10,6 +10,7 @@ import type { MetricsListen } from '../../../src/config/model.js';
 import { projectFolder } from '../../../src/drill/vm/session.js';
 import { serveMetrics } from '../../../src/io/operator/metrics-server.js';
 import { CONTENT_TYPE, expositionOf } from '../../../src/observe/metrics/exposition.js';
+import { freePort } from '../../free-port.js';
 import { manyServices, snapshot } from '../../unit/observe/snapshots.js';
 import {
   Bench,
@@ -70,19 +71,6 @@ async function occupied(path: string): Promise<() => Promise<void>> {
     new Promise((resolve) => {
       server.close(() => resolve());
     });
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => {
-    server.listen(0, '127.0.0.1', () => resolve());
-  });
-  const address = server.address();
-  await new Promise((resolve) => {
-    server.close(resolve);
-  });
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
 }
 
 judged('promtool takes the metrics of 5,000 services, over loopback and over a unix socket', async (t) => {

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import type { MetricsListen } from '../../../src/config/model.js';
 import { type MetricsText, serveMetrics } from '../../../src/io/operator/metrics-server.js';
+import { freePort } from '../../free-port.js';
 
 const TEXT: MetricsText = {
   contentType: 'text/plain; version=0.0.4; charset=utf-8',
@@ -50,20 +51,6 @@ function folder(t: Test): string {
   const path = mkdtempSync(join(tmpdir(), 'metrics-'));
   t.teardown(() => rmSync(path, { recursive: true, force: true }));
   return path;
-}
-
-/** A port that is free now. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => {
-    server.listen(0, '127.0.0.1', () => resolve());
-  });
-  const address = server.address();
-  await new Promise((resolve) => {
-    server.close(resolve);
-  });
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
 }
 
 function listening(t: Test, where: string | { host: string; port: number }): Promise<Server> {

@@ -4,6 +4,7 @@ import { decodeDestination, decodeInfo, decodeService } from '../../../src/ipvs/
 import { decodeDestinationStats, decodeServiceStats } from '../../../src/ipvs/decode-stats.js';
 import { encodeOp } from '../../../src/ipvs/encode.js';
 import type { Service } from '../../../src/ipvs/model.js';
+import { NO_TRAFFIC } from '../../no-traffic.js';
 
 const bytes = (...hex: readonly string[]): Uint8Array => Uint8Array.from(Buffer.from(hex.join(''), 'hex'));
 
@@ -83,27 +84,14 @@ void t.test('cut anywhere, a dump is a fault', async (t) => {
   t.pass();
 });
 
-const NOTHING = {
-  connections: 0,
-  incomingPackets: 0,
-  outgoingPackets: 0,
-  incomingBytes: 0,
-  outgoingBytes: 0,
-  connectionsPerSecond: 0,
-  incomingPacketsPerSecond: 0,
-  outgoingPacketsPerSecond: 0,
-  incomingBytesPerSecond: 0,
-  outgoingBytesPerSecond: 0,
-};
-
 void t.test('the counters of a fresh service and a fresh destination are read', async (t) => {
   t.same(decodeServiceStats(DUMPED_SERVICE), {
     ok: true,
-    value: { key: service.key, stats: NOTHING, destinations: [] },
+    value: { key: service.key, stats: NO_TRAFFIC, destinations: [] },
   });
   t.same(decodeDestinationStats(DUMPED_DESTINATION, 'ipv4'), {
     ok: true,
-    value: { address: '10.10.10.2', port: 80, weight: 2, ...counters, stats: NOTHING },
+    value: { address: '10.10.10.2', port: 80, weight: 2, ...counters, stats: NO_TRAFFIC },
   });
 });
 

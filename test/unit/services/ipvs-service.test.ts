@@ -9,6 +9,7 @@ import type { ProbeOutcome } from '../../../src/runtime/services/services-ports.
 import { WorkCounts } from '../../../src/runtime/services/work-counts.js';
 import { realServer, tcpCheck, virtualServer } from '../config/servers.js';
 import { directorConfig } from '../vrrp/instances.js';
+import { FakeKernel } from './fake-kernel.js';
 
 const WEB = virtualServer({
   healthCheck: tcpCheck({ fall: 1 }),
@@ -77,6 +78,7 @@ async function startDuringVerdicts(answer: (address: string) => ProbeOutcome): P
       onVerdict: () => {},
       prober: { probe: (_check, address) => new Promise((resolve) => probes.push({ address, resolve })) },
       ipvs: {
+        ...new FakeKernel().ipvs,
         dump: () =>
           new Promise((resolve) => {
             dumped = () => resolve(leftBehind());
@@ -85,14 +87,6 @@ async function startDuringVerdicts(answer: (address: string) => ProbeOutcome): P
           applied.push(...ops);
           return ops.map((op) => ({ op, error: undefined }));
         },
-        destinations: async () => [],
-        syncDaemons: async () => [],
-        startSyncDaemon: async () => {},
-        stopSyncDaemon: async () => {},
-        timeouts: async () => ({ tcpSeconds: 900, tcpFinSeconds: 120, udpSeconds: 300 }),
-        setTimeouts: async () => {},
-        info: async () => ({ version: '1.2.1', connectionTableSize: 4096 }),
-        close: () => {},
       },
     },
   );
