@@ -1,15 +1,21 @@
-// `npm run drill`, `npm run sim`, `npm test`, `npm run check`, `npm run build` on a machine that has Node, npm and nothing else.
+// `npm run drill`, `npm test` and the other scripts of package.json on a machine that has Node, npm and nothing else.
 // Plain Node, because it runs before node_modules exists.
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import { delimiter, join } from 'node:path';
+import { parseArgs } from 'node:util';
 import { PROJECT, prepare } from './lib/build.mjs';
 import { runChecks } from './lib/checks.mjs';
-import { ensureGuestKernel, ensureJudges, hasJudge, hostHasIpvs } from './lib/lab.mjs';
+import { ensureGuestKernel, OTHER_KERNELS } from './lib/kernels.mjs';
+import { ensureJudges, hasJudge, hostHasIpvs } from './lib/lab.mjs';
 import { ensureNodes } from './lib/nodes.mjs';
 import { ensure } from './lib/packages.mjs';
 import { StepError, say } from './lib/progress.mjs';
 import { runQuickly, runSuite } from './lib/suite.mjs';
+
+/** What Debian's own release has; src/drill/vm/lab-kernel.ts has the variable. */
+const USUAL_KERNEL = 'usual';
+const KERNEL_VARIABLE = 'LVS_DIRECTOR_LAB_KERNEL';
 
 const COMMANDS = {
   async build() {
@@ -32,6 +38,7 @@ const COMMANDS = {
     await judgesInPath();
     return passOn(process.execPath, [join(PROJECT, 'dist', 'test', 'interop', 'main.js'), ...args]);
   },
+  kernels,
   async sim(args) {
     await prepare({ native: false });
     return passOn(process.execPath, [join(PROJECT, 'dist', 'test', 'sim', 'main.js'), ...args]);
@@ -61,6 +68,36 @@ const COMMANDS = {
     return runSuite(args);
   },
 };
+
+/** The conformance tests, or those named, on this Debian's kernel and on the others that are known, or on those named. */
+async function kernels(args) {
+  const known = [USUAL_KERNEL, ...Object.keys(OTHER_KERNELS)];
+  const { values, positionals: filters } = parseArgs({
+    args,
+    options: {
+      kernel: { type: 'string', multiple: true, default: known },
+      help: { type: 'boolean', short: 'h' },
+    },
+    allowPositionals: true,
+  });
+  const unknown = values.kernel.find((one) => !known.includes(one));
+  if (unknown !== undefined || values.help) {
+    say(`usage: npm run kernels -- [--kernel ${known.join(' | ')}]... [TEST FILES, default vm/ipvs]`);
+    return values.help ? 0 : 2;
+  }
+  await prepare();
+  await ensureLab({ always: true });
+  await judgesInPath();
+  const statuses = [];
+  for (const kernel of values.kernel) {
+    const version = kernel === USUAL_KERNEL ? undefined : kernel;
+    await ensureGuestKernel(version);
+    process.env[KERNEL_VARIABLE] = version ?? '';
+    say(`Linux in the VM: ${kernel}`);
+    statuses.push(await runSuite(filters.length > 0 ? filters : ['vm/ipvs']));
+  }
+  return Math.max(...statuses);
+}
 
 /** Benches run in namespaces of this kernel, beside keepalived. */
 async function bench(name, args) {
@@ -109,7 +146,8 @@ if (command === undefined) {
     process.exitCode = await command(args);
   } catch (error) {
     // Only what was foreseen is one sentence; anything else shows where it broke.
-    say(error instanceof StepError ? `npm run ${name}: ${error.message}` : error.stack);
+    const isForeseen = error instanceof StepError || error.code?.startsWith('ERR_PARSE_ARGS');
+    say(isForeseen ? `npm run ${name}: ${error.message}` : error.stack);
     process.exitCode = 1;
   }
 }

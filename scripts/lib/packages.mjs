@@ -1,5 +1,5 @@
 // System packages: what shows that one is there, what it is called, what it is for.
-import { accessSync, constants, existsSync, readdirSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { run, runQuietly, StepError, say, step } from './progress.mjs';
 
@@ -39,6 +39,8 @@ export const PACKAGES = {
 };
 
 const SBIN = ['/usr/local/sbin', '/usr/sbin', '/sbin', '/usr/bin', '/bin'];
+/** Of the package debian-archive-keyring. */
+const DEBIAN_KEYS = '/usr/share/keyrings/debian-archive-keyring.gpg';
 const APT_ENVIRONMENT = { DEBIAN_FRONTEND: 'noninteractive', NEEDRESTART_SUSPEND: '1' };
 const APT_OPTIONS = ['-q', '-o', 'DPkg::Lock::Timeout=300', '-o', 'APT::Sandbox::User=root'];
 
@@ -98,27 +100,77 @@ export async function ensureLists(entries) {
   if (readdirSync('/var/lib/apt/lists').some((file) => file.includes('_Packages'))) return;
   if (process.geteuid() !== 0)
     throw new StepError(askFor(entries, 'apt has no package lists and this is not root'));
-  await step('apt-get update', updateLists);
+  await step('apt-get update', () => updateLists());
 }
 
-async function updateLists() {
-  await run('apt-get', [...APT_OPTIONS, 'update'], aptOptions());
+async function updateLists(options = []) {
+  await run('apt-get', [...APT_OPTIONS, ...options, 'update'], aptOptions());
 }
 
 /**
- * Downloads packages as files into `folder`, without installing. When the lists are too old to find them, they are
- * fetched anew once; `namesNow()` then tells the names again, for a kernel's package carries its version in its name.
+ * Downloads packages as files into `folder`, without installing, and says how far it is. When the lists are too old to find
+ * them, they are fetched anew once; `namesNow()` then tells the names again, for a kernel's package carries its version
+ * in its name. `options` of apt-get(8) choose other lists (`otherSuite`).
  */
-export async function downloadPackages(namesNow, folder) {
+export async function downloadInto(text, folder, namesNow, options = []) {
   const attempt = async () =>
-    run('apt-get', [...APT_OPTIONS, 'download', ...(await namesNow())], aptOptions(folder));
-  try {
-    await attempt();
-  } catch (error) {
-    if (process.geteuid() !== 0) throw error;
-    await updateLists();
-    await attempt();
-  }
+    run('apt-get', [...APT_OPTIONS, ...options, 'download', ...(await namesNow())], aptOptions(folder));
+  await step(
+    text,
+    async () => {
+      try {
+        await attempt();
+      } catch (error) {
+        if (process.geteuid() !== 0) throw error;
+        await updateLists(options);
+        await attempt();
+      }
+    },
+    () => `${Math.round(sizeOf(folder) / 1e6)} MB`,
+  );
+}
+
+function sizeOf(folder) {
+  const sizes = readdirSync(folder).map(
+    (file) => statSync(join(folder, file), { throwIfNoEntry: false })?.size ?? 0,
+  );
+  return sizes.reduce((sum, size) => sum + size, 0);
+}
+
+/** Patterns that match nothing are no fault (tar would end with 2 for them): what must be there is checked after. */
+export async function unpackParts(deb, folder, parts) {
+  const tar = ['tar', '-x', '-C', '"$1"', '--wildcards', '--no-wildcards-match-slash', '--no-same-owner'];
+  const script = `dpkg-deb --fsys-tarfile "$0" | ${tar.join(' ')} ${parts.map((part) => `'${part}'`).join(' ')}`;
+  const { status, output } = await runQuietly('sh', ['-c', script, deb, folder]);
+  if (status !== 0 && status !== 2) throw new StepError(`cannot unpack ${deb}:\n${output}`);
+}
+
+/**
+ * Options of apt for the packages of another suite of Debian, such as `trixie-backports`, from the mirror that this host uses.
+ * Its lists are in `folder`; the host's own are not touched.
+ */
+export async function otherSuite(suite, folder) {
+  const targets = ['indextargets', '--format', '$(LABEL) $(REPO_URI)', 'Created-By: Packages'];
+  const mirror = /^Debian (\S+)$/m.exec(await run('apt-get', targets, aptOptions()))?.[1];
+  if (mirror === undefined) throw new StepError("this host's apt knows no mirror of Debian");
+  const sources = join(folder, 'suite.sources');
+  writeFileSync(
+    sources,
+    `Types: deb\nURIs: ${mirror}\nSuites: ${suite}\nComponents: main\nSigned-By: ${DEBIAN_KEYS}\n`,
+  );
+  const lists = join(folder, 'lists');
+  mkdirSync(join(lists, 'partial'), { recursive: true });
+  const settings = {
+    'Dir::Etc::sourcelist': sources,
+    'Dir::Etc::sourceparts': '-',
+    'Dir::State::Lists': lists,
+    // Its indexes alone: those of the host stay valid.
+    'Dir::Cache::pkgcache': '',
+    'Dir::Cache::srcpkgcache': '',
+  };
+  const options = Object.entries(settings).flatMap(([key, value]) => ['-o', `${key}=${value}`]);
+  await step(`apt-get update for ${suite}`, () => updateLists(options));
+  return options;
 }
 
 /** What apt would install here for `packages`: they themselves and the libraries that are missing. */

@@ -1,7 +1,7 @@
 /** Virtual servers, their real servers and checks, as typed configuration: see model.ts. */
 import type { AddressFamily } from '../util/ip-address.js';
 
-/** IPVS schedulers of Linux 6.x by the kernel's own names (`struct ip_vs_scheduler.name`). */
+/** IPVS schedulers of Linux by the kernel's own names (`struct ip_vs_scheduler.name`). Debian's 6.1 has no `twos`. */
 export const SCHEDULERS = [
   'rr',
   'wrr',
@@ -16,6 +16,7 @@ export const SCHEDULERS = [
   'fo',
   'ovf',
   'mh',
+  'twos',
 ] as const;
 
 export type Scheduler = (typeof SCHEDULERS)[number];

@@ -23,7 +23,7 @@ const LAB_MODULES = [
   'crc32c_generic',
   'nf_conntrack',
   'ip_vs',
-  ...['rr', 'wrr', 'lc', 'wlc', 'lblc', 'lblcr', 'dh', 'sh', 'sed', 'nq', 'fo', 'ovf', 'mh'].map(
+  ...['rr', 'wrr', 'lc', 'wlc', 'lblc', 'lblcr', 'dh', 'sh', 'sed', 'nq', 'fo', 'ovf', 'mh', 'twos'].map(
     (name) => `ip_vs_${name}`,
   ),
   'ip_vs_ftp',
@@ -51,7 +51,7 @@ const LAB_MODULES = [
 ];
 
 /** Part of the cached initramfs's name: raise it when what stands in this file changes its content. */
-const INITRAMFS_VERSION = 2;
+const INITRAMFS_VERSION = 3;
 
 /** The unpacked guest kernel. `director drill` finds it in the cache folder; `npm run drill` puts it there. */
 export interface LabKernel {
@@ -99,9 +99,18 @@ function isExecutable(path: string): boolean {
   }
 }
 
+/** Names another kernel than the usual one, such as `7.3`: `npm run kernels` fetches and sets it. */
+export const KERNEL_VARIABLE = 'LVS_DIRECTOR_LAB_KERNEL';
+
+/** As scripts/lib/kernels.mjs has it. */
+function kernelFolder(): string {
+  const version = process.env[KERNEL_VARIABLE] ?? '';
+  return join(cacheFolder(), version === '' ? 'guest-kernel' : `guest-kernel-${version.replaceAll('/', '')}`);
+}
+
 /** @throws VmError ERR_NO_LAB_KERNEL, naming what is missing. */
 export function findLabKernel(): LabKernel {
-  const folder = join(cacheFolder(), 'guest-kernel');
+  const folder = kernelFolder();
   const missing: string[] = [];
   const qemu = findProgram('qemu-system-x86_64');
   if (qemu === undefined) missing.push('package qemu-system-x86');

@@ -1,6 +1,8 @@
 /** What a configuration needs of this host and is not there: no fault of the file, for it may come later. */
 import type { DirectorConfig, VrrpInstance } from '../../config/model.js';
+import type { VirtualServer } from '../../config/model-servers.js';
 import { assertHeld, NoInterfaceAddressError, primaryAddress } from '../host/interface-address.js';
+import { type IpvsModules, ipvsModules } from '../host/ipvs-modules.js';
 import { interfaceIndexes } from '../netlink/addresses.js';
 
 /** A place in the file, and what about it cannot work here now. */
@@ -43,7 +45,32 @@ export function missingParts(config: DirectorConfig): readonly MissingPart[] {
     ...(connectionSync === undefined
       ? []
       : absent(connectionSync.interface, ['connection_sync'], 'connections are not synchronised')),
+    ...missingSchedulers(config.virtualServers, ipvsModules()),
   ];
+}
+
+/** Schedulers and persistence engines that this kernel cannot load. `modules`: undefined where that cannot be known. */
+export function missingSchedulers(
+  virtualServers: readonly VirtualServer[],
+  modules: IpvsModules | undefined,
+): readonly MissingPart[] {
+  if (modules === undefined) return [];
+  // An entry of the file is one virtual server or several, one after the other.
+  const byName = new Map(virtualServers.map((one) => [one.name, one]));
+  return [...byName.values()].flatMap(({ name, scheduler, persistence }, position) => {
+    const lacks = (what: string, module: string, ...place: readonly string[]): MissingPart[] => {
+      if (modules.has(module)) return [];
+      const message = `the kernel ${modules.release} has no ${what} (module ip_vs_${module}): ${name} cannot be programmed here`;
+      return [{ path: ['virtual_servers', position, ...place], message }];
+    };
+    const engine = persistence?.engine;
+    return [
+      ...lacks(`scheduler '${scheduler}'`, scheduler, 'scheduler'),
+      ...(engine === undefined
+        ? []
+        : lacks(`persistence engine '${engine}'`, `pe_${engine}`, 'persistence', 'engine')),
+    ];
+  });
 }
 
 /** That an instance on an interface that is there has no address to speak from. */

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { SCHEDULERS } from '../../../src/config/model-servers.js';
 import { parseConfig } from '../../../src/config/parse.js';
 import { projectFolder } from '../../../src/drill/vm/session.js';
+import { ipvsModules } from '../../../src/io/host/ipvs-modules.js';
 import { openIpvs } from '../../../src/io/netlink/ipvs.js';
 import { formatTable } from '../../../src/ipvs/format.js';
 import { formatCounted } from '../../../src/ipvs/format-columns.js';
@@ -34,6 +35,8 @@ export interface ComparedTable {
 export interface ConformanceRow {
   readonly option: string;
   readonly expected: string;
+  /** A scheduler that this kernel does not have. */
+  readonly lacking: string | undefined;
   readonly errors: readonly string[];
   readonly leftToDo: readonly string[];
   /** What `ipvsadm -Sn` and `ipvsadm -Ln --thresholds` print, with single blanks. */
@@ -52,6 +55,10 @@ export interface IpvsTableReport {
 type Opened = Awaited<ReturnType<typeof openIpvs>>;
 
 const MANY = Number(process.argv[2] ?? '1000');
+
+/** Of schedulers. */
+const MODULES = ipvsModules();
+const isHere = (scheduler: string): boolean => MODULES?.has(scheduler) === true;
 
 const PERSISTENT = 0x1;
 const ONE_PACKET = 0x4;
@@ -89,7 +96,7 @@ function combinations(): Service[] {
     { flags: PERSISTENT, timeoutSeconds: 60, netmask: '255.255.255.0' },
   ];
   let port = 8000;
-  return SCHEDULERS.flatMap((scheduler) =>
+  return SCHEDULERS.filter(isHere).flatMap((scheduler) =>
     methods.flatMap((forwarding) =>
       persistences.map((persistence) => {
         port += 1;
@@ -222,6 +229,7 @@ async function conformance(ipvs: Ipvs): Promise<ConformanceRow[]> {
     rows.push({
       option,
       expected,
+      lacking: desired.map(({ scheduler }) => scheduler).find((scheduler) => !isHere(scheduler)),
       errors: results.flatMap(({ error }) => error?.message ?? []),
       leftToDo: plan(desired, await ipvs.dump(), none).map(describeOp),
       printed: (ipvsadm('-Sn') + ipvsadm('-Ln', '--thresholds')).replaceAll(/ +/g, ' '),
