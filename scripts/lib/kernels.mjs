@@ -68,7 +68,7 @@ export async function ensureGuestKernel(version) {
     const lists = mkdtempSync(join(folder, 'lists-'));
     const options = version === undefined ? [] : await otherSuite(OTHER_KERNELS[version], lists);
     await downloadInto('downloading busybox', debs, async () => ['busybox-static']);
-    const text = `downloading the guest kernel (about ${version === '7.3' ? 120 : 70} MB)`;
+    const text = `downloading the guest kernel (about ${version === undefined ? 70 : 110} MB)`;
     await downloadInto(text, debs, () => kernelPackages(META_PACKAGE, options), options);
     await step('unpacking the guest kernel', () => unpackKernel(folder, debs));
     for (const one of [debs, lists]) rmSync(one, { recursive: true });
