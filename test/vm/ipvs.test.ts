@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
 import { startVm } from '../../src/drill/vm/session.js';
+import type { AdoptionReport } from './guest/adoption.js';
 import type { IpvsTableReport } from './guest/ipvs-table.js';
 import { noVm } from './no-vm.js';
 
@@ -17,6 +18,17 @@ void t.test('IPVS in the kernel, with ipvsadm as the judge', { skip: noVm() }, a
   t.teardown(async () => {
     await vm.stop();
     rmSync(outDir, { recursive: true, force: true });
+  });
+  await t.test('a table made by hand is adopted by an equal file', async (t) => {
+    const { status, stdout, stderr } = await vm.run(['node', 'dist/test/vm/guest/adoption.js']);
+    t.equal(status, 0, 'the guest program ran to its end');
+    if (status !== 0) return t.comment(stderr);
+    const { services, byHand, adopted, left, changes, ordered }: AdoptionReport = JSON.parse(stdout);
+    t.equal(byHand.match(/^-A /gm)?.length, services);
+    t.same(changes, [], 'without one changing message');
+    t.same(adopted.split('\n'), byHand.split('\n'), 'and ipvsadm -Sn prints the same');
+    t.same(ordered, ['ipvsadm -e -t 192.0.2.1:80 -r 10.0.0.3:80 -m -w 7'], 'an order is the first one');
+    t.equal(left, '', 'what was adopted goes with the director');
   });
   const { status, stdout, stderr } = await vm.run(['node', 'dist/test/vm/guest/ipvs-table.js', String(MANY)]);
   t.equal(status, 0, 'the guest program ran to its end');

@@ -1,0 +1,55 @@
+/** Reloads while clients ask: no request fails, and what was removed ends in order. */
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t from 'tap';
+import { projectFolder, startVm } from '../../src/drill/vm/session.js';
+import type { ReloadLoadReport } from './guest/reload-load.js';
+import { noVm } from './no-vm.js';
+
+t.setTimeout(900_000);
+
+const SECONDS = 60;
+/** New connections a second: what the emulated machine carries beside the reloads. */
+const RATE = 150;
+
+await t.test('thirteen reloads under load', { skip: noVm() }, async (t) => {
+  const outDir = mkdtempSync(join(tmpdir(), 'reload-load-test-'));
+  const load = join(outDir, 'load');
+  const source = join(projectFolder(), 'test', 'vm', 'guest', 'load.c');
+  execFileSync('cc', ['-O2', '-Wall', '-Wextra', '-Werror', '-o', load, source]);
+  const vm = await startVm({ outDir, onProgress: (line) => t.comment(line) });
+  t.teardown(async () => {
+    await vm.stop();
+    rmSync(outDir, { recursive: true, force: true });
+  });
+  const program = ['node', 'dist/test/vm/guest/reload-load.js', vm.outDir, join(vm.outDir, 'load')];
+  const { status, stdout, stderr } = await vm.run([...program, String(SECONDS), String(RATE)]);
+  t.equal(status, 0, 'the guest program ran to its end');
+  if (status !== 0) {
+    t.comment(stderr);
+    t.comment(readFileSync(join(outDir, 'lb1.log'), 'utf8'));
+    return;
+  }
+  const { asked, downloads, reloads, reloadsUnderLoad, draining, table }: ReloadLoadReport =
+    JSON.parse(stdout);
+  t.comment(JSON.stringify(asked));
+  t.equal(asked.failed, 0, `no request failed: ${asked.reason}`);
+  t.ok(asked.sent > SECONDS * RATE * 0.9, `${asked.sent} requests`);
+  t.equal(asked.answered, asked.sent);
+  t.equal(reloads, 13);
+  t.ok(reloadsUnderLoad > 0, `${reloadsUnderLoad} reloads while the client asked`);
+  t.match(draining, /^-a -t 192\.168\.1\.253:81 -r 10\.10\.10\.3:81 -m -w 0$/m, 'the removed one drains');
+  t.strictSame(
+    downloads.map(({ whole, end }) => [whole, end]),
+    [
+      [true, 'in order'],
+      [true, 'in order'],
+    ],
+    'also the one from the real server that was removed',
+  );
+  t.match(table, /^-a -t 192\.168\.1\.253:80 -r 10\.10\.10\.2:80 -m -w 3$/m);
+  t.match(table, /^-a -t 192\.168\.1\.253:80 -r 10\.10\.10\.3:81 -m -w 1$/m);
+  t.notMatch(table, /10\.10\.10\.3:80/);
+});
