@@ -233,11 +233,14 @@ export interface IpvsSettings {
   };
   /** Values of `net.ipv4.vs.*` by the last part of their names. */
   readonly sysctls: Readonly<Record<string, string>>;
+  /** Services of the table that are not in the file are removed, whoever made them. */
+  readonly exclusive: boolean;
 }
 
 export const NO_IPVS_SETTINGS: IpvsSettings = {
   timeouts: { tcpSeconds: 0, tcpFinSeconds: 0, udpSeconds: 0 },
   sysctls: {},
+  exclusive: false,
 };
 
 /** Where metrics are served: on a loopback address, or on a unix socket at a whole path. */

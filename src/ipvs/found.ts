@@ -1,5 +1,6 @@
 /** What somebody else did to the table, in words. */
 import type { IpvsOp } from './model.js';
+import { serviceKeyText } from './plan.js';
 
 const WORDS: Readonly<Record<IpvsOp['op'], readonly [what: string, how: string]>> = {
   'add-service': ['virtual server', 'gone'],
@@ -20,4 +21,16 @@ export function foundWords(repairs: readonly IpvsOp[]): string {
       return `${count} ${what}${count === 1 ? '' : 's'} ${how}`;
     })
     .join(', ');
+}
+
+/** Services that `ops` removes though they are none of ours, by their keys' text, but for those whose removal is a repair. */
+export function foreignRemovals(
+  ops: readonly IpvsOp[],
+  repairs: readonly IpvsOp[],
+  owned: ReadonlySet<string>,
+): readonly string[] {
+  const removedBy = (list: readonly IpvsOp[]): string[] =>
+    list.flatMap((op) => (op.op === 'delete-service' ? [serviceKeyText(op.key)] : []));
+  const repaired = new Set(removedBy(repairs));
+  return removedBy(ops).filter((text) => !owned.has(text) && !repaired.has(text));
 }

@@ -6,9 +6,14 @@ import { IP_VS_SVC_F, IPPROTO } from './uapi.js';
 /** Services that `planInSlices` compares at a time. */
 export const PLAN_SLICE = 500;
 
+/** Which services may be removed when they are no longer desired, by `serviceKeyText`. */
+export type OwnedKeys = Pick<ReadonlySet<string>, 'has'>;
+
+/** The whole table is ours. */
+export const EVERY_KEY: OwnedKeys = { has: () => true };
+
 export interface PlanOptions {
-  /** `serviceKeyText` of services that may be removed when they are no longer desired. */
-  readonly ownedKeys: ReadonlySet<string>;
+  readonly ownedKeys: OwnedKeys;
   /** Whether anything is removed at all; false until the desired table is known to be whole. */
   readonly prune: boolean;
 }

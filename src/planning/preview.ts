@@ -2,7 +2,7 @@
 import type { DirectorConfig, SyncGroup, VrrpInstance } from '../config/model.js';
 import { withDrains } from '../ipvs/drain.js';
 import type { DumpedService, IpvsOp, IpvsTimeouts, SyncDaemon } from '../ipvs/model.js';
-import { describeOp, plan } from '../ipvs/plan.js';
+import { describeOp, EVERY_KEY, plan } from '../ipvs/plan.js';
 import { sameDaemon } from '../ipvs/plan-daemons.js';
 import { sameTimeouts, timeoutsToBe } from '../ipvs/timeouts.js';
 import { desiredServices, drainLimits, sorryInUse, wholeServices } from './desired.js';
@@ -136,7 +136,8 @@ function ipvsChanges(config: DirectorConfig, present: Present): Change[] {
     0,
     () => drainLimits(active),
   );
-  return plan(whole.desired, present.services, { ownedKeys: present.owned, prune: true }).map((op) => ({
+  const ownedKeys = config.ipvs.exclusive ? EVERY_KEY : present.owned;
+  return plan(whole.desired, present.services, { ownedKeys, prune: true }).map((op) => ({
     kind: 'ipvs',
     text: describeOp(op),
     op,

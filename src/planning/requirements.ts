@@ -109,8 +109,10 @@ export function dispensableSysctl(key: string, { ipvs }: Pick<DirectorConfig, 'i
 }
 
 /** Whether the file says anything of the kernel's IPVS as a whole. */
-export function hasIpvsSettings({ timeouts, sysctls }: IpvsSettings): boolean {
-  return Object.keys(sysctls).length > 0 || Object.values(timeouts).some((seconds) => seconds > 0);
+export function hasIpvsSettings({ timeouts, sysctls, exclusive }: IpvsSettings): boolean {
+  return (
+    exclusive || Object.keys(sysctls).length > 0 || Object.values(timeouts).some((seconds) => seconds > 0)
+  );
 }
 
 /**

@@ -24,7 +24,7 @@ export function resolveConfig(file: ConfigFile, director: string): DirectorConfi
   };
 }
 
-function resolveIpvs({ timeouts, sysctls }: FileIpvs): IpvsSettings {
+function resolveIpvs({ timeouts, sysctls, exclusive }: FileIpvs): IpvsSettings {
   const seconds = (ms: number | undefined): number => (ms ?? 0) / 1000;
   return {
     timeouts: {
@@ -35,5 +35,6 @@ function resolveIpvs({ timeouts, sysctls }: FileIpvs): IpvsSettings {
     sysctls: Object.fromEntries(
       Object.entries(sysctls).flatMap(([key, value]) => (value === undefined ? [] : [[key, String(value)]])),
     ),
+    exclusive,
   };
 }

@@ -55,9 +55,10 @@ const sysctls = mapping('names of net.ipv4.vs sysctls', {
   sync_version: flag,
 });
 
-export const ipvs = mapping('timeouts, sysctls', {
+export const ipvs = mapping('timeouts, sysctls, exclusive', {
   timeouts: mapping('tcp, tcpfin, udp', { tcp: timeout, tcpfin: timeout, udp: timeout }).default({}),
   sysctls: sysctls.default({}),
+  exclusive: z.boolean({ error: expect('true or false') }).default(false),
 });
 
 export type FileIpvs = z.output<typeof ipvs>;

@@ -2,9 +2,9 @@
 import type { DirectorConfig } from '../../config/model.js';
 import type { RealServer, VirtualServer } from '../../config/model-servers.js';
 import { type Drain, type DrainTimes, drainKey } from '../../ipvs/drain.js';
-import { foundWords } from '../../ipvs/found.js';
+import { foreignRemovals, foundWords } from '../../ipvs/found.js';
 import type { IpvsOp, StartedSyncDaemon } from '../../ipvs/model.js';
-import { describeOp, plan, serviceKeyText } from '../../ipvs/plan.js';
+import { describeOp, EVERY_KEY, plan, serviceKeyText } from '../../ipvs/plan.js';
 import { serviceKeyOf } from '../../planning/desired.js';
 import { requiredSyncDaemons } from '../../planning/requirements.js';
 import type { RealServerHealth } from '../../track/quorum.js';
@@ -117,6 +117,7 @@ export class IpvsService {
   }
 
   async reconfigure(config: DirectorConfig): Promise<void> {
+    if (config.ipvs.exclusive !== this.#config.ipvs.exclusive) this.#wholeAtMs = Number.NEGATIVE_INFINITY;
     this.#config = config;
     this.#health.configure(config.virtualServers);
     this.#daemons.configure(requiredSyncDaemons(config));
@@ -193,10 +194,7 @@ export class IpvsService {
           await this.#ports.saveDrains({});
         },
       },
-      {
-        what: 'the sync daemons',
-        run: () => this.#daemons.stop(succeeded),
-      },
+      { what: 'the sync daemons', run: () => this.#daemons.stop(succeeded) },
     ];
     await cleanUp(steps, log);
   }
@@ -275,6 +273,7 @@ export class IpvsService {
     try {
       const { wanted, desired, drains, ops, repairs } = await this.#compare();
       if (ops.length > 0) this.#tellRepairs(repairs);
+      this.#tellForeign(ops, repairs);
       const undecided = this.#undecided();
       const kept = [...this.#owned].filter((key) => undecided.has(key));
       const keys = [...new Set([...desired.map((service) => serviceKeyText(service.key)), ...kept])];
@@ -282,7 +281,8 @@ export class IpvsService {
       await this.#own([...new Set([...this.#owned, ...keys])]);
       if (wanted.prune) await this.#saveDrains(drains);
       const failed = this.#report(await this.#ports.ipvs.apply(ops));
-      this.#known = failed ? undefined : { services: desired, drains, pruned: wanted.prune };
+      const { exclusive } = this.#config.ipvs;
+      this.#known = failed ? undefined : { services: desired, drains, pruned: wanted.prune, exclusive };
       if (!failed) this.#pools.tell(wanted.active, desired, wanted.serves);
       if (failed) delayMs = RETRY_MS;
       else if (this.#isSlowStarting(wanted.active)) delayMs = SLOW_START_STEP_MS;
@@ -312,11 +312,12 @@ export class IpvsService {
 
   #wanted(): Wanted {
     const undecided = this.#undecided();
+    const mayGo = this.#config.ipvs.exclusive ? EVERY_KEY : this.#owned;
     return {
       active: this.#active(),
       serves: (name, server) => this.#health.serves(name, server),
       share: (server, real) => this.#health.share(server, real),
-      ownedKeys: new Set([...this.#owned].filter((key) => !undecided.has(key))),
+      ownedKeys: { has: (key) => mayGo.has(key) && !undecided.has(key) },
       prune: this.#health.firstVerdictsIn,
       drainTimes: this.#drainTimes,
       nowMs: this.#ports.clock.nowMs(),
@@ -357,6 +358,16 @@ export class IpvsService {
     log.warn(
       { event: 'ipvs-repair', repairs: repairs.length, first: named.map(describeOp) },
       `somebody changed the IPVS table (${foundWords(repairs)}): repaired`,
+    );
+  }
+
+  /** What others had in the table before it was ours alone; what they add later is a repair. */
+  #tellForeign(ops: readonly IpvsOp[], repairs: readonly IpvsOp[]): void {
+    const removed = foreignRemovals(ops, repairs, this.#owned);
+    if (removed.length === 0) return;
+    this.#ports.log.warn(
+      { event: 'ipvs-exclusive', removed: removed.length, first: removed.slice(0, NAMED_REPAIRS) },
+      `the table is ours alone (ipvs.exclusive): ${removed.length} services that the file does not have are removed`,
     );
   }
 

@@ -2,7 +2,7 @@
 import type { VirtualServer } from '../../config/model-servers.js';
 import { type Drain, type DrainTimes, withDrains } from '../../ipvs/drain.js';
 import type { DumpedService, IpvsOp, Service } from '../../ipvs/model.js';
-import { planInSlices, sameService, serviceKeyText } from '../../ipvs/plan.js';
+import { type OwnedKeys, planInSlices, sameService, serviceKeyText } from '../../ipvs/plan.js';
 import {
   type Conditions,
   desiredServices,
@@ -18,8 +18,7 @@ import type { KnownTable } from './table-look.js';
 export interface Wanted extends Pick<Conditions, 'serves' | 'share'> {
   /** Virtual servers that this director is to have in its table. */
   readonly active: readonly VirtualServer[];
-  /** Services (`serviceKeyText`) that may be removed when they are not wanted. */
-  readonly ownedKeys: ReadonlySet<string>;
+  readonly ownedKeys: OwnedKeys;
   /** Whether anything may be removed at all. */
   readonly prune: boolean;
   readonly drainTimes: DrainTimes;
@@ -62,7 +61,10 @@ export class TableComparer {
     const repairs =
       known === undefined || ops.length === 0
         ? []
-        : await this.#plan(known.services, actual, { ownedKeys: new Set(), prune: known.pruned });
+        : await this.#plan(known.services, actual, {
+            ownedKeys: known.exclusive ? wanted.ownedKeys : new Set(),
+            prune: known.pruned,
+          });
     return { wanted, desired, drains, ops, repairs };
   }
 

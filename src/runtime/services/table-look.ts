@@ -13,6 +13,8 @@ export interface KnownTable {
   readonly drains: readonly Drain[];
   /** Whether what is not in `services` was removed. */
   readonly pruned: boolean;
+  /** Whether that went for services of others, too. */
+  readonly exclusive: boolean;
 }
 
 export type Found = 'as known' | 'drained' | 'changed';

@@ -54,7 +54,9 @@ export interface HistoryPlan {
 
 export function drawHistory(seed: number, number: number): HistoryPlan {
   const random = new Random(seed, number);
-  const variants = Array.from({ length: VARIANTS }, () => drawConfig(random));
+  // What a stranger made is gone when its time is over, in each variant or in none.
+  const exclusive = random.chance(0.2);
+  const variants = Array.from({ length: VARIANTS }, () => drawConfig(random, exclusive));
   const actions: Timed[] = [];
   const count = random.whole(3, 14);
   // Without its state file a process that dies forgets what is its own: not both in one history.
@@ -123,7 +125,7 @@ export function realServerAddress(number: number): string {
   return `10.0.0.${number}`;
 }
 
-function drawConfig(random: Random): DirectorConfig {
+function drawConfig(random: Random, exclusive: boolean): DirectorConfig {
   const count = random.whole(0, MOST_SERVERS);
   const numbers = Array.from({ length: MOST_SERVERS }, (_, i) => i + 1).slice(0, count);
   const tracked: TrackedObject = {
@@ -143,13 +145,13 @@ function drawConfig(random: Random): DirectorConfig {
     tracked: random.chance(0.5) ? [tracked] : [],
     hooks: [],
     connectionSync: random.chance(0.6) ? { interface: SYNC_INTERFACE, id: random.whole(1, 2) } : undefined,
-    ipvs: random.chance(0.3) ? drawIpvs(random) : NO_IPVS_SETTINGS,
+    ipvs: { ...(random.chance(0.3) ? drawIpvs(random) : NO_IPVS_SETTINGS), exclusive },
     virtualServers: numbers.map((number) => drawServer(random, number)),
     metrics: undefined,
   };
 }
 
-function drawIpvs(random: Random): IpvsSettings {
+function drawIpvs(random: Random): Omit<IpvsSettings, 'exclusive'> {
   const some = () => (random.chance(0.5) ? 0 : random.whole(1, 1000));
   return {
     timeouts: { tcpSeconds: some(), tcpFinSeconds: some(), udpSeconds: some() },

@@ -383,6 +383,8 @@ void t.test('settings of IPVS as a whole', async (t) => {
     ['directors:', ipvs('sysctls: { conntrak: 1 }'), /unknown key 'conntrak'; did you mean 'conntrack'/],
     ['directors:', ipvs('sysctls: { conntrack: 2 }'), /expected a whole number from 0 to 1, not 2/],
     ['directors:', ipvs('sysctls: { sync_threshold: 3 }'), /expected two numbers such as '3 50'/],
+    ['directors:', ipvs('exclusive: true')],
+    ['directors:', ipvs('exclusive: all'), /ipvs\.exclusive: expected true or false/],
   ]);
   const text = GOOD.replace('directors:', () => ipvs('timeouts: { udp: 30s }, sysctls: { conntrack: 1 }'));
   const result = parseConfig(text, { name: 'lb1' });

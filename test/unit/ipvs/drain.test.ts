@@ -108,7 +108,7 @@ void t.test('a look sees an emptied table at once and a single change in its tur
       return [...(table.get(JSON.stringify(key)) ?? [])];
     },
   });
-  const known = { services: all, drains: [], pruned: true };
+  const known = { services: all, drains: [], pruned: true, exclusive: false };
   for (let second = 0; second < 12; second += 1) t.equal(await look.look(known, 0), 'as known');
   t.ok(asked <= 12 * LOOK_SERVICES, 'and never asks for more');
   table.set(JSON.stringify(all.at(-1)?.key), [destination(2, 5)]);
@@ -122,7 +122,12 @@ void t.test('a look sees an emptied table at once and a single change in its tur
 void t.test('a look notices that a drained server is empty', async (t) => {
   const leaving = destination(3, 0, 1);
   const drain = { key: STAYS.key, destination: leaving, sinceMs: 0, limitMs: DRAIN_LIMIT_MS };
-  const known = { services: [service([destination(2), leaving])], drains: [drain], pruned: true };
+  const known = {
+    services: [service([destination(2), leaving])],
+    drains: [drain],
+    pruned: true,
+    exclusive: false,
+  };
   let now = leaving;
   const look = new TableLook({ destinations: async () => [destination(2), now] });
   t.equal(await look.look(known, 1000), 'as known');

@@ -129,6 +129,8 @@ void t.test('IPVS: what is unhealthy or bound to another master is not there, st
   t.strictSame(texts(WITH_WEB, { ...only, services }), [], "another's server is not touched");
   const owned = new Set(['tcp 192.0.2.51:443']);
   t.strictSame(texts(WITH_WEB, { ...only, services, owned }), ['ipvsadm -D -t 192.0.2.51:443']);
+  const exclusive = { ...WITH_WEB, ipvs: { ...WITH_WEB.ipvs, exclusive: true } };
+  t.ok(texts(exclusive, { ...only, services }).includes('ipvsadm -D -t 192.0.2.51:443'), 'whoever made it');
 });
 
 void t.test('sysctls: lists by value, a kernel without IPVS, and those no longer wanted', async (t) => {
@@ -352,7 +354,11 @@ void t.test('VRRP: what costs an election is told, and what does not', async (t)
 
 void t.test('timeouts: what the file says, and back to what was before', async (t) => {
   const only = { instances: [running(OUTSIDE)] };
-  const ipvs = { timeouts: { tcpSeconds: 0, tcpFinSeconds: 0, udpSeconds: 30 }, sysctls: {} };
+  const ipvs = {
+    timeouts: { tcpSeconds: 0, tcpFinSeconds: 0, udpSeconds: 30 },
+    sysctls: {},
+    exclusive: false,
+  };
   t.strictSame(texts({ ...PLAIN, ipvs }, only), ['ipvsadm --set 900 120 30']);
   const timeouts = { tcpSeconds: 900, tcpFinSeconds: 120, udpSeconds: 30 };
   const timeoutsBefore = { ...timeouts, udpSeconds: 300 };

@@ -91,15 +91,16 @@ void t.test('plain VRRP asks for nothing but that other IPv4 addresses survive',
 
 void t.test('settings of IPVS: the operator has the last word', async (t) => {
   const { timeouts } = NO_IPVS_SETTINGS;
-  const own = { timeouts, sysctls: { sync_threshold: '3 50', conntrack: '1' } };
+  const own = { ...NO_IPVS_SETTINGS, sysctls: { sync_threshold: '3 50', conntrack: '1' } };
   const wanted = requiredSysctls({ ...config(['tun'], { interface: 'eth0', id: 1 }), ipvs: own });
   t.equal(wanted.get('net.ipv4.vs.sync_threshold'), '3 50');
   t.equal(wanted.get('net.ipv4.vs.conntrack'), '1');
   t.ok(dispensableSysctl('net.ipv4.vs.conntrack', { ipvs: own }), 'a kernel that refuses it is no fault');
   t.notOk(dispensableSysctl('net.ipv4.vs.sync_version', { ipvs: own }));
   t.ok(hasIpvsSettings(own));
-  t.ok(hasIpvsSettings({ timeouts: { ...timeouts, udpSeconds: 5 }, sysctls: {} }));
-  t.notOk(hasIpvsSettings({ timeouts: { ...timeouts }, sysctls: {} }));
+  t.ok(hasIpvsSettings({ ...NO_IPVS_SETTINGS, timeouts: { ...timeouts, udpSeconds: 5 } }));
+  t.ok(hasIpvsSettings({ ...NO_IPVS_SETTINGS, exclusive: true }));
+  t.notOk(hasIpvsSettings({ ...NO_IPVS_SETTINGS, timeouts: { ...timeouts } }));
 });
 
 void t.test('nat routes and sends no redirects, dr sends no redirects, tun needs neither', async (t) => {

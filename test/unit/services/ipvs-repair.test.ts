@@ -1,9 +1,10 @@
 /** The table over time: a fake kernel that holds one, and somebody who tampers with it. */
 import t from 'tap';
 import { DRAIN_LIMIT_MS } from '../../../src/ipvs/drain.js';
+import type { DumpedService } from '../../../src/ipvs/model.js';
 import { realServer, virtualServer } from '../config/servers.js';
 import { directorConfig } from '../vrrp/instances.js';
-import { running } from './fake-kernel.js';
+import { FakeKernel, running } from './fake-kernel.js';
 
 const WEB = virtualServer({ realServers: [2, 3].map((host) => realServer(`10.0.0.${host}`)) });
 const BOTH = directorConfig({ virtualServers: [WEB] });
@@ -84,4 +85,46 @@ void t.test('the next process goes on where this one was', async (t) => {
   t.equal(kernel.servers.length, 2);
   await after.pass(11_000);
   t.equal(kernel.servers.length, 1, 'ten seconds were left');
+});
+
+const EXCLUSIVE = { ...BOTH, ipvs: { ...BOTH.ipvs, exclusive: true } };
+const STRANGER: DumpedService = {
+  key: { family: 'ipv4', protocol: 6, address: '198.51.100.1', port: 80 },
+  scheduler: 'rr',
+  flags: 0,
+  timeoutSeconds: 0,
+  netmask: '255.255.255.255',
+  destinations: [],
+};
+const OURS = 'tcp 192.0.2.51:80';
+const THEIRS = 'tcp 198.51.100.1:80';
+
+void t.test('what others have in the table stays', async (t) => {
+  const kernel = new FakeKernel();
+  kernel.table.set(THEIRS, STRANGER);
+  const { service, lines, pass } = await running(BOTH, {}, kernel);
+  await pass(60_000);
+  t.same([...kernel.table.keys()], [THEIRS, OURS]);
+  t.same(lines, []);
+  await service.reconfigure(EXCLUSIVE);
+  t.same([...kernel.table.keys()], [OURS], 'until a reload says otherwise');
+  t.match(lines, [/ours alone .*: 1 services .* are removed/]);
+  await service.reconfigure(BOTH);
+  kernel.table.set(THEIRS, STRANGER);
+  await pass(60_000);
+  t.same([...kernel.table.keys()], [OURS, THEIRS], 'and again');
+  t.equal(lines.length, 1);
+});
+
+void t.test('exclusive: what others had is removed at the start, and what they add within 30 s', async (t) => {
+  const kernel = new FakeKernel();
+  kernel.table.set(THEIRS, STRANGER);
+  const { lines, pass, counted } = await running(EXCLUSIVE, {}, kernel);
+  t.same([...kernel.table.keys()], [OURS]);
+  t.match(lines, [/ours alone/]);
+  kernel.table.set(THEIRS, STRANGER);
+  await pass(30_000);
+  t.same([...kernel.table.keys()], [OURS]);
+  t.same(lines.slice(1), ['somebody changed the IPVS table (1 virtual server added): repaired']);
+  t.equal(counted().repairs, 1);
 });

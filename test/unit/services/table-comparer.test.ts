@@ -76,7 +76,7 @@ void t.test('any change of what is wanted', async () => {
           await kernel.ipvs.apply(plan(table, [], NO_PRUNING));
           kernel.connections(1);
         }
-        const known = { services: table, drains: [], pruned: true };
+        const known = { services: table, drains: [], pruned: true, exclusive: false };
         const ipvs = { ...one.ipvs, dump: () => Promise.reject(new Error('not all of it')) };
         const breathe = async () => {};
         const changed = await new TableComparer({ ipvs, breathe }).changed(known, wanted);
