@@ -29,7 +29,7 @@ const COMMANDS = {
   async drill(args) {
     await prepare();
     const asksOnly = args.includes('--help') || args.includes('--list');
-    if (!asksOnly) await ensureLab({ marks: args.some((arg) => /\b(services|all)\b/.test(arg)) });
+    if (!asksOnly) await ensureLab({ marks: args.some((arg) => /\b(services|fullnat|all)\b/.test(arg)) });
     return passOn(process.execPath, [join(PROJECT, 'dist', 'director', 'main.js'), 'drill', ...args]);
   },
   async interop(args) {

@@ -16,7 +16,7 @@ export const PACKAGES = {
   nftables: {
     needs: ['nft'],
     packages: ['nftables'],
-    why: 'mark packets in the lab of the topology services',
+    why: 'mark and translate packets in the labs of the topologies services and fullnat',
   },
   procps: { needs: ['sysctl'], packages: ['procps'], why: 'set up the hosts of a lab' },
   systemd: {

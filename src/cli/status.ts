@@ -116,6 +116,7 @@ export function formatStatus(status: DirectorStatus): string {
     const what = services.state === 'running' ? 'does not answer' : `is down (${services.restarts} restarts)`;
     parts.push(`  the services process ${what}: health and sync daemons are not known`);
   }
+  parts.push(...(services.faults ?? []).map((fault) => `  ${fault}`));
   for (const [name, log] of [
     ['VRRP', status.log],
     ['services', services.log],

@@ -128,6 +128,9 @@ export function canonicalPrefix(text: string): string {
   return slash < 0 ? text : canonicalAddress(text.slice(0, slash)) + text.slice(slash);
 }
 
+/** Interface names that a ruleset of nftables can have in quotes, and that stand for themselves alone. */
+export const NFT_INTERFACE = /^[\w.@+-]+$/;
+
 /** Splits what `refuseHostPrefix` or `refuseNetwork` found good. */
 export function splitPrefix(text: string): { readonly address: string; readonly prefixLength: number } {
   const slash = text.indexOf('/');

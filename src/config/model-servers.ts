@@ -26,8 +26,13 @@ export const SCHEDULER_FLAGS = ['sh-fallback', 'sh-port', 'mh-fallback', 'mh-por
 
 export type SchedulerFlag = (typeof SCHEDULER_FLAGS)[number];
 
-/** `nat` is IP_VS_CONN_F_MASQ, `dr` IP_VS_CONN_F_DROUTE, `tun` IP_VS_CONN_F_TUNNEL. */
-export type Forwarding = 'nat' | 'dr' | 'tun';
+/**
+ * `nat` is IP_VS_CONN_F_MASQ, `dr` IP_VS_CONN_F_DROUTE, `tun` IP_VS_CONN_F_TUNNEL; `fullnat` is `nat` whose source is translated,
+ * too (planning/source-nat.ts).
+ */
+export const FORWARDINGS = ['nat', 'dr', 'tun', 'fullnat'] as const;
+
+export type Forwarding = (typeof FORWARDINGS)[number];
 
 export type Protocol = 'tcp' | 'udp' | 'sctp';
 
@@ -151,6 +156,8 @@ export interface VirtualServer {
   /** Programmed only while this instance is master; on both directors when absent. */
   readonly vrrpInstance: string | undefined;
   readonly realServers: readonly RealServer[];
+  /** What `fullnat` real servers of its family see as the client; undefined: the address of the interface towards them. */
+  readonly snatAddress: string | undefined;
   /** Takes the traffic while the real servers that serve do not reach the quorum. */
   readonly sorryServer: RealServer | undefined;
   readonly quorum: Quorum;

@@ -253,6 +253,16 @@ export interface MetricsSettings {
   readonly realServers: boolean;
 }
 
+/** Who reaches out through the director in its name, such as real servers whose gateway is the DIP. */
+export interface Masquerade {
+  /** A network with prefix length. */
+  readonly source: string;
+  /** Packets that leave by it. */
+  readonly interface: string;
+  /** What the other side sees; undefined: the address of the interface. */
+  readonly snatAddress: string | undefined;
+}
+
 /** The whole file as one director sees it: interfaces, priority and addresses are its own. */
 export interface DirectorConfig {
   /** Key under `directors`. */
@@ -268,12 +278,13 @@ export interface DirectorConfig {
   readonly connectionSync: ConnectionSync | undefined;
   readonly ipvs: IpvsSettings;
   readonly virtualServers: readonly VirtualServer[];
+  readonly masquerades: readonly Masquerade[];
   /** Undefined: none are served. */
   readonly metrics: MetricsSettings | undefined;
 }
 
 /** What the election needs of it: nothing that grows with the virtual servers. */
-export type ElectionConfig = Omit<DirectorConfig, 'virtualServers' | 'hooks' | 'ipvs' | 'metrics'>;
+export type ElectionConfig = Omit<DirectorConfig, 'virtualServers' | 'masquerades' | 'hooks' | 'ipvs' | 'metrics'>;
 
 /** One fault of a configuration file. Line and column count from 1. */
 export interface ConfigFault {

@@ -16,6 +16,7 @@ const FORWARDING: Readonly<Record<Forwarding, ForwardingMethod>> = {
   nat: 'masq',
   dr: 'droute',
   tun: 'tunnel',
+  fullnat: 'masq',
 };
 const PROTOCOL: Readonly<Record<Protocol, number>> = {
   tcp: IPPROTO.TCP,

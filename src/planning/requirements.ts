@@ -1,5 +1,6 @@
 /** What a configuration asks of the kernel besides addresses and the IPVS table. Pure. */
 import type { DirectorConfig, IpvsSettings } from '../config/model.js';
+import { splitPrefix } from '../config/address.js';
 import type { Forwarding } from '../config/model-servers.js';
 import type { SyncDaemon } from '../ipvs/model.js';
 import { familyOf } from '../util/ip-address.js';
@@ -46,10 +47,13 @@ export function requiredSysctls(config: DirectorConfig): ReadonlyMap<string, str
     for (const { forwarding, address } of [...realServers, ...(sorryServer ? [sorryServer] : [])]) {
       methods.add(forwarding);
       // Real servers answer through the director, so it has to route.
-      if (forwarding === 'nat') wanted.set(ROUTING[familyOf(address)], '1');
+      if (forwarding === 'nat' || forwarding === 'fullnat') wanted.set(ROUTING[familyOf(address)], '1');
     }
   }
-  if (methods.has('nat') || methods.has('dr')) {
+  // Or the translation of the source never sees the packets that IPVS sends.
+  if (methods.has('fullnat')) wanted.set(`${VS}conntrack`, '1');
+  for (const { source } of config.masquerades) wanted.set(ROUTING[familyOf(splitPrefix(source).address)], '1');
+  if (methods.has('nat') || methods.has('dr') || methods.has('fullnat')) {
     // A redirect would tell real servers or clients the way around the director. The kernel ORs `all` with
     // the interface's own value, so both have to be off.
     const interfaces = config.instances.flatMap((instance) => [

@@ -25,6 +25,7 @@ export function mergedStatus(
     services: {
       ...election.services,
       answers: services !== undefined,
+      faults: services?.faults ?? [],
       event_loop: services?.event_loop ?? null,
       log: services?.log ?? null,
     },

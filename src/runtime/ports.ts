@@ -171,6 +171,14 @@ export interface KeptVirtualMacs {
   readonly removed: readonly string[];
 }
 
+/** nftables: a table of our own, whole or not at all. */
+export interface Nft {
+  /** One transaction. Rejects with the words of nft(8). */
+  set(ruleset: string): Promise<void>;
+  /** What nft prints of a table such as `inet lvs_director`; undefined where there is none. */
+  list(table: string): Promise<string | undefined>;
+}
+
 /** Accept_Mode false: drops packets to addresses, neighbour discovery excepted. */
 export interface AcceptFilter {
   /** All addresses that are to be dropped from now on; none removes the filter. */

@@ -36,6 +36,8 @@ export interface DirectorStatus {
     readonly state: 'running' | 'restarting';
     /** Whether it answered within a second. If not, virtual servers are as configured, and their health is unknown. */
     readonly answers: boolean;
+    /** What of the kernel it cannot bring to what the file says, as sentences; empty when all is well. */
+    readonly faults?: readonly string[] | undefined;
     readonly pid: number | null;
     /** Ends that nobody asked for, since the director's start. */
     readonly restarts: number;

@@ -51,13 +51,13 @@ const BUGS: readonly (Mutation & { readonly name: string })[] = [
   },
   {
     name: 'a sync daemon that somebody stopped stays stopped',
-    file: 'runtime/services/sync-daemon-keeper.js',
+    file: 'runtime/services/keepers/sync-daemon-keeper.js',
     from: '(!this.#fresh && !this.#pace.due(clock.nowMs()))',
     to: '!this.#fresh',
   },
   {
     name: 'a sysctl is remembered only when it is set',
-    file: 'runtime/services/sysctl-keeper.js',
+    file: 'runtime/services/keepers/sysctl-keeper.js',
     from: 'await this.#save();\n        try {\n            await sysctls.write(key, value);',
     to: 'try { await sysctls.write(key, value); await this.#save();',
   },

@@ -92,6 +92,19 @@ const EXPECTED: Readonly<Record<keyof TopologiesReport, Expected>> = {
     spread: { rs1: 10, rs2: 20 },
     syncInterface: 'eth1',
   },
+  fullnat: {
+    table: NAT_TABLE,
+    addresses: [
+      'lo 127.0.0.1/8',
+      'eth0 192.168.1.11/24',
+      'eth0 192.168.1.253/24',
+      'eth1 10.10.10.11/24',
+      'eth1 10.10.10.1/24',
+    ],
+    sysctls: { ...ROUTER, ...SYNC, 'net.ipv4.vs.conntrack': '1' },
+    spread: { rs1: 15, rs2: 15 },
+    syncInterface: 'eth1',
+  },
   'virtual-mac': {
     table: NAT_TABLE,
     addresses: [

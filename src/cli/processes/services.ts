@@ -9,6 +9,7 @@ import { releaseCode, staySmall } from '../../io/host/memory.js';
 import { takeLowPriority } from '../../io/host/real-time.js';
 import { OVERRIDES, SERVICES_STATE } from '../../io/host/state-file.js';
 import { syncInterfaces } from '../../io/host/sync-interfaces.js';
+import { openNft } from '../../io/host/nft.js';
 import { openSysctls } from '../../io/host/sysctls.js';
 import { eventSocketPath, openEventSocket } from '../../io/operator/event-socket.js';
 import { openServicesSocket, servicesSocketPath } from '../../io/operator/services-socket.js';
@@ -103,6 +104,7 @@ async function openHost(
       prober: openProber(openCommands()),
       syncInterfaces,
       sysctls: openSysctls(),
+      nft: openNft('forwarding: fullnat or masquerade'),
       stateFile: keepState(SERVICES_STATE, runtimeDirectory, log),
       overridesFile: keepState(OVERRIDES, stateDirectory, log),
       loopDelay: openLoopDelay(),

@@ -44,6 +44,7 @@ export function resolveVirtualServer(server: FileVirtualServer): readonly Virtua
     persistence: server.persistence && resolvePersistence(server.persistence, service),
     healthCheck,
     vrrpInstance: server.vrrp_instance,
+    snatAddress: server.snat_address,
     sorryServer: sorryServerOf(server, service),
     quorum: server.quorum ?? DEFAULT_QUORUM,
     panicThreshold: server.panic_threshold ?? 0,

@@ -20,6 +20,11 @@ export function resolveConfig(file: ConfigFile, director: string): DirectorConfi
     connectionSync: sync && { interface: interfaceFor(sync.interface, director), id: sync.id },
     ipvs: file.ipvs ? resolveIpvs(file.ipvs) : NO_IPVS_SETTINGS,
     virtualServers: file.virtual_servers.flatMap(resolveVirtualServer),
+    masquerades: file.masquerade.map(({ source, interface: device, snat_address: snatAddress }) => ({
+      source,
+      interface: interfaceFor(device, director),
+      snatAddress,
+    })),
     metrics: metrics && { listen: metrics.listen, realServers: metrics.real_servers },
   };
 }

@@ -1,7 +1,7 @@
 /** The shape of `virtual_servers`. */
 import * as z from 'zod';
 import { isNetmask } from '../address.js';
-import { SCHEDULER_FLAGS, SCHEDULERS } from '../model-servers.js';
+import { FORWARDINGS, SCHEDULER_FLAGS, SCHEDULERS } from '../model-servers.js';
 import { parseAddressRange, parsePortRange } from '../ranges.js';
 import { healthCheck } from './schema-checks.js';
 import { checkedText, duration, expect, hostAddress, integer, list, mapping, name } from './schema-values.js';
@@ -26,12 +26,7 @@ const persistence = mapping('timeout, netmask, prefix_length, engine', {
     .optional(),
 });
 
-const forwarding = z.enum(['nat', 'dr', 'tun'], {
-  error: (issue) =>
-    issue.input === 'fullnat'
-      ? "'fullnat' is not supported yet: expected 'nat', 'dr' or 'tun'"
-      : expect("'nat', 'dr' or 'tun'")(issue),
-});
+const forwarding = z.enum(FORWARDINGS, { error: expect("'nat', 'dr', 'tun' or 'fullnat'") });
 
 const tunnel = mapping('type, port, checksum', {
   type: z.enum(['ipip', 'gue', 'gre'], { error: expect("'ipip', 'gue' or 'gre'") }),
@@ -106,6 +101,7 @@ export const virtualServer = mapping('a virtual server', {
   one_packet: z.boolean({ error: expect('true or false') }).default(false),
   forwarding,
   tunnel: tunnel.optional(),
+  snat_address: hostAddress.optional(),
   persistence: persistence.optional(),
   health_check: healthCheck.optional(),
   vrrp_instance: z.string({ error: expect('the name of an instance') }).optional(),

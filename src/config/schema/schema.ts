@@ -2,6 +2,7 @@
 import * as z from 'zod';
 import { ipvs } from './schema-ipvs.js';
 import { metrics } from './schema-metrics.js';
+import { network } from './schema-routing.js';
 import { virtualServer } from './schema-servers.js';
 import { expect, hostAddress, integer, interfaceOf, list, mapping, name } from './schema-values.js';
 import { vrrp } from './schema-vrrp.js';
@@ -13,6 +14,12 @@ const director = mapping('priority, address', {
 
 const connectionSync = mapping('interface, id', { interface: interfaceOf, id: integer(1, 255) });
 
+const masquerade = mapping('source, interface, snat_address', {
+  source: network,
+  interface: interfaceOf,
+  snat_address: hostAddress.optional(),
+});
+
 /** The whole file; durations come out as milliseconds, defaults filled in. */
 export const fileSchema = mapping('version, directors, ...', {
   version: z.literal(1, { error: expect('1, the version of this format') }),
@@ -23,10 +30,12 @@ export const fileSchema = mapping('version, directors, ...', {
   connection_sync: connectionSync.optional(),
   ipvs: ipvs.optional(),
   virtual_servers: list('virtual servers', virtualServer).default([]),
+  masquerade: list('{ source, interface, snat_address }', masquerade).default([]),
   metrics: metrics.optional(),
 });
 
 export type ConfigFile = z.output<typeof fileSchema>;
+export type FileMasquerade = ConfigFile['masquerade'][number];
 export type FileDirector = ConfigFile['directors'][string];
 
 /** JSON Schema (draft 2020-12) of the file as people write it. */

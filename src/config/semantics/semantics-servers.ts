@@ -118,6 +118,7 @@ function checkRealServers(
     if (ports !== undefined) checkPorts(real, server, ports, seen, report);
   }
   if (services !== undefined) checkFamilies(server, reals, services, around, report);
+  checkFullnat(server, reals, report);
   const sorry = server.part('sorry_server');
   if (sorry === undefined) return;
   checkTunnel(sorry.part('tunnel'), report);
@@ -125,6 +126,28 @@ function checkRealServers(
   checkLinkLocal(sorry, report);
   if (ports !== undefined) checkPorts(sorry, server, ports, seen, report);
   if (services !== undefined) checkSorryFamily(sorry, services, report);
+}
+
+/** Whose source is translated, and to what. */
+function checkFullnat(server: Server, reals: readonly Real[], report: Report): void {
+  const sorry = server.part('sorry_server');
+  const targets: readonly Target[] = sorry === undefined ? reals : [...reals, sorry];
+  const translated = targets.filter((target) => forwardingOf(target, server) === 'fullnat');
+  const { snat_address: to, one_packet: onePacket } = server.value;
+  if (onePacket === true && translated.length > 0) {
+    report(
+      [...server.path, 'one_packet'],
+      () => "schedules each packet alone, and forwarding 'fullnat' translates connections",
+    );
+  }
+  if (to === undefined) return;
+  const families = translated.flatMap(({ value: { address } }) => (address === undefined ? [] : [familyOf(address)]));
+  const path = [...server.path, 'snat_address'];
+  if (translated.length === 0) report(path, () => "goes with forwarding 'fullnat'", { at: 'key' });
+  else if (families.length === translated.length && !families.includes(familyOf(to))) {
+    const family = familyName(familyOf(to));
+    report(path, () => `${quote(to)} is ${family}, and no real server with forwarding 'fullnat' is`);
+  }
 }
 
 /** What `ip_vs_add_dest` answers with ERANGE. */
@@ -173,7 +196,8 @@ function checkPorts(
   }
   const forwarding = forwardingOf(real, server);
   // Under dr and tun the packet reaches the real server with its port unchanged.
-  if (forwarding === 'nat' || forwarding === undefined || port === undefined) return;
+  if (forwarding !== 'dr' && forwarding !== 'tun') return;
+  if (port === undefined) return;
   if (own.size === 1 && own.has(port)) return;
   report([...real.path, 'port'], () => `forwarding ${quote(forwarding)} maps no ports: ${expectedPort(own)}`);
 }

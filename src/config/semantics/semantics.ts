@@ -2,13 +2,14 @@
  * What one value of the file says about another. Works on what holds of the file (../draft.ts): a wrong value in one
  * place hides no fault in another. A value of the wrong kind is passed over here, the schema has told of it.
  */
-import { isLinkLocal } from '../../util/ip-address.js';
+import { familyOf, isLinkLocal } from '../../util/ip-address.js';
+import { familyName, NFT_INTERFACE, splitPrefix } from '../address.js';
 import type { RawFault } from '../place.js';
-import type { ConfigFile } from '../schema/schema.js';
+import type { ConfigFile, FileMasquerade } from '../schema/schema.js';
 import type { Section } from '../section.js';
 import { quote, type YamlNode } from '../yaml.js';
 import { checkUnique, type Report, reportInto } from './report.js';
-import { checkEach, type Directors, listed } from './semantics-directors.js';
+import { checkEach, type Directors, interfaceOf, listed } from './semantics-directors.js';
 import { checkInstances, checkSyncGroups } from './semantics-instances.js';
 import { checkVirtualServers } from './semantics-servers.js';
 import { checkTracking } from './semantics-tracking.js';
@@ -49,9 +50,35 @@ export function checkSemantics(root: Section<ConfigFile>, tree: YamlNode, choice
   checkSyncGroups(vrrp, report);
   checkTracking(root, directors, report);
   checkEach(root.part('connection_sync')?.part('interface'), 'interface', directors, report);
+  checkMasquerades(root.each('masquerade'), directors, report);
   const around = { instances: vrrp?.each('instances') ?? [], syncs: root.has('connection_sync') };
   checkVirtualServers(root.each('virtual_servers'), around, report);
   return faults;
+}
+
+function checkMasquerades(
+  masquerades: readonly Section<FileMasquerade>[],
+  directors: Directors,
+  report: Report,
+): void {
+  for (const masquerade of masquerades) {
+    const device = masquerade.part('interface');
+    checkEach(device, 'interface', directors, report);
+    for (const director of directors.keys()) {
+      const name = interfaceOf(device, director);
+      if (name === undefined || NFT_INTERFACE.test(name)) continue;
+      report([...masquerade.path, 'interface'], () => `${quote(name)} is a name that nftables cannot be told`);
+      break;
+    }
+    const { source, snat_address: to } = masquerade.value;
+    if (source === undefined || to === undefined) continue;
+    const family = familyOf(splitPrefix(source).address);
+    if (family === familyOf(to)) continue;
+    report(
+      [...masquerade.path, 'snat_address'],
+      () => `${quote(to)} is ${familyName(familyOf(to))}, and the source ${familyName(family)}`,
+    );
+  }
 }
 
 function checkDirectorAddresses(directors: Directors, report: Report): void {

@@ -1,6 +1,14 @@
 /** The labs as data: one entry for each topology that people know, all built by the same builder. */
 
-export const TOPOLOGY_NAMES = ['nat', 'nat-port-mapping', 'dr', 'tun', 'virtual-mac', 'services'] as const;
+export const TOPOLOGY_NAMES = [
+  'nat',
+  'nat-port-mapping',
+  'dr',
+  'tun',
+  'fullnat',
+  'virtual-mac',
+  'services',
+] as const;
 export type TopologyName = (typeof TOPOLOGY_NAMES)[number];
 
 /** A cable from a host's interface to the switch of a network. */
@@ -103,18 +111,24 @@ function natDirector(name: string, outsideAddress: string, insideAddress: string
 }
 
 /** A real server behind LVS-NAT: one cable, and the DIP is its way out. */
-function natServer(name: string, address: string, gateway: string, http: number[], tcp: number[]): Host {
+function natServer(
+  name: string,
+  address: string,
+  gateway: string | undefined,
+  http: number[],
+  tcp: number[],
+): Host {
   return {
     name,
     role: 'real-server',
     cables: [{ interface: 'eth0', network: 'inside', address }],
-    gateway,
+    ...(gateway !== undefined && { gateway }),
     httpPorts: http,
     tcpPorts: tcp,
   };
 }
 
-/** The whole of `nat` and `virtual-mac`. */
+/** The whole of `nat` and `virtual-mac`, and what `fullnat` has beside its real servers. */
 const NAT_HOSTS: readonly Host[] = [
   { name: 'client', role: 'client', cables: [outside('192.168.1.2/24')] },
   natDirector('lb1', '192.168.1.11/24', '10.10.10.11/24'),
@@ -226,6 +240,19 @@ export const TOPOLOGIES: Readonly<Record<TopologyName, Topology>> = {
       ...FLAT_HOSTS,
       flatServer('rs1', '192.168.79.129/24', 'tunl0'),
       flatServer('rs2', '192.168.79.131/24', 'tunl0'),
+    ],
+  },
+  fullnat: {
+    name: 'fullnat',
+    configFile: 'fullnat.yaml',
+    networks: ['outside', 'inside'],
+    vip: '192.168.1.253',
+    port: 80,
+    hosts: [
+      ...NAT_HOSTS.filter(({ role }) => role !== 'real-server'),
+      // Without a way back but to who speaks to them.
+      natServer('rs1', '10.10.10.2/24', undefined, [80], []),
+      natServer('rs2', '10.10.10.3/24', undefined, [80], []),
     ],
   },
   'virtual-mac': {

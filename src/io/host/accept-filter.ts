@@ -1,37 +1,15 @@
 /** Accept_Mode false (RFC 9568 section 6.1) by nftables: nft(8) is given a ruleset on its standard input. */
-import { execFile } from 'node:child_process';
 import type { AcceptFilter } from '../../runtime/ports.js';
-import { workInTurn } from '../../util/in-turn.js';
 import { type AddressFamily, canonicalAddress, familyOf } from '../../util/ip-address.js';
+import { NoNftError, openNft } from './nft.js';
 
 /** The table that is ours alone: `nft list table inet lvs_director` shows it. */
 export const ACCEPT_FILTER_TABLE = 'inet lvs_director';
-const NFT_TIMEOUT_MS = 10_000;
-/** Bytes of nft's own words that are kept. */
-const MAX_OUTPUT_BYTES = 64 * 1024;
 /**
  * Of the chain in the input hook: behind IPVS (ip_vs_remote_request4 at NF_IP_PRI_NAT_SRC - 1 = 99), so that packets to
  * virtual servers are balanced and only what the host itself would take is dropped.
  */
 const CHAIN_PRIORITY = 150;
-
-/** nft(8) is not installed. */
-export class NoNftError extends Error {
-  override readonly name = 'NoNftError';
-  readonly code = 'ERR_NO_NFT';
-  constructor(cause: unknown) {
-    super('accept_mode: false needs the nft program (package nftables)', { cause });
-  }
-}
-
-/** nft(8) refused the ruleset, or did not end in time. */
-export class NftError extends Error {
-  override readonly name = 'NftError';
-  readonly code = 'ERR_NFT';
-  constructor(words: string, cause: unknown) {
-    super(`nft cannot set the filter of accept_mode: false: ${words}`, { cause });
-  }
-}
 
 /**
  * The whole table for these addresses, one transaction; without addresses the table is removed. Making it before
@@ -68,39 +46,14 @@ ${set('ipv6')}
  * without nft there never was one. `program` is for tests.
  */
 export function openAcceptFilter(program = 'nft'): AcceptFilter {
-  const inTurn = workInTurn();
+  const nft = openNft('accept_mode: false', program);
   return {
-    drop: (addresses) =>
-      inTurn(async () => {
-        try {
-          await runNft(program, acceptFilterRuleset(addresses));
-        } catch (error) {
-          if (addresses.length > 0 || !(error instanceof NoNftError)) throw error;
-        }
-      }),
+    drop: async (addresses) => {
+      try {
+        await nft.set(acceptFilterRuleset(addresses));
+      } catch (error) {
+        if (addresses.length > 0 || !(error instanceof NoNftError)) throw error;
+      }
+    },
   };
-}
-
-function runNft(program: string, ruleset: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const path = `${process.env['PATH'] ?? ''}:/usr/local/sbin:/usr/sbin:/sbin`;
-    const child = execFile(
-      program,
-      ['-f', '-'],
-      {
-        timeout: NFT_TIMEOUT_MS,
-        maxBuffer: MAX_OUTPUT_BYTES,
-        env: { ...process.env, PATH: path, LC_ALL: 'C' },
-      },
-      (error, _stdout, stderr) => {
-        if (error === null) resolve();
-        else if (error.code === 'ENOENT') reject(new NoNftError(error));
-        else if (error.killed === true) reject(new NftError(`no end within ${NFT_TIMEOUT_MS} ms`, error));
-        else reject(new NftError(stderr.trim().split('\n')[0] ?? error.message, error));
-      },
-    );
-    // EPIPE when nft ends early: its status tells more.
-    child.stdin?.on('error', () => {});
-    child.stdin?.end(ruleset);
-  });
 }

@@ -18,7 +18,7 @@ import { HealthRunner } from './health-runner.js';
 import { PoolTeller } from './pool-teller.js';
 import type { RoleReport } from './services-messages.js';
 import type { Ipvs, OpResult, Prober, ServicesLeftovers, SyncInterfaces } from './services-ports.js';
-import { SyncDaemonKeeper, type SyncDaemonsStatus } from './sync-daemon-keeper.js';
+import { SyncDaemonKeeper, type SyncDaemonsStatus } from './keepers/sync-daemon-keeper.js';
 import { type Comparison, TableComparer, type Wanted } from './table-comparer.js';
 import { type KnownTable, TableLook } from './table-look.js';
 import { type VirtualServerReport, virtualServerReports } from './virtual-server-report.js';

@@ -2,7 +2,7 @@
 import type { CountedService } from '../../ipvs/model.js';
 import type { ElectionReport } from '../election-report.js';
 import type { EventLoopStatus, LogStatus } from '../status.js';
-import type { SyncDaemonsStatus } from './sync-daemon-keeper.js';
+import type { SyncDaemonsStatus } from './keepers/sync-daemon-keeper.js';
 import type { VirtualServerReport } from './virtual-server-report.js';
 import type { WorkReport } from './work-counts.js';
 

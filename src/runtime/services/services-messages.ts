@@ -34,6 +34,8 @@ export interface ServicesStatus {
   readonly sync_daemons: readonly SyncDaemon['state'][];
   /** Why one does not run as wanted. */
   readonly sync_faults?: readonly string[] | undefined;
+  /** Why something else of the kernel is not as wanted. */
+  readonly faults?: readonly string[] | undefined;
   readonly event_loop: EventLoopStatus;
   readonly log: LogStatus;
 }

@@ -86,6 +86,8 @@ export interface ServicesLeftovers {
   readonly drains?: Readonly<Record<string, number>> | undefined;
   /** The kernel's timeouts from before; undefined while they are its own. */
   readonly timeouts?: IpvsTimeouts | undefined;
+  /** There is a table of nftables of ours (planning/source-nat.ts). */
+  readonly sourceNat?: boolean | undefined;
 }
 
 /** A script or hook to run: no shell, an empty environment but for PATH and what is given. */

@@ -15,15 +15,16 @@ import {
 import { dispensableSysctl, hasIpvsSettings, requiredSysctls } from '../../planning/requirements.js';
 import type { RealServerHealth } from '../../track/quorum.js';
 import { cleanUp } from '../clean-up.js';
-import type { Clock, Log, LoopDelay, StateFile } from '../ports.js';
+import type { Clock, Log, LoopDelay, Nft, StateFile } from '../ports.js';
 import type { LogStatus } from '../status.js';
 import { withOverrides } from '../virtual-server-status.js';
 import { IpvsService } from './ipvs-service.js';
+import { SourceNatKeeper } from './keepers/source-nat-keeper.js';
 import type { ServicesReport } from './metrics-snapshot.js';
 import type { Roles, ServicesStatus, TrackedVerdict } from './services-messages.js';
 import type { Ipvs, Prober, ServicesLeftovers, SyncInterfaces, Sysctls } from './services-ports.js';
-import { SysctlKeeper } from './sysctl-keeper.js';
-import { TimeoutsKeeper } from './timeouts-keeper.js';
+import { SysctlKeeper } from './keepers/sysctl-keeper.js';
+import { TimeoutsKeeper } from './keepers/timeouts-keeper.js';
 import { WorkCounts } from './work-counts.js';
 
 export type RealServerHealthOf = (virtualServer: string, realServer: RealServer) => RealServerHealth;
@@ -47,6 +48,7 @@ export interface ServicesPorts {
   readonly prober: Prober;
   readonly syncInterfaces: SyncInterfaces;
   readonly sysctls: Sysctls;
+  readonly nft: Nft;
   readonly stateFile: StateFile<ServicesLeftovers>;
   readonly overridesFile: StateFile<{ readonly overrides: readonly Override[] }>;
   readonly loopDelay: LoopDelay;
@@ -61,6 +63,7 @@ export class Services {
   readonly #ports: ServicesPorts;
   readonly #sysctls: SysctlKeeper;
   readonly #timeouts: TimeoutsKeeper;
+  readonly #sourceNat: SourceNatKeeper;
   readonly #parts: readonly ServicesPart[];
   readonly #counts = new WorkCounts();
   #leftovers: ServicesLeftovers;
@@ -90,6 +93,12 @@ export class Services {
       clock: ports.clock,
       log: ports.log,
       save: (timeouts) => this.#save({ timeouts }),
+    });
+    this.#sourceNat = new SourceNatKeeper(leftovers.sourceNat === true, {
+      clock: ports.clock,
+      log: ports.log,
+      nft: ports.nft,
+      save: (sourceNat) => this.#save({ sourceNat }),
     });
     this.#parts = ports.parts.map((open) => open(report));
   }
@@ -141,6 +150,8 @@ export class Services {
     if (balances) this.#ipvsClient ??= await this.#ports.openIpvs();
     // Not for what the operator has taken out alone: its connections still need them.
     await this.#sysctls.apply(requiredSysctls(this.#config));
+    // Before the table sends anybody there, and not for what the operator has taken out alone, as with sysctls.
+    await this.#sourceNat.apply(this.#config);
     if (this.#ipvsClient !== undefined) await this.#timeouts.apply(config.ipvs.timeouts, this.#ipvsClient);
     if (this.#ipvs !== undefined) await this.#ipvs.reconfigure(config);
     else if (this.#ipvsClient !== undefined) {
@@ -189,6 +200,7 @@ export class Services {
     const done = await cleanUp(
       [
         { what: 'IPVS', run: () => this.#clearIpvs(succeeded) },
+        { what: 'the source translation', run: () => this.#sourceNat.restore() },
         { what: 'the sysctls', run: () => this.#sysctls.restore() },
         // Last: the hooks of the hand-over run meanwhile and may take their time.
         ...this.#parts.map((part) => ({ what: 'tracked objects and hooks', run: () => part.close() })),
@@ -223,6 +235,7 @@ export class Services {
       ),
       sync_daemons: this.#ipvs?.syncDaemons.daemons ?? [],
       sync_faults: this.#ipvs?.syncDaemons.faults ?? [],
+      faults: this.#sourceNat.fault === undefined ? [] : [this.#sourceNat.fault],
       event_loop: this.#ports.loopDelay.read(),
       log: this.#ports.logStatus(),
     };
@@ -265,5 +278,6 @@ const NOTHING: DirectorConfig = {
   connectionSync: undefined,
   ipvs: NO_IPVS_SETTINGS,
   virtualServers: [],
-  metrics: undefined,
+  masquerades: [],
+    metrics: undefined,
 };

@@ -147,6 +147,7 @@ function drawConfig(random: Random, exclusive: boolean): DirectorConfig {
     connectionSync: random.chance(0.6) ? { interface: SYNC_INTERFACE, id: random.whole(1, 2) } : undefined,
     ipvs: { ...(random.chance(0.3) ? drawIpvs(random) : NO_IPVS_SETTINGS), exclusive },
     virtualServers: numbers.map((number) => drawServer(random, number)),
+    masquerades: [],
     metrics: undefined,
   };
 }
@@ -179,7 +180,7 @@ function drawServer(random: Random, number: number): VirtualServer {
   }
   const protocol = random.pick(['tcp', 'udp'] as const);
   const scheduler = random.pick(['rr', 'wlc'] as const);
-  const forwarding = random.pick(['nat', 'dr'] as const);
+  const forwarding = random.pick(['nat', 'dr', 'fullnat'] as const);
   const whole = (real: Pick<RealServer, 'address' | 'weight'>): RealServer => ({
     ...real,
     port: 80,
@@ -201,6 +202,7 @@ function drawServer(random: Random, number: number): VirtualServer {
     healthCheck: random.chance(0.7) ? check : undefined,
     vrrpInstance: random.chance(0.6) ? INSTANCE : undefined,
     realServers: drawn.map(whole),
+    snatAddress: random.chance(0.5) ? '10.0.0.254' : undefined,
     sorryServer: hasSorry ? whole({ address: SORRY_SERVER, weight: 1 }) : undefined,
     quorum: { up: random.pick([1, 1, 2]), hysteresis: 0 },
     panicThreshold: hasSorry ? 0 : random.pick([0, 0, 0.5]),

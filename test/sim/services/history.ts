@@ -8,6 +8,7 @@ import type { Destination, Service } from '../../../src/ipvs/model.js';
 import { serviceKeyText } from '../../../src/ipvs/plan.js';
 import { timeoutsToBe } from '../../../src/ipvs/timeouts.js';
 import { desiredServices } from '../../../src/planning/desired.js';
+import { SOURCE_NAT_REMOVAL, sourceNatRuleset } from '../../../src/planning/source-nat.js';
 import { type Override, overridden, overrideFinder } from '../../../src/planning/overrides.js';
 import { requiredSyncDaemons, requiredSysctls } from '../../../src/planning/requirements.js';
 import type { Clock, Log, StateFile } from '../../../src/runtime/ports.js';
@@ -211,6 +212,13 @@ export class History {
         sysctls: {
           read: (key) => this.#ask(life, () => this.#kernel.sysctls.get(key)),
           write: (key, value) => this.#ask(life, () => void this.#kernel.sysctls.set(key, value)),
+        },
+        nft: {
+          set: (ruleset) =>
+            this.#ask(life, () => {
+              this.#kernel.rules = ruleset === SOURCE_NAT_REMOVAL ? undefined : ruleset;
+            }),
+          list: () => this.#ask(life, () => this.#kernel.rules),
         },
         stateFile: new StateKeeper({
           clock,
@@ -447,6 +455,7 @@ export class History {
     for (const [key, value] of requiredSysctls(this.#config)) {
       if (this.#kernel.sysctls.get(key) !== value) this.#fail(`${key} is ${this.#kernel.sysctls.get(key)}`);
     }
+    if (this.#kernel.rules !== sourceNatRuleset(this.#config)) this.#fail('the rules are others');
     this.#checkStateFile(wanted);
     this.#checkStatus();
     const object = this.#config.tracked.find(({ name }) => name === OBJECT);
@@ -522,6 +531,7 @@ export class History {
       this.#foreign && !this.#config.ipvs.exclusive ? [words(FOREIGN)] : [],
     );
     if (this.#kernel.daemons.length > 0) this.#fail('a sync daemon is left');
+    if (this.#kernel.rules !== undefined) this.#fail('rules are left');
     this.#equal(
       'the timeouts after the stop',
       Object.values(this.#kernel.timeouts).map(String),

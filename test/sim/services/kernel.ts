@@ -33,6 +33,8 @@ export class Kernel {
   /** IFLA_IFINDEX of the sync interface; a device that is made anew has another. */
   interfaceIndex = 2;
   timeouts = TIMEOUTS;
+  /** The ruleset that nft made the table for `fullnat` of, while there is one. */
+  rules: string | undefined;
   #daemons: SyncDaemon[] = [];
 
   constructor(sysctls: Iterable<readonly [string, string]>) {

@@ -394,7 +394,8 @@ export class Shell {
       connectionSync: undefined,
       ipvs: NO_IPVS_SETTINGS,
       virtualServers: [],
-      metrics: undefined,
+      masquerades: [],
+    metrics: undefined,
     };
   }
 

@@ -26,7 +26,7 @@ function configOf(text: string, name = 'lb1'): DirectorConfig {
 }
 
 void t.test('every file in config/ is good for both directors', async (t) => {
-  for (const file of ['nat', 'nat-port-mapping', 'dr', 'tun', 'virtual-mac', 'services', 'ipv6', 'unicast']) {
+  for (const file of ['nat', 'nat-port-mapping', 'dr', 'tun', 'fullnat', 'virtual-mac', 'services', 'ipv6', 'unicast']) {
     const text = readText(`config/${file}.yaml`);
     for (const name of ['lb1', 'lb2']) t.same(faultsOf(text, name), [], `${file} ${name}`);
   }
@@ -74,6 +74,7 @@ void t.test('nat.yaml as lb2 sees it', async (t) => {
         realServers: [realServer('10.10.10.2'), realServer('10.10.10.3')],
       }),
     ],
+    masquerades: [],
     metrics: undefined,
   });
 });

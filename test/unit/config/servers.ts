@@ -27,6 +27,7 @@ export function virtualServer(overrides: Partial<VirtualServer> = {}): VirtualSe
     healthCheck: undefined,
     vrrpInstance: undefined,
     realServers: [],
+    snatAddress: undefined,
     sorryServer: undefined,
     quorum: { up: 1, hysteresis: 0 },
     panicThreshold: 0,

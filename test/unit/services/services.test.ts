@@ -5,6 +5,7 @@ import type { VirtualServer } from '../../../src/config/model-servers.js';
 import type { DumpedService, IpvsTimeouts, SyncDaemon } from '../../../src/ipvs/model.js';
 import { describeOp, serviceKeyText } from '../../../src/ipvs/plan.js';
 import { wholeServices } from '../../../src/planning/desired.js';
+import { SOURCE_NAT_REMOVAL } from '../../../src/planning/source-nat.js';
 import type { Override, OverrideOrder } from '../../../src/planning/overrides.js';
 import { loadFailed } from '../../../src/runtime/configuration.js';
 import type { Log, StateFile } from '../../../src/runtime/ports.js';
@@ -39,6 +40,7 @@ interface Kernel {
   /** All that was done, as ipvsadm would. */
   readonly ops: string[];
   readonly sysctls: Map<string, string>;
+  rules?: string | undefined;
   /** Whether /proc/sys cannot be written. */
   sealed: boolean;
 }
@@ -139,6 +141,12 @@ function host(
           if (kernel.sealed) throw new Error('EROFS');
           kernel.sysctls.set(key, value);
         },
+      },
+      nft: {
+        set: async (ruleset) => {
+          kernel.rules = ruleset === SOURCE_NAT_REMOVAL ? undefined : ruleset;
+        },
+        list: async () => kernel.rules,
       },
       stateFile,
       overridesFile,
@@ -367,7 +375,7 @@ void t.test('what the operator says of a real server is one message, and outlive
 void t.test('timeouts are set, put back, and remembered across a crash', async (t) => {
   const kernel = kernelWith([]);
   const before = kernel.timeouts;
-  const ipvs = { timeouts: { tcpSeconds: 60, tcpFinSeconds: 0, udpSeconds: 0 }, sysctls: {} };
+  const ipvs = { timeouts: { tcpSeconds: 60, tcpFinSeconds: 0, udpSeconds: 0 }, sysctls: {}, exclusive: false };
   const config = { ...CONFIG, virtualServers: [], ipvs };
   const first = host(kernel, {});
   await first.say({ type: 'configure', serial: 1, ...file(config), roles: {} });

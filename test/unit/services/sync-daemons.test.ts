@@ -4,7 +4,7 @@ import { groupMembers, senderAddresses } from '../../../src/io/host/sync-interfa
 import type { DumpedSyncDaemon, StartedSyncDaemon, SyncDaemon } from '../../../src/ipvs/model.js';
 import { planDaemons } from '../../../src/ipvs/plan-daemons.js';
 import type { Log } from '../../../src/runtime/ports.js';
-import { SYNC_FLUSH_MS, SyncDaemonKeeper } from '../../../src/runtime/services/sync-daemon-keeper.js';
+import { SYNC_FLUSH_MS, SyncDaemonKeeper } from '../../../src/runtime/services/keepers/sync-daemon-keeper.js';
 import { WorkCounts } from '../../../src/runtime/services/work-counts.js';
 import { HandClock } from '../hand-clock.js';
 

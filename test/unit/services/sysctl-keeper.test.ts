@@ -1,6 +1,6 @@
 import t from 'tap';
 import type { Log } from '../../../src/runtime/ports.js';
-import { SysctlKeeper } from '../../../src/runtime/services/sysctl-keeper.js';
+import { SysctlKeeper } from '../../../src/runtime/services/keepers/sysctl-keeper.js';
 
 const LOG: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 

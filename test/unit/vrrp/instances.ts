@@ -85,6 +85,7 @@ export function directorConfig(overrides: Partial<DirectorConfig> = {}): Directo
     connectionSync: undefined,
     ipvs: NO_IPVS_SETTINGS,
     virtualServers: [],
+    masquerades: [],
     metrics: undefined,
     ...overrides,
   };

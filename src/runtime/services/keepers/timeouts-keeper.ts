@@ -1,9 +1,9 @@
 /** Sets the connection timeouts of the kernel's IPVS and puts back what was there. */
-import { NO_IPVS_SETTINGS } from '../../config/model.js';
-import type { IpvsTimeouts } from '../../ipvs/model.js';
-import { sameTimeouts, timeoutsToBe } from '../../ipvs/timeouts.js';
-import type { Clock, Log } from '../ports.js';
-import type { Ipvs } from './services-ports.js';
+import { NO_IPVS_SETTINGS } from '../../../config/model.js';
+import type { IpvsTimeouts } from '../../../ipvs/model.js';
+import { sameTimeouts, timeoutsToBe } from '../../../ipvs/timeouts.js';
+import type { Clock, Log } from '../../ports.js';
+import type { Ipvs } from '../services-ports.js';
 
 type Kernel = Pick<Ipvs, 'timeouts' | 'setTimeouts'>;
 

@@ -1,10 +1,10 @@
 /** Keeps the kernel's sync daemons as the configuration wants them, whoever stops or deafens them. */
-import type { DumpedSyncDaemon, StartedSyncDaemon, SyncDaemon } from '../../ipvs/model.js';
-import { type DaemonChange, planDaemons, sameDaemon } from '../../ipvs/plan-daemons.js';
-import type { Clock, Log } from '../ports.js';
-import { RepairPace } from '../repair-pace.js';
-import type { Ipvs, SyncInterfaces } from './services-ports.js';
-import type { WorkCounts } from './work-counts.js';
+import type { DumpedSyncDaemon, StartedSyncDaemon, SyncDaemon } from '../../../ipvs/model.js';
+import { type DaemonChange, planDaemons, sameDaemon } from '../../../ipvs/plan-daemons.js';
+import type { Clock, Log } from '../../ports.js';
+import { RepairPace } from '../../repair-pace.js';
+import type { Ipvs, SyncInterfaces } from '../services-ports.js';
+import type { WorkCounts } from '../work-counts.js';
 
 /**
  * The kernel gathers what it has to tell in a buffer, sends that when it is full or IPVS_SYNC_FLUSH_TIME (2 s) old, and

@@ -1,6 +1,6 @@
 /** Sets the sysctls that the configuration needs and puts back what was there. */
-import type { Log } from '../ports.js';
-import type { Sysctls } from './services-ports.js';
+import type { Log } from '../../ports.js';
+import type { Sysctls } from '../services-ports.js';
 
 export interface SysctlKeeperPorts {
   readonly sysctls: Sysctls;

@@ -1,0 +1,107 @@
+/**
+ * What a table of nftables of our own does beside IPVS: it translates the source. For `forwarding: fullnat`, so that a real server
+ * answers the director and needs no route through it, and for `masquerade`. Pure.
+ */
+import type { DirectorConfig, Masquerade } from '../config/model.js';
+import { canonicalPrefix, NFT_INTERFACE, splitPrefix } from '../config/address.js';
+import type { RealServer, VirtualServer } from '../config/model-servers.js';
+import { type AddressFamily, canonicalAddress, familyOf } from '../util/ip-address.js';
+
+/** The table that is ours alone: `nft list table inet lvs_director_nat` shows it. */
+export const SOURCE_NAT_TABLE = 'inet lvs_director_nat';
+
+/** Takes the table away, and is no fault where there is none: making it comes before deleting it. */
+export const SOURCE_NAT_REMOVAL = `table ${SOURCE_NAT_TABLE}\ndelete table ${SOURCE_NAT_TABLE}\n`;
+
+/** How a connection to a real server is known: what it was to before IPVS, or its mark. */
+type Kind = 'port' | 'all_ports' | 'mark';
+
+interface Translation {
+  readonly kind: Kind;
+  readonly family: AddressFamily;
+  /** Undefined: the address of the interface that it leaves by. */
+  readonly to: string | undefined;
+  readonly elements: Set<string>;
+}
+
+/** The whole table, one transaction; undefined where nothing is to be translated. */
+export function sourceNatRuleset({
+  virtualServers,
+  masquerades,
+}: Pick<DirectorConfig, 'virtualServers' | 'masquerades'>): string | undefined {
+  const translations = translationsOf(virtualServers);
+  if (translations.length + masquerades.length === 0) return undefined;
+  const sets = translations.map(
+    ({ kind, family, elements }, index) =>
+      `  set translated_${index} {\n    type ${typeOf(kind, family)}\n    elements = { ${[...elements].join(', ')} }\n  }\n`,
+  );
+  const rules = translations.map(
+    ({ kind, family, to }, index) => `${matchOf(kind, family)} @translated_${index} ${toText(family, to)}`,
+  );
+  return `${SOURCE_NAT_REMOVAL}table ${SOURCE_NAT_TABLE} {
+${sets.join('')}  chain postrouting {
+    type nat hook postrouting priority 100; policy accept;
+${[...rules, ...masquerades.map(masqueradeRule)].map((rule) => `    ${rule}\n`).join('')}  }
+}
+`;
+}
+
+function toText(family: AddressFamily, to: string | undefined): string {
+  return to === undefined ? 'masquerade' : `snat ${ipOf(family)} to ${canonicalAddress(to)}`;
+}
+
+/** Not what goes to its own network: that needs nobody between. */
+function masqueradeRule({ source, interface: device, snatAddress }: Masquerade): string {
+  if (!NFT_INTERFACE.test(device)) throw new RangeError(`no interface for a ruleset: ${device}`);
+  const network = canonicalPrefix(source);
+  const family = familyOf(splitPrefix(network).address);
+  const ip = ipOf(family);
+  return `oifname "${device}" ${ip} saddr ${network} ${ip} daddr != ${network} ${toText(family, snatAddress)}`;
+}
+
+function translationsOf(virtualServers: readonly VirtualServer[]): readonly Translation[] {
+  const found = new Map<string, Translation>();
+  for (const server of virtualServers) {
+    const { realServers, sorryServer, snatAddress } = server;
+    for (const real of [...realServers, ...(sorryServer === undefined ? [] : [sorryServer])]) {
+      if (real.forwarding !== 'fullnat') continue;
+      const family = familyOf(real.address);
+      const to = snatAddress !== undefined && familyOf(snatAddress) === family ? snatAddress : undefined;
+      const { kind, element } = elementOf(server, real);
+      const key = `${kind} ${family} ${to ?? ''}`;
+      const translation = found.get(key) ?? { kind, family, to, elements: new Set() };
+      found.set(key, translation);
+      translation.elements.add(element);
+    }
+  }
+  return [...found.values()];
+}
+
+/** Canonical text by our own parser: nothing else gets into the ruleset. */
+function elementOf({ service }: VirtualServer, real: RealServer): { kind: Kind; element: string } {
+  const address = canonicalAddress(real.address);
+  if ('fwmark' in service) return { kind: 'mark', element: `${service.fwmark} . ${address}` };
+  const before = `${canonicalAddress(service.address)} . ${service.protocol}`;
+  return service.port === 0
+    ? { kind: 'all_ports', element: `${before} . ${address}` }
+    : { kind: 'port', element: `${before} . ${service.port} . ${address} . ${real.port}` };
+}
+
+function ipOf(family: AddressFamily): string {
+  return family === 'ipv4' ? 'ip' : 'ip6';
+}
+
+function typeOf(kind: Kind, family: AddressFamily): string {
+  const address = `${family}_addr`;
+  if (kind === 'mark') return `mark . ${address}`;
+  if (kind === 'all_ports') return `${address} . inet_proto . ${address}`;
+  return `${address} . inet_proto . inet_service . ${address} . inet_service`;
+}
+
+function matchOf(kind: Kind, family: AddressFamily): string {
+  const ip = ipOf(family);
+  if (kind === 'mark') return `meta mark . ${ip} daddr`;
+  const before = `ct original ${ip} daddr . meta l4proto`;
+  if (kind === 'all_ports') return `${before} . ${ip} daddr`;
+  return `${before} . ct original proto-dst . ${ip} daddr . th dport`;
+}
