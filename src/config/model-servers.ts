@@ -1,5 +1,6 @@
 /** Virtual servers, their real servers and checks, as typed configuration: see model.ts. */
 import type { AddressFamily } from '../util/ip-address.js';
+import type { Conversation } from './model-protocols.js';
 
 /** IPVS schedulers of Linux by the kernel's own names (`struct ip_vs_scheduler.name`). Debian's 6.1 has no `twos`. */
 export const SCHEDULERS = [
@@ -71,6 +72,13 @@ export interface TlsCheck {
 
 export type CheckKind =
   | { readonly type: 'tcp' }
+  /** Something is said over TCP, and answered as it has to be. */
+  | {
+      readonly type: 'stream';
+      /** Undefined: without TLS. */
+      readonly tls: TlsCheck | undefined;
+      readonly conversation: Conversation;
+    }
   /** An answer comes. Bytes as hexadecimal text; `expect`: what it has to hold. */
   | { readonly type: 'udp'; readonly send: string; readonly expect: string | undefined }
   /** The name server knows a record. */

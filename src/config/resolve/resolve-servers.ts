@@ -1,5 +1,4 @@
 /** Virtual servers as the kernel has them: one for each address and port. */
-import { hexText } from '../../util/hex.js';
 import { familyOf } from '../../util/ip-address.js';
 import type {
   CheckKind,
@@ -13,7 +12,7 @@ import type {
   VirtualServer,
 } from '../model-servers.js';
 import { parseStatusRange } from '../ranges.js';
-import type { FileHealthCheck, FilePayload } from '../schema/schema-checks.js';
+import type { FileHealthCheck } from '../schema/schema-checks.js';
 import type {
   FileRealServer,
   FileSorryServer,
@@ -21,6 +20,7 @@ import type {
   FileVirtualServer,
 } from '../schema/schema-servers.js';
 import { familyOfService, serves, servicesOf } from '../service-addresses.js';
+import { hexOf, tcpKind, tlsOf } from './resolve-protocols.js';
 
 /** One real server of any weight. */
 const DEFAULT_QUORUM: Quorum = { up: 1, hysteresis: 0 };
@@ -103,18 +103,13 @@ function resolveHealthCheck(check: FileHealthCheck): HealthCheck {
   return { kind: kindOf(check), port, intervalMs: interval, timeoutMs: timeout, rise, fall };
 }
 
-function kindOf({ http, https, udp, dns, command, user }: FileHealthCheck): CheckKind {
-  if (https)
-    return resolveHttp(https, { serverName: https.sni, verify: https.verify, caFile: https.ca_file });
+function kindOf({ tcp, http, https, udp, dns, command, user }: FileHealthCheck): CheckKind {
+  if (https) return resolveHttp(https, tlsOf(https));
   if (http) return resolveHttp(http, undefined);
   if (udp) return { type: 'udp', send: hexOf(udp.send), expect: udp.expect && hexOf(udp.expect) };
   if (dns) return { type: 'dns', name: dns.name, recordType: dns.type };
-  return command ? { type: 'command', command, user } : { type: 'tcp' };
-}
-
-function hexOf(payload: FilePayload): string {
-  if (typeof payload !== 'string') return payload.hex.toLowerCase();
-  return hexText(new TextEncoder().encode(payload));
+  if (command) return { type: 'command', command, user };
+  return tcp ? tcpKind(tcp) : { type: 'tcp' };
 }
 
 function resolveHttp(http: NonNullable<FileHealthCheck['http']>, tls: TlsCheck | undefined): CheckKind {

@@ -1,17 +1,8 @@
 /** The shape of `health_check`. */
 import * as z from 'zod';
 import { parseStatusRange } from '../ranges.js';
-import {
-  absolutePath,
-  checkedText,
-  command,
-  duration,
-  expect,
-  integer,
-  list,
-  mapping,
-  user,
-} from './schema-values.js';
+import { payload, tcp, tlsKeys } from './schema-protocols.js';
+import { checkedText, command, duration, expect, integer, list, mapping, user } from './schema-values.js';
 
 const CHECK_MS = { min: 50, max: 3_600_000, step: 1 } as const;
 const MAX_BODY_TEXT = 1024;
@@ -55,42 +46,19 @@ const http = {
     .optional(),
 };
 
-const serverNameError = expect('a host name, as in a certificate');
-
 /** In one datagram, without what IPv6 and UDP add to it. */
-const MAX_PAYLOAD = 1232;
-const payloadError = expect(`a text of at most ${MAX_PAYLOAD} bytes, or { hex: 00ff }`);
-const payload = z.union(
-  [
-    z
-      .string({ error: payloadError })
-      .refine((text) => new TextEncoder().encode(text).length <= MAX_PAYLOAD, { error: payloadError }),
-    mapping('hex', {
-      hex: z
-        .string({ error: payloadError })
-        .regex(new RegExp(`^([0-9A-Fa-f]{2}){0,${MAX_PAYLOAD}}$`), { error: payloadError }),
-    }),
-  ],
-  { error: payloadError },
-);
+const datagram = payload(0, 1232);
 
 const DNS_TYPES = ['A', 'AAAA', 'CNAME', 'MX', 'NS', 'PTR', 'SOA', 'SRV', 'TXT'] as const;
 
 export const healthCheck = mapping('tcp, http, https, udp, dns or command, port, interval, ...', {
-  tcp: mapping('no keys: write it as tcp: {}', {}).optional(),
+  tcp: tcp.optional(),
   http: mapping('path, status, host, ...', http).optional(),
   https: mapping('path, status, host, sni, verify, ...', {
     ...http,
-    sni: z
-      .string({ error: serverNameError })
-      .regex(/^(?=.{1,253}$)(?!([0-9]+[.])*[0-9]+$)[A-Za-z0-9_-]+([.][A-Za-z0-9_-]+)*$/, {
-        error: serverNameError,
-      })
-      .optional(),
-    verify: z.boolean({ error: expect('true or false') }).default(true),
-    ca_file: absolutePath("a path that begins with '/'").optional(),
+    ...tlsKeys,
   }).optional(),
-  udp: mapping('send, expect', { send: payload.default(''), expect: payload.optional() }).optional(),
+  udp: mapping('send, expect', { send: datagram.default(''), expect: datagram.optional() }).optional(),
   dns: mapping('name, type', {
     name: z
       .string({ error: expect('a domain name') })
@@ -109,5 +77,4 @@ export const healthCheck = mapping('tcp, http, https, udp, dns or command, port,
   fall: integer(1, 255).default(3),
 });
 
-export type FilePayload = z.output<typeof payload>;
 export type FileHealthCheck = z.output<typeof healthCheck>;

@@ -16,6 +16,7 @@ import { quote } from '../yaml.js';
 import { checkCommand, checkKnown, checkUnique, namesOf, type Report } from './report.js';
 import { addressesOf } from './semantics-addresses.js';
 import { checkPool } from './semantics-pool.js';
+import { checkProtocols } from './semantics-protocols.js';
 import { checkScheduling, checkServices, type Taken } from './semantics-services.js';
 
 type Server = Section<FileVirtualServer>;
@@ -282,6 +283,7 @@ function checkHealthCheck(server: Server, report: Report): void {
       at: 'key',
     });
   }
+  checkProtocols(check, report);
   checkCommand(check.each('command'), report);
   if (check.has('user') && !check.has('command')) {
     report([...check.path, 'user'], () => "goes with 'command'", { at: 'key' });

@@ -8,6 +8,8 @@ export const MAX_HEADER_BYTES = 16 * 1024;
 /** Of what Node.js says: names out of a real server's certificate may be many. */
 const MAX_WORDS = 200;
 
+const NOT_TLS = 'the TLS handshake failed: is it TLS that is spoken on this port?';
+
 /** Words for the usual errors of connect(2) and of reading an answer. */
 const REASONS: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'connection refused',
@@ -28,7 +30,9 @@ const REASONS: Readonly<Record<string, string>> = {
     'its certificate is of an authority that is not known: name it as ca_file, or verify: false',
   UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
     'its certificate is of an authority that is not known: name it as ca_file, or verify: false',
-  EPROTO: 'the TLS handshake failed: is it TLS that is spoken on this port?',
+  EPROTO: NOT_TLS,
+  ERR_SSL_WRONG_VERSION_NUMBER: NOT_TLS,
+  ERR_SSL_PACKET_LENGTH_TOO_LONG: NOT_TLS,
   HPE_HEADER_OVERFLOW: `more than ${MAX_HEADER_BYTES} bytes of headers`,
 };
 
@@ -66,6 +70,10 @@ function reasonOf(error: Error): string {
   if (error.message === 'socket hang up') {
     // Node's words, under ECONNRESET, for an orderly end before the status line.
     return NO_ANSWER;
+  }
+  // OpenSSL's own codes are kept, its messages are for its developers.
+  if (code.startsWith('ERR_SSL_')) {
+    return REASONS[code] ?? `the TLS handshake failed: ${code.slice(8).toLowerCase().replaceAll('_', ' ')}`;
   }
   const words = error.message === '' ? code : error.message.slice(0, MAX_WORDS);
   return REASONS[code] ?? systemWords(error) ?? words;

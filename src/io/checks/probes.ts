@@ -4,16 +4,18 @@ import type { CheckKind } from '../../config/model-servers.js';
 import type { Commands, ProbeOutcome, Prober } from '../../runtime/services/services-ports.js';
 import { CommandProbes } from './command-probes.js';
 import { probeDns, probeUdp } from './datagram-probes.js';
-import { HttpProbes } from './http-probes.js';
+import { probeHttp } from './http-probes.js';
 import { afterListening } from './listening-time.js';
 import { failed, OK, outcomeOf } from './outcome.js';
+import { probeStream } from './stream-probes.js';
+import { TlsContexts } from './tls-contexts.js';
 
 /**
  * Probes with sockets of their own, one for each probe. `timeoutMs` covers the whole probe, and counts only while this
  * process listens: a director that has too much to do does not find its real servers dead.
  */
 export function openProber(commands: Commands): Prober {
-  const http = new HttpProbes();
+  const contexts = new TlsContexts();
   const byCommand = new CommandProbes(commands);
   const begin = (
     check: CheckKind,
@@ -23,7 +25,9 @@ export function openProber(commands: Commands): Prober {
       case 'tcp':
         return probeTcp(...where);
       case 'http':
-        return http.probe(check, ...where);
+        return probeHttp(check, contexts, ...where);
+      case 'stream':
+        return probeStream(check, contexts, ...where);
       case 'udp':
         return probeUdp(check, ...where);
       case 'dns':

@@ -38,7 +38,7 @@ void t.test('the examples of docs/CONFIG.md are good', async (t) => {
   );
   const [whole, ...parts] = examples;
   const head = 'version: 1\ndirectors: { lb1: { address: 10.0.0.1 }, lb2: { address: 10.0.0.2 } }\n';
-  t.equal(parts.length, 4);
+  t.equal(parts.length, 5);
   for (const text of [whole ?? '', ...parts.map((part) => head + part)]) t.same(faultsOf(text), []);
 });
 

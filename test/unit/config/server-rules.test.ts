@@ -369,6 +369,39 @@ void t.test('udp, dns and commands', async (t) => {
   t.strictSame(kindOf('command: [/bin/true]'), { type: 'command', command: ['/bin/true'], user: undefined });
 });
 
+void t.test('tcp with a script and with TLS', async (t) => {
+  const tcp = (text: string) => `${WHERE}, health_check: { tcp: { ${text} } }`;
+  const choice = /script\[0\]: expected either 'expect' or 'send'/;
+  check(t, [
+    [WHERE, tcp('')],
+    [WHERE, tcp('script: []')],
+    [WHERE, tcp('script: [{ expect: "220" }, { send: "QUIT\\r\\n" }, { expect: { hex: 00FF } }]')],
+    [WHERE, tcp('script: [{ expect: 220 }]'), /script\[0\]\.expect: expected a text of 1 to 4096 bytes/],
+    [WHERE, tcp('script: [{ expect: "" }]'), /expected a text of 1 to 4096 bytes, or \{ hex: 00ff \}/],
+    [WHERE, tcp(`script: [{ send: { hex: "" } }]`), /expected a text of 1 to 4096 bytes/],
+    [WHERE, tcp('script: [{ expect: a, send: b }]'), choice],
+    [WHERE, tcp('script: [{}]'), choice],
+    [WHERE, tcp('script: [{ expct: a }]'), /script\[0\]\.expct: unknown key 'expct'; did you mean 'expect'/],
+    [WHERE, tcp(`script: [${'{ send: a }, '.repeat(33)}]`), /script: expected at most 32 steps/],
+    [WHERE, tcp('tls: {}')],
+    [WHERE, tcp('tls: { sni: web.example, ca_file: /etc/ssl/ca.pem }')],
+    [WHERE, tcp('tls: { sni: 10.0.0.2 }'), /tls\.sni: expected a host name, as in a certificate/],
+  ]);
+  const kindOf = (text: string) => serversOf([WHERE, tcp(text)])[0]?.healthCheck?.kind;
+  t.strictSame(kindOf('script: []'), { type: 'tcp' });
+  t.strictSame(kindOf('script: [{ expect: ab }, { send: { hex: 00FF } }], tls: { verify: false }'), {
+    type: 'stream',
+    tls: { serverName: undefined, verify: false, caFile: undefined },
+    conversation: {
+      protocol: 'script',
+      steps: [
+        { type: 'expect', bytes: '6162' },
+        { type: 'send', bytes: '00ff' },
+      ],
+    },
+  });
+});
+
 void t.test('settings of IPVS as a whole', async (t) => {
   const ipvs = (text: string) => `ipvs: { ${text} }\ndirectors:`;
   check(t, [
