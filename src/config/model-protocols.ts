@@ -5,8 +5,23 @@ export type ScriptStep =
   | { readonly type: 'expect'; readonly bytes: string }
   | { readonly type: 'send'; readonly bytes: string };
 
-export type Conversation = {
-  readonly protocol: 'script';
-  /** In their order; none: that the connection is there is enough. */
-  readonly steps: readonly ScriptStep[];
-};
+/** What is said is in protocols/, one file or function a protocol. */
+export type Conversation =
+  | {
+      readonly protocol: 'script';
+      /** In their order; none: that the connection is there is enough. */
+      readonly steps: readonly ScriptStep[];
+    }
+  | {
+      readonly protocol: 'smtp';
+      /** The name by which it greets. */
+      readonly helo: string;
+    }
+  | { readonly protocol: 'imap' | 'pop3' | 'ftp' | 'redis' }
+  | { readonly protocol: 'mysql'; readonly user: string }
+  | {
+      readonly protocol: 'postgresql';
+      readonly user: string;
+      /** Undefined: the server's choice, the one named like the user. */
+      readonly database: string | undefined;
+    };

@@ -2,10 +2,34 @@
 import type { Conversation, ScriptStep } from '../config/model-protocols.js';
 import { hexBytes } from '../util/hex.js';
 import { Dialogue, type Step } from './dialogue.js';
+import { mysql } from './mysql.js';
+import { postgresql } from './postgresql.js';
 import { shownExactly } from './shown.js';
+import { ftp, imap, pop3, redis, smtp } from './text-protocols.js';
 
 export function dialogueOf(conversation: Conversation): Dialogue {
-  return new Dialogue(conversation.steps.map(scriptStep), true);
+  return conversation.protocol === 'script'
+    ? new Dialogue(conversation.steps.map(scriptStep), true)
+    : new Dialogue(stepsOf(conversation));
+}
+
+function stepsOf(conversation: Exclude<Conversation, { protocol: 'script' }>): readonly Step[] {
+  switch (conversation.protocol) {
+    case 'smtp':
+      return smtp(conversation.helo);
+    case 'imap':
+      return imap();
+    case 'pop3':
+      return pop3();
+    case 'ftp':
+      return ftp();
+    case 'redis':
+      return redis();
+    case 'mysql':
+      return mysql(conversation.user);
+    case 'postgresql':
+      return postgresql(conversation.user, conversation.database);
+  }
 }
 
 function scriptStep({ type, bytes: hex }: ScriptStep): Step {

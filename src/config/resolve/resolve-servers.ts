@@ -20,7 +20,7 @@ import type {
   FileVirtualServer,
 } from '../schema/schema-servers.js';
 import { familyOfService, serves, servicesOf } from '../service-addresses.js';
-import { hexOf, tcpKind, tlsOf } from './resolve-protocols.js';
+import { hexOf, streamKind, tlsOf } from './resolve-protocols.js';
 
 /** One real server of any weight. */
 const DEFAULT_QUORUM: Quorum = { up: 1, hysteresis: 0 };
@@ -103,13 +103,14 @@ function resolveHealthCheck(check: FileHealthCheck): HealthCheck {
   return { kind: kindOf(check), port, intervalMs: interval, timeoutMs: timeout, rise, fall };
 }
 
-function kindOf({ tcp, http, https, udp, dns, command, user }: FileHealthCheck): CheckKind {
+function kindOf(check: FileHealthCheck): CheckKind {
+  const { http, https, udp, dns, command, user } = check;
   if (https) return resolveHttp(https, tlsOf(https));
   if (http) return resolveHttp(http, undefined);
   if (udp) return { type: 'udp', send: hexOf(udp.send), expect: udp.expect && hexOf(udp.expect) };
   if (dns) return { type: 'dns', name: dns.name, recordType: dns.type };
   if (command) return { type: 'command', command, user };
-  return tcp ? tcpKind(tcp) : { type: 'tcp' };
+  return streamKind(check) ?? { type: 'tcp' };
 }
 
 function resolveHttp(http: NonNullable<FileHealthCheck['http']>, tls: TlsCheck | undefined): CheckKind {

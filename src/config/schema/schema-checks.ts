@@ -1,7 +1,7 @@
 /** The shape of `health_check`. */
 import * as z from 'zod';
 import { parseStatusRange } from '../ranges.js';
-import { payload, tcp, tlsKeys } from './schema-protocols.js';
+import { payload, protocols, tlsKeys } from './schema-protocols.js';
 import { checkedText, command, duration, expect, integer, list, mapping, user } from './schema-values.js';
 
 const CHECK_MS = { min: 50, max: 3_600_000, step: 1 } as const;
@@ -51,8 +51,8 @@ const datagram = payload(0, 1232);
 
 const DNS_TYPES = ['A', 'AAAA', 'CNAME', 'MX', 'NS', 'PTR', 'SOA', 'SRV', 'TXT'] as const;
 
-export const healthCheck = mapping('tcp, http, https, udp, dns or command, port, interval, ...', {
-  tcp: tcp.optional(),
+export const healthCheck = mapping('a kind such as tcp or https, port, interval, ...', {
+  ...protocols,
   http: mapping('path, status, host, ...', http).optional(),
   https: mapping('path, status, host, sni, verify, ...', {
     ...http,

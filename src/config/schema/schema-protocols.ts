@@ -38,7 +38,7 @@ export const tlsKeys = {
   ca_file: absolutePath("a path that begins with '/'").optional(),
 };
 
-export const tls = mapping('sni, verify, ca_file', tlsKeys);
+const tls = mapping('sni, verify, ca_file', tlsKeys);
 
 const MAX_STEPS = 32;
 /** Of one step. */
@@ -49,13 +49,49 @@ const step = mapping('expect or send', {
   send: payload(1, MAX_STEP_BYTES).optional(),
 });
 
-export const tcp = mapping('script, tls; tcp: {} is a connection alone', {
+const tcp = mapping('script, tls; tcp: {} is a connection alone', {
   script: list('steps, each { expect: TEXT } or { send: TEXT }', step)
     .max(MAX_STEPS, { error: `expected at most ${MAX_STEPS} steps` })
     .default([]),
   tls: tls.optional(),
 });
 
+const plain = (protocol: string) => mapping(`tls; ${protocol}: {} is without TLS`, { tls: tls.optional() });
+
+/** RFC 5321 section 4.1.1.1: a domain, or an address in brackets. */
+const heloError = expect('a host name, or an address in brackets such as "[192.0.2.1]"');
+
+/** No white space: no server has users and databases of such names for a check. */
+const wordOf = (most: number, what: string) => {
+  const error = expect(`${what} of at most ${most} characters, visible ASCII`);
+  return z.string({ error }).regex(new RegExp(`^[!-~]{1,${most}}$`), { error });
+};
+const CHECK_USER = 'lvs-director';
+
+/** Each a kind of check. */
+export const protocols = {
+  tcp: tcp.optional(),
+  smtp: mapping('helo, tls', {
+    helo: z
+      .string({ error: heloError })
+      .regex(/^([A-Za-z0-9_.-]{1,253}|\[[A-Za-z0-9.:]{1,60}\])$/, { error: heloError })
+      .default('localhost'),
+    tls: tls.optional(),
+  }).optional(),
+  imap: plain('imap').optional(),
+  pop3: plain('pop3').optional(),
+  ftp: plain('ftp').optional(),
+  redis: plain('redis').optional(),
+  mysql: mapping('user', { user: wordOf(32, 'the name of a user').default(CHECK_USER) }).optional(),
+  // NAMEDATALEN of PostgreSQL, the closing zero byte left out.
+  postgresql: mapping('user, database', {
+    user: wordOf(63, 'the name of a user').default(CHECK_USER),
+    database: wordOf(63, 'the name of a database').optional(),
+  }).optional(),
+};
+
+const all = z.object(protocols);
+
 export type FilePayload = z.output<ReturnType<typeof payload>>;
 export type FileTls = z.output<typeof tls>;
-export type FileTcp = z.output<typeof tcp>;
+export type FileProtocols = z.output<typeof all>;

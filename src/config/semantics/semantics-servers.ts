@@ -3,6 +3,7 @@ import { familyOf, isLinkLocal } from '../../util/ip-address.js';
 import { familyName } from '../address.js';
 import { formatDuration } from '../duration.js';
 import type { ServiceAddress } from '../model-servers.js';
+import { protocols } from '../schema/schema-protocols.js';
 import type {
   FileRealServer,
   FileSorryServer,
@@ -26,7 +27,14 @@ type Target = Section<FileSorryServer>;
 
 const CHECK_KEYS: ReadonlySet<string> = new Set(['port', 'user', 'interval', 'timeout', 'rise', 'fall']);
 
-const CHECK_KINDS: ReadonlySet<string> = new Set(['tcp', 'http', 'https', 'udp', 'dns', 'command']);
+const CHECK_KINDS: ReadonlySet<string> = new Set([
+  ...Object.keys(protocols),
+  'http',
+  'https',
+  'udp',
+  'dns',
+  'command',
+]);
 
 /** What else of the file the checks look at. */
 export interface Around {
@@ -276,7 +284,10 @@ function checkHealthCheck(server: Server, report: Report): void {
   // An unknown key is told as such, and most likely is the kind, mistyped.
   const kinds = check.keys.filter((key) => !CHECK_KEYS.has(key));
   if (kinds.length === 0)
-    report(check.path, () => 'names no check: expected tcp: {}, or http, https, udp, dns or command');
+    report(
+      check.path,
+      () => `names no check: expected tcp: {}, or another of ${[...CHECK_KINDS].join(', ')}`,
+    );
   const [first, later] = kinds.filter((key) => CHECK_KINDS.has(key));
   if (first !== undefined && later !== undefined) {
     report([...check.path, later], () => `a health check is either ${first} or ${later}, not both`, {

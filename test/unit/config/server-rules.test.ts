@@ -402,6 +402,31 @@ void t.test('tcp with a script and with TLS', async (t) => {
   });
 });
 
+void t.test('ready checks of protocols', async (t) => {
+  const by = (text: string) => `${WHERE}, health_check: { ${text} }`;
+  const kindOf = (text: string) => serversOf([WHERE, by(text)])[0]?.healthCheck?.kind;
+  const stream = (conversation: object, tls?: object) => ({ type: 'stream', tls, conversation });
+  t.strictSame(kindOf('smtp: {}'), stream({ protocol: 'smtp', helo: 'localhost' }));
+  for (const protocol of ['imap', 'pop3', 'ftp', 'redis']) {
+    const tls = { serverName: 'a.example', verify: true, caFile: undefined };
+    t.strictSame(kindOf(`${protocol}: { tls: { sni: a.example } }`), stream({ protocol }, tls));
+  }
+  t.strictSame(kindOf('mysql: {}'), stream({ protocol: 'mysql', user: 'lvs-director' }));
+  t.strictSame(
+    kindOf('postgresql: { database: app }'),
+    stream({ protocol: 'postgresql', user: 'lvs-director', database: 'app' }),
+  );
+  check(t, [
+    [WHERE, by('smtp: { helo: "[192.0.2.1]" }')],
+    [WHERE, by('smtp: { helo: "a\\r\\nDATA" }'), /helo: expected a host name, or an address in brackets/],
+    [WHERE, by('mysql: { user: a b }'), /user: expected the name of a user of at most 32 characters/],
+    [WHERE, by('mysql: { tls: {} }'), /unknown key 'tls'; known here: user/],
+    [WHERE, by('postgresql: { user: "a\\0database" }'), /user: expected the name of a user of at most 63/],
+    [WHERE, by('imap: {}, pop3: {}'), /a health check is either imap or pop3, not both/],
+    [WHERE, by('interval: 1s'), /names no check: expected tcp: \{\}, or another of tcp, smtp, .*command/],
+  ]);
+});
+
 void t.test('settings of IPVS as a whole', async (t) => {
   const ipvs = (text: string) => `ipvs: { ${text} }\ndirectors:`;
   check(t, [
