@@ -61,6 +61,10 @@ export type ServiceAddress =
       readonly family: AddressFamily;
     };
 
+export const TLS_VERSIONS = ['TLSv1', 'TLSv1.1', 'TLSv1.2', 'TLSv1.3'] as const;
+
+export type TlsVersion = (typeof TLS_VERSIONS)[number];
+
 export interface TlsCheck {
   /** Name in the handshake (RFC 6066 section 3), and the one that the certificate is to be for; undefined: none, the real server's address. */
   readonly serverName: string | undefined;
@@ -68,6 +72,19 @@ export interface TlsCheck {
   readonly verify: boolean;
   /** File with the certificates that are trusted; undefined: those that Node.js knows. */
   readonly caFile: string | undefined;
+  /** Undefined: what Node.js does by itself, TLSv1.2 and TLSv1.3. */
+  readonly minVersion: TlsVersion | undefined;
+  readonly maxVersion: TlsVersion | undefined;
+}
+
+/** All that there are have to hold. */
+export interface BodyRules {
+  /** The body holds it. */
+  readonly text: string | undefined;
+  /** JavaScript's regular expressions, flag `u`. */
+  readonly pattern: string | undefined;
+  /** Of the whole body, as lower-case hexadecimal text. */
+  readonly digest: { readonly algorithm: 'sha256' | 'md5'; readonly hex: string } | undefined;
 }
 
 export type CheckKind =
@@ -95,15 +112,16 @@ export type CheckKind =
       /** Undefined: without TLS. */
       readonly tls: TlsCheck | undefined;
       readonly method: 'GET' | 'HEAD';
-      readonly path: string;
+      /** At least one: asked in turn, and each is to be good. */
+      readonly paths: readonly string[];
       /** Status codes that are good, 200 to 599: first and last of each range. */
       readonly status: readonly (readonly [first: number, last: number])[];
       /** Host header; the real server's address when absent. */
       readonly host: string | undefined;
       /** Beside ours, by lower-case name. */
       readonly headers: Readonly<Record<string, string>>;
-      /** Text that the body has to hold. */
-      readonly body: string | undefined;
+      /** Undefined: it is not looked at. */
+      readonly body: BodyRules | undefined;
     };
 
 export interface HealthCheck {

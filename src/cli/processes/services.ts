@@ -101,7 +101,9 @@ async function openHost(
       clock: monotonicClock,
       openIpvs: async () => (await import('../../io/netlink/ipvs.js')).openIpvs(),
       // Commands of its own: hooks do not wait for checks.
-      prober: openProber(openCommands()),
+      prober: openProber(openCommands(), {
+        tellCertificate: (words) => log.warn({ event: 'certificate' }, words),
+      }),
       syncInterfaces,
       sysctls: openSysctls(),
       nft: openNft('forwarding: fullnat or masquerade'),

@@ -9,8 +9,9 @@ export function hexOf(payload: FilePayload): string {
   return hexText(new TextEncoder().encode(payload));
 }
 
-export function tlsOf({ sni, verify, ca_file: caFile }: FileTls): TlsCheck {
-  return { serverName: sni, verify, caFile };
+export function tlsOf(tls: FileTls): TlsCheck {
+  const { sni, verify, ca_file: caFile, min_version: minVersion, max_version: maxVersion } = tls;
+  return { serverName: sni, verify, caFile, minVersion, maxVersion };
 }
 
 /** Undefined where the check is of another kind. */

@@ -1,6 +1,7 @@
 /** Virtual servers as the kernel has them: one for each address and port. */
 import { familyOf } from '../../util/ip-address.js';
 import type {
+  BodyRules,
   CheckKind,
   HealthCheck,
   Persistence,
@@ -25,6 +26,7 @@ import { hexOf, streamKind, tlsOf } from './resolve-protocols.js';
 /** One real server of any weight. */
 const DEFAULT_QUORUM: Quorum = { up: 1, hysteresis: 0 };
 
+type FileHttp = NonNullable<FileHealthCheck['http']>;
 type FilePersistence = NonNullable<FileVirtualServer['persistence']>;
 
 export function resolveVirtualServer(server: FileVirtualServer): readonly VirtualServer[] {
@@ -113,19 +115,30 @@ function kindOf(check: FileHealthCheck): CheckKind {
   return streamKind(check) ?? { type: 'tcp' };
 }
 
-function resolveHttp(http: NonNullable<FileHealthCheck['http']>, tls: TlsCheck | undefined): CheckKind {
-  const { method, path, status, host, headers, body } = http;
+function resolveHttp(http: FileHttp, tls: TlsCheck | undefined): CheckKind {
+  const { method, path, status, host, headers } = http;
   const ranges = Array.isArray(status) ? status : [status];
   return {
     type: 'http',
     tls,
     method,
-    path,
+    paths: typeof path === 'string' ? [path] : path,
     status: ranges.map((range) => (typeof range === 'number' ? [range, range] : endsOf(range))),
     host,
     headers: Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value])),
-    body,
+    body: bodyOf(http),
   };
+}
+
+function bodyOf({ body: text, body_matches: pattern, digest }: FileHttp): BodyRules | undefined {
+  if (text === undefined && pattern === undefined && digest === undefined) return undefined;
+  return { text, pattern, digest: digest && digestOf(digest) };
+}
+
+function digestOf({ sha256, md5 = '' }: NonNullable<FileHttp['digest']>): BodyRules['digest'] {
+  return sha256 === undefined
+    ? { algorithm: 'md5', hex: md5.toLowerCase() }
+    : { algorithm: 'sha256', hex: sha256.toLowerCase() };
 }
 
 function endsOf(range: string): readonly [number, number] {

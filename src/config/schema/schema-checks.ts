@@ -1,11 +1,13 @@
 /** The shape of `health_check`. */
 import * as z from 'zod';
 import { parseStatusRange } from '../ranges.js';
+import { quote } from '../yaml.js';
 import { payload, protocols, tlsKeys } from './schema-protocols.js';
 import { checkedText, command, duration, expect, integer, list, mapping, user } from './schema-values.js';
 
 const CHECK_MS = { min: 50, max: 3_600_000, step: 1 } as const;
 const MAX_BODY_TEXT = 1024;
+const MAX_PATHS = 16;
 
 /** What a request line takes as it is (RFC 9112 section 3.2): visible ASCII. */
 const httpPathError = expect("a path that begins with '/', in visible ASCII with %XX for all else");
@@ -31,19 +33,55 @@ const headerName = z
 const headerError = expect('the value of an HTTP header: visible text on one line');
 const headerValue = z.string({ error: headerError }).regex(/^[\t -~]{0,1024}$/, { error: headerError });
 
+function bodyText(what: string) {
+  return z
+    .string({ error: expect(what) })
+    .min(1, { error: expect(what) })
+    .max(MAX_BODY_TEXT, { error: `expected at most ${MAX_BODY_TEXT} characters` });
+}
+
+function refusePattern(text: string): string | undefined {
+  try {
+    void new RegExp(text, 'u');
+    return undefined;
+  } catch (error) {
+    // V8 repeats the expression before it says what is wrong with it.
+    const words = error instanceof Error ? error.message.split(': ').at(-1) : undefined;
+    return `${quote(text)} is no regular expression of JavaScript: ${words}`;
+  }
+}
+
+function hexDigits(length: number) {
+  const error = expect(`${length} hexadecimal digits`);
+  return z.string({ error }).regex(new RegExp(`^[0-9A-Fa-f]{${length}}$`), { error });
+}
+
 const http = {
   method: z.enum(['GET', 'HEAD'], { error: expect("'GET' or 'HEAD'") }).default('GET'),
-  path: httpPath.default('/'),
+  path: z
+    .union([
+      httpPath,
+      list('paths', httpPath)
+        .min(1, { error: expect('a path, or a list of them') })
+        .max(MAX_PATHS, { error: `expected at most ${MAX_PATHS} paths` }),
+    ])
+    .default('/'),
   status: z.union([statusRange, list('status codes and ranges', statusRange).min(1)]).default(200),
   host: httpHost.optional(),
   headers: z
     .record(headerName, headerValue, { error: expect('a mapping of HTTP headers to their values') })
     .default({}),
-  body: z
-    .string({ error: expect('a text that the body holds') })
-    .min(1, { error: expect('a text that the body holds') })
-    .max(MAX_BODY_TEXT, { error: `expected at most ${MAX_BODY_TEXT} characters` })
+  body: bodyText('a text that the body holds').optional(),
+  body_matches: bodyText('a regular expression that the body matches')
+    .superRefine((text, context) => {
+      const message = refusePattern(text);
+      if (message !== undefined) context.addIssue({ code: 'custom', message });
+    })
     .optional(),
+  digest: mapping('sha256 or md5', {
+    sha256: hexDigits(64).optional(),
+    md5: hexDigits(32).optional(),
+  }).optional(),
 };
 
 /** In one datagram, without what IPv6 and UDP add to it. */

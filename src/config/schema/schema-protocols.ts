@@ -1,5 +1,6 @@
 /** The shape of checks that speak a protocol over TCP. */
 import * as z from 'zod';
+import { TLS_VERSIONS } from '../model-servers.js';
 import { absolutePath, expect, list, mapping } from './schema-values.js';
 
 /** Text, or bytes as hexadecimal digits. */
@@ -26,6 +27,9 @@ export function payload(least: number, most: number) {
 
 const serverNameError = expect('a host name, as in a certificate');
 
+const versionError = expect(`a version of TLS (${TLS_VERSIONS.join(', ')})`);
+const version = z.enum(TLS_VERSIONS, { error: versionError });
+
 /** Of TLS, under a key of its own or beside those of `https`. */
 export const tlsKeys = {
   sni: z
@@ -36,9 +40,11 @@ export const tlsKeys = {
     .optional(),
   verify: z.boolean({ error: expect('true or false') }).default(true),
   ca_file: absolutePath("a path that begins with '/'").optional(),
+  min_version: version.optional(),
+  max_version: version.optional(),
 };
 
-const tls = mapping('sni, verify, ca_file', tlsKeys);
+const tls = mapping('sni, verify, ca_file, ...', tlsKeys);
 
 const MAX_STEPS = 32;
 /** Of one step. */

@@ -1,12 +1,44 @@
 /** Checks across the values of health checks that speak a protocol. */
+import { TLS_VERSIONS } from '../model-servers.js';
 import type { FileHealthCheck } from '../schema/schema-checks.js';
+import type { FileTls } from '../schema/schema-protocols.js';
 import type { Section } from '../section.js';
 import type { Report } from './report.js';
 
+/** Those that have TLS as a key of their own. */
+const WITH_TLS = ['tcp', 'smtp', 'imap', 'pop3', 'ftp', 'redis'] as const;
+const OF_BODY = ['body', 'body_matches', 'digest'] as const;
+
 export function checkProtocols(check: Section<FileHealthCheck>, report: Report): void {
+  for (const http of [check.part('http'), check.part('https')])
+    if (http !== undefined) checkHttp(http, report);
+  for (const tls of [check.part('https'), ...WITH_TLS.map((kind) => check.part(kind)?.part('tls'))]) {
+    if (tls !== undefined) checkVersions(tls, report);
+  }
   for (const { keys, path } of check.part('tcp')?.each('script') ?? []) {
     // An unknown key is told as such, and most likely is one of the two, mistyped.
     if (keys.length === 1 || keys.some((key) => key !== 'expect' && key !== 'send')) continue;
     report(path, () => "expected either 'expect' or 'send'");
   }
+}
+
+function checkHttp(http: Section<NonNullable<FileHealthCheck['http']>>, report: Report): void {
+  const { digest } = http.value;
+  if (digest !== undefined && (digest.sha256 === undefined) === (digest.md5 === undefined)) {
+    // One that is no digest is told as such.
+    const { keys = [] } = http.part('digest') ?? {};
+    if (keys.length !== 1) report([...http.path, 'digest'], () => "expected either 'sha256' or 'md5'");
+  }
+  if (http.value.method !== 'HEAD') return;
+  for (const key of OF_BODY) {
+    if (!http.has(key)) continue;
+    report([...http.path, key], () => "an answer to 'HEAD' has no body: expected method: GET");
+  }
+}
+
+function checkVersions({ value, path }: Section<FileTls>, report: Report): void {
+  const { min_version: least, max_version: most } = value;
+  if (least === undefined || most === undefined) return;
+  if (TLS_VERSIONS.indexOf(least) <= TLS_VERSIONS.indexOf(most)) return;
+  report([...path, 'max_version'], () => `is below min_version ${least}`);
 }

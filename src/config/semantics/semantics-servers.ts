@@ -299,10 +299,6 @@ function checkHealthCheck(server: Server, report: Report): void {
   if (check.has('user') && !check.has('command')) {
     report([...check.path, 'user'], () => "goes with 'command'", { at: 'key' });
   }
-  for (const http of [check.part('http'), check.part('https')]) {
-    if (http === undefined || http.value.method !== 'HEAD' || http.value.body === undefined) continue;
-    report([...http.path, 'body'], () => "an answer to 'HEAD' has no body: expected method: GET");
-  }
   checkTarget(server, check, report);
   const { interval, timeout } = check.value;
   if (interval === undefined || timeout === undefined || timeout <= interval) return;

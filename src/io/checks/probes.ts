@@ -2,6 +2,7 @@
 import { connect } from 'node:net';
 import type { CheckKind } from '../../config/model-servers.js';
 import type { Commands, ProbeOutcome, Prober } from '../../runtime/services/services-ports.js';
+import { CertificateWatch } from './certificate-watch.js';
 import { CommandProbes } from './command-probes.js';
 import { probeDns, probeUdp } from './datagram-probes.js';
 import { probeHttp } from './http-probes.js';
@@ -10,12 +11,20 @@ import { failed, OK, outcomeOf } from './outcome.js';
 import { probeStream } from './stream-probes.js';
 import { TlsContexts } from './tls-contexts.js';
 
+export interface ProberOptions {
+  /** A certificate of a real server is about to expire. */
+  readonly tellCertificate?: (words: string) => void;
+  readonly nowEpochMs?: () => number;
+}
+
 /**
  * Probes with sockets of their own, one for each probe. `timeoutMs` covers the whole probe, and counts only while this
  * process listens: a director that has too much to do does not find its real servers dead.
  */
-export function openProber(commands: Commands): Prober {
-  const contexts = new TlsContexts();
+export function openProber(commands: Commands, { tellCertificate, nowEpochMs }: ProberOptions = {}): Prober {
+  const contexts = new TlsContexts(
+    new CertificateWatch(tellCertificate ?? (() => {}), nowEpochMs ?? Date.now),
+  );
   const byCommand = new CommandProbes(commands);
   const begin = (
     check: CheckKind,

@@ -1,9 +1,9 @@
 /** Health probes by a conversation over TCP, with and without TLS. */
 import { connect, type Socket } from 'node:net';
-import { type ConnectionOptions, connect as connectByTls } from 'node:tls';
+import { connect as connectByTls } from 'node:tls';
 import type { CheckKind } from '../../config/model-servers.js';
 import { dialogueOf } from '../../protocols/conversations.js';
-import type { Turn } from '../../protocols/dialogue.js';
+import type { Dialogue, Turn } from '../../protocols/dialogue.js';
 import type { ProbeOutcome } from '../../runtime/services/services-ports.js';
 import { afterListening } from './listening-time.js';
 import { failed, OK, outcomeOf } from './outcome.js';
@@ -21,20 +21,26 @@ export async function probeStream(
   const tls = check.tls && (await contexts.optionsOf(check.tls));
   // What this host cannot read says nothing of the real server.
   if (typeof tls === 'string') return { ok: undefined, reason: tls };
-  return converse(check, tls, address, port, timeoutMs);
+  const dialogue = dialogueOf(check.conversation);
+  if (tls === undefined) {
+    const socket = connect({ host: address, port, autoSelectFamily: false });
+    return converse(dialogue, socket, 'connect', timeoutMs);
+  }
+  const socket = connectByTls({ ...tls, host: address, port });
+  socket.once('secureConnect', () => {
+    contexts.certificates.look(socket, address, port, check.tls?.serverName);
+  });
+  return converse(dialogue, socket, 'secureConnect', timeoutMs);
 }
 
 /** One that went well is ended with FIN, so that the real server logs no reset; the timer bounds its farewell. */
 function converse(
-  { conversation }: StreamCheck,
-  tls: ConnectionOptions | undefined,
-  address: string,
-  port: number,
+  dialogue: Dialogue,
+  socket: Socket,
+  opened: 'connect' | 'secureConnect',
   timeoutMs: number,
 ): Promise<ProbeOutcome> {
-  const dialogue = dialogueOf(conversation);
   return new Promise((resolve) => {
-    const socket = open(tls, address, port);
     let isOpen = false;
     const finish = (outcome: ProbeOutcome): void => {
       resolve(outcome);
@@ -53,7 +59,7 @@ function converse(
       socket.end();
     };
     const hear = (piece: Buffer): void => act(dialogue.hear(piece));
-    socket.once(tls === undefined ? 'connect' : 'secureConnect', () => {
+    socket.once(opened, () => {
       isOpen = true;
       socket.on('data', hear);
       act(dialogue.begin());
@@ -64,10 +70,4 @@ function converse(
       resolve(failed(dialogue.silence('before the end of the connection')));
     });
   });
-}
-
-function open(tls: ConnectionOptions | undefined, host: string, port: number): Socket {
-  return tls === undefined
-    ? connect({ host, port, autoSelectFamily: false })
-    : connectByTls({ ...tls, host, port });
 }

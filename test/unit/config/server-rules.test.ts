@@ -5,7 +5,7 @@ import { parseConfig } from '../../../src/config/parse.js';
 import { serviceKeyText } from '../../../src/ipvs/plan.js';
 import { serviceKeyOf } from '../../../src/planning/desired.js';
 import { type Case, checkEdits } from './cases.js';
-import { httpCheck, realServer } from './servers.js';
+import { httpCheck, realServer, tlsCheck } from './servers.js';
 
 const HEAD = `version: 1
 directors: { lb1: { address: 10.0.0.1 } }
@@ -323,6 +323,32 @@ void t.test('http and https', async (t) => {
     [WHERE, https('verify: false')],
     [WHERE, https('sni: web1')],
     [WHERE, https('sni: 10.0.0.2'), /sni: expected a host name, as in a certificate/],
+    [WHERE, http('path: [/a, /b]')],
+    [WHERE, http('path: []'), /path: expected a path, or a list of them/],
+    [WHERE, http('path: [/a, b]'), /path\[1\]: expected a path that begins with '\/'/],
+    [WHERE, http('body_matches: "^ok|(fine)"')],
+    [
+      WHERE,
+      http('body_matches: "(a"'),
+      /body_matches: '\(a' is no regular expression .*: Unterminated group/,
+    ],
+    [WHERE, http('method: HEAD, body_matches: a'), /body_matches: an answer to 'HEAD' has no body/],
+    [WHERE, http(`digest: { md5: ${'0f'.repeat(16)} }`)],
+    [WHERE, http(`digest: { md5: ${'0f'.repeat(32)} }`), /md5: expected 32 hexadecimal digits/],
+    [WHERE, http('digest: {}'), /digest: expected either 'sha256' or 'md5'/],
+    [
+      WHERE,
+      http(`digest: { md5: ${'0f'.repeat(16)}, sha256: ${'0f'.repeat(32)} }`),
+      /digest: expected either 'sha256' or 'md5'/,
+    ],
+    [WHERE, http('digest: { sha1: aa }'), /digest\.sha1: unknown key 'sha1'/],
+    [WHERE, https('min_version: TLSv1.2, max_version: TLSv1.3')],
+    [
+      WHERE,
+      https('min_version: 1.2'),
+      /min_version: expected a version of TLS \(TLSv1, TLSv1.1, .*, not 1.2/,
+    ],
+    [WHERE, https('min_version: TLSv1.3, max_version: TLSv1.2'), /max_version: is below min_version TLSv1.3/],
     [WHERE, https('ca_file: ca.pem'), /ca_file: expected a path that begins with '\/'/],
     [
       WHERE,
@@ -331,12 +357,25 @@ void t.test('http and https', async (t) => {
     ],
   ]);
   const [server] = serversOf([WHERE, https('sni: web.example, headers: { X-A: b }, status: [204, 301-302]')]);
-  const tls = { serverName: 'web.example', verify: true, caFile: undefined };
+  const tls = tlsCheck({ serverName: 'web.example' });
   const status = [
     [204, 204],
     [301, 302],
   ] as const;
   t.strictSame(server?.healthCheck?.kind, httpCheck({ tls, status, headers: { 'x-a': 'b' } }));
+  const kindOf = (text: string) => serversOf([WHERE, text])[0]?.healthCheck?.kind;
+  const hex = 'AB'.repeat(32);
+  t.strictSame(
+    kindOf(http(`path: [/a, /b], body: x, body_matches: y, digest: { sha256: ${hex} }`)),
+    httpCheck({
+      paths: ['/a', '/b'],
+      body: { text: 'x', pattern: 'y', digest: { algorithm: 'sha256', hex: hex.toLowerCase() } },
+    }),
+  );
+  t.strictSame(
+    kindOf(https('min_version: TLSv1, max_version: TLSv1.1')),
+    httpCheck({ tls: tlsCheck({ minVersion: 'TLSv1', maxVersion: 'TLSv1.1' }) }),
+  );
 });
 
 void t.test('udp, dns and commands', async (t) => {
@@ -385,13 +424,14 @@ void t.test('tcp with a script and with TLS', async (t) => {
     [WHERE, tcp(`script: [${'{ send: a }, '.repeat(33)}]`), /script: expected at most 32 steps/],
     [WHERE, tcp('tls: {}')],
     [WHERE, tcp('tls: { sni: web.example, ca_file: /etc/ssl/ca.pem }')],
+    [WHERE, tcp('tls: { min_version: TLSv1.3, max_version: TLSv1.2 }'), /tls\.max_version: is below/],
     [WHERE, tcp('tls: { sni: 10.0.0.2 }'), /tls\.sni: expected a host name, as in a certificate/],
   ]);
   const kindOf = (text: string) => serversOf([WHERE, tcp(text)])[0]?.healthCheck?.kind;
   t.strictSame(kindOf('script: []'), { type: 'tcp' });
   t.strictSame(kindOf('script: [{ expect: ab }, { send: { hex: 00FF } }], tls: { verify: false }'), {
     type: 'stream',
-    tls: { serverName: undefined, verify: false, caFile: undefined },
+    tls: tlsCheck({ verify: false }),
     conversation: {
       protocol: 'script',
       steps: [
@@ -408,7 +448,7 @@ void t.test('ready checks of protocols', async (t) => {
   const stream = (conversation: object, tls?: object) => ({ type: 'stream', tls, conversation });
   t.strictSame(kindOf('smtp: {}'), stream({ protocol: 'smtp', helo: 'localhost' }));
   for (const protocol of ['imap', 'pop3', 'ftp', 'redis']) {
-    const tls = { serverName: 'a.example', verify: true, caFile: undefined };
+    const tls = tlsCheck({ serverName: 'a.example' });
     t.strictSame(kindOf(`${protocol}: { tls: { sni: a.example } }`), stream({ protocol }, tls));
   }
   t.strictSame(kindOf('mysql: {}'), stream({ protocol: 'mysql', user: 'lvs-director' }));

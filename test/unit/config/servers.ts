@@ -1,5 +1,11 @@
 /** Virtual servers for tests, with the defaults of the configuration. */
-import type { CheckKind, HealthCheck, RealServer, VirtualServer } from '../../../src/config/model-servers.js';
+import type {
+  CheckKind,
+  HealthCheck,
+  RealServer,
+  TlsCheck,
+  VirtualServer,
+} from '../../../src/config/model-servers.js';
 
 export function realServer(address: string, overrides: Partial<RealServer> = {}): RealServer {
   return {
@@ -60,11 +66,23 @@ export function httpCheck(overrides: Partial<CheckKind & { type: 'http' }> = {})
     type: 'http',
     tls: undefined,
     method: 'GET',
-    path: '/',
+    paths: ['/'],
     status: [[200, 200]],
     host: undefined,
     headers: {},
     body: undefined,
+    ...overrides,
+  };
+}
+
+/** With the defaults of the configuration. */
+export function tlsCheck(overrides: Partial<TlsCheck> = {}): TlsCheck {
+  return {
+    serverName: undefined,
+    verify: true,
+    caFile: undefined,
+    minVersion: undefined,
+    maxVersion: undefined,
     ...overrides,
   };
 }

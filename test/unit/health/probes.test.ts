@@ -11,11 +11,13 @@ import { Worker } from 'node:worker_threads';
 import t, { type Test } from 'tap';
 import type { CheckKind, TlsCheck } from '../../../src/config/model-servers.js';
 import { projectFolder } from '../../../src/drill/vm/session.js';
-import { MAX_BODY_BYTES } from '../../../src/io/checks/http-probes.js';
+import { MAX_BODY_BYTES } from '../../../src/io/checks/http-body.js';
 import { MAX_HEADER_BYTES } from '../../../src/io/checks/outcome.js';
 import { openProber } from '../../../src/io/checks/probes.js';
 import type { CommandRequest, Commands } from '../../../src/runtime/services/services-ports.js';
-import { httpCheck } from '../config/servers.js';
+import { httpCheck, tlsCheck } from '../config/servers.js';
+
+type HttpOverrides = Omit<NonNullable<Parameters<typeof httpCheck>[0]>, 'body'>;
 
 const commands: Commands = {
   run: async () => ({ type: 'cancelled' }),
@@ -30,7 +32,7 @@ async function listen(server: Server | HttpServer): Promise<number> {
 }
 
 function http(status: number, path = '/', host?: string): CheckKind {
-  return httpCheck({ path, status: [[status, status]], host });
+  return httpCheck({ paths: [path], status: [[status, status]], host });
 }
 
 await t.test('tcp: a handshake is enough, and the server sees FIN and no reset', async (t) => {
@@ -134,8 +136,10 @@ await t.test('http: what is sent, and which answers are good', async (t) => {
   });
   const port = await listen(server);
   t.teardown(() => server.close());
-  const probe = (check: Parameters<typeof httpCheck>[0]) =>
-    prober.probe(httpCheck(check), '127.0.0.1', port, 1000);
+  const probe = ({ path, body, ...rest }: HttpOverrides & { path: string; body?: string }) => {
+    const rules = body === undefined ? undefined : { text: body, pattern: undefined, digest: undefined };
+    return prober.probe(httpCheck({ ...rest, paths: [path], body: rules }), '127.0.0.1', port, 1000);
+  };
   const status = [
     [204, 204],
     [300, 399],
@@ -148,18 +152,19 @@ await t.test('http: what is sent, and which answers are good', async (t) => {
   });
   t.strictSame(requests, ['GET lvs-director undefined', 'HEAD lvs-director yes', 'GET mine undefined']);
   t.same(await probe({ path: '/200', body: 'good' }), { ok: true }, 'across two pieces');
-  t.same(await probe({ path: '/200', body: 'bad' }), { ok: false, reason: "the body does not hold 'bad'" });
+  t.same(await probe({ path: '/200', body: 'bad' }), { ok: false, reason: "no 'bad' in the body" });
   t.same(await probe({ path: '/500', body: 'good' }), { ok: false, reason: 'status 500, expected 200' });
 });
 
 await t.test('http: a body is read no further than it has to be', async (t) => {
+  const GOOD = { text: 'good', pattern: undefined, digest: undefined };
   const head = 'HTTP/1.1 200 OK\r\n\r\n';
   const good = await rawServer(t, `${head}good`, false);
-  t.same(await prober.probe(httpCheck({ body: 'good' }), '127.0.0.1', good, 5000), { ok: true });
+  t.same(await prober.probe(httpCheck({ body: GOOD }), '127.0.0.1', good, 5000), { ok: true });
   const endless = await rawServer(t, head + 'x'.repeat(2 * MAX_BODY_BYTES), false);
-  t.match(await prober.probe(httpCheck({ body: 'good' }), '127.0.0.1', endless, 5000), {
+  t.match(await prober.probe(httpCheck({ body: GOOD }), '127.0.0.1', endless, 5000), {
     ok: false,
-    reason: `the first ${MAX_BODY_BYTES} bytes of the body do not hold 'good'`,
+    reason: `no 'good' in the first ${MAX_BODY_BYTES} bytes of the body`,
   });
 });
 
@@ -179,12 +184,7 @@ await t.test('https: who is trusted', async (t) => {
   const port = await listen(server);
   t.teardown(() => server.close());
   const probe = (tls: Partial<TlsCheck>, at = port) =>
-    prober.probe(
-      httpCheck({ tls: { serverName: undefined, verify: true, caFile: undefined, ...tls } }),
-      '127.0.0.1',
-      at,
-      5000,
-    );
+    prober.probe(httpCheck({ tls: tlsCheck(tls) }), '127.0.0.1', at, 5000);
   const caFile = join(folder, 'ca.pem');
   t.same(await probe({ caFile, serverName: 'web.example' }), { ok: true });
   t.same(await probe({ verify: false }), { ok: true });

@@ -3,10 +3,11 @@ import t from 'tap';
 import type { Conversation } from '../../../src/config/model-protocols.js';
 import type { TlsCheck } from '../../../src/config/model-servers.js';
 import { openProber } from '../../../src/io/checks/probes.js';
+import { tlsCheck } from '../config/servers.js';
 import { CA_FILE, serve, serveLines } from './servers.js';
 
 const prober = openProber({ run: async () => ({ type: 'cancelled' }), close: async () => {} });
-const TLS: TlsCheck = { serverName: 'web.example', verify: true, caFile: CA_FILE };
+const TLS = tlsCheck({ serverName: 'web.example', caFile: CA_FILE });
 
 function probe(
   conversation: Conversation,

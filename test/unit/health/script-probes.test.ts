@@ -4,13 +4,14 @@ import t from 'tap';
 import type { ScriptStep } from '../../../src/config/model-protocols.js';
 import type { CheckKind, TlsCheck } from '../../../src/config/model-servers.js';
 import { openProber } from '../../../src/io/checks/probes.js';
+import { tlsCheck } from '../config/servers.js';
 import { CA_FILE, serve, serveLines } from './servers.js';
 
 const prober = openProber({ run: async () => ({ type: 'cancelled' }), close: async () => {} });
 const hex = (text: string) => Buffer.from(text).toString('hex');
 const expect = (text: string): ScriptStep => ({ type: 'expect', bytes: hex(text) });
 const send = (text: string): ScriptStep => ({ type: 'send', bytes: hex(text) });
-const TLS: TlsCheck = { serverName: 'web.example', verify: true, caFile: CA_FILE };
+const TLS = tlsCheck({ serverName: 'web.example', caFile: CA_FILE });
 
 function script(steps: readonly ScriptStep[], tls?: TlsCheck): CheckKind {
   return { type: 'stream', tls, conversation: { protocol: 'script', steps } };

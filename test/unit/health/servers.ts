@@ -10,6 +10,10 @@ import { projectFolder } from '../../../src/drill/vm/session.js';
 const TLS_FOLDER = join(projectFolder(), 'test', 'fixtures', 'tls');
 /** The authority of the certificate, which is for `web.example`. */
 export const CA_FILE = join(TLS_FOLDER, 'ca.pem');
+export const CERTIFICATE = {
+  cert: readFileSync(join(TLS_FOLDER, 'server.pem')),
+  key: readFileSync(join(TLS_FOLDER, 'server.key')),
+};
 
 /** A server that `serve` answers for each connection; its port. */
 export async function serve(
@@ -23,10 +27,7 @@ export async function serve(
     socket.on('error', () => undefined);
     serve(socket);
   };
-  const read = (name: string) => readFileSync(join(TLS_FOLDER, name));
-  const server: Server = tls
-    ? createTlsServer({ cert: read('server.pem'), key: read('server.key') }, each)
-    : createServer(each);
+  const server: Server = tls ? createTlsServer(CERTIFICATE, each) : createServer(each);
   t.teardown(() => {
     for (const socket of sockets) socket.destroy();
     server.close();
