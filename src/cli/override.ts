@@ -2,8 +2,9 @@
 import { parseArgs } from 'node:util';
 import { orderOverride } from '../io/operator/control-client.js';
 import type { Override, OverrideAction } from '../planning/overrides.js';
-import { addressBytes, canonicalAddress, endpointText } from '../util/ip-address.js';
+import { endpointText } from '../util/ip-address.js';
 import { type Command, UsageError } from './command.js';
+import { parseEndpoint } from './endpoint.js';
 import { jsonText } from './json-text.js';
 import { RUNTIME_OPTIONS, RUNTIME_OPTIONS_USAGE } from './runtime-dir.js';
 
@@ -55,18 +56,6 @@ the real server leaves the file. 'director status' shows it, 'director plan' rec
 ${RUNTIME_OPTIONS_USAGE}`;
 }
 
-/** `10.0.0.2`, `10.0.0.2:80`, `fd00::2`, `[fd00::2]` or `[fd00::2]:80`. */
-export function parseRealServer(text: string): { readonly address: string; readonly port: number | null } {
-  const match =
-    /^\[([^\]]+)\](?::(\d{1,5}))?$/.exec(text) ??
-    /^([0-9.]+):(\d{1,5})$/.exec(text) ??
-    /^([0-9A-Fa-f.:]+)$/.exec(text);
-  const [, address = '', port] = match ?? [];
-  if (addressBytes(address) === undefined || Number(port ?? 0) > 65_535)
-    throw new UsageError(`'${text}' is no real server such as 10.10.10.2:80 or [2001:db8::2]:80`);
-  return { address: canonicalAddress(address), port: port === undefined ? null : Number(port) };
-}
-
 function parseWeight(text: string | undefined): number | null {
   if (text === 'file') return null;
   const weight = Number(text);
@@ -104,7 +93,7 @@ function commandFor(action: OverrideAction): Command {
         throw new UsageError(`there is too much: '${rest[0] ?? weightText}'`);
       const weight = action === 'weight' ? parseWeight(weightText) : null;
       const virtualServer = values['virtual-server'] ?? null;
-      const order = { action, virtualServer, weight, ...parseRealServer(realServer) };
+      const order = { action, virtualServer, weight, ...parseEndpoint(realServer, 'real server') };
       const answer = await orderOverride(values['runtime-dir'], order);
       process.stdout.write(values.json ? jsonText(answer) : answer.real_servers.map(sentence).join(''));
       return 0;

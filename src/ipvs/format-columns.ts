@@ -1,6 +1,6 @@
-/** The table in the look of `ipvsadm -Ln` with `--stats`, `--rate`, `--thresholds` or `--persistent-conn` (ipvsadm 1.31). */
+/** The look of `ipvsadm -Ln` with `--stats`, `--rate`, `--thresholds` or `--persistent-conn` (ipvsadm 1.31). */
 import { endpointText } from '../util/ip-address.js';
-import { type IpvsInfo, inOrder, serviceLine, serviceName, versionLine } from './format.js';
+import { type IpvsInfo, serviceLine, serviceName, versionLines } from './format.js';
 import type { CountedService, DumpedDestination, DumpedService, TrafficStats } from './model.js';
 
 const LOCAL = 'Prot LocalAddress:Port'.padEnd(33);
@@ -48,14 +48,14 @@ export function largeNumber(value: number, exact: boolean): string {
 /** `ipvsadm -Ln --stats` or `--rate`, with `--exact` perhaps; with a closing line break. */
 export function formatCounted(
   services: readonly CountedService[],
-  info: IpvsInfo,
+  info: IpvsInfo | undefined,
   format: CountedFormat,
   exact: boolean,
 ): string {
   const { titles, fields } = COUNTED[format];
   const head = LOCAL + titles.map((title) => ` ${title.padStart(8)}`).join('');
-  const lines = [versionLine(info), head, REMOTE];
-  for (const service of inOrder(services)) {
+  const lines = [...versionLines(info), head, REMOTE];
+  for (const service of services) {
     const numbers = fields.map((field) => largeNumber(service.stats[field], exact));
     lines.push(serviceName(service).padEnd(33) + numbers.join(''));
     for (const { address, port, stats } of service.destinations) {
@@ -90,17 +90,17 @@ export type SettingsFormat = keyof typeof SETTINGS;
 /** `ipvsadm -Ln --thresholds` or `--persistent-conn`, with a closing line break. Lines end in blanks, as there. */
 export function formatSettings(
   services: readonly DumpedService[],
-  info: IpvsInfo,
+  info: IpvsInfo | undefined,
   format: SettingsFormat,
 ): string {
   const { titles, values } = SETTINGS[format];
   const columns = [...titles, ['ActiveConn', 10], ['InActConn', 10]] as const;
   const lines = [
-    versionLine(info),
+    ...versionLines(info),
     `${LOCAL} ${columns.map(([title, width]) => title.padEnd(width)).join(' ')}`,
     REMOTE,
   ];
-  for (const service of inOrder(services)) {
+  for (const service of services) {
     lines.push(serviceLine(service));
     for (const destination of service.destinations) {
       const { address, port, activeConnections, inactiveConnections } = destination;

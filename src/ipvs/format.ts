@@ -1,13 +1,19 @@
-/** The table in the look of `ipvsadm -Ln` (ipvsadm 1.31), column for column. */
+/** The table in the look of `ipvsadm -Ln` (ipvsadm 1.31), column for column, with `--tun-info` perhaps, and of `--daemon`. */
 import { addressBytes, endpointText } from '../util/ip-address.js';
-import type { DumpedDestination, DumpedService, ForwardingMethod, Service } from './model.js';
+import type {
+  DestinationTunnel,
+  DumpedDestination,
+  DumpedService,
+  DumpedSyncDaemon,
+  ForwardingMethod,
+  Service,
+} from './model.js';
 import { destinationKeyText, schedulerFlagsText } from './plan.js';
 import { IP_VS_SVC_F, IPPROTO } from './uapi.js';
 
-const TITLE = [
-  'Prot LocalAddress:Port Scheduler Flags',
-  '  -> RemoteAddress:Port           Forward Weight ActiveConn InActConn',
-];
+const TITLE = 'Prot LocalAddress:Port Scheduler Flags';
+const REMOTE = '  -> RemoteAddress:Port           Forward';
+const NUMBERS = 'Weight ActiveConn InActConn';
 
 const FORWARDING_NAMES: Readonly<Record<ForwardingMethod, string>> = {
   masq: 'Masq',
@@ -15,6 +21,13 @@ const FORWARDING_NAMES: Readonly<Record<ForwardingMethod, string>> = {
   tunnel: 'Tunnel',
   droute: 'Route',
   bypass: 'Bypass',
+};
+
+/** Without a checksum, with one, with a remote one. */
+const CHECKSUM_MARKS: Readonly<Record<DestinationTunnel['checksum'], string>> = {
+  none: '-c',
+  csum: '+c',
+  remcsum: 'r+c',
 };
 
 /** An unsigned 32-bit difference read as a signed number: `ipvsadm` sorts so, with 192.0.0.0 before 10.0.0.0. */
@@ -113,14 +126,25 @@ export function serviceLine(service: Service): string {
   return line;
 }
 
+/** Such as `gue:6080:-c`. */
+function tunnelText({ forwarding, tunnel }: DumpedDestination): string {
+  if (forwarding !== 'tunnel') return 'n/a';
+  if (tunnel === undefined || tunnel.type === 'ipip') return 'ipip';
+  const port = tunnel.type === 'gue' ? `${tunnel.port}:` : '';
+  return `${tunnel.type}:${port}${CHECKSUM_MARKS[tunnel.checksum]}`;
+}
+
 /** The last columns are padded too, as there: a line ends in blanks. */
-function destinationLine(destination: DumpedDestination): string {
-  const endpoint = destinationKeyText(destination).padEnd(28);
-  const forwarding = FORWARDING_NAMES[destination.forwarding].padEnd(7);
-  const weight = String(destination.weight | 0).padEnd(6);
-  const active = String(destination.activeConnections).padEnd(10);
-  const inactive = String(destination.inactiveConnections).padEnd(10);
-  return `  -> ${endpoint} ${forwarding} ${weight} ${active} ${inactive}`;
+function destinationLine(destination: DumpedDestination, withTunnels: boolean): string {
+  const cells = [
+    destinationKeyText(destination).padEnd(28),
+    FORWARDING_NAMES[destination.forwarding].padEnd(7),
+    ...(withTunnels ? [tunnelText(destination).padEnd(13)] : []),
+    String(destination.weight | 0).padEnd(6),
+    String(destination.activeConnections).padEnd(10),
+    String(destination.inactiveConnections).padEnd(10),
+  ];
+  return `  -> ${cells.join(' ')}`;
 }
 
 /** What IPVS_CMD_GET_INFO tells. */
@@ -129,16 +153,40 @@ export interface IpvsInfo {
   readonly connectionTableSize: number;
 }
 
-export function versionLine({ version, connectionTableSize }: IpvsInfo): string {
-  return `IP Virtual Server version ${version} (size=${connectionTableSize})`;
+/** The line above the titles; `ipvsadm` leaves it out where one service is asked for, and so does undefined. */
+export function versionLines(info: IpvsInfo | undefined): readonly string[] {
+  if (info === undefined) return [];
+  return [`IP Virtual Server version ${info.version} (size=${info.connectionTableSize})`];
 }
 
-/** The whole answer of `ipvsadm -Ln`, with a closing line break. */
-export function formatTable(services: readonly DumpedService[], info: IpvsInfo): string {
-  const lines = [versionLine(info), ...TITLE];
-  for (const service of inOrder(services)) {
+/**
+ * The whole answer of `ipvsadm -Ln`, or with `--tun-info`, with a closing line break. As its like, it prints services and
+ * destinations as they come: `inOrder` sorts.
+ */
+export function formatTable(
+  services: readonly DumpedService[],
+  info: IpvsInfo | undefined,
+  withTunnels = false,
+): string {
+  const remote = withTunnels ? `${REMOTE} ${'TunnelInfo'.padEnd(13)}` : REMOTE;
+  const lines = [...versionLines(info), TITLE, `${remote} ${NUMBERS}`];
+  for (const service of services) {
     lines.push(serviceLine(service));
-    for (const destination of service.destinations) lines.push(destinationLine(destination));
+    for (const destination of service.destinations) lines.push(destinationLine(destination, withTunnels));
   }
   return `${lines.join('\n')}\n`;
+}
+
+/** The answer of `ipvsadm -Ln --daemon`: a line for each sync daemon, the master's first; none without one. */
+export function formatDaemons(daemons: readonly DumpedSyncDaemon[]): string {
+  return daemons
+    .toSorted((left, right) => Number(left.state === 'backup') - Number(right.state === 'backup'))
+    .map(({ state, interface: device, syncid, maxLength, group, port, ttl }) => {
+      const more = Object.entries({ maxlen: maxLength, group, port, ttl });
+      const told = more.flatMap(([name, value]) =>
+        value === undefined || value === 0 ? [] : `, ${name}=${value}`,
+      );
+      return `${state} sync daemon (mcast=${device}, syncid=${syncid}${told.join('')})\n`;
+    })
+    .join('');
 }

@@ -1,5 +1,6 @@
 /** The table with numbers in columns, as ipvsadm 1.31 prints it. */
 import t from 'tap';
+import { formatDaemons, formatTable, inOrder } from '../../../src/ipvs/format.js';
 import { formatCounted, formatSettings, largeNumber } from '../../../src/ipvs/format-columns.js';
 import type { CountedService, DumpedService, TrafficStats } from '../../../src/ipvs/model.js';
 
@@ -34,7 +35,7 @@ const COUNTED: CountedService[] = [
 ];
 
 void t.test('statistics', async (t) => {
-  t.same(formatCounted(COUNTED, INFO, 'stats', false).split('\n'), [
+  t.same(formatCounted(inOrder(COUNTED), INFO, 'stats', false).split('\n'), [
     'IP Virtual Server version 1.2.1 (size=4096)',
     'Prot LocalAddress:Port               Conns   InPkts  OutPkts  InBytes OutBytes',
     '  -> RemoteAddress:Port',
@@ -46,7 +47,7 @@ void t.test('statistics', async (t) => {
 });
 
 void t.test('rates of a real server: connections and packets are never shortened', async (t) => {
-  t.same(formatCounted(COUNTED, INFO, 'rate', false).split('\n').slice(1, 5), [
+  t.same(formatCounted(inOrder(COUNTED), INFO, 'rate', false).split('\n').slice(1, 5), [
     'Prot LocalAddress:Port                 CPS    InPPS   OutPPS    InBPS   OutBPS',
     '  -> RemoteAddress:Port',
     'TCP  192.0.2.1:80                  100000K        6        7  100000K        9',
@@ -87,6 +88,52 @@ void t.test('thresholds and persistent connections', async (t) => {
     'TCP  192.0.2.1:80 wrr persistent 300',
     '  -> 10.0.0.2:80                  5         4           12         3         ',
   ]);
+});
+
+const DESTINATION = {
+  address: '10.0.0.2',
+  port: 80,
+  forwarding: 'tunnel',
+  weight: 1,
+  upperThreshold: 0,
+  lowerThreshold: 0,
+  ...COUNTS,
+} as const;
+
+void t.test('tunnels, without the line of the version where one service is asked for', async (t) => {
+  const gue = { type: 'gue', port: 6080, checksum: 'none' } as const;
+  const destinations = [
+    { ...DESTINATION, tunnel: gue },
+    { ...DESTINATION, tunnel: { ...gue, checksum: 'remcsum' } as const },
+    { ...DESTINATION, tunnel: { type: 'gre', port: 0, checksum: 'csum' } as const },
+    DESTINATION,
+    { ...DESTINATION, forwarding: 'droute' } as const,
+  ];
+  const service = { key: KEY, scheduler: 'rr', flags: 0, timeoutSeconds: 0, netmask: '255.255.255.255' };
+  t.same(formatTable([{ ...service, destinations }], undefined, true).split('\n'), [
+    'Prot LocalAddress:Port Scheduler Flags',
+    '  -> RemoteAddress:Port           Forward TunnelInfo    Weight ActiveConn InActConn',
+    'TCP  192.0.2.1:80 rr',
+    '  -> 10.0.0.2:80                  Tunnel  gue:6080:-c   1      12         3         ',
+    '  -> 10.0.0.2:80                  Tunnel  gue:6080:r+c  1      12         3         ',
+    '  -> 10.0.0.2:80                  Tunnel  gre:+c        1      12         3         ',
+    '  -> 10.0.0.2:80                  Tunnel  ipip          1      12         3         ',
+    '  -> 10.0.0.2:80                  Route   n/a           1      12         3         ',
+    '',
+  ]);
+});
+
+void t.test('sync daemons: the master first, and what a kernel tells of them', async (t) => {
+  const more = { maxLength: 1472, group: '224.0.0.81', port: 8848, ttl: 1 };
+  t.equal(
+    formatDaemons([
+      { state: 'backup', interface: 'eth1', syncid: 51 },
+      { state: 'master', interface: 'eth1', syncid: 51, ...more },
+    ]),
+    'master sync daemon (mcast=eth1, syncid=51, maxlen=1472, group=224.0.0.81, port=8848, ttl=1)\n' +
+      'backup sync daemon (mcast=eth1, syncid=51)\n',
+  );
+  t.equal(formatDaemons([]), '');
 });
 
 void t.test('large numbers keep their width, exact ones their figures', async (t) => {

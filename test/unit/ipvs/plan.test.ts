@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import t from 'tap';
 import type { VirtualServer } from '../../../src/config/model-servers.js';
-import { formatTable } from '../../../src/ipvs/format.js';
+import { formatTable, inOrder } from '../../../src/ipvs/format.js';
 import type {
   Destination,
   DumpedDestination,
@@ -411,7 +411,7 @@ void t.test('format: as ipvsadm -Ln shows it', async (t) => {
     service(tcp('10.1.1.1'), [], { scheduler: 'sh', flags: 8 | 16 }),
   ];
   t.equal(
-    formatTable(services, { version: '1.2.1', connectionTableSize: 4096 }),
+    formatTable(inOrder(services), { version: '1.2.1', connectionTableSize: 4096 }),
     [
       'IP Virtual Server version 1.2.1 (size=4096)',
       'Prot LocalAddress:Port Scheduler Flags',
@@ -435,10 +435,9 @@ void t.test('format: addresses all around the circle come as the C library sorts
   const info = { version: '1.2.1', connectionTableSize: 4096 };
   const order = (...addresses: readonly string[]) =>
     [
-      ...formatTable(
-        addresses.map((address) => service(tcp(address))),
-        info,
-      ).matchAll(/^TCP {2}(\S+):80/gm),
+      ...formatTable(inOrder(addresses.map((address) => service(tcp(address)))), info).matchAll(
+        /^TCP {2}(\S+):80/gm,
+      ),
     ].map(([, address]) => address);
   // Each of the three is below the next in a circle, so the order they came in decides.
   t.same(order('10.0.0.1', '100.64.0.1', '192.0.2.1'), ['10.0.0.1', '100.64.0.1', '192.0.2.1']);

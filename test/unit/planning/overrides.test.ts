@@ -1,5 +1,5 @@
 import t from 'tap';
-import { parseRealServer } from '../../../src/cli/override.js';
+import { parseEndpoint } from '../../../src/cli/endpoint.js';
 import {
   type Override,
   type OverrideOrder,
@@ -83,12 +83,12 @@ void t.test('who leaves the file, and what is said', async (t) => {
 });
 
 void t.test('real servers on the command line', async (t) => {
-  t.same(parseRealServer('10.0.0.2'), { address: '10.0.0.2', port: null });
-  t.same(parseRealServer('10.0.0.2:80'), { address: '10.0.0.2', port: 80 });
-  t.same(parseRealServer('FD00:0::2'), { address: 'fd00::2', port: null });
-  t.same(parseRealServer('[fd00::2]:80'), { address: 'fd00::2', port: 80 });
-  t.same(parseRealServer('[fd00::2]'), { address: 'fd00::2', port: null });
+  t.same(parseEndpoint('10.0.0.2', 'real server'), { address: '10.0.0.2', port: null });
+  t.same(parseEndpoint('10.0.0.2:80', 'real server'), { address: '10.0.0.2', port: 80 });
+  t.same(parseEndpoint('FD00:0::2', 'real server'), { address: 'fd00::2', port: null });
+  t.same(parseEndpoint('[fd00::2]:80', 'real server'), { address: 'fd00::2', port: 80 });
+  t.same(parseEndpoint('[fd00::2]', 'real server'), { address: 'fd00::2', port: null });
   for (const wrong of ['rs1', '10.0.0', '10.0.0.2:', '10.0.0.2:99999', '[10.0.0.2', '[fd00::2]:x', '']) {
-    t.throws(() => parseRealServer(wrong), { code: 'ERR_USAGE' }, wrong);
+    t.throws(() => parseEndpoint(wrong, 'real server'), { code: 'ERR_USAGE' }, wrong);
   }
 });

@@ -10,9 +10,15 @@ import { parseConfig } from '../../../src/config/parse.js';
 import { projectFolder } from '../../../src/drill/vm/session.js';
 import { ipvsModules } from '../../../src/io/host/ipvs-modules.js';
 import { openIpvs } from '../../../src/io/netlink/ipvs.js';
-import { formatTable } from '../../../src/ipvs/format.js';
+import { formatDaemons, formatTable, inOrder } from '../../../src/ipvs/format.js';
 import { formatCounted } from '../../../src/ipvs/format-columns.js';
-import type { Destination, ForwardingMethod, Service, ServiceKey } from '../../../src/ipvs/model.js';
+import type {
+  Destination,
+  DestinationTunnel,
+  ForwardingMethod,
+  Service,
+  ServiceKey,
+} from '../../../src/ipvs/model.js';
 import { describeOp, plan, serviceKeyText } from '../../../src/ipvs/plan.js';
 import { wholeServices } from '../../../src/planning/desired.js';
 import type { Ipvs } from '../../../src/runtime/services/services-ports.js';
@@ -30,6 +36,9 @@ export interface ComparedTable {
   /** The same with `--rate`. */
   readonly ourRates: string;
   readonly theirRates: string;
+  /** The same with `--tun-info`. */
+  readonly ourTunnels: string;
+  readonly theirTunnels: string;
 }
 /** A row of docs/IPVS.md. */
 export interface ConformanceRow {
@@ -47,7 +56,8 @@ export interface IpvsTableReport {
   readonly rows: readonly ConformanceRow[];
   readonly tables: readonly ComparedTable[];
   readonly errors: Readonly<Record<string, string>>;
-  readonly daemons: { readonly ours: readonly string[]; readonly theirs: readonly string[] };
+  /** `ipvsadm -Ln --daemon`. */
+  readonly daemons: { readonly ours: string; readonly theirs: string };
   readonly afterStop: readonly string[];
   readonly timingsMs: Readonly<Record<string, number>>;
 }
@@ -69,6 +79,10 @@ const ipvsadm = (...args: readonly string[]): string => execFileSync('ipvsadm', 
 
 function destination(address: string, port: number, over: Partial<Destination> = {}): Destination {
   return { address, port, forwarding: 'masq', weight: 1, upperThreshold: 0, lowerThreshold: 0, ...over };
+}
+
+function tunnelled(address: string, tunnel: DestinationTunnel): Destination {
+  return destination(address, 80, { forwarding: 'tunnel', tunnel });
 }
 
 function service(
@@ -122,6 +136,12 @@ function assortment(): Service[] {
     ),
     service(inet(17, '192.0.2.1', 53), [destination('10.10.10.2', 53)], { flags: ONE_PACKET }),
     service(inet(132, '192.0.2.1', 9), [destination('10.10.10.2', 9)]),
+    service(inet(6, '192.0.2.7', 80), [
+      destination('10.10.10.2', 80, { forwarding: 'tunnel' }),
+      tunnelled('10.10.10.3', { type: 'gue', port: 6080, checksum: 'none' }),
+      tunnelled('10.10.10.4', { type: 'gue', port: 65_535, checksum: 'remcsum' }),
+      tunnelled('10.10.10.5', { type: 'gre', port: 0, checksum: 'csum' }),
+    ]),
     service(inet(6, '192.0.2.2', 80), both, { scheduler: 'sh', flags: SCHED1 | SCHED2 }),
     service(inet(6, '192.0.2.3', 80), both, { scheduler: 'mh', flags: SCHED1 }),
     service(inet(6, '192.0.2.4', 80), both, {
@@ -182,10 +202,12 @@ async function reconcile(ipvs: Opened, name: string, desired: readonly Service[]
     ops: ops.length,
     errors: results.flatMap(({ error }) => (error === undefined ? [] : [error.message])),
     leftToDo: plan(desired, after, { ownedKeys, prune: true }).map(describeOp),
-    ours: formatTable(after, await ipvs.info()),
+    ours: formatTable(inOrder(after), await ipvs.info()),
     theirs: ipvsadm('-Ln'),
-    ourRates: formatCounted(await ipvs.read(), await ipvs.info(), 'rate', false),
+    ourRates: formatCounted(inOrder(await ipvs.read()), await ipvs.info(), 'rate', false),
     theirRates: ipvsadm('-Ln', '--rate'),
+    ourTunnels: formatTable(inOrder(after), await ipvs.info(), true),
+    theirTunnels: ipvsadm('-Ln', '--tun-info'),
   };
 }
 
@@ -208,10 +230,12 @@ async function byCommandLines(
     ops: ops.length,
     errors,
     leftToDo: plan(desired, after, { ownedKeys: new Set(), prune: true }).map(describeOp),
-    ours: formatTable(after, await ipvs.info()),
+    ours: formatTable(inOrder(after), await ipvs.info()),
     theirs: ipvsadm('-Ln'),
-    ourRates: formatCounted(await ipvs.read(), await ipvs.info(), 'rate', false),
+    ourRates: formatCounted(inOrder(await ipvs.read()), await ipvs.info(), 'rate', false),
     theirRates: ipvsadm('-Ln', '--rate'),
+    ourTunnels: formatTable(inOrder(after), await ipvs.info(), true),
+    theirTunnels: ipvsadm('-Ln', '--tun-info'),
   };
 }
 
@@ -292,10 +316,8 @@ async function daemons(ipvs: Ipvs): Promise<Pick<IpvsTableReport, 'daemons' | 'a
     await ipvs.startSyncDaemon({ state, interface: 'sync0', syncid: 51 });
     await ipvs.startSyncDaemon({ state, interface: 'sync0', syncid: 51 });
   }
-  const ours = (await ipvs.syncDaemons()).map(
-    (one) => `${one.state} sync daemon (mcast=${one.interface}, syncid=${one.syncid}`,
-  );
-  const theirs = ipvsadm('-L', '--daemon').trimEnd().split('\n');
+  const ours = formatDaemons(await ipvs.syncDaemons());
+  const theirs = ipvsadm('-Ln', '--daemon');
   for (const state of ['master', 'backup'] as const) {
     await ipvs.stopSyncDaemon(state, 51, 'sync0');
     await ipvs.stopSyncDaemon(state, 51, 'sync0');
