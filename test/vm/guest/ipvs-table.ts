@@ -59,12 +59,9 @@ export interface IpvsTableReport {
   /** `ipvsadm -Ln --daemon`. */
   readonly daemons: { readonly ours: string; readonly theirs: string };
   readonly afterStop: readonly string[];
-  readonly timingsMs: Readonly<Record<string, number>>;
 }
 
 type Opened = Awaited<ReturnType<typeof openIpvs>>;
-
-const MANY = Number(process.argv[2] ?? '1000');
 
 /** Of schedulers. */
 const MODULES = ipvsModules();
@@ -263,51 +260,6 @@ async function conformance(ipvs: Ipvs): Promise<ConformanceRow[]> {
   return rows;
 }
 
-function many(count: number): Service[] {
-  return Array.from({ length: count }, (_, index) => {
-    const servers = [2, 3, 4, 5].map((host) => destination(`10.10.10.${host}`, 80));
-    return service(inet(6, `10.20.${index >> 8}.${index & 0xff}`, 80), servers, { scheduler: 'wlc' });
-  });
-}
-
-/** Rounds of a measurement; the best counts, because the machine under the VM does other things too. */
-const ROUNDS = 3;
-
-async function timed<T>(
-  timings: Record<string, number>,
-  name: string,
-  work: () => Promise<T> | T,
-): Promise<T> {
-  const start = performance.now();
-  const value = await work();
-  timings[name] = Math.min(timings[name] ?? Number.POSITIVE_INFINITY, Math.round(performance.now() - start));
-  return value;
-}
-
-async function measure(ipvs: Ipvs): Promise<Record<string, number>> {
-  const timings: Record<string, number> = {};
-  const desired = many(MANY);
-  const [first, ...rest] = desired;
-  const changed = first === undefined ? rest : [{ ...first, scheduler: 'rr' }, ...rest];
-  const none = { ownedKeys: new Set<string>(), prune: true };
-  const ops = plan(desired, [], none);
-  const rules = ops.map((op) => describeOp(op).slice('ipvsadm '.length)).join('\n');
-  for (let round = 0; round < ROUNDS; round++) {
-    ipvsadm('-C');
-    await timed(timings, 'ipvsadm -R', () => execFileSync('ipvsadm', ['-R'], { input: `${rules}\n` }));
-    await timed(timings, 'ipvsadm -Ln', () => ipvsadm('-Ln'));
-    ipvsadm('-C');
-    await timed(timings, 'apply', () => ipvs.apply(ops));
-    const actual = await timed(timings, 'dump', () => ipvs.dump());
-    await timed(timings, 'plan', () => plan(desired, actual, none));
-    await timed(timings, 'reload with one change', async () => {
-      await ipvs.apply(plan(changed, await ipvs.dump(), none));
-    });
-  }
-  ipvsadm('-C');
-  return timings;
-}
-
 async function daemons(ipvs: Ipvs): Promise<Pick<IpvsTableReport, 'daemons' | 'afterStop'>> {
   spawnSync('ip', ['link', 'add', 'sync0', 'type', 'dummy']);
   spawnSync('ip', ['addr', 'add', '10.99.0.1/24', 'dev', 'sync0']);
@@ -359,7 +311,6 @@ async function main(): Promise<void> {
     tables,
     errors,
     ...(await daemons(ipvs)),
-    timingsMs: await measure(ipvs),
   };
   ipvs.close();
   process.stdout.write(`${JSON.stringify(report)}\n`);
