@@ -1,8 +1,9 @@
 /** What a configuration needs of this host and is not there: no fault of the file, for it may come later. */
-import type { DirectorConfig, VrrpInstance } from '../../config/model.js';
+import { type DirectorConfig, OWNER_PRIORITY, type VrrpInstance } from '../../config/model.js';
 import type { VirtualServer } from '../../config/model-servers.js';
 import { assertHeld, NoInterfaceAddressError, primaryAddress } from '../host/interface-address.js';
 import { type IpvsModules, ipvsModules } from '../host/ipvs-modules.js';
+import { hasNft } from '../host/nft.js';
 import { interfaceIndexes } from '../netlink/addresses.js';
 
 /** A place in the file, and what about it cannot work here now. */
@@ -46,7 +47,38 @@ export function missingParts(config: DirectorConfig): readonly MissingPart[] {
       ? []
       : absent(connectionSync.interface, ['connection_sync'], 'connections are not synchronised')),
     ...missingSchedulers(config.virtualServers, ipvsModules()),
+    ...(hasNft() ? [] : missingNft(config)),
   ];
+}
+
+/** What a host without the program nft cannot do. */
+export function missingNft({
+  instances,
+  virtualServers,
+  masquerades,
+}: Pick<DirectorConfig, 'instances' | 'virtualServers' | 'masquerades'>): readonly MissingPart[] {
+  const told = (path: MissingPart['path'], consequence: string): MissingPart => ({
+    path,
+    message: `this host has no program nft (package nftables): ${consequence} until there is one`,
+  });
+  return [
+    ...instances.flatMap(({ name, acceptMode, priority }, position) =>
+      acceptMode || priority === OWNER_PRIORITY
+        ? []
+        : told(['vrrp', 'instances', position, 'accept_mode'], `${name} is in fault`),
+    ),
+    ...entriesOf(virtualServers).flatMap(({ name, realServers }, position) =>
+      realServers.some(({ forwarding }) => forwarding === 'fullnat')
+        ? told(['virtual_servers', position, 'forwarding'], `real servers of ${name} do not answer this director`)
+        : [],
+    ),
+    ...masquerades.map((_, position) => told(['masquerade', position], 'nobody is masqueraded')),
+  ];
+}
+
+/** An entry of the file is one virtual server or several, one after the other. */
+function entriesOf(virtualServers: readonly VirtualServer[]): readonly VirtualServer[] {
+  return [...new Map(virtualServers.map((one) => [one.name, one])).values()];
 }
 
 /** Schedulers and persistence engines that this kernel cannot load. `modules`: undefined where that cannot be known. */
@@ -55,9 +87,7 @@ export function missingSchedulers(
   modules: IpvsModules | undefined,
 ): readonly MissingPart[] {
   if (modules === undefined) return [];
-  // An entry of the file is one virtual server or several, one after the other.
-  const byName = new Map(virtualServers.map((one) => [one.name, one]));
-  return [...byName.values()].flatMap(({ name, scheduler, persistence }, position) => {
+  return entriesOf(virtualServers).flatMap(({ name, scheduler, persistence }, position) => {
     const lacks = (what: string, module: string, ...place: readonly string[]): MissingPart[] => {
       if (modules.has(module)) return [];
       const message = `the kernel ${modules.release} has no ${what} (module ip_vs_${module}): ${name} cannot be programmed here`;

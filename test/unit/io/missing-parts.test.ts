@@ -3,8 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { parseConfig } from '../../../src/config/parse.js';
+import { hasNft } from '../../../src/io/host/nft.js';
 import { ipvsModules } from '../../../src/io/host/ipvs-modules.js';
-import { missingSchedulers } from '../../../src/io/operator/missing-parts.js';
+import { missingNft, missingSchedulers } from '../../../src/io/operator/missing-parts.js';
 
 const DEP = `kernel/net/netfilter/ipvs/ip_vs.ko.xz: kernel/net/netfilter/nf_conntrack.ko.xz
 kernel/net/netfilter/ipvs/ip_vs_rr.ko.xz: kernel/net/netfilter/ipvs/ip_vs.ko.xz
@@ -76,4 +77,31 @@ await t.test('a scheduler and an engine that the kernel lacks are told once, at 
     /6\.1\.0-test has no scheduler 'twos' \(module ip_vs_twos\): .* cannot be programmed/,
   );
   t.match(told[1]?.message, /no persistence engine 'sip' \(module ip_vs_pe_sip\)/);
+});
+
+await t.test('what needs nft is told where there is none', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'nft-test-'));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  t.notOk(hasNft(folder));
+  t.notOk(hasNft(''));
+  writeFileSync(join(folder, 'nft'), '', { mode: 0o755 });
+  t.ok(hasNft(`/nonexistent:${folder}`));
+  const web = { name: 'web', address: '192.0.2.1', ports: [80, 81], real_servers: [{ address: '10.0.0.2' }] };
+  const instance = { name: 'outside', interface: 'eth0', virtual_router_id: 51, addresses: ['192.0.2.1/24'] };
+  const file = {
+    version: 1,
+    directors: { lb1: { address: '10.0.0.1' } },
+    vrrp: { instances: [instance, { ...instance, name: 'shy', virtual_router_id: 52, accept_mode: false, addresses: ['192.0.2.9/24'] }] },
+    virtual_servers: [
+      { ...web, forwarding: 'nat' },
+      { ...web, name: 'full', address: '192.0.2.9', forwarding: 'fullnat' },
+    ],
+    masquerade: [{ source: '10.0.0.0/24', interface: 'eth0' }],
+  };
+  const parsed = parseConfig(JSON.stringify(file), { name: 'lb1' });
+  if (!parsed.ok) throw new Error(JSON.stringify(parsed.faults));
+  t.same(
+    missingNft(parsed.config).map(({ path }) => path.join('.')),
+    ['vrrp.instances.1.accept_mode', 'virtual_servers.1.forwarding', 'masquerade.0'],
+  );
 });
