@@ -59,17 +59,17 @@ export function missingNft({
 }: Pick<DirectorConfig, 'instances' | 'virtualServers' | 'masquerades'>): readonly MissingPart[] {
   const told = (path: MissingPart['path'], consequence: string): MissingPart => ({
     path,
-    message: `this host has no program nft (package nftables): ${consequence} until there is one`,
+    message: `this host has no program nft (package nftables): ${consequence}`,
   });
   return [
-    ...instances.flatMap(({ name, acceptMode, priority }, position) =>
+    ...instances.flatMap(({ acceptMode, priority }, position) =>
       acceptMode || priority === OWNER_PRIORITY
         ? []
-        : told(['vrrp', 'instances', position, 'accept_mode'], `${name} is in fault`),
+        : told(['vrrp', 'instances', position, 'accept_mode'], 'a director refuses to start so'),
     ),
     ...entriesOf(virtualServers).flatMap(({ name, realServers }, position) =>
       realServers.some(({ forwarding }) => forwarding === 'fullnat')
-        ? told(['virtual_servers', position, 'forwarding'], `real servers of ${name} do not answer this director`)
+        ? told(['virtual_servers', position, 'forwarding'], `real servers of ${name} answer past this director`)
         : [],
     ),
     ...masquerades.map((_, position) => told(['masquerade', position], 'nobody is masqueraded')),
