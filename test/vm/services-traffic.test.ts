@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { startVm } from '../../src/drill/vm/session.js';
 import type { ServicesTrafficReport } from './guest/services-traffic.js';
+import type { SourceNatReport } from './guest/source-nat.js';
 import { noVm } from './no-vm.js';
 
 t.setTimeout(900_000);
@@ -17,6 +18,28 @@ await t.test('virtual servers of many kinds', { skip: noVm() }, async (t) => {
   t.teardown(async () => {
     await vm.stop();
     rmSync(outDir, { recursive: true, force: true });
+  });
+  await t.test('fullnat and masquerade', async (t) => {
+    const { status, stdout, stderr } = await vm.run(['node', 'dist/test/vm/guest/source-nat.js', vm.outDir]);
+    t.equal(status, 0, 'the guest program ran to its end');
+    if (status !== 0) {
+      t.comment(stderr);
+      return t.comment(readFileSync(join(outDir, 'source-nat.log'), 'utf8'));
+    }
+    const report: SourceNatReport = JSON.parse(stdout);
+    t.comment(report.ruleset);
+    for (const answers of [report.served, report.flushed]) {
+      t.strictSame(answers['web']?.toSorted(), ['rs1 10.10.10.1', 'rs2 10.10.10.1'], 'the DIP, on both ports');
+      t.strictSame(answers['web6'], ['rs1 fd00::1'], 'IPv6: the address of the interface');
+      t.match(answers['names']?.[0], /^rs1 10\.10\.10\.11?1$/, 'UDP');
+      t.strictSame(answers['marked'], ['rs2 10.10.10.1'], 'a firewall mark');
+      t.match(answers['all']?.[0], /^rs1 10\.10\.10\.1/, 'all ports');
+    }
+    t.strictSame(report.masqueraded, ['client 192.168.1.253']);
+    t.match(report.tables[0], /table inet lvs_director_nat\n/);
+    t.notMatch(report.tables[1], 'lvs_director', 'gone with the director');
+    t.match(report.tables[1], 'table ip marking', "and nobody else's");
+    t.strictSame(report.told, ['somebody changed the table inet lvs_director_nat: repaired']);
   });
   const { status, stdout, stderr } = await vm.run([
     'node',

@@ -1,7 +1,8 @@
 /**
  * Servers and a client that tell who answers, over IPv4 and IPv6.
  *
- * `name-server.js serve NAME PORT...` answers each connection and each datagram on these ports with its name.
+ * `name-server.js serve NAME PORT...` answers each connection and each datagram on these ports with its name;
+ * `serve-peer` with its name and the address that it sees as the client.
  * `name-server.js ask WHAT...` asks one after the other, `tcp:COUNT:ADDRESS:PORT` and `udp:COUNT:ADDRESS:PORT` (all of one
  * port), and prints the answers as JSON, a list of names for each; `-` is no answer.
  */
@@ -11,10 +12,12 @@ import { connect, createServer, isIPv6 } from 'node:net';
 /** Under emulation. */
 const ANSWER_MS = 5000;
 
-function serve(name: string, port: number): Promise<unknown> {
+function serve(answerTo: (peer: string) => string, port: number): Promise<unknown> {
   const udp = createSocket('udp6');
-  udp.on('message', (_message, peer) => udp.send(name, peer.port, peer.address));
-  const tcp = createServer((socket) => socket.on('error', () => {}).end(name));
+  udp.on('message', (_message, peer) => udp.send(answerTo(peer.address), peer.port, peer.address));
+  const tcp = createServer((socket) => {
+    socket.on('error', () => {}).end(answerTo(socket.remoteAddress ?? ''));
+  });
   return Promise.all([
     new Promise<void>((resolve) => tcp.listen(port, '::', resolve)),
     new Promise<void>((resolve) => udp.bind(port, '::', resolve)),
@@ -64,9 +67,11 @@ async function ask(what: string): Promise<string[]> {
 }
 
 const [mode, ...args] = process.argv.slice(2);
-if (mode === 'serve') {
+if (mode === 'serve' || mode === 'serve-peer') {
   const [name = '', ...ports] = args;
-  await Promise.all(ports.map((port) => serve(name, Number(port))));
+  const answerTo = (peer: string): string =>
+    mode === 'serve' ? name : `${name} ${peer.replace('::ffff:', '')}`;
+  await Promise.all(ports.map((port) => serve(answerTo, Number(port))));
   process.stdout.write('ready\n');
 } else {
   const answers: string[][] = [];
