@@ -23,8 +23,10 @@ export async function probeHttp(
   const tls = check.tls && (await contexts.optionsOf(check.tls));
   // What this host cannot read says nothing of the real server.
   if (typeof tls === 'string') return { ok: undefined, reason: tls };
-  const late = new AbortController();
-  const cancel = afterListening(timeoutMs, () => late.abort());
+  const late: (() => void)[] = [];
+  const cancel = afterListening(timeoutMs, () => {
+    for (const end of late) end();
+  });
   const closed: Promise<void>[] = [];
   try {
     for (const path of check.paths) {
@@ -35,7 +37,7 @@ export async function probeHttp(
         });
       });
       closed.push(new Promise((resolve) => probe.once('close', resolve)));
-      const outcome = await judge(check, probe, late.signal, `no answer within ${timeoutMs} ms`);
+      const outcome = await judge(check, probe, late, `no answer within ${timeoutMs} ms`);
       if (outcome.ok === true) continue;
       return check.paths.length === 1 ? outcome : { ...outcome, reason: `${path}: ${outcome.reason}` };
     }
@@ -73,11 +75,14 @@ function begin(
   return request;
 }
 
-/** The status line is the verdict, and the body where it is looked at; it is read to its end, so that the real server sees no reset. */
+/**
+ * The status line is the verdict, and the body where it is looked at; it is read to its end, so that the real server sees
+ * no reset. `late` gets what ends it when the time is over.
+ */
 function judge(
   check: HttpCheck,
   probe: ClientRequest,
-  late: AbortSignal,
+  late: (() => void)[],
   lateReason: string,
 ): Promise<ProbeOutcome> {
   return new Promise((resolve) => {
@@ -85,7 +90,7 @@ function judge(
       resolve(outcome);
       probe.destroy();
     };
-    late.addEventListener('abort', () => finish(failed(lateReason)), { once: true });
+    late.push(() => finish(failed(lateReason)));
     probe.once('response', (response) => {
       const verdict = judgeStatus(check, response.statusCode);
       const body = check.body === undefined || !verdict.ok ? undefined : new BodyJudge(check.body);
