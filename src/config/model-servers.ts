@@ -96,6 +96,8 @@ export type CheckKind =
       readonly tls: TlsCheck | undefined;
       readonly conversation: Conversation;
     }
+  /** An echo request is answered. */
+  | { readonly type: 'icmp' }
   /** An answer comes. Bytes as hexadecimal text; `expect`: what it has to hold. */
   | { readonly type: 'udp'; readonly send: string; readonly expect: string | undefined }
   /** The name server knows a record. */

@@ -33,6 +33,8 @@ const CHECK_KINDS: ReadonlySet<string> = new Set([
   'https',
   'udp',
   'dns',
+  'icmp',
+  'icmp',
   'command',
 ]);
 
@@ -319,7 +321,11 @@ function checkTarget(
   report: Report,
 ): void {
   const { port, fwmark } = server.value;
-  if (check.has('port') || check.has('command') || (port !== 0 && fwmark === undefined)) return;
+  if (check.has('port') && check.has('icmp')) {
+    report([...check.path, 'port'], () => "goes not with 'icmp', which has no ports", { at: 'key' });
+  }
+  if (check.has('port') || check.has('command') || check.has('icmp') || (port !== 0 && fwmark === undefined))
+    return;
   if (server.each('real_servers').every((real) => real.has('port'))) return;
   report([...check.path, 'port'], () => 'is missing: real servers without a port of their own need it');
 }

@@ -6,6 +6,7 @@ import { CertificateWatch } from './certificate-watch.js';
 import { CommandProbes } from './command-probes.js';
 import { probeDns, probeUdp } from './datagram-probes.js';
 import { probeHttp } from './http-probes.js';
+import { IcmpProbes } from './icmp-probes.js';
 import { afterListening } from './listening-time.js';
 import { failed, OK, outcomeOf } from './outcome.js';
 import { probeStream } from './stream-probes.js';
@@ -25,6 +26,7 @@ export function openProber(commands: Commands, { tellCertificate, nowEpochMs }: 
   const contexts = new TlsContexts(
     new CertificateWatch(tellCertificate ?? (() => {}), nowEpochMs ?? Date.now),
   );
+  const icmp = new IcmpProbes();
   const byCommand = new CommandProbes(commands);
   const begin = (
     check: CheckKind,
@@ -41,6 +43,8 @@ export function openProber(commands: Commands, { tellCertificate, nowEpochMs }: 
         return probeUdp(check, ...where);
       case 'dns':
         return probeDns(check, ...where);
+      case 'icmp':
+        return icmp.probe(...where);
       case 'command':
         return byCommand.probe(check, ...where);
     }

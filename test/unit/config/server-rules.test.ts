@@ -467,6 +467,21 @@ void t.test('ready checks of protocols', async (t) => {
   ]);
 });
 
+void t.test('icmp has no port', async (t) => {
+  check(t, [
+    [WHERE, `${WHERE}, health_check: { icmp: {} }`],
+    [WHERE, 'fwmark: 7, health_check: { icmp: {} }'],
+    [
+      WHERE,
+      `${WHERE}, health_check: { icmp: {}, port: 7 }`,
+      /port: goes not with 'icmp', which has no ports/,
+    ],
+    [WHERE, `${WHERE}, health_check: { icmp: { count: 3 } }`, /unknown key 'count'/],
+  ]);
+  const [server] = serversOf([WHERE, `${WHERE}, health_check: { icmp: {} }`]);
+  t.strictSame(server?.healthCheck?.kind, { type: 'icmp' });
+});
+
 void t.test('settings of IPVS as a whole', async (t) => {
   const ipvs = (text: string) => `ipvs: { ${text} }\ndirectors:`;
   check(t, [
