@@ -96,6 +96,14 @@ export type CheckKind =
       readonly tls: TlsCheck | undefined;
       readonly conversation: Conversation;
     }
+  /** grpc.health.v1.Health/Check. */
+  | {
+      readonly type: 'grpc';
+      /** Undefined: without TLS. */
+      readonly tls: TlsCheck | undefined;
+      /** Empty: the server as a whole. */
+      readonly service: string;
+    }
   /** An echo request is answered. */
   | { readonly type: 'icmp' }
   /** An answer comes. Bytes as hexadecimal text; `expect`: what it has to hold. */

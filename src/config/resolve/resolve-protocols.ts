@@ -15,8 +15,8 @@ export function tlsOf(tls: FileTls): TlsCheck {
 }
 
 /** Undefined where the check is of another kind. */
-export function streamKind(check: FileProtocols): CheckKind | undefined {
-  const { tcp, smtp, imap, pop3, ftp, redis, mysql, postgresql } = check;
+export function protocolKind(check: FileProtocols): CheckKind | undefined {
+  const { tcp, smtp, imap, pop3, ftp, redis, mysql, postgresql, grpc } = check;
   if (tcp) return tcpKind(tcp);
   if (smtp) return streamOf({ protocol: 'smtp', helo: smtp.helo }, smtp.tls);
   if (imap) return streamOf({ protocol: 'imap' }, imap.tls);
@@ -24,6 +24,7 @@ export function streamKind(check: FileProtocols): CheckKind | undefined {
   if (ftp) return streamOf({ protocol: 'ftp' }, ftp.tls);
   if (redis) return streamOf({ protocol: 'redis' }, redis.tls);
   if (mysql) return streamOf({ protocol: 'mysql', user: mysql.user });
+  if (grpc) return { type: 'grpc', tls: grpc.tls && tlsOf(grpc.tls), service: grpc.service ?? '' };
   if (postgresql === undefined) return undefined;
   const { user, database } = postgresql;
   return streamOf({ protocol: 'postgresql', user, database });

@@ -21,7 +21,7 @@ import type {
   FileVirtualServer,
 } from '../schema/schema-servers.js';
 import { familyOfService, serves, servicesOf } from '../service-addresses.js';
-import { hexOf, streamKind, tlsOf } from './resolve-protocols.js';
+import { hexOf, protocolKind, tlsOf } from './resolve-protocols.js';
 
 /** One real server of any weight. */
 const DEFAULT_QUORUM: Quorum = { up: 1, hysteresis: 0 };
@@ -113,7 +113,7 @@ function kindOf(check: FileHealthCheck): CheckKind {
   if (dns) return { type: 'dns', name: dns.name, recordType: dns.type };
   if (icmp) return { type: 'icmp' };
   if (command) return { type: 'command', command, user };
-  return streamKind(check) ?? { type: 'tcp' };
+  return protocolKind(check) ?? { type: 'tcp' };
 }
 
 function resolveHttp(http: FileHttp, tls: TlsCheck | undefined): CheckKind {

@@ -94,6 +94,10 @@ export const protocols = {
     user: wordOf(63, 'the name of a user').default(CHECK_USER),
     database: wordOf(63, 'the name of a database').optional(),
   }).optional(),
+  grpc: mapping('service, tls', {
+    service: wordOf(127, 'the name of a service').optional(),
+    tls: tls.optional(),
+  }).optional(),
 };
 
 const all = z.object(protocols);

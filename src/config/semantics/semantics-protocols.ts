@@ -6,7 +6,7 @@ import type { Section } from '../section.js';
 import type { Report } from './report.js';
 
 /** Those that have TLS as a key of their own. */
-const WITH_TLS = ['tcp', 'smtp', 'imap', 'pop3', 'ftp', 'redis'] as const;
+const WITH_TLS = ['tcp', 'smtp', 'imap', 'pop3', 'ftp', 'redis', 'grpc'] as const;
 const OF_BODY = ['body', 'body_matches', 'digest'] as const;
 
 export function checkProtocols(check: Section<FileHealthCheck>, report: Report): void {

@@ -5,6 +5,7 @@ import type { Commands, ProbeOutcome, Prober } from '../../runtime/services/serv
 import { CertificateWatch } from './certificate-watch.js';
 import { CommandProbes } from './command-probes.js';
 import { probeDns, probeUdp } from './datagram-probes.js';
+import { probeGrpc } from './grpc-probes.js';
 import { probeHttp } from './http-probes.js';
 import { IcmpProbes } from './icmp-probes.js';
 import { afterListening } from './listening-time.js';
@@ -39,6 +40,8 @@ export function openProber(commands: Commands, { tellCertificate, nowEpochMs }: 
         return probeHttp(check, contexts, ...where);
       case 'stream':
         return probeStream(check, contexts, ...where);
+      case 'grpc':
+        return probeGrpc(check, contexts, ...where);
       case 'udp':
         return probeUdp(check, ...where);
       case 'dns':

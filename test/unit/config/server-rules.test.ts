@@ -467,6 +467,18 @@ void t.test('ready checks of protocols', async (t) => {
   ]);
 });
 
+void t.test('grpc', async (t) => {
+  const by = (text: string) => `${WHERE}, health_check: { grpc: { ${text} } }`;
+  check(t, [
+    [WHERE, by('service: a.b.C, tls: { sni: a.example }')],
+    [WHERE, by('service: a b'), /service: expected the name of a service of at most 127 characters/],
+    [WHERE, by('tls: { min_version: TLSv1.3, max_version: TLSv1 }'), /max_version: is below min_version/],
+  ]);
+  const kindOf = (text: string) => serversOf([WHERE, by(text)])[0]?.healthCheck?.kind;
+  t.strictSame(kindOf(''), { type: 'grpc', tls: undefined, service: '' });
+  t.strictSame(kindOf('service: a.B, tls: {}'), { type: 'grpc', tls: tlsCheck(), service: 'a.B' });
+});
+
 void t.test('icmp has no port', async (t) => {
   check(t, [
     [WHERE, `${WHERE}, health_check: { icmp: {} }`],
