@@ -87,7 +87,7 @@ export interface BodyRules {
   readonly digest: { readonly algorithm: 'sha256' | 'md5'; readonly hex: string } | undefined;
 }
 
-export type CheckKind =
+type CheckMeans =
   | { readonly type: 'tcp' }
   /** Something is said over TCP, and answered as it has to be. */
   | {
@@ -133,6 +133,15 @@ export type CheckKind =
       /** Undefined: it is not looked at. */
       readonly body: BodyRules | undefined;
     };
+
+/** Which way a check goes, where that is not from any address of this host to the real server's. */
+export interface CheckWay {
+  /** Of this host. */
+  readonly from?: string;
+  readonly to?: string;
+}
+
+export type CheckKind = CheckMeans & CheckWay;
 
 export interface HealthCheck {
   readonly kind: CheckKind;

@@ -3,6 +3,7 @@ import { familyOf } from '../../util/ip-address.js';
 import type {
   BodyRules,
   CheckKind,
+  CheckWay,
   HealthCheck,
   Persistence,
   Quorum,
@@ -29,13 +30,13 @@ const DEFAULT_QUORUM: Quorum = { up: 1, hysteresis: 0 };
 type FileHttp = NonNullable<FileHealthCheck['http']>;
 type FilePersistence = NonNullable<FileVirtualServer['persistence']>;
 
-export function resolveVirtualServer(server: FileVirtualServer): readonly VirtualServer[] {
+export function resolveVirtualServer(server: FileVirtualServer, director: string): readonly VirtualServer[] {
   const services = servicesOf(server) ?? [];
   const families = {
     services: new Set(services.map(familyOfService)),
     realServers: new Set(server.real_servers.map(({ address }) => familyOf(address))),
   };
-  const healthCheck = server.health_check && resolveHealthCheck(server.health_check);
+  const healthCheck = server.health_check && resolveHealthCheck(server.health_check, director);
   return services.map((service) => ({
     name: server.name,
     service,
@@ -100,9 +101,16 @@ function resolvePersistence(persistence: FilePersistence, service: ServiceAddres
   };
 }
 
-function resolveHealthCheck(check: FileHealthCheck): HealthCheck {
+function resolveHealthCheck(check: FileHealthCheck, director: string): HealthCheck {
   const { port, interval, timeout, rise, fall } = check;
-  return { kind: kindOf(check), port, intervalMs: interval, timeoutMs: timeout, rise, fall };
+  return {
+    kind: { ...kindOf(check), ...wayOf(check, director) },
+    port,
+    intervalMs: interval,
+    timeoutMs: timeout,
+    rise,
+    fall,
+  };
 }
 
 function kindOf(check: FileHealthCheck): CheckKind {
@@ -114,6 +122,11 @@ function kindOf(check: FileHealthCheck): CheckKind {
   if (icmp) return { type: 'icmp' };
   if (command) return { type: 'command', command, user };
   return protocolKind(check) ?? { type: 'tcp' };
+}
+
+function wayOf({ address: to, source_address: source }: FileHealthCheck, director: string): CheckWay {
+  const from = typeof source === 'object' ? source[director] : source;
+  return { ...(from !== undefined && { from }), ...(to !== undefined && { to }) };
 }
 
 function resolveHttp(http: FileHttp, tls: TlsCheck | undefined): CheckKind {

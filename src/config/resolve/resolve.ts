@@ -19,7 +19,7 @@ export function resolveConfig(file: ConfigFile, director: string): DirectorConfi
     ...resolveVrrp(file, director),
     connectionSync: sync && { interface: interfaceFor(sync.interface, director), id: sync.id },
     ipvs: file.ipvs ? resolveIpvs(file.ipvs) : NO_IPVS_SETTINGS,
-    virtualServers: file.virtual_servers.flatMap(resolveVirtualServer),
+    virtualServers: file.virtual_servers.flatMap((server) => resolveVirtualServer(server, director)),
     masquerades: file.masquerade.map(({ source, interface: device, snat_address: snatAddress }) => ({
       source,
       interface: interfaceFor(device, director),

@@ -126,6 +126,11 @@ export const hostPrefix = checkedText(
   refuseHostPrefix,
 ).transform(canonicalPrefix);
 
+/** One for all directors, or for each its own. */
+export const addressOf = z.union([hostAddress, z.record(z.string(), hostAddress)], {
+  error: expect('an address, or a mapping with one for each director'),
+});
+
 /** An address where IPv6 comes later; `what` as the subject of a sentence. */
 export const ipv4Only = (what: string) =>
   checkedText('an IPv4 address such as 192.168.1.253', (text) => {

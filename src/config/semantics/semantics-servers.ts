@@ -16,8 +16,9 @@ import { addressesOfServer, familyOfService, serves, servicesOf } from '../servi
 import { quote } from '../yaml.js';
 import { checkCommand, checkKnown, checkUnique, namesOf, type Report } from './report.js';
 import { addressesOf } from './semantics-addresses.js';
+import type { Directors } from './semantics-directors.js';
 import { checkPool } from './semantics-pool.js';
-import { checkProtocols } from './semantics-protocols.js';
+import { checkProtocols, checkWay } from './semantics-protocols.js';
 import { checkScheduling, checkServices, type Taken } from './semantics-services.js';
 
 type Server = Section<FileVirtualServer>;
@@ -25,7 +26,16 @@ type Real = Section<FileRealServer>;
 /** What a real server and a sorry server have in common. */
 type Target = Section<FileSorryServer>;
 
-const CHECK_KEYS: ReadonlySet<string> = new Set(['port', 'user', 'interval', 'timeout', 'rise', 'fall']);
+const CHECK_KEYS: ReadonlySet<string> = new Set([
+  'address',
+  'port',
+  'source_address',
+  'user',
+  'interval',
+  'timeout',
+  'rise',
+  'fall',
+]);
 
 const CHECK_KINDS: ReadonlySet<string> = new Set([
   ...Object.keys(protocols),
@@ -40,6 +50,7 @@ const CHECK_KINDS: ReadonlySet<string> = new Set([
 
 /** What else of the file the checks look at. */
 export interface Around {
+  readonly directors: Directors;
   readonly instances: readonly Section<FileInstance>[];
   /** Whether the file says `connection_sync`. */
   readonly syncs: boolean;
@@ -64,7 +75,7 @@ export function checkVirtualServers(servers: readonly Server[], around: Around, 
     checkTunnel(server.part('tunnel'), report);
     checkRealServers(server, services, around, report);
     checkPool(server, services, report);
-    checkHealthCheck(server, report);
+    checkHealthCheck(server, around, report);
   }
 }
 
@@ -280,7 +291,7 @@ function checkFamilies(
   }
 }
 
-function checkHealthCheck(server: Server, report: Report): void {
+function checkHealthCheck(server: Server, { directors }: Around, report: Report): void {
   const check = server.part('health_check');
   if (check === undefined) return;
   // An unknown key is told as such, and most likely is the kind, mistyped.
@@ -302,6 +313,7 @@ function checkHealthCheck(server: Server, report: Report): void {
     report([...check.path, 'user'], () => "goes with 'command'", { at: 'key' });
   }
   checkTarget(server, check, report);
+  checkWay(server, check, directors, report);
   const { interval, timeout } = check.value;
   if (interval === undefined || timeout === undefined || timeout <= interval) return;
   const byDefault = check.has('timeout') ? '' : ' (the default)';

@@ -51,7 +51,7 @@ export function checkSemantics(root: Section<ConfigFile>, tree: YamlNode, choice
   checkTracking(root, directors, report);
   checkEach(root.part('connection_sync')?.part('interface'), 'interface', directors, report);
   checkMasquerades(root.each('masquerade'), directors, report);
-  const around = { instances: vrrp?.each('instances') ?? [], syncs: root.has('connection_sync') };
+  const around = { directors, instances: vrrp?.each('instances') ?? [], syncs: root.has('connection_sync') };
   checkVirtualServers(root.each('virtual_servers'), around, report);
   return faults;
 }

@@ -10,7 +10,7 @@ import { failed, OK, outcomeOf } from './outcome.js';
 
 /** The first answer that holds what is expected is good; a connected socket hears of a closed port, and of nobody else. */
 export function probeUdp(
-  { send, expect }: CheckKind & { readonly type: 'udp' },
+  { send, expect, from }: CheckKind & { readonly type: 'udp' },
   address: string,
   port: number,
   timeoutMs: number,
@@ -37,6 +37,7 @@ export function probeUdp(
     });
     // Not as a callback, which would get the error in place of the listener above.
     socket.once('connect', () => socket.send(Buffer.from(send, 'hex')));
+    if (from !== undefined) socket.bind({ address: from, exclusive: true });
     socket.connect(port, address);
   });
 }
@@ -57,13 +58,15 @@ const DNS_REASONS: Readonly<Record<string, string>> = {
 };
 
 export function probeDns(
-  { name, recordType }: CheckKind & { readonly type: 'dns' },
+  { name, recordType, from }: CheckKind & { readonly type: 'dns' },
   address: string,
   port: number,
   timeoutMs: number,
 ): Promise<ProbeOutcome> {
   return new Promise((resolve) => {
     const resolver = new Resolver({ timeout: timeoutMs * RESOLVER_MARGIN, tries: 1 });
+    if (from !== undefined)
+      resolver.setLocalAddress(...(isIPv6(from) ? (['0.0.0.0', from] as const) : ([from] as const)));
     resolver.setServers([endpointText(address, port)]);
     const cancel = afterListening(timeoutMs, () => {
       resolve(failed(`no answer within ${timeoutMs} ms`));

@@ -5,7 +5,7 @@ import {
   connect,
   type IncomingHttpHeaders,
 } from 'node:http2';
-import type { ConnectionOptions, TLSSocket } from 'node:tls';
+import type { TLSSocket } from 'node:tls';
 import type { CheckKind } from '../../config/model-servers.js';
 import {
   encodeHealthRequest,
@@ -17,6 +17,7 @@ import type { ProbeOutcome } from '../../runtime/services/services-ports.js';
 import { endpointText } from '../../util/ip-address.js';
 import { afterListening } from './listening-time.js';
 import { failed, NO_ANSWER, OK, outcomeOf } from './outcome.js';
+import { sourceOf } from './source.js';
 import type { TlsContexts } from './tls-contexts.js';
 
 type GrpcCheck = CheckKind & { readonly type: 'grpc' };
@@ -31,7 +32,16 @@ export async function probeGrpc(
   const tls = check.tls && (await contexts.optionsOf(check.tls));
   // What this host cannot read says nothing of the real server.
   if (typeof tls === 'string') return { ok: undefined, reason: tls };
-  const session = open(tls, endpointText(address, port));
+  // In it are the options of the connection's socket, which its type does not know of.
+  const options: SecureClientSessionOptions = {
+    ...tls,
+    ...sourceOf(check),
+    // In megabytes: of what a server may make this process keep.
+    maxSessionMemory: 1,
+    settings: { enablePush: false },
+  };
+  const scheme = tls === undefined ? 'http' : 'https';
+  const session = connect(`${scheme}://${endpointText(address, port)}`, options);
   session.once('connect', (_, socket) => {
     if (tls === undefined) return;
     contexts.certificates.look(socket as TLSSocket, address, port, check.tls?.serverName);
@@ -47,15 +57,6 @@ export async function probeGrpc(
   });
   call.end(encodeHealthRequest(check.service));
   return judge(session, call, timeoutMs);
-}
-
-function open(tls: ConnectionOptions | undefined, endpoint: string): ClientHttp2Session {
-  return connect(`${tls === undefined ? 'http' : 'https'}://${endpoint}`, {
-    ...tls,
-    // In megabytes: of what a server may make this process keep.
-    maxSessionMemory: 1,
-    settings: { enablePush: false },
-  });
 }
 
 function judge(

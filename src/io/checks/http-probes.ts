@@ -8,6 +8,7 @@ import type { ProbeOutcome } from '../../runtime/services/services-ports.js';
 import { BodyJudge, MAX_BODY_BYTES } from './http-body.js';
 import { afterListening } from './listening-time.js';
 import { failed, MAX_HEADER_BYTES, NO_ANSWER, OK, outcomeOf } from './outcome.js';
+import { sourceOf } from './source.js';
 import type { TlsContexts } from './tls-contexts.js';
 
 type HttpCheck = CheckKind & { readonly type: 'http' };
@@ -57,6 +58,7 @@ function begin(
 ): ClientRequest {
   const request: ClientRequest = (tls === undefined ? requestPlainly : requestByTls)({
     ...tls,
+    ...sourceOf(check),
     host: address,
     port,
     path,

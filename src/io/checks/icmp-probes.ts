@@ -1,5 +1,5 @@
 /**
- * Health probes by ICMP echo, over one raw socket for each family. The services process has CAP_NET_RAW under the unit;
+ * Health probes by ICMP echo, over one raw socket for each family and address of this host that they go from. The services process has CAP_NET_RAW under the unit;
  * a ping socket would need a group in net.ipv4.ping_group_range, which no distribution's host can be relied upon for.
  */
 import { randomBytes, randomInt } from 'node:crypto';
@@ -34,14 +34,14 @@ interface Waiting {
 
 export class IcmpProbes {
   readonly #identifier = randomInt(1, NUMBERS);
-  readonly #sockets = new Map<AddressFamily, RawSocket>();
+  readonly #sockets = new Map<string, RawSocket>();
   /** By sequence number: there are more of those than probes under way. */
   readonly #waiting = new Map<number, Waiting>();
   #sequence = 0;
 
-  async probe(address: string, _port: number, timeoutMs: number): Promise<ProbeOutcome> {
+  async probe(from: string | undefined, address: string, timeoutMs: number): Promise<ProbeOutcome> {
     const family = familyOf(address);
-    const socket = this.#socketOf(family);
+    const socket = this.#socketOf(family, from);
     if (!(socket instanceof RawSocket)) return socket;
     const sequence = this.#sequence;
     this.#sequence = (sequence + 1) % NUMBERS;
@@ -61,18 +61,28 @@ export class IcmpProbes {
       try {
         socket.send(encodeEchoRequest(family, request), address);
       } catch (error) {
-        end(outcomeOf(error as Error));
+        // Of a socket whose address has left this host the kernel says something else than of a new one.
+        const again = from === undefined ? socket : this.#anew(socket, family, from);
+        end(again instanceof RawSocket ? outcomeOf(error as Error) : again);
       }
     });
     return heard;
   }
 
+  #anew(old: RawSocket, family: AddressFamily, from: string): RawSocket | ProbeOutcome {
+    old.close();
+    this.#sockets.delete(from);
+    return this.#socketOf(family, from);
+  }
+
   /** Or why there is none. */
-  #socketOf(family: AddressFamily): RawSocket | ProbeOutcome {
-    const known = this.#sockets.get(family);
+  #socketOf(family: AddressFamily, from: string | undefined): RawSocket | ProbeOutcome {
+    const key = from ?? family;
+    const known = this.#sockets.get(key);
     if (known !== undefined) return known;
+    let socket: RawSocket | undefined;
     try {
-      const socket = new RawSocket(
+      socket = new RawSocket(
         family === 'ipv6' ? { type: 'raw6', protocol: ICMPV6 } : { type: 'raw4', protocol: ICMP },
       );
       // The kernel shows a raw socket all ICMP of the host.
@@ -81,13 +91,16 @@ export class IcmpProbes {
       socket.setIntOption(SOL_SOCKET, SO_SNDBUFFORCE, SEND_BUFFER);
       socket.on('message', (message, info) => this.#hear(family, message, info.address));
       socket.on('error', () => undefined);
-      socket.bind().unref();
-      this.#sockets.set(family, socket);
+      socket.bind(from).unref();
+      this.#sockets.set(key, socket);
       return socket;
     } catch (error) {
-      const { code, message } = error as NodeJS.ErrnoException;
-      const words = code === 'EPERM' ? 'this director needs CAP_NET_RAW for it' : message;
-      return { ok: undefined, reason: `no raw socket: ${words}` };
+      socket?.close();
+      const refused = error as NodeJS.ErrnoException;
+      if (refused.code === 'EPERM')
+        return { ok: undefined, reason: 'this director needs CAP_NET_RAW for it' };
+      const outcome = outcomeOf(refused);
+      return outcome.ok === true ? outcome : { ok: undefined, reason: outcome.reason };
     }
   }
 

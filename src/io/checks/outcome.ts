@@ -38,7 +38,7 @@ const REASONS: Readonly<Record<string, string>> = {
 
 /** What this host has run out of: says nothing of the real server. */
 const OWN_FAULTS: Readonly<Record<string, string>> = {
-  EADDRNOTAVAIL: 'no local address or port left',
+  EADDRNOTAVAIL: 'this host lacks the address that it is to ask from, or has no port left',
   EAGAIN: 'no local port left',
   EMFILE: 'this director has no file descriptor left',
   ENFILE: 'this host has no file descriptor left',

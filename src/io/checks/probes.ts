@@ -1,6 +1,6 @@
 /** Health probes of real servers. */
 import { connect } from 'node:net';
-import type { CheckKind } from '../../config/model-servers.js';
+import type { CheckKind, CheckWay } from '../../config/model-servers.js';
 import type { Commands, ProbeOutcome, Prober } from '../../runtime/services/services-ports.js';
 import { CertificateWatch } from './certificate-watch.js';
 import { CommandProbes } from './command-probes.js';
@@ -10,6 +10,7 @@ import { probeHttp } from './http-probes.js';
 import { IcmpProbes } from './icmp-probes.js';
 import { afterListening } from './listening-time.js';
 import { failed, OK, outcomeOf } from './outcome.js';
+import { sourceOf } from './source.js';
 import { probeStream } from './stream-probes.js';
 import { TlsContexts } from './tls-contexts.js';
 
@@ -31,11 +32,14 @@ export function openProber(commands: Commands, { tellCertificate, nowEpochMs }: 
   const byCommand = new CommandProbes(commands);
   const begin = (
     check: CheckKind,
-    ...where: [address: string, port: number, timeoutMs: number]
+    address: string,
+    port: number,
+    timeoutMs: number,
   ): Promise<ProbeOutcome> => {
+    const where = [address, port, timeoutMs] as const;
     switch (check.type) {
       case 'tcp':
-        return probeTcp(...where);
+        return probeTcp(check, ...where);
       case 'http':
         return probeHttp(check, contexts, ...where);
       case 'stream':
@@ -47,15 +51,15 @@ export function openProber(commands: Commands, { tellCertificate, nowEpochMs }: 
       case 'dns':
         return probeDns(check, ...where);
       case 'icmp':
-        return icmp.probe(...where);
+        return icmp.probe(check.from, address, timeoutMs);
       case 'command':
         return byCommand.probe(check, ...where);
     }
   };
   return {
-    probe: async (...what) => {
+    probe: async (check, address, port, timeoutMs) => {
       try {
-        return await begin(...what);
+        return await begin(check, check.to ?? address, port, timeoutMs);
       } catch (error) {
         // Arguments that Node refuses, such as a character that no request line can have.
         return error instanceof Error ? outcomeOf(error) : failed(String(error));
@@ -65,9 +69,9 @@ export function openProber(commands: Commands, { tellCertificate, nowEpochMs }: 
 }
 
 /** The handshake is the probe; it is ended with FIN, so that the real server logs no reset. */
-function probeTcp(address: string, port: number, timeoutMs: number): Promise<ProbeOutcome> {
+function probeTcp(check: CheckWay, address: string, port: number, timeoutMs: number): Promise<ProbeOutcome> {
   return new Promise((resolve) => {
-    const socket = connect({ host: address, port, autoSelectFamily: false });
+    const socket = connect({ host: address, port, autoSelectFamily: false, ...sourceOf(check) });
     const cancel = afterListening(timeoutMs, () => {
       resolve(failed(`no answer within ${timeoutMs} ms`));
       socket.destroy();

@@ -7,6 +7,7 @@ import type { Dialogue, Turn } from '../../protocols/dialogue.js';
 import type { ProbeOutcome } from '../../runtime/services/services-ports.js';
 import { afterListening } from './listening-time.js';
 import { failed, OK, outcomeOf } from './outcome.js';
+import { sourceOf } from './source.js';
 import type { TlsContexts } from './tls-contexts.js';
 
 type StreamCheck = CheckKind & { readonly type: 'stream' };
@@ -22,11 +23,12 @@ export async function probeStream(
   // What this host cannot read says nothing of the real server.
   if (typeof tls === 'string') return { ok: undefined, reason: tls };
   const dialogue = dialogueOf(check.conversation);
+  const route = { host: address, port, ...sourceOf(check) };
   if (tls === undefined) {
-    const socket = connect({ host: address, port, autoSelectFamily: false });
+    const socket = connect({ ...route, autoSelectFamily: false });
     return converse(dialogue, socket, 'connect', timeoutMs);
   }
-  const socket = connectByTls({ ...tls, host: address, port });
+  const socket = connectByTls({ ...tls, ...route });
   socket.once('secureConnect', () => {
     contexts.certificates.look(socket, address, port, check.tls?.serverName);
   });

@@ -37,6 +37,20 @@ await runInNamespace(import.meta.url, async () => {
     t.same(await probe('::1'), { ok: true });
   });
 
+  await t.test('from an address of this host, while it has it', async (t) => {
+    const from = (source: string, address: string) =>
+      prober.probe({ type: 'icmp', from: source }, address, 80, LONG_MS);
+    const lacking = { ok: undefined, reason: /this host lacks the address/ };
+    t.match(await from('192.0.2.2', '127.0.0.1'), lacking);
+    ip('address add 192.0.2.2/32 dev lo');
+    t.same(await from('192.0.2.2', '127.0.0.1'), { ok: true });
+    t.same(await from('2001:db8::1', '::1'), { ok: true });
+    ip('address del 192.0.2.2/32 dev lo');
+    t.match(await from('192.0.2.2', '127.0.0.1'), lacking);
+    ip('address add 192.0.2.2/32 dev lo');
+    t.same(await from('192.0.2.2', '127.0.0.1'), { ok: true });
+  });
+
   await t.test('no way there', async (t) => {
     t.same(await probe('203.0.113.1'), { ok: false, reason: 'network is unreachable' });
     t.same(await probe('2001:db8:1::1'), { ok: false, reason: 'network is unreachable' });

@@ -467,6 +467,28 @@ void t.test('ready checks of protocols', async (t) => {
   ]);
 });
 
+void t.test('which way a check goes', async (t) => {
+  const by = (text: string) => `${WHERE}, health_check: { tcp: {}, ${text} }`;
+  check(t, [
+    [WHERE, by('address: 10.9.9.9, source_address: 10.0.0.9')],
+    [WHERE, by('source_address: { lb1: 10.0.0.8 }')],
+    [
+      WHERE,
+      by('source_address: { lb9: 10.0.0.8 }'),
+      /source_address: names no source address for lb1/,
+      /no director is named 'lb9'/,
+    ],
+    [WHERE, by('source_address: eth0'), /source_address: expected an address, or a mapping/],
+    [WHERE, by('source_address: "fd00::1"'), /source_address: 'fd00::1' is IPv6, and what is asked is IPv4/],
+    [WHERE, by('address: "fd00::2", source_address: "fd00::1"')],
+    [WHERE, by('source_address: { lb1: "fd00::1" }'), /source_address\.lb1: 'fd00::1' is IPv6/],
+    [WHERE, `${WHERE}, health_check: { command: [/bin/true], address: 10.0.0.1 }`, /address: goes not with/],
+  ]);
+  const kindOf = (text: string) => serversOf([WHERE, by(text)])[0]?.healthCheck?.kind;
+  t.strictSame(kindOf('source_address: { lb1: 10.0.0.8 }'), { type: 'tcp', from: '10.0.0.8' });
+  t.strictSame(kindOf('address: 10.9.9.9'), { type: 'tcp', to: '10.9.9.9' });
+});
+
 void t.test('grpc', async (t) => {
   const by = (text: string) => `${WHERE}, health_check: { grpc: { ${text} } }`;
   check(t, [
