@@ -4,7 +4,7 @@
  */
 import type { DirectorConfig, Masquerade } from '../config/model.js';
 import { canonicalPrefix, NFT_INTERFACE, splitPrefix } from '../config/address.js';
-import type { RealServer, VirtualServer } from '../config/model-servers.js';
+import type { Protocol, RealServer, VirtualServer } from '../config/model-servers.js';
 import { type AddressFamily, canonicalAddress, familyOf } from '../util/ip-address.js';
 
 /** The table that is ours alone: `nft list table inet lvs_director_nat` shows it. */
@@ -18,6 +18,8 @@ type Kind = 'port' | 'all_ports' | 'mark';
 
 interface Translation {
   readonly kind: Kind;
+  /** Undefined with a mark, which is of any. */
+  readonly protocol: Protocol | undefined;
   readonly family: AddressFamily;
   /** Undefined: the address of the interface that it leaves by. */
   readonly to: string | undefined;
@@ -36,7 +38,8 @@ export function sourceNatRuleset({
       `  set translated_${index} {\n    type ${typeOf(kind, family)}\n    elements = { ${[...elements].join(', ')} }\n  }\n`,
   );
   const rules = translations.map(
-    ({ kind, family, to }, index) => `${matchOf(kind, family)} @translated_${index} ${toText(family, to)}`,
+    (translation, index) =>
+      `${matchOf(translation)} @translated_${index} ${toText(translation.family, translation.to)}`,
   );
   return `${SOURCE_NAT_REMOVAL}table ${SOURCE_NAT_TABLE} {
 ${sets.join('')}  chain postrouting {
@@ -67,9 +70,9 @@ function translationsOf(virtualServers: readonly VirtualServer[]): readonly Tran
       if (real.forwarding !== 'fullnat') continue;
       const family = familyOf(real.address);
       const to = snatAddress !== undefined && familyOf(snatAddress) === family ? snatAddress : undefined;
-      const { kind, element } = elementOf(server, real);
-      const key = `${kind} ${family} ${to ?? ''}`;
-      const translation = found.get(key) ?? { kind, family, to, elements: new Set() };
+      const { kind, protocol, element } = elementOf(server, real);
+      const key = [kind, protocol, family, to].join(' ');
+      const translation = found.get(key) ?? { kind, protocol, family, to, elements: new Set() };
       found.set(key, translation);
       translation.elements.add(element);
     }
@@ -78,13 +81,18 @@ function translationsOf(virtualServers: readonly VirtualServer[]): readonly Tran
 }
 
 /** Canonical text by our own parser: nothing else gets into the ruleset. */
-function elementOf({ service }: VirtualServer, real: RealServer): { kind: Kind; element: string } {
+function elementOf(
+  { service }: VirtualServer,
+  real: RealServer,
+): Pick<Translation, 'kind' | 'protocol'> & { readonly element: string } {
   const address = canonicalAddress(real.address);
-  if ('fwmark' in service) return { kind: 'mark', element: `${service.fwmark} . ${address}` };
-  const before = `${canonicalAddress(service.address)} . ${service.protocol}`;
-  return service.port === 0
-    ? { kind: 'all_ports', element: `${before} . ${address}` }
-    : { kind: 'port', element: `${before} . ${service.port} . ${address} . ${real.port}` };
+  if ('fwmark' in service)
+    return { kind: 'mark', protocol: undefined, element: `${service.fwmark} . ${address}` };
+  const { protocol, port } = service;
+  const vip = canonicalAddress(service.address);
+  return port === 0
+    ? { kind: 'all_ports', protocol, element: `${vip} . ${address}` }
+    : { kind: 'port', protocol, element: `${vip} . ${port} . ${address} . ${real.port}` };
 }
 
 function ipOf(family: AddressFamily): string {
@@ -94,14 +102,15 @@ function ipOf(family: AddressFamily): string {
 function typeOf(kind: Kind, family: AddressFamily): string {
   const address = `${family}_addr`;
   if (kind === 'mark') return `mark . ${address}`;
-  if (kind === 'all_ports') return `${address} . inet_proto . ${address}`;
-  return `${address} . inet_proto . inet_service . ${address} . inet_service`;
+  if (kind === 'all_ports') return `${address} . ${address}`;
+  return `${address} . inet_service . ${address} . inet_service`;
 }
 
-function matchOf(kind: Kind, family: AddressFamily): string {
+/** nft knows what a `proto-dst` is once the protocol is said before it. */
+function matchOf({ kind, protocol, family }: Translation): string {
   const ip = ipOf(family);
   if (kind === 'mark') return `meta mark . ${ip} daddr`;
-  const before = `ct original ${ip} daddr . meta l4proto`;
+  const before = `meta l4proto ${protocol} ct original ${ip} daddr`;
   if (kind === 'all_ports') return `${before} . ${ip} daddr`;
-  return `${before} . ct original proto-dst . ${ip} daddr . th dport`;
+  return `${before} . ct original proto-dst . ${ip} daddr . ${protocol} dport`;
 }

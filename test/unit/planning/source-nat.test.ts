@@ -18,12 +18,12 @@ void t.test('one table, made anew in one transaction: what was asked for, and wh
     of([WEB]),
     `${SOURCE_NAT_REMOVAL}table inet lvs_director_nat {
   set translated_0 {
-    type ipv4_addr . inet_proto . inet_service . ipv4_addr . inet_service
-    elements = { 192.0.2.51 . tcp . 80 . 10.0.0.2 . 80, 192.0.2.51 . tcp . 80 . 10.0.0.3 . 8000 }
+    type ipv4_addr . inet_service . ipv4_addr . inet_service
+    elements = { 192.0.2.51 . 80 . 10.0.0.2 . 80, 192.0.2.51 . 80 . 10.0.0.3 . 8000 }
   }
   chain postrouting {
     type nat hook postrouting priority 100; policy accept;
-    ct original ip daddr . meta l4proto . ct original proto-dst . ip daddr . th dport @translated_0 masquerade
+    meta l4proto tcp ct original ip daddr . ct original proto-dst . ip daddr . tcp dport @translated_0 masquerade
   }
 }
 `,
@@ -51,16 +51,16 @@ void t.test('a set and a rule for each way to know a connection, and each source
   t.same(
     rules.map((line) => line.trim()),
     [
-      'ct original ip daddr . meta l4proto . ct original proto-dst . ip daddr . th dport @translated_0 masquerade',
-      'ct original ip daddr . meta l4proto . ct original proto-dst . ip daddr . th dport @translated_1 snat ip to 10.0.0.1',
+      'meta l4proto tcp ct original ip daddr . ct original proto-dst . ip daddr . tcp dport @translated_0 masquerade',
+      'meta l4proto tcp ct original ip daddr . ct original proto-dst . ip daddr . tcp dport @translated_1 snat ip to 10.0.0.1',
       'meta mark . ip daddr @translated_2 masquerade',
-      'ct original ip daddr . meta l4proto . ip daddr @translated_3 masquerade',
-      'ct original ip6 daddr . meta l4proto . ct original proto-dst . ip6 daddr . th dport @translated_4 snat ip6 to fd00::1',
+      'meta l4proto tcp ct original ip daddr . ip daddr @translated_3 masquerade',
+      'meta l4proto udp ct original ip6 daddr . ct original proto-dst . ip6 daddr . udp dport @translated_4 snat ip6 to fd00::1',
     ],
   );
   t.match(text, 'elements = { 7 . 10.0.0.2 }');
-  t.match(text, 'elements = { 192.0.2.51 . tcp . 10.0.0.2 }');
-  t.match(text, 'elements = { 2001:db8::1 . udp . 53 . fd00::2 . 53 }');
+  t.match(text, 'elements = { 192.0.2.51 . 10.0.0.2 }');
+  t.match(text, 'elements = { 2001:db8::1 . 53 . fd00::2 . 53 }');
   t.notMatch(text, '10.0.0.7');
   t.end();
 });

@@ -48,7 +48,7 @@ void t.test('it is known before it is there, the same file changes nothing, and 
   const { keeper: one, kernel, saved, lines } = keeper();
   await one.apply(BOTH);
   await one.apply(BOTH);
-  t.match(kernel.table, '192.0.2.51 . tcp . 80 . 10.0.0.2 . 80');
+  t.match(kernel.table, '192.0.2.51 . 80 . 10.0.0.2 . 80');
   t.same([kernel.sets, saved], [1, [true]]);
   await one.restore();
   t.same([kernel.table, saved, lines], [undefined, [true, false], []]);
