@@ -3,7 +3,18 @@ import * as z from 'zod';
 import { parseStatusRange } from '../ranges.js';
 import { quote } from '../yaml.js';
 import { payload, protocols, tlsKeys } from './schema-protocols.js';
-import { checkedText, command, duration, expect, integer, list, mapping, user } from './schema-values.js';
+import {
+  addressOf,
+  checkedText,
+  command,
+  duration,
+  expect,
+  hostAddress,
+  integer,
+  list,
+  mapping,
+  user,
+} from './schema-values.js';
 
 const CHECK_MS = { min: 50, max: 3_600_000, step: 1 } as const;
 const MAX_BODY_TEXT = 1024;

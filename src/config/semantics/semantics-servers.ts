@@ -299,7 +299,7 @@ function checkHealthCheck(server: Server, { directors }: Around, report: Report)
   if (kinds.length === 0)
     report(
       check.path,
-      () => `names no check: expected tcp: {}, or another of ${[...CHECK_KINDS].join(', ')}`,
+      () => `names no check: expected one of ${[...CHECK_KINDS].join(', ')}, such as tcp: {}`,
     );
   const [first, later] = kinds.filter((key) => CHECK_KINDS.has(key));
   if (first !== undefined && later !== undefined) {

@@ -4,6 +4,8 @@ import {
   type ClientHttp2Stream,
   connect,
   type IncomingHttpHeaders,
+  type IncomingHttpStatusHeader,
+  type SecureClientSessionOptions,
 } from 'node:http2';
 import type { TLSSocket } from 'node:tls';
 import type { CheckKind } from '../../config/model-servers.js';
@@ -20,6 +22,7 @@ import { failed, NO_ANSWER, OK, outcomeOf } from './outcome.js';
 import { sourceOf } from './source.js';
 import type { TlsContexts } from './tls-contexts.js';
 
+type Head = IncomingHttpHeaders & IncomingHttpStatusHeader;
 type GrpcCheck = CheckKind & { readonly type: 'grpc' };
 
 export async function probeGrpc(
@@ -72,7 +75,7 @@ function judge(
     const cancel = afterListening(timeoutMs, () => finish(failed(`no answer within ${timeoutMs} ms`)));
     const pieces: Buffer[] = [];
     let length = 0;
-    let head: IncomingHttpHeaders | undefined;
+    let head: Head | undefined;
     let tail: IncomingHttpHeaders | undefined;
     call.once('response', (headers) => {
       head = headers;
@@ -101,8 +104,8 @@ function judge(
   });
 }
 
-function verdictOf(head: IncomingHttpHeaders, tail: IncomingHttpHeaders, body: Buffer): ProbeOutcome {
-  const { ':status': status } = head as { ':status'?: number };
+function verdictOf(head: Head, tail: IncomingHttpHeaders, body: Buffer): ProbeOutcome {
+  const status = head[':status'];
   if (status !== 200) return failed(`status ${status} of HTTP, expected 200`);
   const fault = healthFault(body, textOf(tail['grpc-status']), textOf(tail['grpc-message']));
   return fault === undefined ? OK : failed(fault);

@@ -364,10 +364,13 @@ void t.test('real servers', async (t) =>
 
 void t.test('health checks', async (t) => {
   const bad: readonly (readonly [string, ...RegExp[]])[] = [
-    ['{ tcp: true }', /health_check\.tcp: expected a mapping \(no keys: write it as tcp: \{\}\), not true/],
+    [
+      '{ tcp: true }',
+      /health_check\.tcp: expected a mapping \(script, tls; tcp: \{\} is a connection alone\), not true/,
+    ],
     [
       '{ interval: 2s }',
-      /health_check: names no check: expected tcp: \{\}, or http, https, udp, dns or command/,
+      /health_check: names no check: expected one of tcp, smtp, .*command, such as tcp: \{\}/,
     ],
     ['{ tcp: {}, http: {} }', /health_check\.http: a health check is either tcp or http, not both/],
     [

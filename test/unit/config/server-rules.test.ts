@@ -463,7 +463,7 @@ void t.test('ready checks of protocols', async (t) => {
     [WHERE, by('mysql: { tls: {} }'), /unknown key 'tls'; known here: user/],
     [WHERE, by('postgresql: { user: "a\\0database" }'), /user: expected the name of a user of at most 63/],
     [WHERE, by('imap: {}, pop3: {}'), /a health check is either imap or pop3, not both/],
-    [WHERE, by('interval: 1s'), /names no check: expected tcp: \{\}, or another of tcp, smtp, .*command/],
+    [WHERE, by('interval: 1s'), /names no check: expected one of tcp, smtp, .*command, such as tcp: \{\}/],
   ]);
 });
 
@@ -478,7 +478,7 @@ void t.test('which way a check goes', async (t) => {
       /source_address: names no source address for lb1/,
       /no director is named 'lb9'/,
     ],
-    [WHERE, by('source_address: eth0'), /source_address: expected an address, or a mapping/],
+    [WHERE, by('source_address: eth0'), /source_address: 'eth0' is not an IPv4 address/],
     [WHERE, by('source_address: "fd00::1"'), /source_address: 'fd00::1' is IPv6, and what is asked is IPv4/],
     [WHERE, by('address: "fd00::2", source_address: "fd00::1"')],
     [WHERE, by('source_address: { lb1: "fd00::1" }'), /source_address\.lb1: 'fd00::1' is IPv6/],

@@ -58,7 +58,7 @@ for (const isSecure of [false, true]) {
     const port = await grpcServer(
       t,
       (stream, service, headers) => {
-        asked.push([headers[':path'], headers[':authority'], headers['content-type'], headers.te]);
+        asked.push([headers[':path'], headers[':authority'], headers['content-type'], headers['te']]);
         if (service === 'gone') {
           stream.respond(
             { ':status': 200, 'grpc-status': '5', 'grpc-message': 'no%20such' },

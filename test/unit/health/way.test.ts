@@ -13,7 +13,6 @@ import { serve } from './servers.js';
 const prober = openProber({ run: async () => ({ type: 'cancelled' }), close: async () => {} });
 const SOURCE = '127.0.0.2';
 
-/** What asks over TCP, and the servers that they need; each tells who asked. */
 async function listen(t: Test, server: Server): Promise<number> {
   t.teardown(() => server.close());
   server.listen(0, '127.0.0.1');
