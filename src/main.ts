@@ -9,6 +9,7 @@ const COMMANDS: Record<string, () => Promise<Command>> = {
   plan: async () => (await import('./cli/plan.js')).command,
   status: async () => (await import('./cli/status.js')).command,
   list: async () => (await import('./cli/list.js')).command,
+  top: async () => (await import('./cli/top.js')).command,
   zero: async () => (await import('./cli/zero.js')).command,
   events: async () => (await import('./cli/events.js')).command,
   failover: async () => (await import('./cli/failover.js')).command,

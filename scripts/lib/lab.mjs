@@ -18,6 +18,7 @@ const JUDGES = [
   { package: 'ipvsadm', programs: ['ipvsadm'] },
   { package: 'keepalived', programs: ['keepalived'] },
   { package: 'tcpdump', programs: ['tcpdump'] },
+  { package: 'tmux', programs: ['tmux'] },
   { package: 'nftables', programs: ['nft'] },
   { package: 'frr', programs: ['zebra', 'vrrpd'] },
   { package: 'prometheus', programs: ['promtool'], parts: ['./usr/bin/promtool'] },

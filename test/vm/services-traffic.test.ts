@@ -53,7 +53,8 @@ await t.test('virtual servers of many kinds', { skip: noVm() }, async (t) => {
     return;
   }
   const report: ServicesTrafficReport = JSON.parse(stdout);
-  const { served, drained, restarted, sorry, sorryStatus, back, table, sorryTable, settings, views } = report;
+  const { served, drained, restarted, sorry, sorryStatus, back, table, sorryTable, settings, views, top } =
+    report;
 
   for (const name of ['web', 'web6', 'names']) {
     t.strictSame(served[name]?.toSorted(), TURNS.toSorted(), `${name}: each in turn`);
@@ -91,9 +92,29 @@ await t.test('virtual servers of many kinds', { skip: noVm() }, async (t) => {
   for (const { options, ours, theirs } of views) {
     t.strictSame(ours.split('\n'), theirs.split('\n'), `as ipvsadm -Ln ${options}`);
   }
-  const [counted, , , , , zeroed] = views;
-  t.match(counted?.theirs, /^TCP {2}192\.168\.1\.253:80 +4 +[1-9]/m, 'there was something to count');
-  t.match(zeroed?.theirs, /^TCP {2}192\.168\.1\.253:80 +0 +0 +0 +0 +0$/m, 'and it is zeroed');
+  const seen = (options: string) => views.find((view) => view.options === options)?.theirs;
+  const stats = seen('--stats');
+  t.match(stats, /^TCP {2}192\.168\.1\.253:80 +4 +[1-9]/m, 'there was something to count');
+  t.match(views.at(-1)?.theirs, /^TCP {2}192\.168\.1\.253:80 +0 +0 +0 +0 +0$/m, 'and it is zeroed');
+  const connections = seen('--connection');
+  t.match(
+    connections,
+    /^TCP mm:ss {2}\S+ +\S+:\d+ +192\.168\.1\.253:80 +10\.10\.10\.[23]:80$/m,
+    'connections',
+  );
+  t.match(connections, /^TCP mm:ss .* \[2001:db8:1::253\]:80 +\[fd00::[23]\]:80$/m, 'of IPv6, too');
+  t.match(connections, /^IP {2}mm:ss {2}NONE .* 0\.0\.0\.7:0 /m, "and a mark's template");
+  t.match(seen('--daemon'), /^master sync daemon \(mcast=eth1, syncid=7, .*port=8850, ttl=3\)$/m);
+
+  t.match(top.screen, /^director lb1, \d\d:\d\d:\d\d, virtual servers: \d+, /);
+  for (const shown of [top.screen, top.once]) {
+    t.match(shown, /^web TCP 192\.168\.1\.253:80 +\d\/\d up +\d/m);
+    t.match(shown, /^ {2}-> 10\.10\.10\.2:80 +up +1 +\d/m);
+    t.match(shown, /^marked FWM 7 /m);
+  }
+  t.match(top.left, /^ended with 0$/m);
+  t.notMatch(top.left, 'ActiveConn', 'the screen is as it was before');
+  t.equal(Math.round(top.connections), 4, 'its rates are the connections that there were');
 
   t.strictSame(sorry['web'], ['sorry', 'sorry', 'sorry', 'sorry']);
   t.match(sorryTable, /^-a -t 192\.168\.1\.253:80 -r 10\.10\.10\.2:8090 -m -w 1$/m);

@@ -38,8 +38,30 @@ export interface ServicesTrafficReport {
   /** `ipvsadm -L --timeout` and net.ipv4.vs.sloppy_tcp before, with and after the director. */
   readonly settings: readonly string[];
   readonly sorryTable: string;
-  /** `director list` beside `ipvsadm -Ln`, by the options of both; the last one after `director zero`. */
+  /** `director list` beside `ipvsadm -Ln`, by the options of the former; the last one after `director zero`. */
   readonly views: readonly View[];
+  readonly top: TopReport;
+}
+
+/** `director top`. */
+interface TopReport {
+  /** What a terminal shows, and what it shows afterwards. */
+  readonly screen: string;
+  readonly left: string;
+  /** With `--once`. */
+  readonly once: string;
+  /** Connections of `web` over IPv4 that lines of `--json` tell of, while a client opened four. */
+  readonly connections: number;
+}
+
+/** What is looked at of a line of `director top --json`. */
+interface TopLine {
+  readonly sinceMs: number | null;
+  readonly services: readonly {
+    readonly name: string | null;
+    readonly key: { readonly family: string };
+    readonly connectionsPerSecond: number;
+  }[];
 }
 
 interface View {
@@ -200,11 +222,16 @@ class Bench {
     return this.lab.run('lb1', ['ipvsadm', '-Sn']);
   }
 
-  async view(...options: readonly string[]): Promise<View> {
+  command(...argv: readonly string[]): Promise<string> {
+    return this.lab.run('lb1', [process.execPath, MAIN, ...argv]);
+  }
+
+  /** `theirOptions`: where `ipvsadm` has other ones. */
+  async view(options: readonly string[], theirOptions = options): Promise<View> {
     let [ours, theirs] = ['', ''];
     for (let look = 0; look < LOOKS; look += 1) {
-      theirs = await this.lab.run('lb1', ['ipvsadm', '-Ln', ...options]);
-      ours = await this.lab.run('lb1', [process.execPath, MAIN, 'list', ...options]);
+      theirs = still(await this.lab.run('lb1', ['ipvsadm', '-Ln', ...theirOptions]));
+      ours = still(await this.command('list', ...options));
       if (ours === theirs) break;
     }
     return { options: options.join(' '), ours, theirs };
@@ -212,15 +239,71 @@ class Bench {
 
   async views(): Promise<View[]> {
     const views = [
-      await this.view('--stats'),
-      await this.view('--stats', '--exact'),
-      await this.view('--thresholds'),
-      await this.view('--persistent-conn'),
-      await this.view('--timeout'),
+      // First: connections are kept for a minute or two.
+      await this.view(['--connection']),
+      await this.view(['--connection', '--persistent-conn']),
+      await this.view(['--stats']),
+      await this.view(['--stats', '--exact']),
+      await this.view(['--stats', '--service', `${VIP}:80`], ['--stats', '-t', `${VIP}:80`]),
+      await this.view(['--thresholds']),
+      await this.view(['--persistent-conn']),
+      await this.view(['--sort']),
+      await this.view(['--nosort']),
+      await this.view(['--timeout']),
     ];
-    await this.lab.run('lb1', [process.execPath, MAIN, 'zero']);
-    return [...views, await this.view('--stats')];
+    // One of its own, which the director leaves alone.
+    const daemon = ['--mcast-interface', 'eth1', '--syncid', '7', '--mcast-port', '8850', '--mcast-ttl', '3'];
+    await this.lab.run('lb1', ['ipvsadm', '--start-daemon', 'master', ...daemon]);
+    views.push(await this.view(['--daemon']));
+    await this.lab.run('lb1', ['ipvsadm', '--stop-daemon', 'master']);
+    await this.command('zero');
+    return [...views, await this.view(['--stats'])];
   }
+
+  async top(): Promise<TopReport> {
+    const command = [process.execPath, MAIN, 'top', '--runtime-dir', this.workDir];
+    const tmux = (...argv: readonly string[]) =>
+      this.lab.run('lb1', ['tmux', '-S', join(this.workDir, 'tmux'), ...argv]);
+    const shown = async (wanted: RegExp): Promise<string> => {
+      let text = '';
+      const missing = async () => {
+        text = await tmux('capture-pane', '-p');
+        return wanted.test(text) ? undefined : text;
+      };
+      await waitFor(`director top: ${wanted}`, missing, UP);
+      return text;
+    };
+    const shell = ['sh', '-c', '"$@"; echo "ended with $?"; exec sleep 1000', 'sh'];
+    await tmux('-f', '/dev/null', 'new-session', '-d', '-x', '140', '-y', '60', ...shell, ...command);
+    const screen = await shown(/^web TCP /m);
+    await tmux('send-keys', 'q');
+    const left = await shown(/ended with/);
+    await tmux('kill-server');
+
+    let connections = 0;
+    let looks = 0;
+    const child = this.lab.start('lb1', [...command, '--json'], {
+      onLine: (line) => {
+        const { sinceMs, services }: TopLine = JSON.parse(line);
+        const web = services.find(({ name, key }) => name === 'web' && key.family === 'ipv4');
+        connections += ((web?.connectionsPerSecond ?? 0) * (sinceMs ?? 0)) / 1000;
+        looks += 1;
+      },
+    });
+    await waitFor('a first look', () => (looks > 0 ? undefined : 'none'), UP);
+    await this.ask(['web']);
+    const before = looks;
+    await waitFor('two more looks', () => (looks > before + 1 ? undefined : `${looks}`), UP);
+    child.kill('SIGTERM');
+    await child.exited;
+    const once = await this.command('top', '--once', '--runtime-dir', this.workDir);
+    return { screen, left, once, connections };
+  }
+}
+
+/** Without the time until connections go. */
+function still(text: string): string {
+  return text.replaceAll(/^(\S+ +)\d\d:\d\d /gm, '$1mm:ss ');
 }
 
 const allAre = (health: string) => (servers: readonly VirtualServerStatus[]) =>
@@ -241,6 +324,7 @@ async function main(): Promise<void> {
   settings.push(await bench.settings());
   const served = await bench.ask(['web', 'web6', 'names', 'marked', 'marked2', 'all', 'all2']);
   const views = await bench.views();
+  const top = await bench.top();
   const drained = await bench.order('drain');
   await bench.restart();
   const restarted = await bench.order('undrain');
@@ -271,6 +355,7 @@ async function main(): Promise<void> {
     settings,
     sorryTable,
     views,
+    top,
   };
   process.stdout.write(`${JSON.stringify(report)}\n`);
 }
