@@ -1,13 +1,15 @@
 /**
  * `director top` on a table that is made up, since this host's kernel has none: everything else is real.
  *
- * Usage: top-program.js LOOKS (after so many the kernel refuses)
+ * Usage: top-program.js LOOKS kernel|director (after so many looks the kernel refuses, or the director's answer is one that
+ * nobody foresaw)
  */
 import { watch } from '../../../src/cli/top.js';
 import { Screen } from '../../../src/io/operator/screen.js';
 import type { CountedService, TrafficStats } from '../../../src/ipvs/model.js';
 
 const LOOKS = Number(process.argv[2]);
+const WHO = process.argv[3];
 const SECOND_MS = 1000;
 /** The clock is one of looks, a second each, so that rates are known beforehand: a look is followed by the rest of this. */
 const INTERVAL_MS = SECOND_MS + 50;
@@ -53,10 +55,13 @@ await watch(
     date: () => new Date(0),
     read: async () => {
       looks += 1;
-      if (looks > LOOKS) throw new Error('the kernel refuses');
+      if (WHO === 'kernel' && looks > LOOKS) throw new Error('the kernel refuses');
       return [1, 2, 3].map(service);
     },
-    status: async () => undefined,
+    status: async () => {
+      if (WHO === 'director' && looks > LOOKS) throw new Error('nobody foresaw this');
+      return undefined;
+    },
   },
   new Screen(process.stdin, process.stdout),
   { intervalMs: INTERVAL_MS, sort: 'CPS' },

@@ -28,8 +28,8 @@ const ROWS = [
 class Terminal {
   readonly #folder = mkdtempSync(join(tmpdir(), 'top-terminal-'));
 
-  /** Starts the program with `looks` in a shell's window, whose modes before and after it are kept. */
-  constructor(t: Test, looks: number) {
+  /** Starts the program, whose fault comes after `looks`, in a shell's window, whose modes before and after it are kept. */
+  constructor(t: Test, looks: number, who: 'kernel' | 'director' = 'kernel') {
     t.teardown(() => {
       spawnSync('tmux', ['-S', join(this.#folder, 'socket'), 'kill-server']);
       rmSync(this.#folder, { recursive: true, force: true });
@@ -43,7 +43,7 @@ class Terminal {
       'stty -g > after',
       'exec sleep 1000',
     ].join('; ');
-    const program = [process.execPath, PROGRAM, String(looks)];
+    const program = [process.execPath, PROGRAM, String(looks), who];
     const size = ['-x', '110', '-y', '20'];
     this.tmux('-f', '/dev/null', 'new-session', '-d', ...size, 'sh', '-c', script, this.#folder, ...program);
   }
@@ -137,6 +137,11 @@ test('a signal leaves no trace', async (t) => {
 test('an error is told where the shell is', async (t) => {
   const terminal = new Terminal(t, 2);
   t.match(await terminal.leaves(t, 1), /the kernel refuses/);
+});
+
+test('a crash leaves the terminal as it was', async (t) => {
+  const terminal = new Terminal(t, 2, 'director');
+  t.match(await terminal.leaves(t, 1), /nobody foresaw this/);
 });
 
 test('without a terminal it names what goes without one', async (t) => {
