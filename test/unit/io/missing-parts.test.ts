@@ -43,9 +43,9 @@ await t.test('a scheduler and an engine that the kernel lacks are told once, at 
       ports: [80, 81],
       scheduler: 'twos',
       forwarding: 'nat',
-      real_servers: [],
+      real_servers: [{ address: '10.0.0.9' }],
     },
-    { name: 'b', address: '192.0.2.2', port: 80, scheduler: 'rr', forwarding: 'nat', real_servers: [] },
+    { name: 'b', address: '192.0.2.2', port: 80, scheduler: 'rr', forwarding: 'nat', real_servers: [{ address: '10.0.0.9' }] },
     {
       name: 'c',
       address: '192.0.2.3',
@@ -54,7 +54,7 @@ await t.test('a scheduler and an engine that the kernel lacks are told once, at 
       scheduler: 'rr',
       forwarding: 'nat',
       persistence: { engine: 'sip' },
-      real_servers: [],
+      real_servers: [{ address: '10.0.0.9' }],
     },
   ];
   const file = { version: 1, directors: { lb1: { address: '10.0.0.1' } }, virtual_servers: servers };
