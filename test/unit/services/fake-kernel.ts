@@ -4,7 +4,7 @@ import type { DumpedDestination, DumpedService, IpvsOp } from '../../../src/ipvs
 import { describeOp, destinationKeyText, serviceKeyText } from '../../../src/ipvs/plan.js';
 import type { Log } from '../../../src/runtime/ports.js';
 import { IpvsService } from '../../../src/runtime/services/ipvs-service.js';
-import type { Ipvs, ProbeOutcome } from '../../../src/runtime/services/services-ports.js';
+import type { Ipvs, ProbeOutcome, Prober } from '../../../src/runtime/services/services-ports.js';
 import { WorkCounts } from '../../../src/runtime/services/work-counts.js';
 
 /** Takes every op as ip_vs_ctl.c does. */
@@ -75,12 +75,12 @@ async function turns(): Promise<void> {
   for (let turn = 0; turn < 10; turn += 1) await new Promise((resolve) => setImmediate(resolve));
 }
 
-/** A service on it, and a clock that `pass` moves. `answer`: of each probe. */
+/** A service on it, and a clock that `pass` moves. `answer`: of each probe, or who probes. */
 export async function running(
   config: DirectorConfig,
   leftovers: { drains?: Record<string, number> } = {},
   kernel = new FakeKernel(),
-  answer: (address: string) => ProbeOutcome = () => ({ ok: true }),
+  answer: ((address: string) => ProbeOutcome) | Prober = () => ({ ok: true }),
 ) {
   const lines: string[] = [];
   const say = (_fields: object, message: string): void => void lines.push(message);
@@ -103,7 +103,7 @@ export async function running(
       },
       log,
       ipvs: kernel.ipvs,
-      prober: { probe: async (_check, address) => answer(address) },
+      prober: typeof answer === 'function' ? { probe: async (_check, address) => answer(address) } : answer,
       counts,
       syncInterfaces: { index: () => 1, socketFault: () => undefined },
       role: () => undefined,
