@@ -19,6 +19,7 @@ export const SORRY_SERVER = '10.0.0.99';
 const VARIANTS = 3;
 const MOST_SERVERS = 4;
 const MOST_REAL_SERVERS = 5;
+const FLAP_REFUSALS = 3;
 
 export type Action =
   | { readonly kind: 'reload'; readonly variant: number }
@@ -74,6 +75,32 @@ export function drawHistory(seed: number, number: number): HistoryPlan {
   }
   const sorted = actions.sort((a, b) => a.atMs - b.atMs);
   return { variants, actions: sorted, succeeded: random.chance(0.5), workMs: random.magnitude(0.05, 20) };
+}
+
+/**
+ * A master whose real servers come and go, `count` times, at any moment of a probe, and whose kernel refuses now and then;
+ * nothing else happens.
+ */
+export function drawFlaps(seed: number, number: number, count: number): HistoryPlan {
+  const random = new Random(seed, number);
+  const servers = Array.from({ length: MOST_SERVERS }, (_, i) => drawServer(random, i + 1));
+  const flaps = Array.from({ length: count }, (): Timed => {
+    const address = realServerAddress(random.whole(1, MOST_REAL_SERVERS));
+    return { atMs: random.between(0, ACTIONS_MS), action: { kind: 'flap', address } };
+  });
+  const refusals = Array.from({ length: FLAP_REFUSALS }, (): Timed => {
+    return {
+      atMs: random.between(0, ACTIONS_MS),
+      action: { kind: 'refuse', forMs: random.magnitude(10, 10_000) },
+    };
+  });
+  const master: Timed = { atMs: 0, action: { kind: 'role', master: true } };
+  return {
+    variants: [{ ...drawConfig(random), virtualServers: servers }],
+    actions: [master, ...[...flaps, ...refusals].sort((a, b) => a.atMs - b.atMs)],
+    succeeded: random.chance(0.5),
+    workMs: random.magnitude(0.05, 20),
+  };
 }
 
 function drawAction(random: Random, diskFull: boolean): Action {

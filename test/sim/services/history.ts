@@ -98,8 +98,13 @@ export class History {
   #verdict: TrackedVerdict | undefined;
   #stopped = false;
 
-  constructor(seed: number, number: number, print?: (line: string) => void) {
-    this.#plan = drawHistory(seed, number);
+  constructor(
+    seed: number,
+    number: number,
+    print?: (line: string) => void,
+    plan = drawHistory(seed, number),
+  ) {
+    this.#plan = plan;
     this.#random = new Random(seed ^ HISTORY_STREAM, number);
     this.#print = print ?? (() => {});
     const keys = this.#plan.variants.flatMap((config) => [...requiredSysctls(config).keys()]);
@@ -298,6 +303,7 @@ export class History {
       apply: async (ops) => {
         const results: OpResult[] = [];
         for (const op of ops) {
+          this.#count(op.op);
           const error = await ask(() => kernel.apply(op)).then(
             () => undefined,
             (refusal: Error) => refusal,
