@@ -43,6 +43,7 @@ const COMMANDS = {
     await prepare({ native: false });
     return passOn(process.execPath, [join(PROJECT, 'dist', 'test', 'sim', 'main.js'), ...args]);
   },
+  'bench-checks': (args) => bench('checks', args),
   'bench-failover': (args) => bench('failover', args),
   'bench-flood': (args) => bench('flood', args),
   'bench-instances': (args) => bench('instances', args),

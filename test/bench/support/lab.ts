@@ -2,7 +2,6 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { Lab } from '../../../src/drill/lab/lab.js';
 import type { Child } from '../../../src/drill/lab/process.js';
 import type { Topology } from '../../../src/drill/lab/topology.js';
@@ -19,6 +18,7 @@ import {
   type Setup,
   start,
 } from './contenders.js';
+import { startHelper } from './helper.js';
 import { nameOf, processors, tree } from './processes.js';
 import type { Standstill } from './standstills.js';
 
@@ -127,28 +127,13 @@ export class BenchLab {
     return children;
   }
 
-  /** Starts a script of this folder with the client; it prints a first line when it has begun. */
-  async #helper(
+  #helper(
     before: readonly string[],
-    name: string,
+    script: string,
     args: readonly string[],
     onLine: (line: string) => void,
   ): Promise<Child> {
-    const file = fileURLToPath(new URL(name, import.meta.url));
-    let ready = false;
-    const child = this.lab.start('client', [...before, process.execPath, file, ...args], {
-      onLine: (line) => {
-        if (ready) onLine(line);
-        ready = true;
-      },
-      onErrorLine: (line) => process.stderr.write(`${line}\n`),
-    });
-    await waitFor(`${name} has begun`, () => (ready ? undefined : 'not yet'), {
-      timeoutMs: READY_LIMIT_MS,
-      everyMs: LOOK_EVERY_MS,
-      signal: this.signal,
-    });
-    return child;
+    return startHelper(this.lab, { host: 'client', before, script, args, onLine }, this.signal);
   }
 
   async #holds(host: string, { instances }: Setup): Promise<boolean> {

@@ -51,6 +51,12 @@ export function stolenMs(): number {
   return (1000 * Number(steal)) / TICKS_PER_SECOND;
 }
 
+/** How long a process's first thread was ready to run and waited for a processor so far, in milliseconds. */
+export function waitedMs(pid: number): number {
+  const [, waitedNs = 0] = read(`/proc/${pid}/schedstat`).split(' ').map(Number);
+  return waitedNs / 1e6;
+}
+
 /** Numbers of the processors that this process may run on, ascending. */
 export function processors(): number[] {
   const list = /^Cpus_allowed_list:\s+(\S+)/m.exec(read('/proc/self/status'))?.[1] ?? '';
