@@ -56,8 +56,9 @@ function sayFarewell(draft: Draft): void {
   draft.group.leaveAtMs = draft.now + holdMs;
 }
 
+/** What is no master in a group that a reload formed lets nothing go: that its master speaks says nothing of the rest. */
 function hasSuccessor({ members }: Draft): boolean {
-  return members.some(({ succeeded }) => succeeded);
+  return members.some(({ state, succeeded }) => state === 'master' && succeeded);
 }
 
 /** An advertisement while the addresses are kept: the successor's, or its farewell. */
@@ -72,7 +73,7 @@ export function heardSuccessor(draft: Draft, index: number, heard: Advertisement
   member.succeeded = true;
   member.master = source;
   member.activeAdverIntervalMs = heard.advertisementIntervalMs;
-  for (const { succeeded } of draft.members) if (!succeeded) return;
+  for (const { state, succeeded } of draft.members) if (state === 'master' && !succeeded) return;
   const { group } = draft;
   group.leaveAtMs = Math.min(group.leaveAtMs, draft.now + SUCCESSOR_GRACE_MS);
 }

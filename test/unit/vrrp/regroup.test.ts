@@ -207,7 +207,8 @@ void t.test(
   },
 );
 
-void t.test('united with one that has another master, a master hands over', async (t) => {
+/** Master of a, and backup of b, which have become a group: it hands a over. */
+async function unitedWithAnothers(): Promise<FakeHost> {
   const host = new FakeHost();
   await host.start(directorConfig({ instances: [A, B] }));
   host.advertise({ vrid: 2, addresses: ['192.0.2.2'] });
@@ -221,6 +222,11 @@ void t.test('united with one that has another master, a master hands over', asyn
   await settled();
   t.strictSame(farewells(host.heard()), ['send 1 priority 0']);
   t.strictSame(states(host), { a: 'master', b: 'backup' }, 'until somebody takes it');
+  return host;
+}
+
+void t.test('united with one that has another master, a master hands over', async (t) => {
+  const host = await unitedWithAnothers();
   host.advertise({ vrid: 1, addresses: ['192.0.2.1'] });
   host.advertise({ vrid: 2, addresses: ['192.0.2.2'] });
   await host.clock.advance(200);
@@ -228,6 +234,28 @@ void t.test('united with one that has another master, a master hands over', asyn
   t.strictSame(removals(host.heard()), ['remove 192.0.2.1']);
   await host.clock.advance(DOWN_MS);
   t.strictSame(states(host), { a: 'master', b: 'master' }, 'the other one is gone from both');
+});
+
+void t.test('a hand-over waits for who takes over, not for who is master of the rest already', async (t) => {
+  const host = await unitedWithAnothers();
+  host.advertise({ vrid: 1, addresses: ['192.0.2.1'] });
+  await host.clock.advance(200);
+  t.strictSame(
+    removals(host.heard()),
+    ['remove 192.0.2.1'],
+    'an interval with two holders would be too long',
+  );
+  t.strictSame(states(host), { a: 'backup', b: 'backup' });
+});
+
+void t.test('that the rest has another master is no hand-over', async (t) => {
+  const host = await unitedWithAnothers();
+  host.advertise({ vrid: 2, addresses: ['192.0.2.2'] });
+  await host.clock.advance(200);
+  t.strictSame(states(host), { a: 'master', b: 'backup' });
+  await waitHold(host);
+  t.strictSame(states(host), { a: 'backup', b: 'backup' });
+  t.ok(host.heard().includes('a notice no-successor'), 'and the operator is told');
 });
 
 void t.test('a host that refuses keeps everything as it was', async (t) => {
