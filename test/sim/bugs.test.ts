@@ -2,7 +2,6 @@
 import t from 'tap';
 import { BUGS, type Bug } from './bugs.js';
 import { withMutation } from './mutated.js';
-import { type Machine, PRODUCT } from './simulator/machine.js';
 import * as product from './simulator/run.js';
 
 const SEED = 20;
@@ -13,20 +12,24 @@ t.setTimeout(600_000);
 
 /** Lets `use` run the simulator with a bug in it. */
 function withBug<T>(
-  { mutation, machine = PRODUCT }: Bug,
-  use: (simulator: Pick<typeof product, 'simulate' | 'runEpisode'>, machine: Machine) => Promise<T>,
+  { mutation, machine }: Bug,
+  use: (
+    simulator: Pick<typeof product, 'simulate' | 'runEpisode'>,
+    options: Pick<product.RunOptions, 'machine'>,
+  ) => Promise<T>,
 ): Promise<T> {
   return mutation === undefined
-    ? use(product, machine)
-    : withMutation(mutation, ({ election }) => use(election, election.PRODUCT));
+    ? use(product, { machine: machine ?? product.PRODUCT })
+    : withMutation(mutation, ({ election }) => use(election, {}));
 }
 
 for (const bug of BUGS) {
   await t.test(`found: ${bug.name}`, async (t) => {
-    const { seed = SEED } = bug;
-    await withBug(bug, async ({ simulate, runEpisode }, machine) => {
+    const { seed = SEED, extras = [] } = bug;
+    await withBug(bug, async ({ simulate, runEpisode }, withMachine) => {
+      const options = { ...withMachine, extras };
       const startedMs = performance.now();
-      const { tally, finding } = await simulate(seed, HOURS, machine);
+      const { tally, finding } = await simulate(seed, HOURS, options);
       const seconds = (performance.now() - startedMs) / 1000;
       if (finding === undefined) {
         t.fail(`not found within ${HOURS} hours`);
@@ -43,11 +46,11 @@ for (const bug of BUGS) {
       );
       t.ok(seconds < SECONDS, `within ${SECONDS} s`);
       t.equal(
-        (await product.runEpisode(seed, episode)).violation,
+        (await product.runEpisode(seed, episode, { extras })).violation,
         undefined,
         'the product passes the same episode',
       );
-      t.same((await runEpisode(seed, episode, machine)).violation, violation, 'it replays');
+      t.same((await runEpisode(seed, episode, options)).violation, violation, 'it replays');
     });
   });
 }

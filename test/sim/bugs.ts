@@ -7,6 +7,7 @@ import type {
   InstanceState,
 } from '../../src/vrrp/group-types.js';
 import type { Mutation } from './mutated.js';
+import type { Extra } from './simulator/extras.js';
 import type { Invariant } from './simulator/judge.js';
 import { type Machine, PRODUCT } from './simulator/machine.js';
 
@@ -18,6 +19,8 @@ export interface Bug {
   readonly breaks: readonly Invariant[];
   /** One whose episodes have what a rare bug needs; else that of all bugs. */
   readonly seed?: number;
+  /** What its episodes may have beside what all have; nothing unless given. */
+  readonly extras?: readonly Extra[];
 }
 
 type Rewire = (state: GroupState, input: GroupInput, nowMs: number) => GroupStep;
@@ -390,6 +393,29 @@ const SHELL_BUGS: readonly Bug[] = [
   }),
 ];
 
+/** Of what only episodes with `extra` have. */
+function withExtra(extra: Extra, bugs: readonly Bug[]): readonly Bug[] {
+  return bugs.map((bug) => ({ ...bug, extras: [extra] }));
+}
+
+const REGROUPING_BUGS = withExtra('regrouping', [
+  shell('a hand-over waits for members that have another master', ['I1'], {
+    file: 'vrrp/group-hand-over.js',
+    from: "if (state === 'master' && !succeeded)",
+    to: 'if (!succeeded)',
+  }),
+  shell('a member that leaves its group says farewell', ['I6', 'I7'], {
+    file: 'runtime/election/group-set.js',
+    from: 'runner.stop({ silently: true })',
+    to: 'runner.stop()',
+  }),
+  shell('what a reload puts into another group begins anew', ['I6', 'I7'], {
+    file: 'runtime/election/regrouping.js',
+    from: 'if (place === undefined || going.has(place.before)) {',
+    to: 'if (true) {',
+  }),
+]);
+
 export const BUGS: readonly Bug[] = [
   timersHalved,
   timerNotRestarted,
@@ -417,4 +443,5 @@ export const BUGS: readonly Bug[] = [
   rightOutlived,
   standstillCounts,
   ...SHELL_BUGS,
+  ...REGROUPING_BUGS,
 ];

@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util';
 import { Worker } from 'node:worker_threads';
 import { freshSeed } from './fresh-seed.js';
 import { type Batch, INVARIANT_WORDS, type Kind, type Order, runOrder } from './orders.js';
+import { EXTRAS, type Extra } from './simulator/extras.js';
 import { Tally } from './simulator/run.js';
 
 const USAGE = `Usage: npm run sim -- [OPTIONS]
@@ -14,6 +15,7 @@ process of one director, which is killed between any two steps, and what it leav
   --seed S               whole number; the same seed gives the same episodes (default: a fresh one, told first)
   --hours H              virtual hours of the election (default 1000)
   --services N           so many histories of the services process instead
+  --extras LIST          what episodes may have beside what all have, or none (default: ${EXTRAS.join()})
   --jobs N               threads (default: one for each processor)
   --replay SEED:EPISODE  prints what happens in one episode, step by step; with --services in one history
   --help
@@ -33,6 +35,7 @@ interface Choice {
   readonly kind: Kind;
   /** Virtual hours of the election, or histories of the services process. */
   readonly wanted: number;
+  readonly extras: readonly Extra[];
   readonly jobs: number;
   readonly replay: { readonly seed: number; readonly episode: number } | undefined;
   readonly help: boolean;
@@ -60,6 +63,7 @@ function choose(argv: readonly string[]): Choice {
       seed: { type: 'string', default: String(freshSeed()) },
       hours: { type: 'string', default: '1000' },
       services: { type: 'string' },
+      extras: { type: 'string', default: EXTRAS.join() },
       jobs: { type: 'string', default: String(Math.min(cpus().length, MAX_JOBS)) },
       replay: { type: 'string' },
       help: { type: 'boolean', default: false },
@@ -73,10 +77,17 @@ function choose(argv: readonly string[]): Choice {
       values.services === undefined
         ? numberOf('hours', values.hours, Number.MIN_VALUE, 1e9)
         : wholeOf('services', values.services, 1, 1e9),
+    extras: values.extras === 'none' ? [] : values.extras.split(',').map(extraOf),
     jobs: wholeOf('jobs', values.jobs, 1, MAX_JOBS),
     replay: values.replay === undefined ? undefined : replayOf(values.replay),
     help: values.help,
   };
+}
+
+function extraOf(text: string): Extra {
+  const extra = EXTRAS.find((one) => one === text);
+  if (extra === undefined) throw new UsageError(`--extras: '${text}' is none of ${EXTRAS.join(', ')}`);
+  return extra;
 }
 
 function replayOf(text: string): { seed: number; episode: number } {
@@ -87,26 +98,32 @@ function replayOf(text: string): { seed: number; episode: number } {
 }
 
 /** What makes the same run again. */
-function optionsOf({ kind, wanted }: Pick<Choice, 'kind' | 'wanted'>): string {
-  return kind === 'election' ? `--hours ${wanted}` : `--services ${wanted}`;
+function optionsOf({ kind, wanted, extras }: Choice): string {
+  return kind === 'election' ? `--hours ${wanted}${extrasOf(extras)}` : `--services ${wanted}`;
+}
+
+/** As an option; nothing for all. */
+function extrasOf(extras: readonly Extra[]): string {
+  return extras.length === EXTRAS.length ? '' : ` --extras ${extras.join() || 'none'}`;
 }
 
 function violationText(choice: Choice, { episode, violation }: Batch): string {
   if (violation === undefined) return '';
-  const { seed, kind } = choice;
+  const { seed, kind, extras } = choice;
   const { invariant, atMs, words } = violation;
   const services = kind === 'services' ? '--services 1 ' : '';
+  const withExtras = kind === 'services' ? '' : extrasOf(extras);
   return [
     `violated: ${invariant} ${INVARIANT_WORDS[invariant]}`,
     `  seed ${seed}, episode ${episode}, at ${(atMs / 1000).toFixed(3)} s of virtual time`,
     `  ${words}`,
-    `  again, with every step: npm run sim -- ${services}--replay ${seed}:${episode}`,
+    `  again, with every step: npm run sim -- ${services}--replay ${seed}:${episode}${withExtras}`,
     '',
   ].join('\n');
 }
 
 async function replay(choice: Choice, { seed, episode }: { seed: number; episode: number }): Promise<number> {
-  const batch = await runOrder({ kind: choice.kind, seed, episode }, (line) => {
+  const batch = await runOrder({ kind: choice.kind, seed, episode, extras: choice.extras }, (line) => {
     process.stdout.write(`${line}\n`);
   });
   const { violation, virtualMs, steps } = batch;
@@ -173,8 +190,8 @@ class Simulation {
     });
     try {
       while (!this.#over) {
-        const { kind, seed } = this.#choice;
-        const order: Order = { kind, seed, episode: this.#nextEpisode };
+        const { kind, seed, extras } = this.#choice;
+        const order: Order = { kind, seed, episode: this.#nextEpisode, extras };
         this.#nextEpisode += 1;
         this.#take(await ask(worker, order));
       }

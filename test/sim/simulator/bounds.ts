@@ -40,7 +40,9 @@ export class Bounds {
     this.stretch = Math.max(...scenario.directors.map(({ clockRate }) => 1 / Math.min(clockRate, 1)));
     this.deliveryMs = scenario.delayMs + scenario.jitterMs;
     // A group gives up and takes over again: two changes for each instance may stand in line.
-    const largest = Math.max(...scenario.groups.map((group) => group.length));
+    const largest = Math.max(
+      ...scenario.layouts.flatMap(({ groups }) => groups.map((group) => group.length)),
+    );
     this.workMs = 2 * largest * scenario.addressWorkMs;
     this.#preemptDelayMs = Math.max(
       ...all.map(({ preempt }) => (preempt.mode === 'always' ? preempt.delayMs : 0)),
@@ -88,7 +90,8 @@ export class Bounds {
    */
   settleMs(kinds: ReadonlySet<FaultKind>): number {
     let bound = this.masterDownMs + this.overlapMs;
-    const starts = kinds.has('crash') || kinds.has('power') || kinds.has('stop');
+    const regroups = kinds.has('regroup');
+    const starts = regroups || kinds.has('crash') || kinds.has('power') || kinds.has('stop');
     if (starts) bound += this.#startupDelayMs * this.stretch + VERDICT_MS;
     // The delay begins with the weaker one's first advertisement, which may itself have to be elected first; then an
     // advertisement up to an interval old resets the timer last.
@@ -97,6 +100,8 @@ export class Bounds {
     // Who leaves keeps its role, and its group's addresses, for the hold.
     if (starts || kinds.has('pause') || kinds.has('maintenance')) bound += this.holdMs;
     if (kinds.has('pause')) bound += this.leaseMs;
+    // What a reload took from its group hands over first, and two groups that hand over to each other listen anew.
+    if (regroups) bound += this.holdMs + this.masterDownMs;
     // The master that could not get its addresses said farewell; the one whose turn it is tries again later.
     if (kinds.has('refuse')) bound += ADDRESS_RETRY_MS * this.stretch + this.masterDownMs;
     // What was sent before the end of the fault may still be under way.

@@ -9,9 +9,15 @@ import { VERDICT_MS } from './bounds.js';
 import type { Guardian, GuardianHost } from './guardian.js';
 import type { Machine } from './machine.js';
 import type { Packet } from './packet.js';
-import { type DirectorPlan, interfaceOf, routerOf, type Scenario, segmentOf } from './scenario.js';
+import { type DirectorPlan, interfaceOf, type Scenario, segmentOf } from './scenario.js';
 import { type GroupView, Shell } from './shell.js';
 import type { World } from './world.js';
+
+/** What the operator's file says. */
+export interface File {
+  readonly variant: number;
+  readonly layout: number;
+}
 
 export class Director implements GuardianHost {
   readonly number: number;
@@ -22,8 +28,8 @@ export class Director implements GuardianHost {
   /** Addresses in the kernel by router, as bits of its list. */
   readonly held: number[];
   readonly linkDowns: number[];
-  /** The variant of the file that it has read last. */
-  variant = 0;
+  /** The file that it has read last. */
+  file: File = { variant: 0, layout: 0 };
   refusals = 0;
   offs = 0;
   pauses = 0;
@@ -44,8 +50,8 @@ export class Director implements GuardianHost {
   readonly #world: World;
   readonly #scenario: Scenario;
   readonly #machine: Machine;
-  /** By variant of the file. */
-  readonly #instances: readonly (readonly VrrpInstance[])[];
+  /** By layout, then by variant of the file. */
+  readonly #instances: readonly (readonly (readonly VrrpInstance[])[])[];
   readonly #bits: readonly ReadonlyMap<string, number>[];
 
   constructor(number: number, world: World, scenario: Scenario, machine: Machine) {
@@ -58,8 +64,14 @@ export class Director implements GuardianHost {
     this.#machine = machine;
     this.held = scenario.routers.map(() => 0);
     this.linkDowns = Array.from({ length: scenario.segments }, () => 0);
-    this.#instances = plan.variants.map((variant) =>
-      variant.map((instance) => ({ ...instance, track: scenario.track })),
+    this.#instances = scenario.layouts.map(({ names }) =>
+      plan.variants.map((variant) =>
+        variant.map((instance, router) => ({
+          ...instance,
+          name: names[router] ?? instance.name,
+          track: scenario.track,
+        })),
+      ),
     );
     this.#bits = scenario.routers.map(
       (router) => new Map(router.addresses.map((address, bit) => [address, 1 << bit])),
@@ -103,20 +115,25 @@ export class Director implements GuardianHost {
     return compareAddresses(source, this.source(router));
   }
 
-  instances(variant: number): readonly VrrpInstance[] {
-    return this.#instances[variant] ?? [];
+  /** By router, those that are not in the file too. */
+  instances({ layout, variant }: File): readonly VrrpInstance[] {
+    return this.#instances[layout]?.[variant] ?? [];
+  }
+
+  /** The routers of one's group as the file says that it has read last; undefined: it has no such router. */
+  groupOf(router: number): readonly number[] | undefined {
+    return this.#scenario.layouts[this.file.layout]?.groups.find((group) => group.includes(router));
   }
 
   /** As the file says that it has read last. */
   config(router: number): VrrpInstance {
-    const config = this.instances(this.variant)[router];
+    const config = this.instances(this.file)[router];
     if (config === undefined) throw new RangeError(`no router ${router}`);
     return config;
   }
 
   instance(router: number): InstanceState | undefined {
-    const view = this.#shell?.groups[this.#scenario.routers[router]?.group ?? 0];
-    return view?.state.instances.find((one) => routerOf(one.config) === router);
+    return this.#shell?.instance(router);
   }
 
   /** Address work of it stands in line. */
@@ -149,6 +166,17 @@ export class Director implements GuardianHost {
 
   isAnyMaster(): boolean {
     return this.held.some((_, router) => this.isMaster(router));
+  }
+
+  /** Nothing that an operator did or that failed weighs on it. */
+  get isHealthy(): boolean {
+    const isUntouched = this.offs + this.pauses + this.maintenances + this.refusals === 0;
+    return (
+      this.process === 'running' &&
+      isUntouched &&
+      this.linkDowns.every((downs) => downs === 0) &&
+      [...this.downObjects.values()].every((downs) => downs === 0)
+    );
   }
 
   // ---- the kernel's addresses ----
@@ -193,7 +221,7 @@ export class Director implements GuardianHost {
     this.process = 'running';
     this.awakeSinceMs = this.#world.nowMs;
     this.pausedSinceMs = Number.POSITIVE_INFINITY;
-    this.variant = this.#world.variant;
+    this.file = this.#world.file;
     this.stopping = false;
     this.#world.trace(this.number, 'starts');
     this.#shell = new Shell(this, this.#world, this.#scenario, this.#machine);
@@ -316,10 +344,9 @@ export class Director implements GuardianHost {
     this.#shell?.maintenanceChanged();
   }
 
-  configure(variant: number): void {
+  configure(file: File): void {
     if (this.process === 'off' || this.stopping) return;
-    this.variant = variant;
-    this.#shell?.configure(variant);
+    this.#shell?.configure(file);
   }
 
   /** A packet has come through the wire. */

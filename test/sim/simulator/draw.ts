@@ -1,6 +1,8 @@
 /** Draws an episode from its seed. */
 import type { Preempt, TrackUse, VrrpInstance } from '../../../src/config/model.js';
 import { Bounds, MIN_LEASE_MS } from './bounds.js';
+import { DrawnExtras } from './draw-extras.js';
+import type { Extra } from './extras.js';
 import { Random } from './random.js';
 import {
   type DirectorPlan,
@@ -55,8 +57,9 @@ const FAULT_WEIGHTS: readonly [readonly [number, FaultKind], ...(readonly [numbe
   [1, 'maintenance'],
 ];
 
-/** Draws episode number `episode` of `seed`. */
-export function drawScenario(seed: number, episode: number): Scenario {
+/** Draws episode number `episode` of `seed`, with none of `wanted` but what its own numbers give it. */
+export function drawScenario(seed: number, episode: number, wanted: readonly Extra[]): Scenario {
+  const extras = new DrawnExtras(seed, episode, wanted);
   const random = new Random(seed, episode);
   const intervalMs = drawInterval(random);
   const common = drawCommon(random, intervalMs);
@@ -67,7 +70,7 @@ export function drawScenario(seed: number, episode: number): Scenario {
     [1, 4],
     [1, 5],
   ]);
-  const { routers, groups } = drawRouters(random, segments);
+  const { routers, layouts } = extras.routers(drawRouters(random, segments), segments);
   const owner = random.chance(0.1) ? random.whole(0, directorCount - 1) : -1;
   const equal = random.chance(0.25);
   const base = random.whole(20, 220);
@@ -94,7 +97,7 @@ export function drawScenario(seed: number, episode: number): Scenario {
     track: drawTrack(random),
     segments,
     routers,
-    groups,
+    layouts,
     directors,
     delayMs: random.between(0.02, Math.min(2, intervalMs / 20)),
     jitterMs: random.between(0, Math.min(2, intervalMs / 20)),
@@ -104,7 +107,8 @@ export function drawScenario(seed: number, episode: number): Scenario {
     durationMs: 0,
   };
   const closeCalls = new Random(seed ^ CLOSE_CALLS_STREAM, episode);
-  return drawCloseCalls(closeCalls, drawRounds(random, scenario, startSpreadMs));
+  const rounds = drawRounds(random, scenario, startSpreadMs, extras);
+  return extras.lastRounds(drawCloseCalls(closeCalls, rounds));
 }
 
 /** As often as makes the mean affordable; most virtual time goes to the long ones anyway. */
@@ -169,7 +173,7 @@ function drawRouters(random: Random, segments: number): { routers: Router[]; gro
       const number = routers.length;
       members.push(number);
       const addresses = Array.from({ length: random.whole(1, 3) }, (_, i) => `198.51.${number + 1}.${i + 1}`);
-      routers.push({ name: `r${number}`, segment: random.whole(0, segments - 1), group: g, addresses });
+      routers.push({ name: `r${number}`, segment: random.whole(0, segments - 1), addresses });
     }
     groups.push(members);
   }
@@ -227,7 +231,12 @@ function instanceOf(
 }
 
 /** Rounds of faults with quiet between them. Small intervals get more rounds: they are cheap in virtual time. */
-function drawRounds(random: Random, scenario: Scenario, startSpreadMs: number): Scenario {
+function drawRounds(
+  random: Random,
+  scenario: Scenario,
+  startSpreadMs: number,
+  extras: DrawnExtras,
+): Scenario {
   const bounds = new Bounds(scenario);
   const unitMs = bounds.intervalMs;
   const count = unitMs < 50 ? 25 : unitMs < 500 ? 12 : 6;
@@ -248,7 +257,7 @@ function drawRounds(random: Random, scenario: Scenario, startSpreadMs: number): 
     const lengthMs = random.between(3, 25) * unitMs + random.between(0, 500);
     const faults = planned
       ? [drawPlanned(random, scenario, nowMs, lengthMs)]
-      : drawFaults(random, scenario, nowMs, lengthMs);
+      : [...drawFaults(random, scenario, nowMs, lengthMs), ...extras.faults(scenario, nowMs, lengthMs)];
     const untilMs = nowMs + lengthMs;
     const round = { atMs: nowMs, untilMs, faults, planned, calm: false };
     rounds.push({ ...round, quietUntilMs: untilMs });
@@ -373,6 +382,8 @@ function drawFault(random: Random, scenario: Scenario, atMs: number, untilMs: nu
       return drawStandstills(random, scenario, atMs, unitMs).slice(0, 1);
     case 'reload':
       return [{ ...span, kind, variant: random.whole(0, VARIANTS - 1) }];
+    case 'regroup':
+      return [];
     case 'track':
       return [{ ...span, kind, director, object: TRACKED_OBJECT }];
     default:

@@ -66,7 +66,7 @@ interface Heard {
   farewellMs: number;
 }
 
-/** Farewells that a director heard in a group: one advertisement of each sender may be older and go unanswered. */
+/** A farewell that a director heard in a router's group: one advertisement of each sender may be older and go unanswered. */
 interface Departures {
   /** In its own clock. */
   untilMs: number;
@@ -102,11 +102,15 @@ export class Judge {
   readonly #speech: Speech[];
   /** By director, then by router. */
   readonly #heard: Heard[][];
-  /** By director, then by group. */
+  /** By director, then by router. */
   readonly #departures: Departures[][];
   readonly #spins = new Map<GroupView, Spin>();
   #settled = false;
   #planned = false;
+  /** Routers whose new group is made of nothing but lone instances, while nothing else is wrong. */
+  #wasAlone: ReadonlySet<number> = new Set();
+  /** Routers that change neither role nor holder in this round, whatever it does. */
+  #keepsRole: ReadonlySet<number> = new Set();
   /** Until then two masters have an excuse in the segment. */
   #segmentFaultUntilMs = 0;
   #holdExcuseUntilMs = 0;
@@ -129,7 +133,7 @@ export class Judge {
     }));
     this.#heard = directors.map(() => routers.map(nothingHeard));
     this.#departures = directors.map(() =>
-      world.scenario.groups.map(() => ({ untilMs: Number.NEGATIVE_INFINITY, ignored: new Set() })),
+      routers.map(() => ({ untilMs: Number.NEGATIVE_INFINITY, ignored: new Set() })),
     );
     this.#speech = directors.map(() => ({
       lastMs: routers.map(() => Number.NaN),
@@ -173,20 +177,50 @@ export class Judge {
 
   roundBegins(round: Round): void {
     if (this.#settled) this.#checkSettled('at the end of the quiet phase');
+    const isOrderly = this.#settled;
     // Hosts that stand still for a moment are nothing that a role should change for.
     this.#settled &&= round.calm;
     this.#round += 1;
     this.#kinds.clear();
     // The first round is the start of all.
     if (this.#round === 1) this.#kinds.add('stop');
-    this.#planned = round.planned && this.#hasSuccessors(round);
+    const [first] = round.planned ? round.faults : [];
+    this.#keepsRole = new Set();
+    this.#wasAlone = new Set();
+    if (first?.kind === 'regroup') {
+      this.#planned = isOrderly && this.#world.directors.every((d) => d.isHealthy);
+      if (this.#planned) this.#expectOf(first);
+    } else this.#planned = round.planned && this.#hasSuccessors(round);
+  }
+
+  /**
+   * I6: a reload in a cluster in which nothing is wrong keeps the roles (docs/decisions/0027): of routers that are in both
+   * files, and whose new group has one master.
+   */
+  #expectOf({ layout }: { readonly layout: number }): void {
+    const { directors, scenario, file } = this.#world;
+    const before = scenario.layouts[file.layout]?.groups ?? [];
+    const present = new Set(before.flat());
+    const alone = new Set(before.flatMap((group) => (group.length === 1 ? group : [])));
+    const masterOf = (router: number) => directors.find((d) => d.isMaster(router));
+    const groups = scenario.layouts[layout]?.groups ?? [];
+    const kept = groups.map((group) => group.filter((router) => present.has(router)));
+    this.#keepsRole = new Set(kept.filter((group) => new Set(group.map(masterOf)).size === 1).flat());
+    this.#wasAlone = new Set(groups.filter((group) => group.every((router) => alone.has(router))).flat());
+  }
+
+  /** Whether the operator's file has it. */
+  #isWanted(router: number): boolean {
+    const { scenario, file } = this.#world;
+    return scenario.layouts[file.layout]?.groups.some((group) => group.includes(router)) === true;
   }
 
   /** I7 asks for a director that can take over what is handed over. */
   #hasSuccessors({ faults }: Round): boolean {
     const leaves = (d: Director) =>
       faults.some((fault) => 'director' in fault && fault.director === d.number);
-    return this.#routers.every((_, router) => this.#candidates(router).some((d) => !leaves(d)));
+    const isServed = (router: number) => this.#candidates(router).some((d) => !leaves(d));
+    return this.#routers.every((_, router) => !this.#isWanted(router) || isServed(router));
   }
 
   roundEnds(round: Round): void {
@@ -219,6 +253,7 @@ export class Judge {
       );
     }
     if (this.#settled) this.#fail('I6', `r${router} changes hands in a quiet phase`);
+    if (this.#keepsRole.has(router)) this.#fail('I6', `r${router} changes hands by a reload`);
     const now = this.#world.nowMs;
     const many = (view.holders & (view.holders - 1)) !== 0;
     if (!many) view.overlapSinceMs = Number.NaN;
@@ -238,7 +273,7 @@ export class Judge {
     const { bounds } = this.#world;
     const allowedMs = (): number =>
       Math.max(
-        sinceMs + bounds.overlapMs,
+        sinceMs + bounds.overlapMs + (this.#mayAwaitOthers(router) ? bounds.holdMs : 0),
         this.#segmentFaultUntilMs + bounds.healMs,
         this.#holdExcuseUntilMs + bounds.overlapMs,
       );
@@ -254,6 +289,11 @@ export class Judge {
     this.#world.at(allowedMs(), check);
   }
 
+  /** While the hosts' groups differ, a member may be taken over later than the others (docs/decisions/0035). */
+  #mayAwaitOthers(router: number): boolean {
+    return this.#kinds.has('regroup') && !this.#wasAlone.has(router);
+  }
+
   /** I7. */
   #watchGap(router: number, sinceMs: number): void {
     const number = this.#round;
@@ -261,7 +301,7 @@ export class Judge {
     this.#world.at(sinceMs + plannedGapMs, () => {
       const view = this.#routers[router];
       if (view === undefined || view.gapSinceMs !== sinceMs || this.#round !== number) return;
-      if (this.#candidates(router).length === 0) return;
+      if (this.#candidates(router).length === 0 || !this.#isWanted(router)) return;
       this.#fail('I7', `r${router} has no holder ${plannedGapMs.toFixed(1)} ms after a planned hand-over`);
     });
   }
@@ -272,13 +312,12 @@ export class Judge {
   }
 
   #candidates(router: number): Director[] {
-    const group = this.#world.scenario.groups[this.#world.scenario.routers[router]?.group ?? 0] ?? [];
-    const segments = group.map((member) => this.#world.scenario.routers[member]?.segment ?? 0);
+    const { routers } = this.#world.scenario;
     return this.#world.directors.filter(
       (d) =>
         d.process === 'running' &&
         !d.stopping &&
-        segments.every((segment) => d.linkUp(segment)) &&
+        d.groupOf(router)?.every((member) => d.linkUp(routers[member]?.segment ?? 0)) === true &&
         !this.#isTrackFault(d),
     );
   }
@@ -378,9 +417,11 @@ export class Judge {
     if (heard === undefined) return;
     if (advertisement.priority === 0) {
       heard.farewellMs = receivedAtMs;
-      const departures = this.#departuresOf(director, router);
-      departures.untilMs = receivedAtMs + Math.min(OVERTAKEN_MS, this.#world.bounds.intervalMs);
-      departures.ignored.clear();
+      for (const member of director.groupOf(router) ?? []) {
+        const departures = this.#departuresOf(director, member);
+        departures.untilMs = receivedAtMs + Math.min(OVERTAKEN_MS, this.#world.bounds.intervalMs);
+        departures.ignored.clear();
+      }
       return;
     }
     const own = director.instance(router)?.priority ?? 0;
@@ -392,17 +433,19 @@ export class Judge {
   }
 
   #departuresOf(director: Director, router: number): Departures {
-    const departures = this.#departures[director.number]?.[this.#world.scenario.routers[router]?.group ?? 0];
+    const departures = this.#departures[director.number]?.[router];
     if (departures === undefined) throw new RangeError(`no router ${router}`);
     return departures;
   }
 
   /** I6: who stood still for longer than Master_Down_Interval listens before it speaks. */
-  #checkListened(director: Director, group: GroupView): void {
+  #checkListened(director: Director, before: GroupState, group: GroupView): void {
+    // What joins a master is what that is: of a master's own silence the machine takes care (docs/decisions/0027).
+    if (before.instances.some(({ state }) => state === 'master')) return;
     const { pausedSinceMs, awakeSinceMs } = director;
     // By the longest skew: the priority may have changed since the timer was set.
     const downs = group.state.instances.map(({ config }) => {
-      const heardMs = this.#heard[director.number]?.[routerOf(config)]?.intervalMs ?? 0;
+      const heardMs = this.#heard[director.number]?.[routerOf(config.name)]?.intervalMs ?? 0;
       return MASTER_DOWN_INTERVALS * Math.max(config.advertisementIntervalMs, heardMs);
     });
     const stoodMs = awakeSinceMs - pausedSinceMs;
@@ -419,10 +462,11 @@ export class Judge {
   }
 
   /** I6: nobody takes the role from a master that it hears, unless it may preempt it by now. */
-  #checkTakeover(director: Director, group: GroupView, nowMs: number): void {
-    const members = group.state.instances;
+  #checkTakeover(director: Director, before: GroupState, nowMs: number): void {
+    // A group that is master may be joined by others.
+    const members = before.instances.filter(({ state }) => state !== 'master');
     const heardOf = ({ config }: InstanceState) =>
-      this.#heard[director.number]?.[routerOf(config)] ?? nothingHeard();
+      this.#heard[director.number]?.[routerOf(config.name)] ?? nothingHeard();
     const down =
       MASTER_DOWN_INTERVALS *
       Math.max(
@@ -459,7 +503,7 @@ export class Judge {
     if (input.type !== 'advertisement') return;
     const was = before.instances.find((one) => one.config.name === input.instance);
     if (was?.state !== 'master' || before.phase !== 'running') return;
-    const router = Number(input.instance.slice(1));
+    const router = routerOf(input.instance);
     const order = input.advertisement.priority - was.priority || director.compareSource(router, input.source);
     // A group that stood still yields as a whole.
     const spokenMs = nowMs - Math.min(...before.instances.map((one) => one.spokeAtMs));
@@ -583,6 +627,14 @@ export class Judge {
 
   // ---- I4, I6, I9 at every step ----
 
+  /** What starts from scratch has heard nothing. */
+  begins(director: Director, { state }: GroupView): void {
+    const heard = this.#heard[director.number];
+    if (heard === undefined) return;
+    for (const one of state.instances)
+      if (one.state === 'initialize') heard[routerOf(one.config.name)] = nothingHeard();
+  }
+
   /** I9: whatever it is given, the machine does not throw. */
   guarded(director: Director, step: () => GroupStep): GroupStep | undefined {
     this.#world.steps += 1;
@@ -615,24 +667,24 @@ export class Judge {
   ): void {
     const { instances, phase } = result.state;
     const masters = instances.filter((one) => one.state === 'master').length;
-    if (masters !== 0 && masters !== instances.length) {
+    if (masters !== 0 && masters !== instances.length && !this.#handsOverWhatWasFormed(group)) {
       this.#fail(
         'I4',
-        `g${group.number} of d${director.number}: ${instances.map((i) => i.state).join(', ')}`,
+        `${group.state.name} of d${director.number}: ${instances.map((i) => i.state).join(', ')}`,
       );
     }
     for (const effect of result.effects) {
       if (effect.type === 'role') {
-        const router = Number(effect.instance.slice(1));
+        const router = routerOf(effect.instance);
         if (effect.to === 'master') {
-          this.#checkTakeover(director, group, nowMs);
+          this.#checkTakeover(director, before, nowMs);
           this.#checkUnread(director, group);
-          this.#checkListened(director, group);
+          this.#checkListened(director, before, group);
         } else if (effect.from === 'master') this.#checkYield(director, before, input, nowMs);
         this.#roleChanged(director, router, effect.from, effect.to);
       }
       if ('instance' in effect && !instances.some((one) => one.config.name === effect.instance)) {
-        this.#fail('I9', `an effect for ${effect.instance}, which is not in g${group.number}`);
+        this.#fail('I9', `an effect for ${effect.instance}, which is not in ${group.state.name}`);
       }
       if (effect.type === 'send') this.#checkSend(director, before, result, effect.instance, effect.priority);
     }
@@ -640,11 +692,16 @@ export class Judge {
     if (input.type === 'configure') this.#forgetSpeech(director);
     const idle = instances.every((one) => one.state === 'fault');
     if (phase === 'running' && !idle && !Number.isFinite(result.deadlineMs)) {
-      this.#fail('I9', `g${group.number} of d${director.number} runs and waits for nothing`);
+      this.#fail('I9', `${group.state.name} of d${director.number} runs and waits for nothing`);
     }
     if (Number.isNaN(result.deadlineMs))
-      this.#fail('I9', `g${group.number} of d${director.number}: deadline NaN`);
+      this.#fail('I9', `${group.state.name} of d${director.number}: deadline NaN`);
     if (input.type === 'deadline') this.#checkSpin(director, group, result.deadlineMs, nowMs);
+  }
+
+  /** I4: what a reload formed of masters and backups hands over, and keeps no address longer for it (docs/decisions/0035). */
+  #handsOverWhatWasFormed({ state, isFormed }: GroupView): boolean {
+    return isFormed && (state.phase === 'handing-over' || state.phase === 'leaving');
   }
 
   /** I8: RFC 9568 section 6.4.3, a losing advertisement is answered at once. */
@@ -658,15 +715,14 @@ export class Judge {
     const was = before.instances.find(isMaster);
     if (was === undefined || before.phase !== 'running' || !result.state.instances.some(isMaster)) return;
     const { priority } = input.advertisement;
-    const router = Number(input.instance.slice(1));
+    const router = routerOf(input.instance);
     if (priority > was.priority) return;
     if (priority === was.priority && director.compareSource(router, input.source) > 0) return;
     if (result.effects.some((effect) => effect.type === 'send' && effect.instance === input.instance)) return;
     // Taken for what was said before a farewell: if the sender lives, the next one is answered.
     const departures = this.#departuresOf(director, router);
-    const sender = `${router} ${input.source}`;
-    if (input.receivedAtMs < departures.untilMs && !departures.ignored.has(sender)) {
-      departures.ignored.add(sender);
+    if (input.receivedAtMs < departures.untilMs && !departures.ignored.has(input.source)) {
+      departures.ignored.add(input.source);
       return;
     }
     this.#fail('I8', `master d${director.number} does not answer ${priority} from ${input.source}`);
@@ -688,6 +744,8 @@ export class Judge {
   #roleChanged(director: Director, router: number, from: string, to: string): void {
     if (this.#settled)
       this.#fail('I6', `r${router} of d${director.number}: ${from} -> ${to} in a quiet phase`);
+    if (this.#keepsRole.has(router) && (from === 'master' || to === 'master'))
+      this.#fail('I6', `r${router} of d${director.number}: ${from} -> ${to} by a reload`);
     const speech = this.#speech[director.number];
     if (speech !== undefined) speech.lastMs[router] = to === 'master' ? this.#world.nowMs : Number.NaN;
     if (from === 'master') this.#watchRelease(director, router);
@@ -701,6 +759,6 @@ export class Judge {
     this.#spins.set(group, spin);
     if (deadlineMs > nowMs + NO_TIME_MS) spin.count = 0;
     else spin.count += 1;
-    if (spin.count > MAX_SPINS) this.#fail('I9', `g${group.number} of d${director.number} spins`);
+    if (spin.count > MAX_SPINS) this.#fail('I9', `${group.state.name} of d${director.number} spins`);
   }
 }

@@ -1,5 +1,6 @@
 /** Runs episodes one after the other and adds up what they say. */
 import { drawScenario } from './draw.js';
+import { EXTRAS, type Extra } from './extras.js';
 import type { Violation } from './judge.js';
 import { type Machine, PRODUCT } from './machine.js';
 import { type EpisodeResult, World } from './world.js';
@@ -30,13 +31,20 @@ export class Tally {
   }
 }
 
+export interface RunOptions {
+  /** All, unless given. */
+  readonly extras?: readonly Extra[];
+  readonly machine?: Machine;
+  /** Takes every step as text. */
+  readonly print?: ((line: string) => void) | undefined;
+}
+
 export function runEpisode(
   seed: number,
   episode: number,
-  machine: Machine = PRODUCT,
-  print?: (line: string) => void,
+  { extras = EXTRAS, machine = PRODUCT, print }: RunOptions = {},
 ): Promise<EpisodeResult> {
-  return new World(drawScenario(seed, episode), seed, machine, print).run();
+  return new World(drawScenario(seed, episode, extras), seed, machine, print).run();
 }
 
 const HOUR_MS = 3_600_000;
@@ -45,11 +53,11 @@ const HOUR_MS = 3_600_000;
 export async function simulate(
   seed: number,
   hours: number,
-  machine: Machine = PRODUCT,
+  options: RunOptions = {},
 ): Promise<{ tally: Tally; finding: Finding | undefined }> {
   const tally = new Tally();
   for (let episode = 0; tally.virtualMs < hours * HOUR_MS; episode += 1) {
-    const result = await runEpisode(seed, episode, machine);
+    const result = await runEpisode(seed, episode, options);
     tally.add(result);
     if (result.violation !== undefined)
       return { tally, finding: { seed, episode, violation: result.violation } };

@@ -17,6 +17,7 @@ export const FAULT_KINDS = [
   'maintenance',
   'reload',
   'freeze',
+  'regroup',
 ] as const;
 export type FaultKind = (typeof FAULT_KINDS)[number];
 
@@ -59,6 +60,8 @@ export type Fault = Span &
     | { readonly kind: 'maintenance'; readonly director: number; readonly afterSpeech: boolean }
     /** All directors go to another variant of the file, one after the other until the end of the fault. */
     | { readonly kind: 'reload'; readonly variant: number }
+    /** The same, to another layout. */
+    | { readonly kind: 'regroup'; readonly layout: number }
   );
 
 /** From the first fault to the last: then nothing changes any more until the next round. */
@@ -75,7 +78,6 @@ export interface Round extends Span {
 export interface Router {
   readonly name: string;
   readonly segment: number;
-  readonly group: number;
   /** Those of all variants; a director holds bits of this list. */
   readonly addresses: readonly string[];
 }
@@ -91,6 +93,14 @@ export interface DirectorPlan {
   readonly variants: readonly (readonly VrrpInstance[])[];
 }
 
+/** Which virtual routers a file has and what it calls them. */
+export interface Layout {
+  /** Numbers of routers: each of these is a sync group, or a lone instance. */
+  readonly groups: readonly (readonly number[])[];
+  /** By router; `routerOf` knows the number in each. */
+  readonly names: readonly string[];
+}
+
 /** The one object that groups track. */
 export const TRACKED_OBJECT = 'object';
 
@@ -100,8 +110,8 @@ export interface Scenario {
   readonly track: readonly TrackUse[];
   readonly segments: number;
   readonly routers: readonly Router[];
-  /** Numbers of routers. */
-  readonly groups: readonly (readonly number[])[];
+  /** What a reload goes to and fro between; the first is that of the start. */
+  readonly layouts: readonly [Layout, ...Layout[]];
   readonly directors: readonly DirectorPlan[];
   readonly delayMs: number;
   readonly jitterMs: number;
@@ -113,9 +123,9 @@ export interface Scenario {
   readonly durationMs: number;
 }
 
-/** The number in a virtual router's name. */
-export function routerOf({ name }: Pick<Router, 'name'>): number {
-  return Number(name.slice(1));
+/** The number in an instance's name: `r3`, or `r3-renamed` where a reload calls it otherwise. */
+export function routerOf(name: string): number {
+  return Number.parseInt(name.slice(1), 10);
 }
 
 /** Of a director on a segment. */

@@ -11,8 +11,14 @@ import {
 import { VrrpService } from '../../../src/runtime/election/vrrp-service.js';
 import type { Addresses, Announcer, Log } from '../../../src/runtime/ports.js';
 import { DeadlineClock } from '../../../src/util/deadline-clock.js';
-import type { GroupEffect, GroupInput, GroupState, GroupStep } from '../../../src/vrrp/group-types.js';
-import type { Director } from './director.js';
+import type {
+  GroupEffect,
+  GroupInput,
+  GroupState,
+  GroupStep,
+  InstanceState,
+} from '../../../src/vrrp/group-types.js';
+import type { Director, File } from './director.js';
 import { GuardianLink } from './guardian.js';
 import type { Machine } from './machine.js';
 import type { Packet } from './packet.js';
@@ -29,15 +35,17 @@ type Source = 'timer' | 'soon' | 'kernel' | 'events' | 'guardian' | 'control';
 
 /** A group as the judge sees it. */
 export interface GroupView {
-  readonly number: number;
   state: GroupState;
+  /** By a reload, of instances that ran already. */
+  readonly isFormed: boolean;
 }
 
 export class Shell {
   readonly director: Director;
   readonly sockets = new Set<Socket>();
   readonly guardian: GuardianLink;
-  readonly groups: GroupView[] = [];
+  /** By router: the group that it is in, or was in last. */
+  readonly #groups: (GroupView | undefined)[];
   readonly #world: World;
   readonly #scenario: Scenario;
   readonly #machine: Machine;
@@ -64,6 +72,7 @@ export class Shell {
     this.#scenario = scenario;
     this.#machine = machine;
     this.#owed = scenario.routers.map(() => 0);
+    this.#groups = scenario.routers.map(() => undefined);
     this.#clock = new DeadlineClock({
       nowMs: () => director.nowMs(),
       set: (atMs) => this.#setTimer(atMs),
@@ -84,7 +93,7 @@ export class Shell {
     // The state file remembers what earlier files said, too.
     const leftBehind = this.#scenario.directors[director.number]?.variants.flat() ?? [];
     const addresses = leftBehind.flatMap((instance) => instance.addresses);
-    this.#starting = this.#service.start(this.#config(director.variant), addresses);
+    this.#starting = this.#service.start(this.#config(director.file), addresses);
     void this.#promise(this.#starting);
   }
 
@@ -160,10 +169,12 @@ export class Shell {
     this.#read('control', () => this.#maintain(this.director.maintenances > 0));
   }
 
-  configure(variant: number): void {
+  configure(file: File): void {
     this.#read('control', () => {
       this.#reloads = Promise.all([this.#starting, this.#reloads]).then(async () => {
-        if (!this.#over && !this.#stopping) await this.#service.reconfigure(this.#config(variant));
+        if (this.#over || this.#stopping) return;
+        this.director.file = file;
+        await this.#service.reconfigure(this.#config(file));
       });
       void this.#promise(this.#reloads);
     });
@@ -183,6 +194,10 @@ export class Shell {
   }
 
   // ---- for the judge ----
+
+  instance(router: number): InstanceState | undefined {
+    return this.#groups[router]?.state.instances.find(({ config }) => routerOf(config.name) === router);
+  }
 
   /** Address work of it stands in line or is under way. */
   isWorking(router: number): boolean {
@@ -375,14 +390,16 @@ export class Shell {
     return { debug: tell, info: tell, warn: tell, error: tell };
   }
 
-  #config(variant: number): DirectorConfig {
-    const { track, groups, routers } = this.#scenario;
+  #config(file: File): DirectorConfig {
+    const { track, layouts } = this.#scenario;
+    const { groups, names } = layouts[file.layout] ?? layouts[0];
     const syncGroups = groups.flatMap((members, number) =>
       members.length < 2
         ? []
-        : [{ name: `g${number}`, instances: members.map((one) => routers[one]?.name ?? ''), track }],
+        : [{ name: `g${number}`, instances: members.map((one) => names[one] ?? ''), track }],
     );
-    const instances = this.director.instances(variant);
+    const present = new Set(groups.flat());
+    const instances = this.director.instances(file).filter((_, router) => present.has(router));
     return {
       director: `d${this.director.number}`,
       peers: [],
@@ -401,7 +418,7 @@ export class Shell {
 
   #maintain(on: boolean): void {
     this.#service.maintenance(
-      this.#scenario.routers.map(({ name }) => name),
+      this.#scenario.layouts.flatMap(({ names }) => names),
       on,
     );
   }
@@ -422,7 +439,7 @@ export class Shell {
     }
     view.state = result.state;
     for (const effect of result.effects) this.#takes(effect);
-    if (this.#world.tracing) this.#world.traceStep(this.director.number, view.number, input, result, nowMs);
+    if (this.#world.tracing) this.#world.traceStep(this.director.number, before.name, input, result, nowMs);
     judge.stepped(this.director, view, before, input, result, nowMs);
     return result;
   }
@@ -439,7 +456,7 @@ export class Shell {
         break;
       case 'add-addresses':
       case 'remove-addresses': {
-        const router = Number(effect.instance.slice(1));
+        const router = routerOf(effect.instance);
         this.#owed[router] = (this.#owed[router] ?? 0) + 1;
         break;
       }
@@ -456,13 +473,15 @@ export class Shell {
     }
   }
 
+  /** A state that no step has led to is that of a new group. */
   #viewOf(state: GroupState): GroupView {
     const [first] = state.instances;
-    const number = first === undefined ? 0 : (this.#scenario.routers[routerOf(first.config)]?.group ?? 0);
-    const known = this.groups[number];
-    if (known !== undefined) return known;
-    const view = { number, state };
-    this.groups[number] = view;
+    const known = first === undefined ? undefined : this.#groups[routerOf(first.config.name)];
+    if (known?.state === state) return known;
+    const isFormed = state.instances.some((one) => one.state !== 'initialize');
+    const view = { state, isFormed };
+    for (const { config } of state.instances) this.#groups[routerOf(config.name)] = view;
+    this.#world.judge.begins(this.director, view);
     return view;
   }
 }

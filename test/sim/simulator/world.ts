@@ -2,7 +2,7 @@
 import type { GuardianFarewell } from '../../../src/runtime/ports.js';
 import type { GroupInput, GroupStep } from '../../../src/vrrp/group-types.js';
 import { Bounds } from './bounds.js';
-import { Director } from './director.js';
+import { Director, type File } from './director.js';
 import { endOfTurn } from './end-of-turn.js';
 import { EventQueue } from './event-queue.js';
 import type { GuardianHost, GuardianWorld } from './guardian.js';
@@ -40,8 +40,8 @@ export class World implements GuardianWorld {
   readonly tracing: boolean;
   nowMs = 0;
   steps = 0;
-  /** The variant of the file that a director that starts reads. */
-  variant = 0;
+  /** What a director that starts reads. */
+  file: File = { variant: 0, layout: 0 };
   readonly #queue = new EventQueue<WorldEvent>();
   /** Promises that are to have their say before the next event: known to be there, or to be looked for. */
   #promises: 'none' | 'perhaps' | 'some' = 'none';
@@ -203,7 +203,9 @@ export class World implements GuardianWorld {
         this.#block(fault, 1);
         return this.#disturb(fault.segment, 1);
       case 'reload':
-        return this.#reload(fault);
+        return this.#reload(fault, { ...this.file, variant: fault.variant });
+      case 'regroup':
+        return this.#reload(fault, { ...this.file, layout: fault.layout });
       case 'freeze':
         return this.#freeze(fault);
       default:
@@ -330,13 +332,13 @@ export class World implements GuardianWorld {
   }
 
   /** The operator goes from host to host. */
-  #reload(fault: Fault & { kind: 'reload' }): void {
-    this.variant = fault.variant;
+  #reload(fault: Fault, file: File): void {
+    this.file = file;
     for (const director of this.directors) {
       const atMs = this.random.between(fault.atMs, fault.untilMs);
       const { life } = director;
       this.at(atMs, () => {
-        if (director.life === life) director.configure(this.variant);
+        if (director.life === life) director.configure(this.file);
       });
     }
   }
@@ -351,13 +353,13 @@ export class World implements GuardianWorld {
     if (this.tracing) this.#print(`${this.#stamp()} d${director}     ${words}`);
   }
 
-  traceStep(director: number, group: number, input: GroupInput, result: GroupStep, nowMs: number): void {
+  traceStep(director: number, group: string, input: GroupInput, result: GroupStep, nowMs: number): void {
     const effects = result.effects.filter((e) => e.type !== 'count').map(effectWords);
     if (input.type === 'deadline' && effects.length === 0) return;
     const due =
       result.deadlineMs === Number.POSITIVE_INFINITY ? 'never' : (result.deadlineMs - nowMs).toFixed(1);
     this.#print(
-      `${this.#stamp()} d${director} g${group}  ${inputWords(input, nowMs)} => ${effects.join(', ') || '-'} [due in ${due}]`,
+      `${this.#stamp()} d${director} ${group}  ${inputWords(input, nowMs)} => ${effects.join(', ') || '-'} [due in ${due}]`,
     );
   }
 }
