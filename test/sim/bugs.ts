@@ -399,11 +399,6 @@ function withExtra(extra: Extra, bugs: readonly Bug[]): readonly Bug[] {
 }
 
 const REGROUPING_BUGS = withExtra('regrouping', [
-  shell('a hand-over waits for members that have another master', ['I1'], {
-    file: 'vrrp/group-hand-over.js',
-    from: "if (state === 'master' && !succeeded)",
-    to: 'if (!succeeded)',
-  }),
   shell('a member that leaves its group says farewell', ['I6', 'I7'], {
     file: 'runtime/election/group-set.js',
     from: 'runner.stop({ silently: true })',
@@ -414,6 +409,43 @@ const REGROUPING_BUGS = withExtra('regrouping', [
     from: 'if (place === undefined || going.has(place.before)) {',
     to: 'if (true) {',
   }),
+]);
+
+const CHANNELS = 'runtime/election/channels.js';
+
+const SOURCE_BUGS = withExtra('sources', [
+  shell('an address to speak from that went is not waited for', ['I6'], {
+    file: CHANNELS,
+    from: 'else if (this.#lacksSource(channel))',
+    to: 'else if (false)',
+  }),
+  shell('virtual addresses come back before the address to speak from', ['I5'], {
+    file: RUNNER,
+    from: ' || this.#ports.isAwaitingSource(instance)',
+    to: '',
+  }),
+  shell('a socket stays on a device that was made again', ['I1', 'I2', 'I8'], {
+    file: CHANNELS,
+    from: 'return this.#indices(settings) === indices;',
+    to: 'return true;',
+  }),
+]);
+
+const VIRTUAL_MAC_BUGS = withExtra('virtual-mac', [
+  shell('the device of a virtual MAC address that somebody deleted is not made again', ['I2'], {
+    file: 'runtime/election/virtual-mac-keeper.js',
+    from: 'this.#lookAt(this.#lookedAtMs + this.#pauseMs);',
+    to: '0;',
+  }),
+  shell(
+    'what sends by the device of a virtual MAC address that was made again is not opened again',
+    ['I1', 'I2', 'I8'],
+    {
+      file: CHANNELS,
+      from: 'if (name !== interfaceName && virtualMacInterface !== interfaceName)',
+      to: 'if (name !== interfaceName)',
+    },
+  ),
 ]);
 
 export const BUGS: readonly Bug[] = [
@@ -444,4 +476,6 @@ export const BUGS: readonly Bug[] = [
   standstillCounts,
   ...SHELL_BUGS,
   ...REGROUPING_BUGS,
+  ...SOURCE_BUGS,
+  ...VIRTUAL_MAC_BUGS,
 ];

@@ -16,6 +16,12 @@ export const MIN_LEASE_MS = 250;
 export const VERDICT_MS = 500;
 /** First of the repeats that draw.ts gives the instances. */
 const FIRST_REPEAT_MS = 100;
+/** virtual-mac-keeper.ts MAX_PAUSE_MS. */
+const MACVLAN_PAUSE_MS = 30_000;
+/** channels.ts MAX_AWAITED_MS. */
+export const MAX_AWAITED_MS = 1000;
+/** restorer.ts: LAST_WAIT_MS, and RETRY_MS where a device was missing. */
+const RESTORE_MS = 2500;
 /** For what the sums below round away; everything that counts has a term of its own. */
 const ROUNDING_MS = 1;
 
@@ -30,6 +36,7 @@ export class Bounds {
   /** All address work of one change of role in the largest group. */
   readonly workMs: number;
   readonly #scenario: Scenario;
+  readonly #hasMacVlans: boolean;
   readonly #preemptDelayMs: number;
   readonly #startupDelayMs: number;
 
@@ -44,6 +51,7 @@ export class Bounds {
       ...scenario.layouts.flatMap(({ groups }) => groups.map((group) => group.length)),
     );
     this.workMs = 2 * largest * scenario.addressWorkMs;
+    this.#hasMacVlans = all.some(({ virtualMacInterface }) => virtualMacInterface !== undefined);
     this.#preemptDelayMs = Math.max(
       ...all.map(({ preempt }) => (preempt.mode === 'always' ? preempt.delayMs : 0)),
     );
@@ -104,9 +112,18 @@ export class Bounds {
     if (regroups) bound += this.holdMs + this.masterDownMs;
     // The master that could not get its addresses said farewell; the one whose turn it is tries again later.
     if (kinds.has('refuse')) bound += ADDRESS_RETRY_MS * this.stretch + this.masterDownMs;
+    if (kinds.has('source') || kinds.has('device')) bound += this.#sourceMs;
+    const deletes = kinds.has('macvlan') || kinds.has('device') || kinds.has('refuse');
+    // Whoever deletes a device again and again finds it made ever more slowly.
+    if (this.#hasMacVlans && deletes) bound += MACVLAN_PAUSE_MS * this.stretch;
     // What was sent before the end of the fault may still be under way.
     bound += this.lateMs(kinds);
     return bound;
+  }
+
+  /** An address that went is waited for, and what went with it is put back at a pace. */
+  get #sourceMs(): number {
+    return (Math.min(MAX_AWAITED_MS, this.intervalMs) + RESTORE_MS) * this.stretch;
   }
 
   /** How late a packet may be that was sent before the end of a `delay` fault. */

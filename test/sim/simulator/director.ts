@@ -3,11 +3,14 @@
  * guardians that it has left (guardian.ts).
  */
 import type { VirtualAddress, VrrpInstance } from '../../../src/config/model.js';
+import type { KeptVirtualMacs, VirtualMac } from '../../../src/runtime/ports.js';
 import { compareAddresses } from '../../../src/util/ip-address.js';
 import type { InstanceState } from '../../../src/vrrp/group-types.js';
 import { VERDICT_MS } from './bounds.js';
 import type { Guardian, GuardianHost } from './guardian.js';
+import { Interface, type Seen } from './interface.js';
 import type { Machine } from './machine.js';
+import { MacVlans } from './macvlans.js';
 import type { Packet } from './packet.js';
 import { type DirectorPlan, interfaceOf, type Scenario, segmentOf } from './scenario.js';
 import { type GroupView, Shell } from './shell.js';
@@ -28,6 +31,9 @@ export class Director implements GuardianHost {
   /** Addresses in the kernel by router, as bits of its list. */
   readonly held: number[];
   readonly linkDowns: number[];
+  /** By segment. */
+  readonly interfaces: readonly Interface[];
+  readonly macvlans = new MacVlans();
   /** The file that it has read last. */
   file: File = { variant: 0, layout: 0 };
   refusals = 0;
@@ -64,6 +70,7 @@ export class Director implements GuardianHost {
     this.#machine = machine;
     this.held = scenario.routers.map(() => 0);
     this.linkDowns = Array.from({ length: scenario.segments }, () => 0);
+    this.interfaces = this.linkDowns.map((_, segment) => new Interface(segment));
     this.#instances = scenario.layouts.map(({ names }) =>
       plan.variants.map((variant) =>
         variant.map((instance, router) => ({
@@ -153,7 +160,12 @@ export class Director implements GuardianHost {
   }
 
   linkUp(segment: number): boolean {
-    return this.linkDowns[segment] === 0;
+    return this.linkDowns[segment] === 0 && this.interfaces[segment]?.index !== undefined;
+  }
+
+  /** Without an address nothing leaves. */
+  canSpeak(segment: number): boolean {
+    return this.linkUp(segment) && this.interfaces[segment]?.hasSource === true;
   }
 
   isDown(object: string): boolean {
@@ -175,6 +187,7 @@ export class Director implements GuardianHost {
       this.process === 'running' &&
       isUntouched &&
       this.linkDowns.every((downs) => downs === 0) &&
+      this.interfaces.every((one) => one.isUntouched) &&
       [...this.downObjects.values()].every((downs) => downs === 0)
     );
   }
@@ -183,6 +196,22 @@ export class Director implements GuardianHost {
 
   holds({ address }: VirtualAddress): boolean {
     return this.held.some((mask, router) => (mask & (this.#bits[router]?.get(address) ?? 0)) !== 0);
+  }
+
+  /** Whether the devices of these addresses are there. */
+  canHold(addresses: readonly VirtualAddress[]): boolean {
+    return addresses.every((one) => this.seen(one.interface).index !== undefined);
+  }
+
+  /** The device of a router's addresses. */
+  deviceOf(router: number): string {
+    return this.config(router).virtualMacInterface ?? this.#interfaceOf(router);
+  }
+
+  /** An interface or a macvlan device as it is now. */
+  seen(name: string): Seen {
+    const parent = this.interfaces[segmentOf(name)]?.seen ?? { index: undefined, hasSource: false };
+    return name === interfaceOf(segmentOf(name)) ? parent : { ...parent, index: this.macvlans.index(name) };
   }
 
   add(addresses: readonly VirtualAddress[]): void {
@@ -207,10 +236,71 @@ export class Director implements GuardianHost {
     if (before === mask) return;
     this.held[router] = mask;
     this.#world.judge.heldChanged(this, router);
-    const name = this.#interfaceOf(router);
+    const name = this.deviceOf(router);
     for (const [address, bit] of this.#bits[router] ?? []) {
       if (((before ^ mask) & bit) !== 0) this.#shell?.addressChanged(address, name, (mask & bit) !== 0);
     }
+  }
+
+  /** With `flush` all addresses of the interface go with it. */
+  loseSource(segment: number, flush: boolean): void {
+    const one = this.interfaces[segment];
+    if (one?.loseSource(this.#world.nowMs) === true) this.#tellOfSource(segment, one);
+    if (flush) this.#flush(interfaceOf(segment));
+  }
+
+  regainSource(segment: number): void {
+    const one = this.interfaces[segment];
+    if (one?.regainSource() === true) this.#tellOfSource(segment, one);
+  }
+
+  deleteDevice(segment: number): void {
+    const one = this.interfaces[segment];
+    if (one?.index === undefined) return;
+    for (const name of this.macvlans.over(one.index)) this.deleteMacVlan(name);
+    this.loseSource(segment, true);
+    one.index = undefined;
+    this.#world.trace(this.number, `${interfaceOf(segment)} is deleted`);
+    this.#shell?.interfaceChanged(interfaceOf(segment), one.seen);
+  }
+
+  deleteMacVlan(name: string): void {
+    this.#flush(name);
+    if (!this.macvlans.delete(name)) return;
+    this.#world.trace(this.number, `${name} is deleted`);
+    this.#shell?.interfaceChanged(name, this.seen(name));
+  }
+
+  keepMacVlans(wanted: readonly VirtualMac[]): KeptVirtualMacs {
+    const kept = this.macvlans.keep(wanted, {
+      refuses: this.refusals > 0,
+      parentIndex: (name) => this.seen(name).index,
+      remove: (name) => this.deleteMacVlan(name),
+    });
+    for (const name of kept.mended) this.#shell?.interfaceChanged(name, this.seen(name));
+    return kept;
+  }
+
+  makeDevice(segment: number): void {
+    const one = this.interfaces[segment];
+    if (one === undefined || one.index !== undefined || one.deletions > 0) return;
+    one.make();
+    this.#world.trace(this.number, `${interfaceOf(segment)} is made again`);
+    this.#shell?.interfaceChanged(interfaceOf(segment), one.seen);
+    const { nowMs, random } = this.#world;
+    this.#world.at(nowMs + random.unit() * this.#scenario.addressWorkMs, () => this.regainSource(segment));
+  }
+
+  #tellOfSource(segment: number, one: Interface): void {
+    const name = interfaceOf(segment);
+    const address = this.sourceOn(name);
+    this.#world.trace(this.number, `${name} ${one.hasSource ? 'has' : 'has lost'} ${address}`);
+    this.#world.judge.silenced(this);
+    this.#shell?.sourceChanged({ name, address, seen: one.seen });
+  }
+
+  #flush(device: string): void {
+    for (const router of this.held.keys()) if (this.deviceOf(router) === device) this.#setHeld(router, 0);
   }
 
   // ---- life ----
@@ -255,6 +345,7 @@ export class Director implements GuardianHost {
     for (const guardian of this.#guardians) guardian.end();
     this.#guardians = [];
     this.rob();
+    for (const name of this.macvlans.names) this.macvlans.delete(name);
   }
 
   #die(why: string, inGoodOrder = false): void {
@@ -356,6 +447,7 @@ export class Director implements GuardianHost {
         this.#frozen.packets.push(packet);
       return;
     }
+    if (this.interfaces[this.#scenario.routers[packet.router]?.segment ?? 0]?.index === undefined) return;
     for (const guardian of this.#guardians) guardian.hear(packet);
     const name = this.#interfaceOf(packet.router);
     if (this.#shell?.deliver(name, packet) === false) this.#world.count('socket queue overflows');

@@ -1,5 +1,6 @@
 /** Draws what not every episode has. */
-import { Bounds } from './bounds.js';
+import type { VrrpInstance } from '../../../src/config/model.js';
+import { Bounds, MAX_AWAITED_MS } from './bounds.js';
 import { EXTRAS, type Extra } from './extras.js';
 import { drawLayouts } from './layouts.js';
 import { Random } from './random.js';
@@ -8,11 +9,32 @@ import type { Fault, Layout, Round, Router, Scenario } from './scenario.js';
 /** Of episodes that have it, each for itself. */
 const HAS_IT = 0.3;
 /** Numbers of their own, by extra. */
-const STREAMS: Readonly<Record<Extra, number>> = { regrouping: 0x9e609 };
-/** Of rounds with faults that have a reload to another layout, too. */
-const REGROUPS = 0.5;
-/** At the end, where nothing else happens. */
-const REGROUPING_ROUNDS = 4;
+const STREAMS: Readonly<Record<Extra, number>> = {
+  regrouping: 0x9e609,
+  sources: 0x50c5e,
+  'virtual-mac': 0x3ac,
+};
+/** Of rounds with faults that have one of an extra, too. */
+const BESIDE_OTHERS = 0.5;
+/** Of each at the end, where nothing else happens. */
+const LAST_ROUNDS = 4;
+/** Of the time for which an address is waited for: clocks drift, and timers and events are late. */
+const SURELY_AWAITED = 0.7;
+
+/** One fault of an extra, within a span. */
+type DrawFault = (random: Random, scenario: Scenario, atMs: number, untilMs: number) => Fault;
+
+const BESIDE: Readonly<Record<Extra, DrawFault>> = {
+  regrouping: regroup,
+  sources: loss,
+  'virtual-mac': deletion,
+};
+/** In a cluster in which nothing is wrong. */
+const ALONE: Readonly<Record<Extra, DrawFault>> = {
+  regrouping: regroup,
+  sources: shortLoss,
+  'virtual-mac': deletion,
+};
 
 export class DrawnExtras {
   readonly #random: ReadonlyMap<Extra, Random>;
@@ -36,36 +58,106 @@ export class DrawnExtras {
       : drawLayouts(random, routers, groups, segments);
   }
 
+  /** What the directors have from the start. */
+  equip(scenario: Scenario): Scenario {
+    const random = this.#random.get('virtual-mac');
+    return random === undefined ? scenario : withVirtualMacs(random, scenario);
+  }
+
   /** Of a round, beside its others. */
-  faults({ layouts }: Scenario, atMs: number, lengthMs: number): Fault[] {
-    const random = this.#random.get('regrouping');
-    if (random?.chance(REGROUPS) !== true) return [];
-    return [regroup(random, layouts.length, atMs + random.unit() * lengthMs * 0.8, atMs + lengthMs)];
+  faults(scenario: Scenario, atMs: number, lengthMs: number): Fault[] {
+    return [...this.#random].flatMap(([extra, random]) => {
+      if (!random.chance(BESIDE_OTHERS)) return [];
+      const beginMs = atMs + random.unit() * lengthMs * 0.8;
+      return [BESIDE[extra](random, scenario, beginMs, atMs + lengthMs)];
+    });
   }
 
+  /** With rounds in which nothing happens but one thing of an extra. */
   lastRounds(scenario: Scenario): Scenario {
-    const random = this.#random.get('regrouping');
-    return random === undefined ? scenario : regroupingRounds(random, scenario);
+    let all = scenario;
+    for (const [extra, random] of this.#random)
+      for (let i = 0; i < LAST_ROUNDS; i += 1) all = withLastRound(all, random, ALONE[extra]);
+    return all;
   }
 }
 
-function regroup(random: Random, layouts: number, atMs: number, untilMs: number): Fault {
-  return { kind: 'regroup', layout: random.whole(0, layouts - 1), atMs, untilMs };
-}
-
-/** One reload in each, and nothing else. */
-function regroupingRounds(random: Random, scenario: Scenario): Scenario {
+function withLastRound(scenario: Scenario, random: Random, draw: DrawFault): Scenario {
   const unitMs = new Bounds(scenario).intervalMs;
-  let { rounds, durationMs: atMs } = scenario;
-  for (let i = 0; i < REGROUPING_ROUNDS; i += 1) {
-    const untilMs = atMs + random.between(3, 25) * unitMs + random.between(0, 500);
-    const faults = [regroup(random, scenario.layouts.length, atMs, untilMs)];
-    const round: Round = { atMs, untilMs, faults, planned: true, calm: false, quietUntilMs: untilMs };
-    const kinds = new Set([...rounds, round].flatMap((one) => one.faults.map(({ kind }) => kind)));
-    const settleMs = new Bounds({ ...scenario, rounds: [...rounds, round] }).settleMs(kinds);
-    const quietUntilMs = untilMs + settleMs + random.between(5, 20) * unitMs;
-    rounds = [...rounds, { ...round, quietUntilMs }];
-    atMs = quietUntilMs;
-  }
-  return { ...scenario, rounds, durationMs: atMs };
+  const atMs = scenario.durationMs;
+  const fault = draw(random, scenario, atMs, atMs + random.between(3, 25) * unitMs + random.between(0, 500));
+  const { untilMs } = fault;
+  const round: Round = {
+    atMs,
+    untilMs,
+    faults: [fault],
+    planned: true,
+    calm: false,
+    quietUntilMs: untilMs,
+  };
+  const rounds = [...scenario.rounds, round];
+  const kinds = new Set(rounds.flatMap((one) => one.faults.map(({ kind }) => kind)));
+  const settleMs = new Bounds({ ...scenario, rounds }).settleMs(kinds);
+  const quietUntilMs = untilMs + settleMs + random.between(5, 20) * unitMs;
+  rounds[rounds.length - 1] = { ...round, quietUntilMs };
+  return { ...scenario, rounds, durationMs: quietUntilMs };
+}
+
+function regroup(random: Random, { layouts }: Scenario, atMs: number, untilMs: number): Fault {
+  return { kind: 'regroup', layout: random.whole(0, layouts.length - 1), atMs, untilMs };
+}
+
+/** Where something is lost, and of which director. */
+function somewhere(random: Random, { directors, segments }: Scenario): { director: number; segment: number } {
+  return { director: random.whole(0, directors.length - 1), segment: random.whole(0, segments - 1) };
+}
+
+/** For a moment, or for longer than it is waited for. */
+function loss(random: Random, scenario: Scenario, atMs: number, untilMs: number): Fault {
+  const where = somewhere(random, scenario);
+  const lengthMs = Math.min(untilMs - atMs, random.magnitude(0.01, 10) * awaitedMs(scenario));
+  const span = { atMs, untilMs: atMs + lengthMs };
+  return random.chance(0.6)
+    ? { ...span, ...where, kind: 'source', flush: random.chance(0.5) }
+    : { ...span, ...where, kind: 'device' };
+}
+
+/** So short that nobody misses it. */
+function shortLoss(random: Random, scenario: Scenario, atMs: number): Fault {
+  const untilMs = atMs + random.between(0.05, SURELY_AWAITED) * awaitedMs(scenario);
+  return { ...somewhere(random, scenario), kind: 'source', flush: random.chance(0.5), atMs, untilMs };
+}
+
+function deletion(random: Random, { directors, routers }: Scenario, atMs: number): Fault {
+  const director = random.whole(0, directors.length - 1);
+  return { kind: 'macvlan', director, router: random.whole(0, routers.length - 1), atMs, untilMs: atMs };
+}
+
+/** Most virtual routers have a MAC address of their own, on all directors. */
+function withVirtualMacs(random: Random, scenario: Scenario): Scenario {
+  const has = scenario.routers.map(() => random.chance(0.8));
+  const withDevice = (instance: VrrpInstance): VrrpInstance => {
+    const name = `vrrp4-${instance.virtualRouterId}-${instance.interface}`;
+    const addresses = instance.addresses.map((one) => ({
+      ...one,
+      interface: name,
+      virtualMac: true as const,
+    }));
+    return { ...instance, virtualMacInterface: name, addresses };
+  };
+  const directors = scenario.directors.map((director) => ({
+    ...director,
+    variants: director.variants.map((variant) =>
+      variant.map((instance, router) => (has[router] === true ? withDevice(instance) : instance)),
+    ),
+  }));
+  return { ...scenario, directors };
+}
+
+/** How long the address that a director speaks from is waited for, at least. */
+function awaitedMs({ directors }: Scenario): number {
+  const intervals = directors.flatMap(({ variants }) =>
+    variants.flat().map((one) => one.advertisementIntervalMs),
+  );
+  return Math.min(MAX_AWAITED_MS, ...intervals);
 }

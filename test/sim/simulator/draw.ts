@@ -92,7 +92,7 @@ export function drawScenario(seed: number, episode: number, wanted: readonly Ext
     });
   }
   const workMost = Math.min(5, intervalMs / 8);
-  const scenario: Scenario = {
+  const scenario = extras.equip({
     episode,
     track: drawTrack(random),
     segments,
@@ -105,7 +105,7 @@ export function drawScenario(seed: number, episode: number, wanted: readonly Ext
     latenessMs: random.between(0.01, Math.min(1.5, intervalMs / 10)),
     rounds: [],
     durationMs: 0,
-  };
+  });
   const closeCalls = new Random(seed ^ CLOSE_CALLS_STREAM, episode);
   const rounds = drawRounds(random, scenario, startSpreadMs, extras);
   return extras.lastRounds(drawCloseCalls(closeCalls, rounds));
@@ -383,6 +383,9 @@ function drawFault(random: Random, scenario: Scenario, atMs: number, untilMs: nu
     case 'reload':
       return [{ ...span, kind, variant: random.whole(0, VARIANTS - 1) }];
     case 'regroup':
+    case 'source':
+    case 'device':
+    case 'macvlan':
       return [];
     case 'track':
       return [{ ...span, kind, director, object: TRACKED_OBJECT }];

@@ -78,6 +78,8 @@ interface Spin {
   count: number;
 }
 
+/** What keeps advertisements from others, and so two masters from knowing of one another. */
+const SEGMENT_FAULTS: ReadonlySet<FaultKind> = new Set(['loss', 'partition', 'delay', 'source']);
 /** Of Active_Down_Interval, whatever the priority: silence that lets a backup take over. */
 const SILENT_INTERVALS = 3;
 /** The longest Active_Down_Interval, with the skew of the lowest priority. */
@@ -109,8 +111,9 @@ export class Judge {
   #planned = false;
   /** Routers whose new group is made of nothing but lone instances, while nothing else is wrong. */
   #wasAlone: ReadonlySet<number> = new Set();
-  /** Routers that change neither role nor holder in this round, whatever it does. */
+  /** Routers that do not change their role and their holder in this round, whatever it does. */
   #keepsRole: ReadonlySet<number> = new Set();
+  #keepsHolder: ReadonlySet<number> = new Set();
   /** Until then two masters have an excuse in the segment. */
   #segmentFaultUntilMs = 0;
   #holdExcuseUntilMs = 0;
@@ -152,7 +155,7 @@ export class Judge {
   faultBegins(fault: Fault): void {
     this.#kinds.add(fault.kind);
     const { bounds } = this.#world;
-    if (fault.kind === 'loss' || fault.kind === 'partition' || fault.kind === 'delay') {
+    if (SEGMENT_FAULTS.has(fault.kind)) {
       const lateMs = fault.kind === 'delay' ? fault.extraMs : 0;
       this.#segmentFaultUntilMs = Math.max(this.#segmentFaultUntilMs, fault.untilMs + lateMs);
     } else if (fault.kind === 'pause') {
@@ -187,8 +190,16 @@ export class Judge {
     const [first] = round.planned ? round.faults : [];
     this.#keepsRole = new Set();
     this.#wasAlone = new Set();
-    if (first?.kind === 'regroup') {
-      this.#planned = isOrderly && this.#world.directors.every((d) => d.isHealthy);
+    this.#keepsHolder = new Set();
+    this.#planned = false;
+    const isHealthy = isOrderly && this.#world.directors.every((d) => d.isHealthy);
+    if (first?.kind === 'source' || first?.kind === 'macvlan') {
+      const isMissed =
+        first.kind === 'macvlan' && this.#world.directors[first.director]?.isAnyMaster() !== false;
+      if (isHealthy && !isMissed) this.#keepsRole = new Set(this.#routers.keys());
+      if (first.kind === 'macvlan' || !first.flush) this.#keepsHolder = this.#keepsRole;
+    } else if (first?.kind === 'regroup') {
+      this.#planned = isHealthy;
       if (this.#planned) this.#expectOf(first);
     } else this.#planned = round.planned && this.#hasSuccessors(round);
   }
@@ -206,6 +217,7 @@ export class Judge {
     const groups = scenario.layouts[layout]?.groups ?? [];
     const kept = groups.map((group) => group.filter((router) => present.has(router)));
     this.#keepsRole = new Set(kept.filter((group) => new Set(group.map(masterOf)).size === 1).flat());
+    this.#keepsHolder = this.#keepsRole;
     this.#wasAlone = new Set(groups.filter((group) => group.every((router) => alone.has(router))).flat());
   }
 
@@ -253,7 +265,7 @@ export class Judge {
       );
     }
     if (this.#settled) this.#fail('I6', `r${router} changes hands in a quiet phase`);
-    if (this.#keepsRole.has(router)) this.#fail('I6', `r${router} changes hands by a reload`);
+    if (this.#keepsHolder.has(router)) this.#fail('I6', `r${router} changes hands for nothing`);
     const now = this.#world.nowMs;
     const many = (view.holders & (view.holders - 1)) !== 0;
     if (!many) view.overlapSinceMs = Number.NaN;
@@ -317,7 +329,7 @@ export class Judge {
       (d) =>
         d.process === 'running' &&
         !d.stopping &&
-        d.groupOf(router)?.every((member) => d.linkUp(routers[member]?.segment ?? 0)) === true &&
+        d.groupOf(router)?.every((member) => d.canSpeak(routers[member]?.segment ?? 0)) === true &&
         !this.#isTrackFault(d),
     );
   }
@@ -524,6 +536,19 @@ export class Judge {
       const router = director.held.findIndex((held) => held !== 0);
       if (router >= 0) this.#fail('I5', `d${director.number} is not there any more and holds r${router}`);
     });
+  }
+
+  /** The address that it speaks from came or went: it is silent for as long as that takes. */
+  silenced(director: Director): void {
+    this.#forgetSpeech(director);
+  }
+
+  /** I5: a virtual address that comes before the address to speak from would take its place as the first of the interface. */
+  addsBeforeSource(director: Director, device: string): void {
+    this.#fail(
+      'I5',
+      `d${director.number} adds an address to ${device}, which has lost the one to speak from`,
+    );
   }
 
   /** A whole host that stands still: its speech is forgotten, its addresses stay. */
@@ -745,7 +770,7 @@ export class Judge {
     if (this.#settled)
       this.#fail('I6', `r${router} of d${director.number}: ${from} -> ${to} in a quiet phase`);
     if (this.#keepsRole.has(router) && (from === 'master' || to === 'master'))
-      this.#fail('I6', `r${router} of d${director.number}: ${from} -> ${to} by a reload`);
+      this.#fail('I6', `r${router} of d${director.number}: ${from} -> ${to} for nothing`);
     const speech = this.#speech[director.number];
     if (speech !== undefined) speech.lastMs[router] = to === 'master' ? this.#world.nowMs : Number.NaN;
     if (from === 'master') this.#watchRelease(director, router);

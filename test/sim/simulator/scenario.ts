@@ -18,6 +18,9 @@ export const FAULT_KINDS = [
   'reload',
   'freeze',
   'regroup',
+  'source',
+  'device',
+  'macvlan',
 ] as const;
 export type FaultKind = (typeof FAULT_KINDS)[number];
 
@@ -62,6 +65,17 @@ export type Fault = Span &
     | { readonly kind: 'reload'; readonly variant: number }
     /** The same, to another layout. */
     | { readonly kind: 'regroup'; readonly layout: number }
+    /** The address that a director speaks from goes, with `flush` all that the interface has; at the end it is back. */
+    | {
+        readonly kind: 'source';
+        readonly director: number;
+        readonly segment: number;
+        readonly flush: boolean;
+      }
+    /** The interface is deleted with all that it has, and made again at the end; its address comes a moment later. */
+    | { readonly kind: 'device'; readonly director: number; readonly segment: number }
+    /** Somebody deletes the device of a router's virtual MAC address. */
+    | { readonly kind: 'macvlan'; readonly director: number; readonly router: number }
   );
 
 /** From the first fault to the last: then nothing changes any more until the next round. */
@@ -133,6 +147,7 @@ export function interfaceOf(segment: number): string {
   return `eth${segment}`;
 }
 
+/** Of the device of a virtual MAC address, too, whose name ends with that of its parent. */
 export function segmentOf(interfaceName: string): number {
-  return Number(interfaceName.slice('eth'.length));
+  return Number(interfaceName.slice(interfaceName.lastIndexOf('eth') + 'eth'.length));
 }

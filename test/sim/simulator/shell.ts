@@ -9,7 +9,7 @@ import {
   type VirtualAddress,
 } from '../../../src/config/model.js';
 import { VrrpService } from '../../../src/runtime/election/vrrp-service.js';
-import type { Addresses, Announcer, Log } from '../../../src/runtime/ports.js';
+import type { Addresses, Announcer, KeptVirtualMacs, Log } from '../../../src/runtime/ports.js';
 import { DeadlineClock } from '../../../src/util/deadline-clock.js';
 import type {
   GroupEffect,
@@ -20,6 +20,7 @@ import type {
 } from '../../../src/vrrp/group-types.js';
 import type { Director, File } from './director.js';
 import { GuardianLink } from './guardian.js';
+import type { Seen } from './interface.js';
 import type { Machine } from './machine.js';
 import type { Packet } from './packet.js';
 import { Refused } from './refused.js';
@@ -46,6 +47,8 @@ export class Shell {
   readonly guardian: GuardianLink;
   /** By router: the group that it is in, or was in last. */
   readonly #groups: (GroupView | undefined)[];
+  /** What it was told of interfaces and macvlan devices, by name. */
+  readonly #seen: Map<string, Seen>;
   readonly #world: World;
   readonly #scenario: Scenario;
   readonly #machine: Machine;
@@ -73,6 +76,11 @@ export class Shell {
     this.#machine = machine;
     this.#owed = scenario.routers.map(() => 0);
     this.#groups = scenario.routers.map(() => undefined);
+    const devices = [
+      ...director.linkDowns.map((_, segment) => interfaceOf(segment)),
+      ...director.macvlans.names,
+    ];
+    this.#seen = new Map(devices.map((name) => [name, director.seen(name)]));
     this.#clock = new DeadlineClock({
       nowMs: () => director.nowMs(),
       set: (atMs) => this.#setTimer(atMs),
@@ -153,12 +161,46 @@ export class Shell {
 
   /** The kernel tells of an address that came or went, whoever did it. */
   addressChanged(address: string, interfaceName: string, added: boolean): void {
-    this.#toldMs = Math.max(this.#toldMs, this.#world.nowMs + this.#world.random.unit() * NOTICE_MS);
-    this.#world.at(this.#toldMs, () =>
-      this.#read('events', () =>
-        this.#service.addressChanged({ address, interface: interfaceName, added, dadFailed: false }),
-      ),
+    this.#tell(() =>
+      this.#service.addressChanged({ address, interface: interfaceName, added, dadFailed: false }),
     );
+  }
+
+  /** In the order in which things happened in the kernel. */
+  #tell(read: () => void): void {
+    this.#toldMs = Math.max(this.#toldMs, this.#world.nowMs + this.#world.random.unit() * NOTICE_MS);
+    this.#world.at(this.#toldMs, () => this.#read('events', read));
+  }
+
+  /** The address to speak from came or went. */
+  sourceChanged({ name, address, seen }: { name: string; address: string; seen: Seen }): void {
+    this.#tell(() => {
+      this.#seen.set(name, seen);
+      this.#service.addressChanged({
+        address,
+        interface: name,
+        added: seen.hasSource,
+        dadFailed: false,
+      });
+    });
+  }
+
+  /** A device came or went. */
+  interfaceChanged(name: string, seen: Seen): void {
+    this.#tell(() => {
+      this.#seen.set(name, seen);
+      this.#service.linkChanged(name);
+    });
+  }
+
+  #catchUp(): Promise<void> {
+    this.#world.awaitPromises();
+    return new Promise((resolve) => {
+      this.#tell(() => {
+        this.#world.awaitPromises();
+        resolve();
+      });
+    });
   }
 
   tracked(object: string): void {
@@ -185,7 +227,7 @@ export class Shell {
     const { director } = this;
     let taken = true;
     for (const socket of this.sockets) {
-      if (socket.interface !== interfaceName) continue;
+      if (socket.interface !== interfaceName || !socket.isOnDevice) continue;
       taken = socket.take(packet, director.nowMs(), director.plan.socketQueue) && taken;
       // What is heard waits for no promise, unless the machine says more to it than that (`#takes`).
       if (director.process === 'running') this.#guarded(() => socket.drain());
@@ -207,8 +249,8 @@ export class Shell {
   unreadOf({ state }: GroupView): number {
     let unread = 0;
     for (const socket of this.sockets) {
-      if (state.instances.some(({ config }) => config.interface === socket.interface))
-        unread += socket.waiting;
+      const on = state.instances.filter(({ config }) => config.interface === socket.interface);
+      if (socket.waiting > 0) unread += socket.unreadOf(on.map(({ config }) => routerOf(config.name)));
     }
     return unread;
   }
@@ -310,21 +352,26 @@ export class Shell {
     };
     return new VrrpService({
       clock: this.#clock,
-      openTransport: ({ interface: name }, onMessage) => {
-        const socket = new Socket(this, name, onMessage);
+      openTransport: (channel, onMessage) => {
+        const socket = new Socket(this, channel, onMessage);
         this.sockets.add(socket);
         return socket;
       },
       addresses: this.#addresses(),
       routing: { add: () => done().then(() => []), remove: done, clear: () => done().then(() => 0) },
-      virtualMacs: { keep: () => done().then(() => ({ faults: new Map(), mended: [], removed: [] })) },
+      virtualMacs: {
+        keep: (wanted) => {
+          const isNothing = wanted.length + director.macvlans.names.length === 0;
+          return isNothing ? done().then(() => NO_DEVICES) : this.#ask(() => director.keepMacVlans(wanted));
+        },
+      },
       acceptFilter: { drop: done },
       announcer: this.#announcer(),
       links: {
         isUp: (name) => director.linkUp(segmentOf(name)),
-        index: segmentOf,
-        holds: () => true,
-        catchUp: done,
+        index: (name) => this.#seen.get(name)?.index,
+        holds: (name) => this.#seen.get(name)?.hasSource === true,
+        catchUp: () => this.#catchUp(),
         close: () => {},
       },
       openVolley: (shots) => () => shots.every((one) => (one as SimulatedShot).fire()),
@@ -339,33 +386,48 @@ export class Shell {
 
   #addresses(): Addresses {
     const { director } = this;
-    const add = (addresses: readonly VirtualAddress[]) => {
+    const add = (addresses: readonly VirtualAddress[], early: readonly string[]) => {
       if (director.refusals > 0) throw new Refused('ENOBUFS');
+      if (!director.canHold(addresses)) throw new Refused('ENODEV');
+      const device = early.find((name) => !director.seen(name).hasSource);
+      if (device !== undefined) this.#world.judge.addsBeforeSource(director, device);
       director.add(addresses);
     };
     const missing = (addresses: readonly VirtualAddress[]) => addresses.filter((one) => !director.holds(one));
     return {
-      add: (addresses) => this.#ask(() => add(addresses)).finally(() => this.#done(addresses)),
+      add: (addresses) => {
+        const early = this.#withoutSource(addresses);
+        return this.#ask(() => add(addresses, early)).finally(() => this.#done(addresses));
+      },
       remove: (addresses) =>
         this.#ask(() => director.release(addresses)).finally(() => this.#done(addresses)),
-      restore: (addresses) =>
-        this.#ask(() => {
+      restore: (addresses) => {
+        const early = this.#withoutSource(addresses);
+        return this.#ask(() => {
           const lost = missing(addresses);
-          if (lost.length > 0) add(lost);
+          if (lost.length > 0) add(lost, early);
           return lost;
-        }),
+        });
+      },
       held: (addresses) => this.#ask(() => addresses.filter((one) => director.holds(one))),
       shots: async (addresses) => {
         this.#world.awaitPromises();
         return addresses.map((one) =>
           shot(() => {
-            if (director.refusals > 0 || director.holds(one)) return false;
+            if (director.refusals > 0 || director.holds(one) || !director.canHold([one])) return false;
             director.add([one]);
             return true;
           }),
         );
       },
     };
+  }
+
+  /** Interfaces of these that it knows to have lost the address to speak from. */
+  #withoutSource(addresses: readonly VirtualAddress[]): readonly string[] {
+    return addresses
+      .map((one) => one.interface)
+      .filter((name) => name === interfaceOf(segmentOf(name)) && this.#seen.get(name)?.hasSource === false);
   }
 
   #announcer(): Announcer {
@@ -485,6 +547,8 @@ export class Shell {
     return view;
   }
 }
+
+const NO_DEVICES: KeptVirtualMacs = { faults: new Map(), mended: [], removed: [] };
 
 const TRACKED: TrackedObject = {
   name: TRACKED_OBJECT,

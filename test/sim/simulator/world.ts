@@ -6,6 +6,7 @@ import { Director, type File } from './director.js';
 import { endOfTurn } from './end-of-turn.js';
 import { EventQueue } from './event-queue.js';
 import type { GuardianHost, GuardianWorld } from './guardian.js';
+import type { Interface } from './interface.js';
 import { Judge, type Violation } from './judge.js';
 import type { Machine } from './machine.js';
 import { meaningOf, type Packet } from './packet.js';
@@ -134,7 +135,7 @@ export class World implements GuardianWorld {
   /** Puts an advertisement on the wire. Returns whether the sender's link took it. */
   transmit(from: Director, interfaceName: string, source: string, payload: Uint8Array): boolean {
     const segment = segmentOf(interfaceName);
-    if (!from.linkUp(segment)) return false;
+    if (!from.canSpeak(segment)) return false;
     const advertisement = meaningOf(payload, source);
     const router = advertisement.virtualRouterId - 1;
     const packet = { router, from: from.number, sentMs: this.nowMs, source, payload, advertisement };
@@ -237,6 +238,14 @@ export class World implements GuardianWorld {
         return;
       case 'steal':
         return director.rob();
+      case 'source':
+        this.#interface(director, fault).losses += 1;
+        return director.loseSource(fault.segment, fault.flush);
+      case 'macvlan':
+        return director.deleteMacVlan(director.deviceOf(fault.router));
+      case 'device':
+        this.#interface(director, fault).deletions += 1;
+        return director.deleteDevice(fault.segment);
       case 'track':
         director.downObjects.set(fault.object, (director.downObjects.get(fault.object) ?? 0) + 1);
         return director.tracked(fault.object);
@@ -309,11 +318,23 @@ export class World implements GuardianWorld {
       case 'track':
         director.downObjects.set(fault.object, (director.downObjects.get(fault.object) ?? 0) - 1);
         return director.tracked(fault.object);
+      case 'source':
+        this.#interface(director, fault).losses -= 1;
+        return director.regainSource(fault.segment);
+      case 'device':
+        this.#interface(director, fault).deletions -= 1;
+        return director.makeDevice(fault.segment);
       case 'maintenance':
         director.maintenances -= 1;
         return director.maintenanceChanged();
       default:
     }
+  }
+
+  #interface(director: Director, { segment }: { readonly segment: number }): Interface {
+    const one = director.interfaces[segment];
+    if (one === undefined) throw new RangeError(`no segment ${segment}`);
+    return one;
   }
 
   #disturb(segment: number, by: number): void {
