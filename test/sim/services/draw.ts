@@ -96,7 +96,7 @@ export function drawFlaps(seed: number, number: number, count: number): HistoryP
   });
   const master: Timed = { atMs: 0, action: { kind: 'role', master: true } };
   return {
-    variants: [{ ...drawConfig(random), virtualServers: servers }],
+    variants: [{ ...drawConfig(random, false), virtualServers: servers }],
     actions: [master, ...[...flaps, ...refusals].sort((a, b) => a.atMs - b.atMs)],
     succeeded: random.chance(0.5),
     workMs: random.magnitude(0.05, 20),

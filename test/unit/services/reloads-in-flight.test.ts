@@ -24,7 +24,13 @@ const TIMEOUT_MS = 60_000;
 const MOST_GROWTH_BYTES = 4_000_000;
 const SETTLES_WITHIN_MS = 30_000;
 
-const TLS = { serverName: undefined, verify: false, caFile: undefined };
+const TLS = {
+  serverName: undefined,
+  verify: false,
+  caFile: undefined,
+  minVersion: undefined,
+  maxVersion: undefined,
+};
 const KINDS: Readonly<Record<string, { readonly kind: CheckKind; readonly over: 'tcp' | 'udp' }>> = {
   tcp: { kind: { type: 'tcp' }, over: 'tcp' },
   http: { kind: httpCheck(), over: 'tcp' },
