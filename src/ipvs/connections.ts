@@ -9,7 +9,7 @@ export interface Endpoint {
   readonly port: number;
 }
 
-/** An entry of the connection table; a persistence template is one, too, with port 0 and the state NONE. */
+/** An entry of the connection table; a persistence template is one, too, with port 0 and the state NONE or ASSURED. */
 export interface Connection {
   /** `TCP`, `UDP` or `SCTP`; `IP` for the template of a firewall mark, whose virtual address is the mark. */
   readonly protocol: string;

@@ -103,7 +103,7 @@ await t.test('virtual servers of many kinds', { skip: noVm() }, async (t) => {
     'connections',
   );
   t.match(connections, /^TCP mm:ss .* \[2001:db8:1::253\]:80 +\[fd00::[23]\]:80$/m, 'of IPv6, too');
-  t.match(connections, /^IP {2}mm:ss {2}NONE .* 0\.0\.0\.7:0 /m, "and a mark's template");
+  t.match(connections, /^IP {2}mm:ss {2}(NONE|ASSURED) .* 0\.0\.0\.7:0 /m, "and a mark's template");
   t.match(seen('--daemon'), /^master sync daemon \(mcast=eth1, syncid=7, .*port=8850, ttl=3\)$/m);
 
   t.match(top.screen, /^director lb1, \d\d:\d\d:\d\d, virtual servers: \d+, /);

@@ -10,7 +10,7 @@ await t.test('wrong arguments are named and end with 2, before anything is built
   const cases: [string[], RegExp][] = [
     [
       ['--topology', 'natt'],
-      /there is no 'natt'; there are nat, nat-port-mapping, dr, tun, virtual-mac, services and all/,
+      /there is no 'natt'; there are nat, nat-port-mapping, dr, tun, fullnat, virtual-mac, services and all/,
     ],
     [['--scenario', 'planned,crush'], /there is no 'crush'/],
     [['--kernel', 'moon'], /there is no 'moon'/],
