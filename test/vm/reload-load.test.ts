@@ -25,7 +25,9 @@ await t.test('thirteen reloads under load', { skip: noVm() }, async (t) => {
     rmSync(outDir, { recursive: true, force: true });
   });
   const program = ['node', 'dist/test/vm/guest/reload-load.js', vm.outDir, join(vm.outDir, 'load')];
-  const { status, stdout, stderr } = await vm.run([...program, String(SECONDS), String(RATE)]);
+  const { status, stdout, stderr } = await vm.run([...program, String(SECONDS), String(RATE)], {
+    onOutput: (line) => t.comment(line),
+  });
   t.equal(status, 0, 'the guest program ran to its end');
   if (status !== 0) {
     t.comment(stderr);

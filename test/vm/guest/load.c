@@ -21,10 +21,11 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { MAX_CONNECTIONS = 4096, MAX_REQUEST = 512, MAX_EVENTS = 64, TRICKLE_MS = 100, PIECES = 120 };
+enum { MAX_CONNECTIONS = 4096, MAX_REQUEST = 512, MAX_EVENTS = 64, TRICKLE_MS = 100, PIECES = 120, SILENCE_S = 15 };
 
 struct connection {
 	int fd; /* -1: free */
@@ -252,9 +253,11 @@ static void download(char **argv)
 	struct sockaddr_in to = place(argv[0], argv[1]);
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	int64_t start = now_ms();
+	struct timeval silence = { .tv_sec = SILENCE_S };
 	char text[MAX_REQUEST];
 	ssize_t got, bytes = 0;
 
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &silence, sizeof(silence));
 	if (connect(fd, (struct sockaddr *)&to, sizeof(to)) < 0)
 		die("connect");
 	if (write(fd, "GET /download HTTP/1.0\r\n\r\n", 26) < 0 || read(fd, text, sizeof(text)) <= 0)

@@ -103,7 +103,11 @@ function start(host: string, ...argv: readonly string[]): { first: Promise<void>
       begun();
     },
   });
-  return { first, last: child.exited.then(() => line) };
+  const last = child.exited.then(() => {
+    process.stderr.write(`${argv.join(' ')}: ${line}\n`);
+    return line;
+  });
+  return { first, last };
 }
 
 async function reload(version: Version): Promise<void> {
@@ -138,6 +142,7 @@ for (const version of VERSIONS) {
     await Promise.all(downloads.map(({ first }) => first));
   }
   await reload(version);
+  process.stderr.write(`${reloads} reloads are done\n`);
   if (version === REMOVED) draining = await table();
   if (!isOver) reloadsUnderLoad += 1;
 }
