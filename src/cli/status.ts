@@ -93,12 +93,15 @@ export function formatStatus(status: DirectorStatus): string {
   if (status.virtual_servers.length > 0) {
     const rows = status.virtual_servers.flatMap((server) => [
       [server.name, serviceText(server), `${server.scheduler} ${server.forwarding}`, ...panicCells(server)],
-      ...server.real_servers.map((real) => [
-        '',
-        `-> ${endpointText(real.address, real.port)}`,
-        `weight ${real.weight}${inFile(real)}${ownForwarding(server, real)}`,
-        real.disabled === true ? 'disabled' : real.health,
-        real.reason ?? '',
+      ...server.real_servers.flatMap((real) => [
+        [
+          '',
+          `-> ${endpointText(real.address, real.port)}`,
+          `weight ${real.weight}${inFile(real)}${ownForwarding(server, real)}`,
+          real.disabled === true ? 'disabled' : real.health,
+          real.checks === undefined ? (real.reason ?? '') : '',
+        ],
+        ...(real.checks ?? []).map(({ check, health, reason }) => ['', '', check, health, reason ?? '']),
       ]),
       ...sorryRows(server),
       ...(server.draining ?? []).map((real) => [

@@ -155,6 +155,13 @@ export interface HealthCheck {
   readonly fall: number;
 }
 
+/** A real server is up when `any` or `all` of its checks say so, and down when none does any more, or one says so. */
+export interface HealthChecks {
+  readonly needs: 'any' | 'all';
+  /** At least one. */
+  readonly checks: readonly HealthCheck[];
+}
+
 export interface RealServer {
   /** RIP. */
   readonly address: string;
@@ -197,7 +204,7 @@ export interface VirtualServer {
   /** Of the real servers that name none of their own. */
   readonly forwarding: Forwarding;
   readonly persistence: Persistence | undefined;
-  readonly healthCheck: HealthCheck | undefined;
+  readonly healthChecks: HealthChecks | undefined;
   /** Programmed only while this instance is master; on both directors when absent. */
   readonly vrrpInstance: string | undefined;
   readonly realServers: readonly RealServer[];

@@ -4,11 +4,30 @@
  * The caller runs `createHealth` once, then `stepHealth` for every input. It carries out the effects, reports every
  * `probe` effect exactly once as an `outcome`, and wakes the machine at `deadlineMs`. A stray wake is harmless.
  * One target (address, port and check) is probed once however many virtual servers name it, and never twice at a time.
+ * The verdict on a real server is made of those on its targets, one or several (member.ts).
  */
 import type { CheckKind, HealthCheck, RealServer, VirtualServer } from '../config/model-servers.js';
-import { fnv1a } from '../util/fnv1a.js';
 import { MinHeap } from '../util/min-heap.js';
-import { INITIAL, provisional, type RiseFallState, step, type Verdict } from './rise-fall.js';
+import {
+  type CheckHealth,
+  checksOf,
+  heardMsOf,
+  type Member,
+  type MemberHealth,
+  newMember,
+  reasonOf,
+  renew,
+} from './member.js';
+import type { Verdict } from './rise-fall.js';
+import {
+  checkKey,
+  lastSlotMs,
+  newTarget,
+  nextSlotMs,
+  type Outcome,
+  type Target,
+  takeOutcome,
+} from './target.js';
 
 /** Probes under way at one time; further ones wait for an outcome. Each holds a socket. */
 export const MAX_PROBES_IN_FLIGHT = 2_048;
@@ -18,13 +37,10 @@ export const FIRST_PROBE_SPACING_MS = 1;
 export const MAX_PROBES_PER_STEP = 32;
 
 export type HealthInput =
-  /** A reload. Targets whose check is unchanged keep their state, verdicts of changed checks stand until heard. */
+  /** A reload. Targets whose check is unchanged keep their state, verdicts on real servers stand until heard. */
   | { readonly type: 'config'; readonly virtualServers: readonly VirtualServer[] }
   | { readonly type: 'deadline' }
-  | { readonly type: 'outcome'; readonly id: number; readonly ok: true }
-  | { readonly type: 'outcome'; readonly id: number; readonly ok: false; readonly reason: string }
-  /** This host could not probe: no verdict comes of it, and none goes. */
-  | { readonly type: 'outcome'; readonly id: number; readonly ok: undefined; readonly reason: string };
+  | ({ readonly type: 'outcome'; readonly id: number } & Outcome);
 
 export type HealthEffect =
   | {
@@ -38,10 +54,10 @@ export type HealthEffect =
     }
   | {
       readonly type: 'verdict';
-      readonly members: readonly Member[];
+      readonly member: Member;
       readonly from: Verdict;
       readonly to: 'up' | 'down';
-      /** Why the last probe failed; undefined when it did not. */
+      /** Why its last probes failed; undefined when they did not. */
       readonly reason: string | undefined;
     };
 
@@ -57,32 +73,15 @@ export interface HealthAges {
   readonly heardMs: number | undefined;
 }
 
-/** A real server in a virtual server: what a verdict is about. */
-export interface Member extends Pick<RealServer, 'address' | 'port'> {
-  readonly virtualServer: string;
+/** `unchecked`: the virtual server has no health check, or the real server is not known here. */
+export interface Health {
+  readonly health: Verdict | 'unchecked';
+  readonly reason: string | null;
+  /** Where there are several. */
+  readonly checks?: readonly CheckHealth[] | undefined;
 }
 
-interface Target {
-  readonly key: string;
-  readonly address: string;
-  readonly port: number;
-  readonly check: HealthCheck;
-  /** By `serverKey`. */
-  members: Map<string, Member>;
-  riseFall: RiseFallState;
-  reason: string | undefined;
-  /** When it came back after it had failed, while it is up. */
-  recoveredMs: number | undefined;
-  /** When an answer was last heard of it, good or bad, and when its verdict came; undefined: not yet. */
-  heardMs: number | undefined;
-  verdictMs: number | undefined;
-  /** This host could not ask, and has no verdict yet. */
-  isUnheard: boolean;
-  /** When the next probe goes, or the one under way was due. */
-  dueMs: number;
-  /** Identity of the probe under way. */
-  probe: number | undefined;
-}
+type Endpoint = Pick<RealServer, 'address' | 'port'>;
 
 /**
  * Opaque to the caller. `stepHealth` changes it in place: with tens of thousands of targets a copy for each outcome
@@ -92,14 +91,14 @@ export interface HealthState {
   /** By target key. */
   targets: Map<string, Target>;
   /** By `serverKey`; undefined: known, but without a check. */
-  servers: Map<string, Target | undefined>;
+  members: Map<string, MemberHealth | undefined>;
   readonly inFlight: Map<number, Target>;
   /** By address and port: when a probe that a reload made pointless has ended at the latest. */
   readonly leftovers: Map<string, number>;
   due: MinHeap<Target>;
   nextProbe: number;
-  /** Targets with verdict `unknown` that this host has not tried to probe yet. */
-  unknown: number;
+  /** Real servers without a verdict that one is awaited of. */
+  awaited: number;
 }
 
 /** `dueMs` must not change while a target is in it. */
@@ -111,12 +110,12 @@ function dueFirst(): MinHeap<Target> {
 export function createHealth(virtualServers: readonly VirtualServer[], nowMs: number): HealthStep {
   const state: HealthState = {
     targets: new Map(),
-    servers: new Map(),
+    members: new Map(),
     inFlight: new Map(),
     leftovers: new Map(),
     due: dueFirst(),
     nextProbe: 1,
-    unknown: 0,
+    awaited: 0,
   };
   return stepHealth(state, { type: 'config', virtualServers }, nowMs);
 }
@@ -125,9 +124,9 @@ export function createHealth(virtualServers: readonly VirtualServer[], nowMs: nu
 export function stepHealth(state: HealthState, input: HealthInput, nowMs: number): HealthStep {
   const effects: HealthEffect[] = [];
   if (input.type === 'config') {
-    configure(state, input.virtualServers, nowMs);
+    configure(state, input.virtualServers, nowMs, effects);
   } else if (input.type === 'outcome') {
-    takeOutcome(state, input, nowMs, effects);
+    endProbe(state, input, nowMs, effects);
   }
   // Outcomes come many in one turn: what they make due waits for the deadline.
   if (input.type !== 'outcome') startDue(state, nowMs, effects);
@@ -135,90 +134,110 @@ export function stepHealth(state: HealthState, input: HealthInput, nowMs: number
   return { state, effects, deadlineMs: next };
 }
 
-/** `unchecked`: the virtual server has no health check, or the real server is not known here. */
-export function healthOf(
-  state: HealthState,
-  virtualServer: string,
-  realServer: Pick<RealServer, 'address' | 'port'>,
-): { readonly health: Verdict | 'unchecked'; readonly reason: string | null } {
-  const target = state.servers.get(serverKey(virtualServer, realServer));
-  return target === undefined
-    ? { health: 'unchecked', reason: null }
-    : { health: target.riseFall.verdict, reason: target.reason ?? null };
+export function healthOf(state: HealthState, virtualServer: string, realServer: Endpoint): Health {
+  const member = state.members.get(serverKey(virtualServer, realServer));
+  if (member === undefined) return { health: 'unchecked', reason: null };
+  const checks = checksOf(member);
+  return { health: member.verdict, reason: reasonOf(member) ?? null, ...(checks && { checks }) };
 }
 
 /** When a real server came back that had failed; undefined while it is not up, and for one that was never seen to fail. */
 export function recoveredMs(
   state: HealthState,
   virtualServer: string,
-  realServer: Pick<RealServer, 'address' | 'port'>,
+  realServer: Endpoint,
 ): number | undefined {
-  return state.servers.get(serverKey(virtualServer, realServer))?.recoveredMs;
+  const member = state.members.get(serverKey(virtualServer, realServer));
+  return member?.cameBack === true ? member.verdictMs : undefined;
 }
 
-/** The verdict's age and that of what was heard last, in milliseconds; undefined before the first, or without a check. */
+/**
+ * The verdict's age and that of what was heard last, of the check where that is longest ago, in milliseconds; undefined
+ * before the first, or without a check.
+ */
 export function healthAges(
   state: HealthState,
   virtualServer: string,
-  realServer: Pick<RealServer, 'address' | 'port'>,
+  realServer: Endpoint,
   nowMs: number,
 ): HealthAges {
-  const target = state.servers.get(serverKey(virtualServer, realServer));
+  const member = state.members.get(serverKey(virtualServer, realServer));
   const since = (ms: number | undefined) => (ms === undefined ? undefined : nowMs - ms);
-  return { verdictMs: since(target?.verdictMs), heardMs: since(target?.heardMs) };
+  return { verdictMs: since(member?.verdictMs), heardMs: since(member && heardMsOf(member)) };
 }
 
 /** Whether every checked real server has a verdict, or this host could not ask. Until then nothing may be pruned. */
 export function firstVerdictsIn(state: HealthState): boolean {
-  return state.unknown === 0;
+  return state.awaited === 0;
 }
 
-function serverKey(virtualServer: string, realServer: Pick<RealServer, 'address' | 'port'>): string {
+function serverKey(virtualServer: string, realServer: Endpoint): string {
   // Neither an address nor a port holds a space, so no two servers share a key.
   return `${realServer.address} ${realServer.port} ${virtualServer}`;
 }
 
-/** The part of a target's key that all real servers of a virtual server share. */
-function checkKey(check: HealthCheck): string {
-  const { kind, intervalMs, timeoutMs, rise, fall } = check;
-  return JSON.stringify([intervalMs, timeoutMs, rise, fall, kind]);
-}
-
-function configure(state: HealthState, virtualServers: readonly VirtualServer[], nowMs: number): void {
-  const oldTargets = state.targets;
-  const oldServers = state.servers;
+function configure(
+  state: HealthState,
+  virtualServers: readonly VirtualServer[],
+  nowMs: number,
+  effects: HealthEffect[],
+): void {
+  const { targets: oldTargets, members: oldMembers } = state;
   state.targets = new Map();
-  state.servers = new Map();
+  state.members = new Map();
   const fresh: Target[] = [];
-  for (const virtualServer of virtualServers) {
-    const check = virtualServer.healthCheck;
-    const suffix = check === undefined ? '' : checkKey(check);
-    for (const realServer of virtualServer.realServers) {
-      const name = serverKey(virtualServer.name, realServer);
-      if (check === undefined) {
-        state.servers.set(name, undefined);
+  const targetOf = (
+    { address, port: own }: Endpoint,
+    check: HealthCheck,
+    suffix: string,
+    heardMs: number | undefined,
+  ): Target => {
+    const port = check.port ?? own;
+    const key = `${address} ${port} ${suffix}`;
+    let target = state.targets.get(key);
+    if (target !== undefined) return target;
+    target = oldTargets.get(key);
+    if (target === undefined) {
+      target = newTarget(key, address, port, check, heardMs);
+      fresh.push(target);
+    } else {
+      target.members = [];
+    }
+    state.targets.set(key, target);
+    return target;
+  };
+  for (const { name, healthChecks, realServers } of virtualServers) {
+    const checks = (healthChecks?.checks ?? []).map((check) => ({ check, suffix: checkKey(check) }));
+    for (const realServer of realServers) {
+      const key = serverKey(name, realServer);
+      // Several addresses of one entry of the file are several virtual servers of one name.
+      if (state.members.has(key)) continue;
+      if (healthChecks === undefined) {
+        state.members.set(key, undefined);
         continue;
       }
-      const { address } = realServer;
-      const port = check.port ?? realServer.port;
-      const key = `${address} ${port} ${suffix}`;
-      let target = state.targets.get(key);
-      if (target === undefined) {
-        target = oldTargets.get(key);
-        if (target === undefined) {
-          target = newTarget(key, { address, port }, check, oldServers.get(name));
-          fresh.push(target);
-        } else {
-          target.members = new Map();
-        }
-        state.targets.set(key, target);
-      }
-      target.members.set(name, { virtualServer: virtualServer.name, address, port: realServer.port });
-      state.servers.set(name, target);
+      const before = oldMembers.get(key);
+      const heardMs = before && heardMsOf(before);
+      const own = checks.map(({ check, suffix }) => targetOf(realServer, check, suffix, heardMs));
+      const { address, port } = realServer;
+      const member = newMember(
+        { virtualServer: name, address, port },
+        healthChecks,
+        [...new Set(own)],
+        before,
+      );
+      for (const target of member.targets) target.members.push(member);
+      state.members.set(key, member);
     }
   }
   spread(fresh, nowMs);
   settle(state, nowMs);
+  state.awaited = 0;
+  for (const member of state.members.values()) {
+    if (member === undefined) continue;
+    decide(member, nowMs, effects);
+    if (member.isAwaited) state.awaited += 1;
+  }
 }
 
 /** First probes soon, one after the other, each within its interval. */
@@ -227,29 +246,6 @@ function spread(fresh: readonly Target[], nowMs: number): void {
     const spacingMs = Math.min(FIRST_PROBE_SPACING_MS, target.check.intervalMs / fresh.length);
     target.dueMs = nowMs + index * spacingMs;
   }
-}
-
-function newTarget(
-  key: string,
-  { address, port }: Pick<RealServer, 'address' | 'port'>,
-  check: HealthCheck,
-  predecessor: Target | undefined,
-): Target {
-  return {
-    key,
-    address,
-    port,
-    check,
-    members: new Map(),
-    riseFall: predecessor === undefined ? INITIAL : provisional(predecessor.riseFall.verdict),
-    reason: predecessor?.reason,
-    recoveredMs: predecessor?.recoveredMs,
-    heardMs: predecessor?.heardMs,
-    verdictMs: predecessor?.verdictMs,
-    isUnheard: false,
-    dueMs: 0,
-    probe: undefined,
-  };
 }
 
 /** Rebuilds what is derived from the targets, and forgets probes of targets that are gone. */
@@ -266,9 +262,7 @@ function settle(state: HealthState, nowMs: number): void {
     }
   }
   state.due = dueFirst();
-  state.unknown = 0;
   for (const target of state.targets.values()) {
-    if (isAwaited(target)) state.unknown += 1;
     if (target.probe === undefined) {
       target.dueMs = Math.max(target.dueMs, state.leftovers.get(endpoint(target)) ?? 0);
       state.due.push(target);
@@ -276,15 +270,17 @@ function settle(state: HealthState, nowMs: number): void {
   }
 }
 
-function isAwaited({ riseFall, isUnheard }: Target): boolean {
-  return riseFall.verdict === 'unknown' && !isUnheard;
-}
-
 function endpoint(target: Target): string {
   return `${target.address} ${target.port}`;
 }
 
-function takeOutcome(
+function decide(member: MemberHealth, nowMs: number, effects: HealthEffect[]): void {
+  const from = member.verdict;
+  const to = renew(member, nowMs);
+  if (to !== undefined) effects.push({ type: 'verdict', member, from, to, reason: reasonOf(member) });
+}
+
+function endProbe(
   state: HealthState,
   input: HealthInput & { type: 'outcome' },
   nowMs: number,
@@ -298,21 +294,11 @@ function takeOutcome(
   target.probe = undefined;
   target.dueMs = nextSlotMs(target, nowMs);
   state.due.push(target);
-
-  target.reason = input.ok === true ? undefined : input.reason;
-  const wasAwaited = isAwaited(target);
-  const from = target.riseFall.verdict;
-  if (input.ok === undefined) target.isUnheard = from === 'unknown';
-  else {
-    target.riseFall = step(target.riseFall, input.ok, target.check);
-    target.heardMs = nowMs;
-  }
-  if (wasAwaited && !isAwaited(target)) state.unknown -= 1;
-  const to = target.riseFall.verdict;
-  if (to !== from && to !== 'unknown') {
-    target.recoveredMs = from === 'down' ? nowMs : undefined;
-    target.verdictMs = nowMs;
-    effects.push({ type: 'verdict', members: [...target.members.values()], from, to, reason: target.reason });
+  if (!takeOutcome(target, input, nowMs)) return;
+  for (const member of target.members) {
+    const wasAwaited = member.isAwaited;
+    decide(member, nowMs, effects);
+    if (wasAwaited && !member.isAwaited) state.awaited -= 1;
   }
 }
 
@@ -332,24 +318,4 @@ function startDue(state: HealthState, nowMs: number, effects: HealthEffect[]): v
     const { address, port, check } = target;
     effects.push({ type: 'probe', id, check: check.kind, address, port, timeoutMs: check.timeoutMs });
   }
-}
-
-/**
- * The next slot after a probe. Of those that a slow probe missed, the last is made up for: a silent server whose probe
- * lasts a whole interval is probed once in each. Two probes are due half an interval apart at least.
- */
-function nextSlotMs(target: Target, nowMs: number): number {
-  const { intervalMs } = target.check;
-  const lastMs = lastSlotMs(target, nowMs);
-  return lastMs >= target.dueMs + intervalMs / 2 ? lastMs : lastMs + intervalMs;
-}
-
-/**
- * The last slot up to now. Slots are the multiples of the interval plus the target's own offset: probes lie spread over
- * the interval, and a late wake does not shift them.
- */
-function lastSlotMs(target: Target, nowMs: number): number {
-  const { intervalMs } = target.check;
-  const offset = fnv1a(target.key) % intervalMs;
-  return Math.floor((nowMs - offset) / intervalMs) * intervalMs + offset;
 }

@@ -138,8 +138,17 @@ export interface VirtualServerStatus {
     /** By the operator: it is not in the table, and not checked. */
     readonly disabled?: true | undefined;
     readonly health: 'up' | 'down' | 'unknown' | 'unchecked';
-    /** Why the last probe failed. */
+    /** Why the last probe failed; where there are several checks, each under its name. */
     readonly reason: string | null;
+    /** What each check says, where there are several. */
+    readonly checks?:
+      | readonly {
+          /** Such as `http:80`. */
+          readonly check: string;
+          readonly health: 'up' | 'down' | 'unknown';
+          readonly reason: string | null;
+        }[]
+      | undefined;
   }[];
   /** Missing without one. */
   readonly sorry_server?:

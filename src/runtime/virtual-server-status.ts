@@ -4,7 +4,7 @@ import type { OverrideOf } from '../planning/overrides.js';
 import { familyOf } from '../util/ip-address.js';
 import type { VirtualServerStatus } from './status.js';
 
-type Health = Pick<VirtualServerStatus['real_servers'][number], 'health' | 'reason'>;
+type Health = Pick<VirtualServerStatus['real_servers'][number], 'health' | 'reason' | 'checks'>;
 
 export function virtualServerStatus(
   { name, service, scheduler, forwarding, realServers, sorryServer }: VirtualServer,

@@ -5,6 +5,7 @@ import type {
   CheckKind,
   CheckWay,
   HealthCheck,
+  HealthChecks,
   Persistence,
   Quorum,
   RealServer,
@@ -36,7 +37,7 @@ export function resolveVirtualServer(server: FileVirtualServer, director: string
     services: new Set(services.map(familyOfService)),
     realServers: new Set(server.real_servers.map(({ address }) => familyOf(address))),
   };
-  const healthCheck = server.health_check && resolveHealthCheck(server.health_check, director);
+  const healthChecks = resolveHealthChecks(server, director);
   return services.map((service) => ({
     name: server.name,
     service,
@@ -45,7 +46,7 @@ export function resolveVirtualServer(server: FileVirtualServer, director: string
     onePacket: server.one_packet,
     forwarding: server.forwarding,
     persistence: server.persistence && resolvePersistence(server.persistence, service),
-    healthCheck,
+    healthChecks,
     vrrpInstance: server.vrrp_instance,
     snatAddress: server.snat_address,
     sorryServer: sorryServerOf(server, service),
@@ -99,6 +100,15 @@ function resolvePersistence(persistence: FilePersistence, service: ServiceAddres
     netmask: familyOfService(service) === 'ipv4' ? netmask : String(prefixLength),
     engine,
   };
+}
+
+function resolveHealthChecks(
+  { health_check: only, health_checks: several }: FileVirtualServer,
+  director: string,
+): HealthChecks | undefined {
+  if (several === undefined) return only && { needs: 'all', checks: [resolveHealthCheck(only, director)] };
+  const { any_of: any, all_of: all = [] } = several;
+  return { needs: any ? 'any' : 'all', checks: (any ?? all).map((check) => resolveHealthCheck(check, director)) };
 }
 
 function resolveHealthCheck(check: FileHealthCheck, director: string): HealthCheck {

@@ -1,4 +1,4 @@
-/** The shape of `health_check`. */
+/** The shape of `health_check` and `health_checks`. */
 import * as z from 'zod';
 import { parseStatusRange } from '../ranges.js';
 import { quote } from '../yaml.js';
@@ -129,4 +129,18 @@ export const healthCheck = mapping('a kind such as tcp or https, port, interval,
   fall: integer(1, 255).default(3),
 });
 
+/** Of one real server. */
+const MAX_CHECKS = 8;
+
+const severalError = `expected 1 to ${MAX_CHECKS} checks`;
+const several = list('health checks', healthCheck)
+  .min(1, { error: severalError })
+  .max(MAX_CHECKS, { error: severalError });
+
+export const healthChecks = mapping('any_of or all_of', {
+  any_of: several.optional(),
+  all_of: several.optional(),
+});
+
 export type FileHealthCheck = z.output<typeof healthCheck>;
+export type FileHealthChecks = z.output<typeof healthChecks>;

@@ -3,7 +3,7 @@ import * as z from 'zod';
 import { isNetmask } from '../address.js';
 import { FORWARDINGS, SCHEDULER_FLAGS, SCHEDULERS } from '../model-servers.js';
 import { parseAddressRange, parsePortRange } from '../ranges.js';
-import { healthCheck } from './schema-checks.js';
+import { healthCheck, healthChecks } from './schema-checks.js';
 import { checkedText, duration, expect, hostAddress, integer, list, mapping, name } from './schema-values.js';
 
 /** `ipvsadm` MAX_TIMEOUT: 31 days, in whole seconds. */
@@ -104,6 +104,7 @@ export const virtualServer = mapping('a virtual server', {
   snat_address: hostAddress.optional(),
   persistence: persistence.optional(),
   health_check: healthCheck.optional(),
+  health_checks: healthChecks.optional(),
   vrrp_instance: z.string({ error: expect('the name of an instance') }).optional(),
   sorry_server: sorryServer.optional(),
   quorum: quorum.optional(),

@@ -28,7 +28,7 @@ export function checkPool(
 }
 
 function needsCheck(server: Server, key: Key<FileVirtualServer>, report: Report): void {
-  if (!server.has(key) || server.has('health_check')) return;
+  if (!server.has(key) || server.has('health_check') || server.has('health_checks')) return;
   report(
     [...server.path, key],
     () => "needs 'health_check': without one every real server counts as healthy",

@@ -3,6 +3,7 @@ import { familyOf, isLinkLocal } from '../../util/ip-address.js';
 import { familyName } from '../address.js';
 import { formatDuration } from '../duration.js';
 import type { ServiceAddress } from '../model-servers.js';
+import type { FileHealthCheck } from '../schema/schema-checks.js';
 import { protocols } from '../schema/schema-protocols.js';
 import type {
   FileRealServer,
@@ -23,6 +24,7 @@ import { checkScheduling, checkServices, type Taken } from './semantics-services
 
 type Server = Section<FileVirtualServer>;
 type Real = Section<FileRealServer>;
+type Check = Section<FileHealthCheck>;
 /** What a real server and a sorry server have in common. */
 type Target = Section<FileSorryServer>;
 
@@ -75,7 +77,7 @@ export function checkVirtualServers(servers: readonly Server[], around: Around, 
     checkTunnel(server.part('tunnel'), report);
     checkRealServers(server, services, around, report);
     checkPool(server, services, report);
-    checkHealthCheck(server, around, report);
+    checkHealthChecks(server, around, report);
   }
 }
 
@@ -291,9 +293,24 @@ function checkFamilies(
   }
 }
 
-function checkHealthCheck(server: Server, { directors }: Around, report: Report): void {
-  const check = server.part('health_check');
-  if (check === undefined) return;
+function checkHealthChecks(server: Server, around: Around, report: Report): void {
+  const only = server.part('health_check');
+  if (only !== undefined) checkHealthCheck(server, only, around, report);
+  const several = server.part('health_checks');
+  if (several === undefined) return;
+  for (const check of [...several.each('any_of'), ...several.each('all_of')])
+    checkHealthCheck(server, check, around, report);
+  if (server.has('health_check')) {
+    report(several.path, () => "goes not with 'health_check': expected one check there, or several here", {
+      at: 'key',
+    });
+  }
+  // An unknown key is told as such, and most likely is one of the two, mistyped.
+  if (several.keys.length === 0 || (several.has('any_of') && several.has('all_of')))
+    report(several.path, () => 'expected either any_of or all_of, with a list of checks');
+}
+
+function checkHealthCheck(server: Server, check: Check, { directors }: Around, report: Report): void {
   // An unknown key is told as such, and most likely is the kind, mistyped.
   const kinds = check.keys.filter((key) => !CHECK_KEYS.has(key));
   if (kinds.length === 0)
@@ -327,11 +344,7 @@ function checkHealthCheck(server: Server, { directors }: Around, report: Report)
 }
 
 /** With all ports, or a mark, a real server has no port of its own that could be asked. */
-function checkTarget(
-  server: Server,
-  check: Section<NonNullable<FileVirtualServer['health_check']>>,
-  report: Report,
-): void {
+function checkTarget(server: Server, check: Check, report: Report): void {
   const { port, fwmark } = server.value;
   if (check.has('port') && check.has('icmp')) {
     report([...check.path, 'port'], () => "goes not with 'icmp', which has no ports", { at: 'key' });

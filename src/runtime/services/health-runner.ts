@@ -3,6 +3,7 @@ import type { RealServer, VirtualServer } from '../../config/model-servers.js';
 import {
   createHealth,
   firstVerdictsIn,
+  type Health,
   type HealthAges,
   type HealthEffect,
   type HealthInput,
@@ -28,7 +29,7 @@ export interface HealthRunnerPorts {
   readonly prober: Prober;
   readonly log: Log;
   readonly counts: Pick<WorkCounts, 'probed' | 'verdict'>;
-  /** A verdict changed, or the first ones are in. */
+  /** Verdicts changed. */
   onVerdict(): void;
 }
 
@@ -51,7 +52,7 @@ export class HealthRunner {
     return firstVerdictsIn(this.#state);
   }
 
-  of(virtualServer: string, realServer: { readonly address: string; readonly port: number }) {
+  of(virtualServer: string, realServer: { readonly address: string; readonly port: number }): Health {
     return healthOf(this.#state, virtualServer, realServer);
   }
 
@@ -93,6 +94,7 @@ export class HealthRunner {
   #take(step: HealthStep): void {
     this.#state = step.state;
     for (const effect of step.effects) this.#run(effect);
+    if (step.effects.some(({ type }) => type === 'verdict')) this.#ports.onVerdict();
     this.#cancelTimer();
     this.#cancelTimer = () => {};
     if (step.deadlineMs !== undefined) {
@@ -110,16 +112,14 @@ export class HealthRunner {
       });
       return;
     }
-    const { members, from, to, reason } = effect;
-    this.#ports.counts.verdict(to, members.length);
-    for (const { virtualServer, address, port } of members) {
-      const realServer = endpointText(address, port);
-      this.#ports.log[to === 'up' ? 'info' : 'warn'](
-        { event: 'real-server', virtualServer, realServer, from, state: to, reason },
-        `${virtualServer}: real server ${realServer} is ${to}${reason === undefined ? '' : ` (${reason})`}`,
-      );
-    }
-    this.#ports.onVerdict();
+    const { member, from, to, reason } = effect;
+    const { virtualServer, address, port } = member;
+    const realServer = endpointText(address, port);
+    this.#ports.counts.verdict(to);
+    this.#ports.log[to === 'up' ? 'info' : 'warn'](
+      { event: 'real-server', virtualServer, realServer, from, state: to, reason },
+      `${virtualServer}: real server ${realServer} is ${to}${reason === undefined ? '' : ` (${reason})`}`,
+    );
   }
 
   /** Not each time: thousands of probes say the same. */

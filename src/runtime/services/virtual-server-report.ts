@@ -56,7 +56,7 @@ export function virtualServerReports(
     return {
       name: server.name,
       service,
-      isChecked: server.healthCheck !== undefined,
+      isChecked: server.healthChecks !== undefined,
       isPersistent: server.persistence !== undefined,
       realServers: server.realServers.map((real) => ({
         address: real.address,

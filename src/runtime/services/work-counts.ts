@@ -72,8 +72,8 @@ export class WorkCounts {
     else this.#probes[ok ? 'good' : 'bad'] += 1;
   }
 
-  verdict(to: 'up' | 'down', realServers: number): void {
-    this.#verdicts[to] += realServers;
+  verdict(to: 'up' | 'down'): void {
+    this.#verdicts[to] += 1;
   }
 
   report(nowMs: number): WorkReport {

@@ -5,7 +5,12 @@ import {
   NO_IPVS_SETTINGS,
   type TrackedObject,
 } from '../../../src/config/model.js';
-import { type HealthCheck, type RealServer, type VirtualServer } from '../../../src/config/model-servers.js';
+import {
+  type HealthCheck,
+  type HealthChecks,
+  type RealServer,
+  type VirtualServer,
+} from '../../../src/config/model-servers.js';
 import { OVERRIDE_ACTIONS, type OverrideOrder } from '../../../src/planning/overrides.js';
 import { Random } from '../simulator/random.js';
 
@@ -16,6 +21,9 @@ export const SYNC_INTERFACE = 'eth0';
 export const ACTIONS_MS = 120_000;
 /** Of the address that no real server has. */
 export const SORRY_SERVER = '10.0.0.99';
+/** Of real servers; a second check of some goes to the other. */
+export const SERVICE_PORT = 80;
+const OTHER_PORT = 81;
 const VARIANTS = 3;
 const MOST_SERVERS = 4;
 const MOST_REAL_SERVERS = 5;
@@ -24,8 +32,8 @@ const FLAP_REFUSALS = 3;
 export type Action =
   | { readonly kind: 'reload'; readonly variant: number }
   | { readonly kind: 'role'; readonly master: boolean }
-  /** A real server goes or comes. */
-  | { readonly kind: 'flap'; readonly address: string }
+  /** A port of a real server goes or comes. */
+  | { readonly kind: 'flap'; readonly address: string; readonly port: number }
   | { readonly kind: 'object' }
   /** The operator says something of a real server. */
   | { readonly kind: 'order'; readonly order: OverrideOrder }
@@ -86,7 +94,8 @@ export function drawFlaps(seed: number, number: number, count: number): HistoryP
   const servers = Array.from({ length: MOST_SERVERS }, (_, i) => drawServer(random, i + 1));
   const flaps = Array.from({ length: count }, (): Timed => {
     const address = realServerAddress(random.whole(1, MOST_REAL_SERVERS));
-    return { atMs: random.between(0, ACTIONS_MS), action: { kind: 'flap', address } };
+    const port = random.pick([SERVICE_PORT, SERVICE_PORT, SERVICE_PORT, OTHER_PORT]);
+    return { atMs: random.between(0, ACTIONS_MS), action: { kind: 'flap', address, port } };
   });
   const refusals = Array.from({ length: FLAP_REFUSALS }, (): Timed => {
     return {
@@ -122,7 +131,11 @@ function drawAction(random: Random, diskFull: boolean): Action {
     case 'role':
       return { kind, master: random.chance(0.6) };
     case 'flap':
-      return { kind, address: realServerAddress(random.whole(1, MOST_REAL_SERVERS)) };
+      return {
+        kind,
+        address: realServerAddress(random.whole(1, MOST_REAL_SERVERS)),
+        port: random.pick([SERVICE_PORT, SERVICE_PORT, SERVICE_PORT, OTHER_PORT]),
+      };
     case 'object':
       return { kind };
     case 'order':
@@ -143,7 +156,7 @@ function drawOrder(random: Random): OverrideOrder {
     action: random.pick([...OVERRIDE_ACTIONS]),
     virtualServer: random.chance(0.5) ? null : `web-${random.whole(1, MOST_SERVERS)}`,
     address: realServerAddress(random.whole(1, MOST_REAL_SERVERS)),
-    port: random.chance(0.5) ? null : 80,
+    port: random.chance(0.5) ? null : SERVICE_PORT,
     weight: random.chance(0.3) ? null : random.whole(0, 3),
   };
 }
@@ -187,15 +200,24 @@ function drawIpvs(random: Random): Omit<IpvsSettings, 'exclusive'> {
   };
 }
 
-function drawServer(random: Random, number: number): VirtualServer {
-  const check: HealthCheck = {
+function drawCheck(random: Random, port: number | undefined): HealthCheck {
+  return {
     kind: { type: 'tcp' },
-    port: undefined,
+    port,
     intervalMs: random.whole(1, 4) * 500,
     timeoutMs: random.whole(1, 4) * 100,
     rise: random.whole(1, 3),
     fall: random.whole(1, 3),
   };
+}
+
+function drawChecks(random: Random): HealthChecks {
+  const checks = [drawCheck(random, undefined)];
+  if (random.chance(0.4)) checks.push(drawCheck(random, OTHER_PORT));
+  return { needs: random.pick(['any', 'all'] as const), checks };
+}
+
+function drawServer(random: Random, number: number): VirtualServer {
   const drawn: Pick<RealServer, 'address' | 'weight'>[] = [];
   for (let i = 1; i <= MOST_REAL_SERVERS; i++) {
     const weight = random.weighted([
@@ -210,7 +232,7 @@ function drawServer(random: Random, number: number): VirtualServer {
   const forwarding = random.pick(['nat', 'dr', 'fullnat'] as const);
   const whole = (real: Pick<RealServer, 'address' | 'weight'>): RealServer => ({
     ...real,
-    port: 80,
+    port: SERVICE_PORT,
     forwarding,
     tunnel: undefined,
     upperThreshold: 0,
@@ -226,7 +248,7 @@ function drawServer(random: Random, number: number): VirtualServer {
     onePacket: false,
     forwarding,
     persistence: random.chance(0.2) ? persistence : undefined,
-    healthCheck: random.chance(0.7) ? check : undefined,
+    healthChecks: random.chance(0.7) ? drawChecks(random) : undefined,
     vrrpInstance: random.chance(0.6) ? INSTANCE : undefined,
     realServers: drawn.map(whole),
     snatAddress: random.chance(0.5) ? '10.0.0.254' : undefined,

@@ -3,7 +3,7 @@
  * and state file, on a simulated kernel. It is killed between any two steps, and what it left is found by the next. At the
  * end, when nobody has done anything for long enough, table, state file and status have to tell the same.
  */
-import type { RealServer, VirtualServer } from '../../../src/config/model-servers.js';
+import type { HealthCheck, RealServer, VirtualServer } from '../../../src/config/model-servers.js';
 import type { Destination, Service } from '../../../src/ipvs/model.js';
 import { serviceKeyText } from '../../../src/ipvs/plan.js';
 import { timeoutsToBe } from '../../../src/ipvs/timeouts.js';
@@ -77,6 +77,7 @@ export class History {
   readonly #print: (line: string) => void;
   readonly #kernel: Kernel;
   readonly #sysctlsBefore: ReadonlyMap<string, string>;
+  /** Ports of real servers that do not answer. */
   readonly #dead = new Set<string>();
   readonly #counts = new Map<string, number>();
   #nowMs = 0;
@@ -212,7 +213,7 @@ export class History {
         load: () => Promise.reject(new Error('there is no loader here')),
         readConfiguration: async (path) => this.#plan.variants[Number(path)] ?? this.#config,
         openIpvs: async () => this.#ipvs(life),
-        prober: { probe: (_, address, __, timeoutMs) => this.#probe(life, address, timeoutMs) },
+        prober: { probe: (_, address, port, timeoutMs) => this.#probe(life, address, port, timeoutMs) },
         syncInterfaces: { index: () => this.#kernel.interfaceIndex, socketFault: () => undefined },
         sysctls: {
           read: (key) => this.#ask(life, () => this.#kernel.sysctls.get(key)),
@@ -337,8 +338,8 @@ export class History {
     };
   }
 
-  #probe(life: number, address: string, timeoutMs: number): Promise<ProbeOutcome> {
-    const dead = this.#dead.has(address);
+  #probe(life: number, address: string, port: number, timeoutMs: number): Promise<ProbeOutcome> {
+    const dead = this.#dead.has(`${address} ${port}`);
     const waitMs = dead && this.#random.chance(0.5) ? timeoutMs : this.#random.unit() * 20;
     return new Promise((resolve) => {
       this.#at(this.#nowMs + waitMs, () => {
@@ -375,7 +376,8 @@ export class History {
         this.#isMaster = action.master;
         return this.#host?.take({ type: 'roles', roles: this.#roles() });
       case 'flap':
-        if (!this.#dead.delete(action.address)) this.#dead.add(action.address);
+        if (!this.#dead.delete(`${action.address} ${action.port}`))
+          this.#dead.add(`${action.address} ${action.port}`);
         return;
       case 'object':
         this.#isObjectDown = !this.#isObjectDown;
@@ -425,8 +427,11 @@ export class History {
 
   // ---- what has to hold ----
 
-  #lives(server: VirtualServer, { address }: RealServer): boolean {
-    return server.healthCheck === undefined || !this.#dead.has(address);
+  #lives({ healthChecks }: VirtualServer, { address, port: own }: RealServer): boolean {
+    if (healthChecks === undefined) return true;
+    const answers = ({ port = own }: HealthCheck): boolean => !this.#dead.has(`${address} ${port}`);
+    const { needs, checks } = healthChecks;
+    return needs === 'any' ? checks.some(answers) : checks.every(answers);
   }
 
   #wanted(): Service[] {
@@ -504,7 +509,7 @@ export class History {
         const override = overrideOf(server.name, one);
         const isDisabled = override?.disabled === true;
         const verdict = this.#lives(server, one) ? 'up' : 'down';
-        const health = server.healthCheck === undefined || isDisabled ? 'unchecked' : verdict;
+        const health = server.healthChecks === undefined || isDisabled ? 'unchecked' : verdict;
         return `${server.name} ${one.address} ${health} ${override?.weight ?? one.weight} ${isDisabled}`;
       }),
     );

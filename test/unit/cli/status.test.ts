@@ -55,3 +55,33 @@ void t.test('the priority that counts now is shown where it is another', async (
   t.match(formatStatus(status({ effective_priority: 50 })), '150 (now 50)');
   t.notMatch(formatStatus(status({})), 'now');
 });
+
+void t.test('of several checks each has a line', async (t) => {
+  const real = {
+    address: '10.0.0.2',
+    port: 80,
+    weight: 1,
+    health: 'down',
+    reason: 'http:80: refused',
+  } as const;
+  const server = {
+    name: 'web',
+    address: '192.0.2.51',
+    port: 80,
+    protocol: 'tcp',
+    scheduler: 'rr',
+    forwarding: 'nat',
+  };
+  const checks = [
+    { check: 'tcp:80', health: 'up', reason: null },
+    { check: 'http:80', health: 'down', reason: 'refused' },
+  ] as const;
+  const lines = (realServer: DirectorStatus['virtual_servers'][number]['real_servers'][number]) =>
+    formatStatus({ ...status({}), virtual_servers: [{ ...server, real_servers: [realServer] }] })
+      .split('\n')
+      .map((line) => line.trim().replaceAll(/ +/g, ' '));
+  const told = lines({ ...real, checks });
+  const at = told.indexOf('-> 10.0.0.2:80 weight 1 down');
+  t.same(told.slice(at, at + 3), ['-> 10.0.0.2:80 weight 1 down', 'tcp:80 up', 'http:80 down refused']);
+  t.ok(lines(real).includes('-> 10.0.0.2:80 weight 1 down http:80: refused'));
+});

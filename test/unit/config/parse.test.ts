@@ -4,7 +4,7 @@ import { type DirectorConfig, NO_IPVS_SETTINGS } from '../../../src/config/model
 import { parseConfig } from '../../../src/config/parse.js';
 import { jsonSchema } from '../../../src/config/schema/schema.js';
 import { vrrpInstance } from '../vrrp/instances.js';
-import { httpCheck, realServer, tcpCheck, virtualServer } from './servers.js';
+import { httpCheck, oneCheck, realServer, tcpCheck, virtualServer } from './servers.js';
 
 const ROOT = new URL('../../../../', import.meta.url);
 
@@ -70,7 +70,7 @@ void t.test('nat.yaml as lb2 sees it', async (t) => {
     virtualServers: [
       virtualServer({
         service: { protocol: 'tcp', address: '192.168.1.253', port: 80 },
-        healthCheck: tcpCheck({ kind: httpCheck() }),
+        healthChecks: oneCheck(tcpCheck({ kind: httpCheck() })),
         realServers: [realServer('10.10.10.2'), realServer('10.10.10.3')],
       }),
     ],
@@ -109,16 +109,13 @@ virtual_servers:
     schedulerFlags: [],
     onePacket: false,
     persistence: { timeoutMs: 300_000, netmask: '255.255.255.255', engine: undefined },
-    healthCheck: {
-      kind: httpCheck(),
-      intervalMs: 2000,
-      timeoutMs: 1000,
-      rise: 2,
-      fall: 3,
+    healthChecks: {
+      needs: 'all',
+      checks: [{ kind: httpCheck(), intervalMs: 2000, timeoutMs: 1000, rise: 2, fall: 3 }],
     },
     realServers: [realServer('10.0.0.2', { forwarding: 'dr' })],
   });
-  t.equal(config.virtualServers[1]?.healthCheck, undefined, 'no check unless asked for');
+  t.equal(config.virtualServers[1]?.healthChecks, undefined, 'no check unless asked for');
 });
 
 void t.test('what each director has of its own', async (t) => {

@@ -5,7 +5,7 @@ import { parseConfig } from '../../../src/config/parse.js';
 import { serviceKeyText } from '../../../src/ipvs/plan.js';
 import { serviceKeyOf } from '../../../src/planning/desired.js';
 import { type Case, checkEdits } from './cases.js';
-import { httpCheck, realServer, tlsCheck } from './servers.js';
+import { httpCheck, realServer, tcpCheck, tlsCheck } from './servers.js';
 
 const HEAD = `version: 1
 directors: { lb1: { address: 10.0.0.1 } }
@@ -300,7 +300,47 @@ void t.test('a check needs a port where the real server has none', async (t) => 
     [WHERE, `${WHERE}, health_check: { tcp: {}, port: 0 }`, /port: expected a whole number from 1 to 65535/],
   ]);
   const [server] = serversOf([WHERE, `${WHERE}, health_check: { tcp: {}, port: 8080 }`]);
-  t.equal(server?.healthCheck?.port, 8080);
+  t.equal(server?.healthChecks?.checks[0]?.port, 8080);
+});
+
+void t.test('several checks', async (t) => {
+  const by = (text: string) => `${WHERE}, health_checks: ${text}`;
+  check(t, [
+    [WHERE, by('{ any_of: [{ tcp: {} }, { https: { path: /up }, port: 443, interval: 5s, rise: 1 }] }')],
+    [WHERE, by('{ all_of: [{ tcp: {} }] }, panic_threshold: 50%, slow_start: 30s')],
+    [WHERE, by('{}'), /health_checks: expected either any_of or all_of, with a list of checks/],
+    [
+      WHERE,
+      by('{ any_of: [{ tcp: {} }], all_of: [{ tcp: {} }] }'),
+      /health_checks: expected either any_of or all_of/,
+    ],
+    [WHERE, by('[{ tcp: {} }]'), /health_checks: expected a mapping \(any_of or all_of\), not a list/],
+    [WHERE, by('{ any_of: { tcp: {} } }'), /any_of: expected a list of health checks, not a mapping/],
+    [WHERE, by('{ any_of: [] }'), /any_of: expected 1 to 8 checks/],
+    [WHERE, by(`{ any_of: [${'{ tcp: {} },'.repeat(9)}] }`), /any_of: expected 1 to 8 checks/],
+    [WHERE, by('{ one_of: [{ tcp: {} }] }'), /unknown key 'one_of'/],
+    [
+      WHERE,
+      `${by('{ any_of: [{ tcp: {} }] }')}, health_check: { tcp: {} }`,
+      /health_checks: goes not with 'health_check'/,
+    ],
+    [WHERE, by('{ all_of: [{ tcp: {} }, { fall: 2 }] }'), /all_of\[1\]: names no check/],
+    [
+      WHERE,
+      by('{ any_of: [{ tcp: {} }, { tcp: {}, timeout: 3s }] }'),
+      /any_of\[1\]\.timeout: the timeout 3s is longer/,
+    ],
+    [
+      WHERE,
+      'fwmark: 7, health_checks: { all_of: [{ tcp: {}, port: 80 }, { http: {} }] }',
+      /all_of\[1\]\.port: is missing/,
+    ],
+  ]);
+  const checksOf = (text: string) => serversOf([WHERE, by(text)])[0]?.healthChecks;
+  const list = '[{ tcp: {} }, { tcp: {}, port: 81, fall: 1 }]';
+  const checks = [tcpCheck(), tcpCheck({ port: 81, fall: 1 })];
+  t.strictSame(checksOf(`{ any_of: ${list} }`), { needs: 'any', checks });
+  t.strictSame(checksOf(`{ all_of: ${list} }`), { needs: 'all', checks });
 });
 
 void t.test('http and https', async (t) => {
@@ -362,8 +402,8 @@ void t.test('http and https', async (t) => {
     [204, 204],
     [301, 302],
   ] as const;
-  t.strictSame(server?.healthCheck?.kind, httpCheck({ tls, status, headers: { 'x-a': 'b' } }));
-  const kindOf = (text: string) => serversOf([WHERE, text])[0]?.healthCheck?.kind;
+  t.strictSame(server?.healthChecks?.checks[0]?.kind, httpCheck({ tls, status, headers: { 'x-a': 'b' } }));
+  const kindOf = (text: string) => serversOf([WHERE, text])[0]?.healthChecks?.checks[0]?.kind;
   const hex = 'AB'.repeat(32);
   t.strictSame(
     kindOf(http(`path: [/a, /b], body: x, body_matches: y, digest: { sha256: ${hex} }`)),
@@ -398,7 +438,7 @@ void t.test('udp, dns and commands', async (t) => {
     [WHERE, by('tcp: {}, user: checker'), /user: goes with 'command'/],
     [WHERE, by('dns: {}, udp: {}'), /a health check is either dns or udp, not both/],
   ]);
-  const kindOf = (text: string) => serversOf([WHERE, by(text)])[0]?.healthCheck?.kind;
+  const kindOf = (text: string) => serversOf([WHERE, by(text)])[0]?.healthChecks?.checks[0]?.kind;
   t.strictSame(kindOf('udp: { send: hä, expect: { hex: 00FF } }'), {
     type: 'udp',
     send: '68c3a4',
@@ -427,7 +467,7 @@ void t.test('tcp with a script and with TLS', async (t) => {
     [WHERE, tcp('tls: { min_version: TLSv1.3, max_version: TLSv1.2 }'), /tls\.max_version: is below/],
     [WHERE, tcp('tls: { sni: 10.0.0.2 }'), /tls\.sni: expected a host name, as in a certificate/],
   ]);
-  const kindOf = (text: string) => serversOf([WHERE, tcp(text)])[0]?.healthCheck?.kind;
+  const kindOf = (text: string) => serversOf([WHERE, tcp(text)])[0]?.healthChecks?.checks[0]?.kind;
   t.strictSame(kindOf('script: []'), { type: 'tcp' });
   t.strictSame(kindOf('script: [{ expect: ab }, { send: { hex: 00FF } }], tls: { verify: false }'), {
     type: 'stream',
@@ -444,7 +484,7 @@ void t.test('tcp with a script and with TLS', async (t) => {
 
 void t.test('ready checks of protocols', async (t) => {
   const by = (text: string) => `${WHERE}, health_check: { ${text} }`;
-  const kindOf = (text: string) => serversOf([WHERE, by(text)])[0]?.healthCheck?.kind;
+  const kindOf = (text: string) => serversOf([WHERE, by(text)])[0]?.healthChecks?.checks[0]?.kind;
   const stream = (conversation: object, tls?: object) => ({ type: 'stream', tls, conversation });
   t.strictSame(kindOf('smtp: {}'), stream({ protocol: 'smtp', helo: 'localhost' }));
   for (const protocol of ['imap', 'pop3', 'ftp', 'redis']) {
@@ -484,7 +524,7 @@ void t.test('which way a check goes', async (t) => {
     [WHERE, by('source_address: { lb1: "fd00::1" }'), /source_address\.lb1: 'fd00::1' is IPv6/],
     [WHERE, `${WHERE}, health_check: { command: [/bin/true], address: 10.0.0.1 }`, /address: goes not with/],
   ]);
-  const kindOf = (text: string) => serversOf([WHERE, by(text)])[0]?.healthCheck?.kind;
+  const kindOf = (text: string) => serversOf([WHERE, by(text)])[0]?.healthChecks?.checks[0]?.kind;
   t.strictSame(kindOf('source_address: { lb1: 10.0.0.8 }'), { type: 'tcp', from: '10.0.0.8' });
   t.strictSame(kindOf('address: 10.9.9.9'), { type: 'tcp', to: '10.9.9.9' });
 });
@@ -496,7 +536,7 @@ void t.test('grpc', async (t) => {
     [WHERE, by('service: a b'), /service: expected the name of a service of at most 127 characters/],
     [WHERE, by('tls: { min_version: TLSv1.3, max_version: TLSv1 }'), /max_version: is below min_version/],
   ]);
-  const kindOf = (text: string) => serversOf([WHERE, by(text)])[0]?.healthCheck?.kind;
+  const kindOf = (text: string) => serversOf([WHERE, by(text)])[0]?.healthChecks?.checks[0]?.kind;
   t.strictSame(kindOf(''), { type: 'grpc', tls: undefined, service: '' });
   t.strictSame(kindOf('service: a.B, tls: {}'), { type: 'grpc', tls: tlsCheck(), service: 'a.B' });
 });
@@ -513,7 +553,7 @@ void t.test('icmp has no port', async (t) => {
     [WHERE, `${WHERE}, health_check: { icmp: { count: 3 } }`, /unknown key 'count'/],
   ]);
   const [server] = serversOf([WHERE, `${WHERE}, health_check: { icmp: {} }`]);
-  t.strictSame(server?.healthCheck?.kind, { type: 'icmp' });
+  t.strictSame(server?.healthChecks?.checks[0]?.kind, { type: 'icmp' });
 });
 
 void t.test('settings of IPVS as a whole', async (t) => {

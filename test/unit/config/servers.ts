@@ -2,6 +2,7 @@
 import type {
   CheckKind,
   HealthCheck,
+  HealthChecks,
   RealServer,
   TlsCheck,
   VirtualServer,
@@ -30,7 +31,7 @@ export function virtualServer(overrides: Partial<VirtualServer> = {}): VirtualSe
     onePacket: false,
     forwarding: 'nat',
     persistence: undefined,
-    healthCheck: undefined,
+    healthChecks: undefined,
     vrrpInstance: undefined,
     realServers: [],
     snatAddress: undefined,
@@ -59,6 +60,10 @@ export function tcpCheck(overrides: Partial<HealthCheck> = {}): HealthCheck {
     fall: 3,
     ...overrides,
   };
+}
+
+export function oneCheck(check: HealthCheck): HealthChecks {
+  return { needs: 'all', checks: [check] };
 }
 
 export function httpCheck(overrides: Partial<CheckKind & { type: 'http' }> = {}): CheckKind {

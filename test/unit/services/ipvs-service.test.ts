@@ -7,12 +7,12 @@ import type { Clock, Log } from '../../../src/runtime/ports.js';
 import { IpvsService } from '../../../src/runtime/services/ipvs-service.js';
 import type { ProbeOutcome } from '../../../src/runtime/services/services-ports.js';
 import { WorkCounts } from '../../../src/runtime/services/work-counts.js';
-import { realServer, tcpCheck, virtualServer } from '../config/servers.js';
+import { oneCheck, realServer, tcpCheck, virtualServer } from '../config/servers.js';
 import { directorConfig } from '../vrrp/instances.js';
 import { FakeKernel } from './fake-kernel.js';
 
 const WEB = virtualServer({
-  healthCheck: tcpCheck({ fall: 1 }),
+  healthChecks: oneCheck(tcpCheck({ fall: 1 })),
   realServers: [realServer('10.0.0.2'), realServer('10.0.0.3')],
 });
 const CONFIG: DirectorConfig = directorConfig({ virtualServers: [WEB] });

@@ -1,7 +1,7 @@
 /** Quorum, panic and slow start over time, on a fake kernel that holds the table. */
 import t from 'tap';
 import type { VirtualServer } from '../../../src/config/model-servers.js';
-import { realServer, tcpCheck, virtualServer } from '../config/servers.js';
+import { oneCheck, realServer, tcpCheck, virtualServer } from '../config/servers.js';
 import { directorConfig } from '../vrrp/instances.js';
 import { FakeKernel, running } from './fake-kernel.js';
 
@@ -11,7 +11,7 @@ const CHECK_MS = 1000;
 /** Real servers 10.0.0.1 and so on with these weights; those in `dead` fail their checks. */
 function pool(weights: readonly number[], settings: Partial<VirtualServer>) {
   const server = virtualServer({
-    healthCheck: tcpCheck({ intervalMs: CHECK_MS, timeoutMs: 500, rise: 1, fall: 1 }),
+    healthChecks: oneCheck(tcpCheck({ intervalMs: CHECK_MS, timeoutMs: 500, rise: 1, fall: 1 })),
     realServers: weights.map((weight, index) => realServer(`10.0.0.${index + 1}`, { weight })),
     ...settings,
   });

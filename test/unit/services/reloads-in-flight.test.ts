@@ -9,7 +9,7 @@ import { runInNewContext } from 'node:vm';
 import t from 'tap';
 import type { CheckKind } from '../../../src/config/model-servers.js';
 import { openProber } from '../../../src/io/checks/probes.js';
-import { httpCheck, realServer, tcpCheck, virtualServer } from '../config/servers.js';
+import { httpCheck, oneCheck, realServer, tcpCheck, virtualServer } from '../config/servers.js';
 import { directorConfig } from '../vrrp/instances.js';
 import { FakeKernel, running } from './fake-kernel.js';
 
@@ -120,7 +120,9 @@ await t.test(`${RELOADS} reloads with probes under way leave nothing`, async (t)
         virtualServer({
           name,
           service: { protocol: 'tcp', address: `192.0.2.${index + 1}`, port: 80 },
-          healthCheck: tcpCheck({ kind, intervalMs: 2 * TIMEOUT_MS + reload, timeoutMs: TIMEOUT_MS }),
+          healthChecks: oneCheck(
+            tcpCheck({ kind, intervalMs: 2 * TIMEOUT_MS + reload, timeoutMs: TIMEOUT_MS }),
+          ),
           realServers: ports[over].map((port) => realServer('127.0.0.1', { port })),
         }),
       ),

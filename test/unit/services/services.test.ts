@@ -14,7 +14,7 @@ import type { MetricsSnapshot } from '../../../src/runtime/services/metrics-snap
 import { ServicesHost } from '../../../src/runtime/services/services-host.js';
 import type { FromServices, Roles, ToServices } from '../../../src/runtime/services/services-messages.js';
 import type { Ipvs, ServicesLeftovers } from '../../../src/runtime/services/services-ports.js';
-import { onPort, realServer, tcpCheck, virtualServer } from '../config/servers.js';
+import { oneCheck, onPort, realServer, tcpCheck, virtualServer } from '../config/servers.js';
 import { countedService, electionReport } from '../observe/snapshots.js';
 import { directorConfig, vrrpInstance } from '../vrrp/instances.js';
 
@@ -414,7 +414,7 @@ void t.test('metrics tell what was done, and end before the process says that it
   const config = directorConfig({
     virtualServers: [
       virtualServer({
-        healthCheck: tcpCheck(),
+        healthChecks: oneCheck(tcpCheck()),
         realServers: [realServer('10.0.0.2')],
       }),
     ],
