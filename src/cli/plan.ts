@@ -6,7 +6,7 @@ import { fetchStatus, NoDirectorError } from '../io/operator/control-client.js';
 import { overridden, overrideText, withoutStrangers } from '../planning/overrides.js';
 import { type Change, type Present, preview } from '../planning/preview.js';
 import { hasIpvsSettings, requiredSysctls } from '../planning/requirements.js';
-import type { DirectorStatus } from '../runtime/status.js';
+import type { DirectorStatus, VirtualServerStatus } from '../runtime/status.js';
 import type { Command } from './command.js';
 import { jsonText } from './json-text.js';
 import { withKernelTable } from './kernel-table.js';
@@ -62,6 +62,7 @@ async function present(config: DirectorConfig, runtimeDirectory: string): Promis
   for (const key of [...requiredSysctls(config).keys(), ...Object.keys(state.sysctls)]) {
     values.set(key, await sysctls.read(key));
   }
+  const realServer = realServerFinder(status?.virtual_servers ?? []);
   return {
     ...table,
     timeoutsBefore: state.timeouts,
@@ -75,14 +76,19 @@ async function present(config: DirectorConfig, runtimeDirectory: string): Promis
     owned: new Set(state.ownedServices),
     sysctls: values,
     instances: status?.instances,
-    serves: (name, { address, port }) => {
-      const known = status?.virtual_servers.filter((candidate) => candidate.name === name) ?? [];
-      const real = known
-        .flatMap(({ real_servers: servers }) => servers)
-        .find((r) => r.address === address && r.port === port);
-      return real?.health !== 'down';
-    },
+    serves: (name, server) => realServer(name, server)?.health !== 'down',
+    weight: (name, server) => realServer(name, server)?.check_weight,
   };
+}
+
+/** Services of one name say the same of a real server. */
+function realServerFinder(servers: readonly VirtualServerStatus[]) {
+  const keyOf = (name: string, { address, port }: { address: string; port: number }) =>
+    `${address} ${port} ${name}`;
+  const known = new Map(
+    servers.flatMap(({ name, real_servers: reals }) => reals.map((real) => [keyOf(name, real), real])),
+  );
+  return (name: string, server: { address: string; port: number }) => known.get(keyOf(name, server));
 }
 
 function text(changes: readonly Change[]): string {

@@ -47,9 +47,17 @@ function panicCells({ panic }: VirtualServerStatus): string[] {
   return panic === true ? ['panic', 'too few are healthy: all get traffic'] : ['', ''];
 }
 
-/** Told where the operator said otherwise. */
-function inFile({ file_weight: weight }: VirtualServerStatus['real_servers'][number]): string {
-  return weight === undefined ? '' : ` (file: ${weight})`;
+/** Told where the operator or a check says otherwise. */
+function othersWeights({
+  weight,
+  file_weight: file,
+  check_weight: check,
+}: VirtualServerStatus['real_servers'][number]): string {
+  const others = [
+    ...(file === undefined ? [] : [`file: ${file}`]),
+    ...(check === undefined || check === weight ? [] : [`check: ${check}`]),
+  ];
+  return others.length === 0 ? '' : ` (${others.join(', ')})`;
 }
 
 /** Told where it is not that of the virtual server. */
@@ -97,7 +105,7 @@ export function formatStatus(status: DirectorStatus): string {
         [
           '',
           `-> ${endpointText(real.address, real.port)}`,
-          `weight ${real.weight}${inFile(real)}${ownForwarding(server, real)}`,
+          `weight ${real.weight}${othersWeights(real)}${ownForwarding(server, real)}`,
           real.disabled === true ? 'disabled' : real.health,
           real.checks === undefined ? (real.reason ?? '') : '',
         ],

@@ -110,12 +110,13 @@ type CheckMeans =
   | { readonly type: 'udp'; readonly send: string; readonly expect: string | undefined }
   /** The name server knows a record. */
   | { readonly type: 'dns'; readonly name: string; readonly recordType: string }
-  /** It exits with 0. Run without a shell. */
+  /** It exits with 0; with `exitStatusWeight` 2 to 255 is good as well, and asks for a weight of 2 less. Run without a shell. */
   | {
       readonly type: 'command';
       readonly command: readonly string[];
       /** Undefined: the unprivileged user `nobody`. */
       readonly user: string | undefined;
+      readonly exitStatusWeight: boolean;
     }
   | {
       readonly type: 'http';
@@ -169,6 +170,8 @@ export interface RealServer {
   readonly port: number;
   /** 0 to 65535; 0 is quiescent. */
   readonly weight: number;
+  /** The operator gave it: no check gives another one. */
+  readonly isWeightFixed?: true | undefined;
   readonly forwarding: Forwarding;
   /** With `tun`; undefined: ipip. */
   readonly tunnel: Tunnel | undefined;

@@ -59,7 +59,9 @@ export type HealthEffect =
       readonly to: 'up' | 'down';
       /** Why its last probes failed; undefined when they did not. */
       readonly reason: string | undefined;
-    };
+    }
+  /** Up as before, it asks for another weight; undefined: the configured one. */
+  | { readonly type: 'weight'; readonly member: Member; readonly weight: number | undefined };
 
 export interface HealthStep {
   readonly state: HealthState;
@@ -77,6 +79,8 @@ export interface HealthAges {
 export interface Health {
   readonly health: Verdict | 'unchecked';
   readonly reason: string | null;
+  /** The weight that its checks ask for. */
+  readonly checkWeight?: number | undefined;
   /** Where there are several. */
   readonly checks?: readonly CheckHealth[] | undefined;
 }
@@ -137,8 +141,14 @@ export function stepHealth(state: HealthState, input: HealthInput, nowMs: number
 export function healthOf(state: HealthState, virtualServer: string, realServer: Endpoint): Health {
   const member = state.members.get(serverKey(virtualServer, realServer));
   if (member === undefined) return { health: 'unchecked', reason: null };
+  const { verdict, weight } = member;
   const checks = checksOf(member);
-  return { health: member.verdict, reason: reasonOf(member) ?? null, ...(checks && { checks }) };
+  return {
+    health: verdict,
+    reason: reasonOf(member) ?? null,
+    ...(weight !== undefined && { checkWeight: weight }),
+    ...(checks && { checks }),
+  };
 }
 
 /** When a real server came back that had failed; undefined while it is not up, and for one that was never seen to fail. */
@@ -275,9 +285,10 @@ function endpoint(target: Target): string {
 }
 
 function decide(member: MemberHealth, nowMs: number, effects: HealthEffect[]): void {
-  const from = member.verdict;
+  const { verdict: from, weight } = member;
   const to = renew(member, nowMs);
   if (to !== undefined) effects.push({ type: 'verdict', member, from, to, reason: reasonOf(member) });
+  else if (member.weight !== weight) effects.push({ type: 'weight', member, weight: member.weight });
 }
 
 function endProbe(

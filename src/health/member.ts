@@ -18,6 +18,8 @@ export interface MemberHealth extends Member {
   verdictMs: number | undefined;
   /** It is up, and was down before. */
   cameBack: boolean;
+  /** The least that checks ask for by which it is up; undefined: the configured one. */
+  weight: number | undefined;
   /** No verdict yet, and one may come of what is not heard yet. */
   isAwaited: boolean;
 }
@@ -37,14 +39,15 @@ export function newMember(
   targets: readonly Target[],
   before: MemberHealth | undefined,
 ): MemberHealth {
-  const { verdict = 'unknown', verdictMs, cameBack = false } = before ?? {};
-  return { ...member, needs, targets, verdict, verdictMs, cameBack, isAwaited: false };
+  const { verdict = 'unknown', verdictMs, cameBack = false, weight } = before ?? {};
+  return { ...member, needs, targets, verdict, verdictMs, cameBack, weight, isAwaited: false };
 }
 
 /** Goes by what its checks say now. Returns the verdict when it is another one. */
 export function renew(member: MemberHealth, nowMs: number): 'up' | 'down' | undefined {
   const from = member.verdict;
   const to = decided(member);
+  if (to !== undefined) member.weight = to === 'up' ? leastWeight(member) : undefined;
   member.isAwaited = (to ?? from) === 'unknown' && member.targets.some(isAwaited);
   if (to === undefined || to === from) return undefined;
   member.verdict = to;
@@ -58,6 +61,14 @@ function decided({ needs, targets }: MemberHealth): 'up' | 'down' | undefined {
   const [alone, together] = needs === 'any' ? (['up', 'down'] as const) : (['down', 'up'] as const);
   if (targets.some(({ riseFall }) => riseFall.verdict === alone)) return alone;
   return targets.every(({ riseFall }) => riseFall.verdict === together) ? together : undefined;
+}
+
+function leastWeight({ targets }: MemberHealth): number | undefined {
+  let least: number | undefined;
+  for (const { riseFall, weight } of targets) {
+    if (riseFall.verdict === 'up' && weight !== undefined) least = Math.min(least ?? weight, weight);
+  }
+  return least;
 }
 
 /** Why probes of it failed last, each under the name of its check where there are several; undefined when none did. */

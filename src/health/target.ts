@@ -14,6 +14,8 @@ export interface Target {
   riseFall: RiseFallState;
   /** Why the last probe failed; undefined when it did not. */
   reason: string | undefined;
+  /** That its last good answer asked for. */
+  weight: number | undefined;
   /** When an answer was last heard of it, good or bad; undefined: not yet. */
   heardMs: number | undefined;
   /** This host could not ask, and has no verdict yet. */
@@ -25,7 +27,8 @@ export interface Target {
 }
 
 export type Outcome =
-  | { readonly ok: true }
+  /** `weight`: that it asks for; undefined: the configured one. */
+  | { readonly ok: true; readonly weight?: number | undefined }
   | { readonly ok: false; readonly reason: string }
   /** This host could not probe: no verdict comes of it, and none goes. */
   | { readonly ok: undefined; readonly reason: string };
@@ -50,6 +53,7 @@ export function newTarget(
     members: [],
     riseFall: INITIAL,
     reason: undefined,
+    weight: undefined,
     heardMs,
     isUnheard: false,
     dueMs: 0,
@@ -63,15 +67,17 @@ export function isAwaited({ riseFall, isUnheard }: Target): boolean {
 
 /** The end of a probe. Says whether its members may be other than they were. */
 export function takeOutcome(target: Target, outcome: Outcome, nowMs: number): boolean {
+  const { weight } = target;
   const { verdict } = target.riseFall;
   const wasAwaited = isAwaited(target);
   target.reason = outcome.ok === true ? undefined : outcome.reason;
+  if (outcome.ok === true) target.weight = outcome.weight;
   if (outcome.ok === undefined) target.isUnheard = verdict === 'unknown';
   else {
     target.riseFall = step(target.riseFall, outcome.ok, target.check);
     target.heardMs = nowMs;
   }
-  return target.riseFall.verdict !== verdict || isAwaited(target) !== wasAwaited;
+  return target.riseFall.verdict !== verdict || target.weight !== weight || isAwaited(target) !== wasAwaited;
 }
 
 /** Names a check among several of a real server, such as `https:443/health`. */

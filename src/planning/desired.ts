@@ -10,7 +10,7 @@ import type { Destination, ForwardingMethod, Service, ServiceKey } from '../ipvs
 import { destinationKeyText, plainDestination, serviceKeyText } from '../ipvs/plan.js';
 import { IP_VS_SVC_F, IPPROTO } from '../ipvs/uapi.js';
 import { endpointText, familyOf } from '../util/ip-address.js';
-import { poolOf, type Serves } from './pool.js';
+import { poolOf, type Serves, type Standings } from './pool.js';
 
 const FORWARDING: Readonly<Record<Forwarding, ForwardingMethod>> = {
   nat: 'masq',
@@ -64,8 +64,7 @@ export function drainLimits(virtualServers: readonly VirtualServer[]): ReadonlyM
 }
 
 /** What the table goes by beside the configuration. */
-export interface Conditions {
-  readonly serves: Serves;
+export interface Conditions extends Standings {
   /** Whether the sorry server of a virtual server (`serviceKeyText`) has the traffic up to now; undefined: nowhere. */
   readonly wasSorry?: (key: string) => boolean;
   /** The part of its weight that a real server gets which came back not long ago, above 0 to 1; undefined: all of it. */
@@ -74,12 +73,12 @@ export interface Conditions {
 
 /** One service for each virtual server, with its pool (pool.ts) as destinations. Timeouts are rounded up to whole seconds. */
 export function desiredServices(virtualServers: readonly VirtualServer[], conditions: Conditions): Service[] {
-  const { serves, wasSorry, share } = conditions;
+  const { wasSorry, share } = conditions;
   return virtualServers.map((virtualServer) => {
     const { persistence } = virtualServer;
     const key = serviceKeyOf(virtualServer);
     const members = poolOf(virtualServer, {
-      serves,
+      ...conditions,
       wasSorry: wasSorry !== undefined && wasSorry(serviceKeyText(key)),
       share: (realServer) => share?.(virtualServer, realServer) ?? 1,
     });

@@ -127,7 +127,8 @@ export function overridden(
     const realServers = server.realServers.flatMap((real) => {
       const override = overrideOf(server.name, real);
       if (override?.disabled === true) return [];
-      return override?.weight === undefined ? [real] : [{ ...real, weight: override.weight }];
+      if (override?.weight === undefined) return [real];
+      return [{ ...real, weight: override.weight, isWeightFixed: true as const }];
     });
     return { ...server, realServers };
   });

@@ -4,8 +4,14 @@ import type { RealServer, VirtualServer } from '../config/model-servers.js';
 /** Whether a real server serves; undefined while that is not known. */
 export type Serves = (virtualServerName: string, realServer: RealServer) => boolean | undefined;
 
-export interface PoolInput {
+/** How real servers stand by their checks. */
+export interface Standings {
   readonly serves: Serves;
+  /** The weight that the checks of one ask for; undefined: the configured one. */
+  readonly weight?: (virtualServerName: string, realServer: RealServer) => number | undefined;
+}
+
+export interface PoolInput extends Standings {
   /** Whether the sorry server had the traffic up to now: the hysteresis goes by it. */
   readonly wasSorry: boolean;
   /** The part of its weight that a real server gets which came back not long ago, above 0 to 1. */
@@ -19,9 +25,10 @@ export interface PoolInput {
  *
  * @returns those in the table, with the weight that each gets there
  */
-export function poolOf(server: VirtualServer, { serves, wasSorry, share }: PoolInput): readonly RealServer[] {
+export function poolOf(server: VirtualServer, input: PoolInput): readonly RealServer[] {
+  const { wasSorry, share } = input;
   const { sorryServer, onFailure } = server;
-  const standing = standingOf(server, serves);
+  const standing = standingOf(server, input);
   const panics = areTooFew(server, standing);
   const isQuorate = panics || sorryServer === undefined || mayReachQuorum(server, standing, wasSorry);
   const members: RealServer[] = [];
@@ -35,8 +42,8 @@ export function poolOf(server: VirtualServer, { serves, wasSorry, share }: PoolI
 }
 
 /** Whether too few are healthy to believe it: all get new connections, whatever their checks say. */
-export function isInPanic(server: VirtualServer, serves: Serves): boolean {
-  return server.panicThreshold > 0 && areTooFew(server, standingOf(server, serves));
+export function isInPanic(server: VirtualServer, standings: Standings): boolean {
+  return server.panicThreshold > 0 && areTooFew(server, standingOf(server, standings));
 }
 
 interface Standing {
@@ -44,8 +51,21 @@ interface Standing {
   readonly serves: boolean | undefined;
 }
 
-function standingOf({ name, realServers }: VirtualServer, serves: Serves): readonly Standing[] {
-  return realServers.map((realServer) => ({ realServer, serves: serves(name, realServer) }));
+function standingOf(
+  { name, realServers }: VirtualServer,
+  { serves, weight }: Standings,
+): readonly Standing[] {
+  return realServers.map((realServer) => ({
+    realServer: weighed(realServer, weight?.(name, realServer)),
+    serves: serves(name, realServer),
+  }));
+}
+
+/** What its checks ask for does not bring back one that is quiescent, and yields to the operator's word. */
+export function weighed(realServer: RealServer, asked: number | undefined): RealServer {
+  const { weight, isWeightFixed } = realServer;
+  if (asked === undefined || asked === weight || weight === 0 || isWeightFixed === true) return realServer;
+  return { ...realServer, weight: asked };
 }
 
 /** As keepalived has it: what serves must exceed the quorum by the hysteresis to come back, and fall below it by as much to go. */

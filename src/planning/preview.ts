@@ -49,6 +49,8 @@ export interface Present {
   /** Sync groups of the running daemon. */
   readonly syncGroups: readonly RunningGroup[];
   serves(virtualServer: string, realServer: { address: string; port: number }): boolean;
+  /** That the checks of the running director ask for. */
+  weight(virtualServer: string, realServer: { address: string; port: number }): number | undefined;
 }
 
 export interface RunningGroup extends Pick<SyncGroup, 'name' | 'instances'> {
@@ -126,6 +128,7 @@ function ipvsChanges(config: DirectorConfig, present: Present): Change[] {
   const sorry = sorryInUse(active, present.services);
   const desired = desiredServices(active, {
     serves: (name, server) => present.serves(name, server),
+    weight: (name, server) => present.weight(name, server),
     wasSorry: (key) => sorry.has(key),
   });
   const whole = withDrains(

@@ -133,8 +133,10 @@ export interface VirtualServerStatus {
     readonly weight: number;
     /** Undefined from a director of an earlier release: the virtual server's. */
     readonly forwarding?: string | undefined;
-    /** What the file says, where the operator said otherwise (`director weight`, `drain`). */
+    /** What the file says, where the operator (`director weight`, `drain`) or a check says otherwise. */
     readonly file_weight?: number | undefined;
+    /** What its checks ask for; missing where that is the file's. */
+    readonly check_weight?: number | undefined;
     /** By the operator: it is not in the table, and not checked. */
     readonly disabled?: true | undefined;
     readonly health: 'up' | 'down' | 'unknown' | 'unchecked';

@@ -1,10 +1,14 @@
 /** A virtual server as `director status --json` tells of it. Pure. */
 import type { RealServer, VirtualServer } from '../config/model-servers.js';
 import type { OverrideOf } from '../planning/overrides.js';
+import { weighed } from '../planning/pool.js';
 import { familyOf } from '../util/ip-address.js';
 import type { VirtualServerStatus } from './status.js';
 
-type Health = Pick<VirtualServerStatus['real_servers'][number], 'health' | 'reason' | 'checks'>;
+type RealServerStatus = VirtualServerStatus['real_servers'][number];
+type Health = Pick<RealServerStatus, 'health' | 'reason' | 'checks'> & {
+  readonly checkWeight?: number | undefined;
+};
 
 export function virtualServerStatus(
   { name, service, scheduler, forwarding, realServers, sorryServer }: VirtualServer,
@@ -20,17 +24,25 @@ export function virtualServerStatus(
     ...where,
     scheduler,
     forwarding,
-    real_servers: realServers.map((real) => ({
-      address: real.address,
-      port: real.port,
-      weight: real.weight,
-      forwarding: real.forwarding,
-      ...healthOf(real),
-    })),
+    real_servers: realServers.map((real) => realServerStatus(real, healthOf(real))),
     ...(sorryServer && {
       sorry_server: { address: sorryServer.address, port: sorryServer.port, in_use: is.sorry },
     }),
     ...(is.panic && { panic: true as const }),
+  };
+}
+
+function realServerStatus(real: RealServer, { checkWeight, ...health }: Health): RealServerStatus {
+  const { address, port, forwarding } = real;
+  const { weight } = weighed(real, checkWeight);
+  return {
+    address,
+    port,
+    weight,
+    ...(weight !== real.weight && { file_weight: real.weight }),
+    ...(checkWeight !== undefined && { check_weight: checkWeight }),
+    forwarding,
+    ...health,
   };
 }
 

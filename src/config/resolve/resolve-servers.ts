@@ -124,13 +124,13 @@ function resolveHealthCheck(check: FileHealthCheck, director: string): HealthChe
 }
 
 function kindOf(check: FileHealthCheck): CheckKind {
-  const { http, https, udp, dns, icmp, command, user } = check;
+  const { http, https, udp, dns, icmp, command, user, exit_status_weight: exitStatusWeight } = check;
   if (https) return resolveHttp(https, tlsOf(https));
   if (http) return resolveHttp(http, undefined);
   if (udp) return { type: 'udp', send: hexOf(udp.send), expect: udp.expect && hexOf(udp.expect) };
   if (dns) return { type: 'dns', name: dns.name, recordType: dns.type };
   if (icmp) return { type: 'icmp' };
-  if (command) return { type: 'command', command, user };
+  if (command) return { type: 'command', command, user, exitStatusWeight };
   return protocolKind(check) ?? { type: 'tcp' };
 }
 

@@ -28,11 +28,13 @@ type Check = Section<FileHealthCheck>;
 /** What a real server and a sorry server have in common. */
 type Target = Section<FileSorryServer>;
 
+const OF_COMMANDS = ['user', 'exit_status_weight'] as const;
+
 const CHECK_KEYS: ReadonlySet<string> = new Set([
+  ...OF_COMMANDS,
   'address',
   'port',
   'source_address',
-  'user',
   'interval',
   'timeout',
   'rise',
@@ -326,8 +328,9 @@ function checkHealthCheck(server: Server, check: Check, { directors }: Around, r
   }
   checkProtocols(check, report);
   checkCommand(check.each('command'), report);
-  if (check.has('user') && !check.has('command')) {
-    report([...check.path, 'user'], () => "goes with 'command'", { at: 'key' });
+  for (const key of OF_COMMANDS) {
+    if (!check.has(key) || check.has('command')) continue;
+    report([...check.path, key], () => "goes with 'command'", { at: 'key' });
   }
   checkTarget(server, check, report);
   checkWay(server, check, directors, report);

@@ -16,7 +16,7 @@ export class CommandProbes {
   }
 
   async probe(
-    { command, user }: CheckKind & { readonly type: 'command' },
+    { command, user, exitStatusWeight }: CheckKind & { readonly type: 'command' },
     address: string,
     port: number,
     timeoutMs: number,
@@ -25,7 +25,8 @@ export class CommandProbes {
     else this.#running += 1;
     try {
       const environment = { LVS_DIRECTOR_REAL_SERVER: address, LVS_DIRECTOR_PORT: String(port) };
-      return commandVerdict(await this.#commands.run({ command, user, timeoutMs, environment }), timeoutMs);
+      const outcome = await this.#commands.run({ command, user, timeoutMs, environment });
+      return commandVerdict(outcome, timeoutMs, exitStatusWeight);
     } finally {
       const next = this.#waiting.shift();
       if (next === undefined) this.#running -= 1;

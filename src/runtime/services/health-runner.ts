@@ -29,7 +29,7 @@ export interface HealthRunnerPorts {
   readonly prober: Prober;
   readonly log: Log;
   readonly counts: Pick<WorkCounts, 'probed' | 'verdict'>;
-  /** Verdicts changed. */
+  /** Verdicts changed, or weights that checks ask for. */
   onVerdict(): void;
 }
 
@@ -69,6 +69,11 @@ export class HealthRunner {
     return health === 'unknown' ? undefined : health !== 'down';
   }
 
+  /** The weight that a real server's checks ask for; undefined: the configured one. */
+  weight(virtualServer: string, realServer: Pick<RealServer, 'address' | 'port'>): number | undefined {
+    return this.of(virtualServer, realServer).checkWeight;
+  }
+
   /** The part of its weight that a real server gets, above 0 to 1: less than all while it starts slowly. */
   share({ name, slowStartMs }: VirtualServer, realServer: RealServer): number {
     const sinceMs = slowStartMs === 0 ? undefined : recoveredMs(this.#state, name, realServer);
@@ -94,7 +99,7 @@ export class HealthRunner {
   #take(step: HealthStep): void {
     this.#state = step.state;
     for (const effect of step.effects) this.#run(effect);
-    if (step.effects.some(({ type }) => type === 'verdict')) this.#ports.onVerdict();
+    if (step.effects.some(({ type }) => type !== 'probe')) this.#ports.onVerdict();
     this.#cancelTimer();
     this.#cancelTimer = () => {};
     if (step.deadlineMs !== undefined) {
@@ -112,9 +117,17 @@ export class HealthRunner {
       });
       return;
     }
-    const { member, from, to, reason } = effect;
-    const { virtualServer, address, port } = member;
+    const { virtualServer, address, port } = effect.member;
     const realServer = endpointText(address, port);
+    if (effect.type === 'weight') {
+      const { weight } = effect;
+      this.#ports.log.debug(
+        { event: 'real-server', virtualServer, realServer, weight },
+        `${virtualServer}: the check of real server ${realServer} asks for ${weight === undefined ? 'its own weight' : `weight ${weight}`}`,
+      );
+      return;
+    }
+    const { from, to, reason } = effect;
     this.#ports.counts.verdict(to);
     this.#ports.log[to === 'up' ? 'info' : 'warn'](
       { event: 'real-server', virtualServer, realServer, from, state: to, reason },

@@ -283,7 +283,7 @@ export class IpvsService {
       const failed = this.#report(await this.#ports.ipvs.apply(ops));
       const { exclusive } = this.#config.ipvs;
       this.#known = failed ? undefined : { services: desired, drains, pruned: wanted.prune, exclusive };
-      if (!failed) this.#pools.tell(wanted.active, desired, wanted.serves);
+      if (!failed) this.#pools.tell(wanted.active, desired, wanted);
       if (failed) delayMs = RETRY_MS;
       else if (this.#isSlowStarting(wanted.active)) delayMs = SLOW_START_STEP_MS;
       if (!failed && wanted.prune) await this.#own(keys);
@@ -317,6 +317,7 @@ export class IpvsService {
       active: this.#active(),
       serves: (name, server) => this.#health.serves(name, server),
       share: (server, real) => this.#health.share(server, real),
+      weight: (name, server) => this.#health.weight(name, server),
       ownedKeys: { has: (key) => mayGo.has(key) && !undecided.has(key) },
       prune: this.#health.firstVerdictsIn,
       drainTimes: this.#drainTimes,

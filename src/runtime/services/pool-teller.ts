@@ -3,7 +3,7 @@ import type { VirtualServer } from '../../config/model-servers.js';
 import type { Service } from '../../ipvs/model.js';
 import { serviceKeyText } from '../../ipvs/plan.js';
 import { serviceKeyOf, sorryInUse } from '../../planning/desired.js';
-import { isInPanic, type Serves } from '../../planning/pool.js';
+import { isInPanic, type Standings } from '../../planning/pool.js';
 import { endpointText } from '../../util/ip-address.js';
 import type { Log } from '../ports.js';
 
@@ -20,12 +20,12 @@ export class PoolTeller {
   }
 
   /** The kernel has `table` by now, for these virtual servers. */
-  tell(active: readonly VirtualServer[], table: readonly Service[], serves: Serves): void {
+  tell(active: readonly VirtualServer[], table: readonly Service[], standings: Standings): void {
     const concerned = active.filter(
       (server) => server.sorryServer !== undefined || server.panicThreshold > 0,
     );
     const sorry = sorryInUse(concerned, table);
-    const panics = new Set(concerned.filter((server) => isInPanic(server, serves)).map(keyOf));
+    const panics = new Set(concerned.filter((server) => isInPanic(server, standings)).map(keyOf));
     for (const server of concerned) {
       const key = keyOf(server);
       if (sorry.has(key) !== this.#sorry.has(key)) this.#tellSorry(server, sorry.has(key));

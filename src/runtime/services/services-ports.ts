@@ -54,7 +54,8 @@ export interface SyncInterfaces {
 }
 
 export type ProbeOutcome =
-  | { readonly ok: true }
+  /** `weight`: that it asks for, 0 to 253; undefined: the configured one. */
+  | { readonly ok: true; readonly weight?: number | undefined }
   | { readonly ok: false; readonly reason: string }
   /** This host could not ask: nothing is known of the real server. */
   | { readonly ok: undefined; readonly reason: string };

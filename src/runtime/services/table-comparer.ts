@@ -15,7 +15,7 @@ import type { Ipvs } from './services-ports.js';
 import type { KnownTable } from './table-look.js';
 
 /** What is wanted at one moment. */
-export interface Wanted extends Pick<Conditions, 'serves' | 'share'> {
+export interface Wanted extends Pick<Conditions, 'serves' | 'share' | 'weight'> {
   /** Virtual servers that this director is to have in its table. */
   readonly active: readonly VirtualServer[];
   readonly ownedKeys: OwnedKeys;
@@ -128,13 +128,17 @@ export class TableComparer {
   }
 }
 
-function healthyServices({ active, serves, share }: Wanted, table: readonly Service[]): readonly Service[] {
+function healthyServices(
+  { active, serves, share, weight }: Wanted,
+  table: readonly Service[],
+): readonly Service[] {
   // By the kernel's word, so that a restart goes on where it was.
   const sorry = sorryInUse(active, table);
   const desired = desiredServices(active, {
     serves,
     wasSorry: (key) => sorry.has(key),
     ...(share && { share }),
+    ...(weight && { weight }),
   });
   return withUnheard(desired, active, table, serves);
 }

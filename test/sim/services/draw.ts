@@ -34,6 +34,8 @@ export type Action =
   | { readonly kind: 'role'; readonly master: boolean }
   /** A port of a real server goes or comes. */
   | { readonly kind: 'flap'; readonly address: string; readonly port: number }
+  /** The checks of a real server that may ask for a weight now ask for this one; undefined: for that of the file. */
+  | { readonly kind: 'weigh'; readonly address: string; readonly weight: number | undefined }
   | { readonly kind: 'object' }
   /** The operator says something of a real server. */
   | { readonly kind: 'order'; readonly order: OverrideOrder }
@@ -117,6 +119,7 @@ function drawAction(random: Random, diskFull: boolean): Action {
     [3, 'reload'],
     [4, 'role'],
     [6, 'flap'],
+    [2, 'weigh'],
     [1, 'object'],
     [3, 'order'],
     [3, 'foreign'],
@@ -135,6 +138,12 @@ function drawAction(random: Random, diskFull: boolean): Action {
         kind,
         address: realServerAddress(random.whole(1, MOST_REAL_SERVERS)),
         port: random.pick([SERVICE_PORT, SERVICE_PORT, SERVICE_PORT, OTHER_PORT]),
+      };
+    case 'weigh':
+      return {
+        kind,
+        address: realServerAddress(random.whole(1, MOST_REAL_SERVERS)),
+        weight: random.chance(0.2) ? undefined : random.whole(0, 9),
       };
     case 'object':
       return { kind };
@@ -200,9 +209,11 @@ function drawIpvs(random: Random): Omit<IpvsSettings, 'exclusive'> {
   };
 }
 
+const WEIGHING = { type: 'command', command: ['/check'], user: undefined, exitStatusWeight: true } as const;
+
 function drawCheck(random: Random, port: number | undefined): HealthCheck {
   return {
-    kind: { type: 'tcp' },
+    kind: random.chance(0.3) ? WEIGHING : { type: 'tcp' },
     port,
     intervalMs: random.whole(1, 4) * 500,
     timeoutMs: random.whole(1, 4) * 100,

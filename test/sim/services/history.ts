@@ -3,7 +3,7 @@
  * and state file, on a simulated kernel. It is killed between any two steps, and what it left is found by the next. At the
  * end, when nobody has done anything for long enough, table, state file and status have to tell the same.
  */
-import type { HealthCheck, RealServer, VirtualServer } from '../../../src/config/model-servers.js';
+import type { CheckKind, HealthCheck, RealServer, VirtualServer } from '../../../src/config/model-servers.js';
 import type { Destination, Service } from '../../../src/ipvs/model.js';
 import { serviceKeyText } from '../../../src/ipvs/plan.js';
 import { timeoutsToBe } from '../../../src/ipvs/timeouts.js';
@@ -79,6 +79,8 @@ export class History {
   readonly #sysctlsBefore: ReadonlyMap<string, string>;
   /** Ports of real servers that do not answer. */
   readonly #dead = new Set<string>();
+  /** Weights that checks ask for, by address. */
+  readonly #asked = new Map<string, number | undefined>();
   readonly #counts = new Map<string, number>();
   #nowMs = 0;
   #steps = 0;
@@ -213,7 +215,7 @@ export class History {
         load: () => Promise.reject(new Error('there is no loader here')),
         readConfiguration: async (path) => this.#plan.variants[Number(path)] ?? this.#config,
         openIpvs: async () => this.#ipvs(life),
-        prober: { probe: (_, address, port, timeoutMs) => this.#probe(life, address, port, timeoutMs) },
+        prober: { probe: (...what) => this.#probe(life, ...what) },
         syncInterfaces: { index: () => this.#kernel.interfaceIndex, socketFault: () => undefined },
         sysctls: {
           read: (key) => this.#ask(life, () => this.#kernel.sysctls.get(key)),
@@ -338,12 +340,19 @@ export class History {
     };
   }
 
-  #probe(life: number, address: string, port: number, timeoutMs: number): Promise<ProbeOutcome> {
+  #probe(
+    life: number,
+    check: CheckKind,
+    address: string,
+    port: number,
+    timeoutMs: number,
+  ): Promise<ProbeOutcome> {
     const dead = this.#dead.has(`${address} ${port}`);
     const waitMs = dead && this.#random.chance(0.5) ? timeoutMs : this.#random.unit() * 20;
     return new Promise((resolve) => {
       this.#at(this.#nowMs + waitMs, () => {
-        if (life === this.#life) resolve(dead ? { ok: false, reason: 'dead' } : { ok: true });
+        const weight = check.type === 'command' ? this.#asked.get(address) : undefined;
+        if (life === this.#life) resolve(dead ? { ok: false, reason: 'dead' } : { ok: true, weight });
       });
     });
   }
@@ -378,6 +387,9 @@ export class History {
       case 'flap':
         if (!this.#dead.delete(`${action.address} ${action.port}`))
           this.#dead.add(`${action.address} ${action.port}`);
+        return;
+      case 'weigh':
+        this.#asked.set(action.address, action.weight);
         return;
       case 'object':
         this.#isObjectDown = !this.#isObjectDown;
@@ -434,6 +446,15 @@ export class History {
     return needs === 'any' ? checks.some(answers) : checks.every(answers);
   }
 
+  /** By the checks that answer, of one that lives. */
+  #askedOf(server: VirtualServer, real: RealServer): number | undefined {
+    const { address, port: own } = real;
+    const weighs = (server.healthChecks?.checks ?? []).some(
+      ({ kind, port = own }) => kind.type === 'command' && !this.#dead.has(`${address} ${port}`),
+    );
+    return weighs && this.#lives(server, real) ? this.#asked.get(address) : undefined;
+  }
+
   #wanted(): Service[] {
     const active = overridden(this.#config.virtualServers, this.#overrides).filter(
       ({ vrrpInstance }) => vrrpInstance === undefined || this.#isMaster,
@@ -442,6 +463,10 @@ export class History {
       serves: (name, realServer) => {
         const server = active.find((one) => one.name === name);
         return server !== undefined && this.#lives(server, realServer);
+      },
+      weight: (name, realServer) => {
+        const server = active.find((one) => one.name === name);
+        return server && this.#askedOf(server, realServer);
       },
     });
   }
@@ -510,7 +535,9 @@ export class History {
         const isDisabled = override?.disabled === true;
         const verdict = this.#lives(server, one) ? 'up' : 'down';
         const health = server.healthChecks === undefined || isDisabled ? 'unchecked' : verdict;
-        return `${server.name} ${one.address} ${health} ${override?.weight ?? one.weight} ${isDisabled}`;
+        const asked = one.weight === 0 || isDisabled ? undefined : this.#askedOf(server, one);
+        const weight = override?.weight ?? asked ?? one.weight;
+        return `${server.name} ${one.address} ${health} ${weight} ${isDisabled}`;
       }),
     );
     this.#equal('the status', told, truth);

@@ -84,4 +84,11 @@ void t.test('of several checks each has a line', async (t) => {
   const at = told.indexOf('-> 10.0.0.2:80 weight 1 down');
   t.same(told.slice(at, at + 3), ['-> 10.0.0.2:80 weight 1 down', 'tcp:80 up', 'http:80 down refused']);
   t.ok(lines(real).includes('-> 10.0.0.2:80 weight 1 down http:80: refused'));
+  const up = { ...real, health: 'up', reason: null } as const;
+  const weight = (weights: object) => lines({ ...up, ...weights })[at];
+  t.equal(weight({ weight: 5, file_weight: 1, check_weight: 5 }), '-> 10.0.0.2:80 weight 5 (file: 1) up');
+  t.equal(
+    weight({ weight: 0, file_weight: 1, check_weight: 5 }),
+    '-> 10.0.0.2:80 weight 0 (file: 1, check: 5) up',
+  );
 });

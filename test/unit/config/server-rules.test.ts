@@ -436,6 +436,8 @@ void t.test('udp, dns and commands', async (t) => {
     [WHERE, by('command: [true.sh]'), /command\[0\]: expected the whole path/],
     [WHERE, by('command: []'), /command: expected a list of a path and its arguments/],
     [WHERE, by('tcp: {}, user: checker'), /user: goes with 'command'/],
+    [WHERE, by('tcp: {}, exit_status_weight: true'), /exit_status_weight: goes with 'command'/],
+    [WHERE, by('command: [/bin/true], exit_status_weight: 1'), /exit_status_weight: expected true or false/],
     [WHERE, by('dns: {}, udp: {}'), /a health check is either dns or udp, not both/],
   ]);
   const kindOf = (text: string) => serversOf([WHERE, by(text)])[0]?.healthChecks?.checks[0]?.kind;
@@ -445,7 +447,13 @@ void t.test('udp, dns and commands', async (t) => {
     expect: '00ff',
   });
   t.strictSame(kindOf('dns: {}'), { type: 'dns', name: '.', recordType: 'SOA' });
-  t.strictSame(kindOf('command: [/bin/true]'), { type: 'command', command: ['/bin/true'], user: undefined });
+  t.strictSame(kindOf('command: [/bin/true], exit_status_weight: true'), {
+    type: 'command',
+    command: ['/bin/true'],
+    user: undefined,
+    exitStatusWeight: true,
+  });
+  t.match(kindOf('command: [/bin/true]'), { exitStatusWeight: false });
 });
 
 void t.test('tcp with a script and with TLS', async (t) => {

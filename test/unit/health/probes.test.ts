@@ -14,7 +14,11 @@ import { projectFolder } from '../../../src/drill/vm/session.js';
 import { MAX_BODY_BYTES } from '../../../src/io/checks/http-body.js';
 import { MAX_HEADER_BYTES } from '../../../src/io/checks/outcome.js';
 import { openProber } from '../../../src/io/checks/probes.js';
-import type { CommandRequest, Commands } from '../../../src/runtime/services/services-ports.js';
+import type {
+  CommandOutcome,
+  CommandRequest,
+  Commands,
+} from '../../../src/runtime/services/services-ports.js';
 import { httpCheck, tlsCheck } from '../config/servers.js';
 
 type HttpOverrides = Omit<NonNullable<Parameters<typeof httpCheck>[0]>, 'body'>;
@@ -336,7 +340,12 @@ await t.test('command: with whom it is about, and a few at a time', async (t) =>
     },
     close: async () => {},
   });
-  const check = { type: 'command', command: ['/bin/check', '-x'], user: undefined } as const;
+  const check = {
+    type: 'command',
+    command: ['/bin/check', '-x'],
+    user: undefined,
+    exitStatusWeight: false,
+  } as const;
   const all = Array.from({ length: 40 }, (_, last) => byCommand.probe(check, `10.0.0.${last}`, 80, 500));
   await new Promise((resolve) => setImmediate(resolve));
   t.equal(requests.length, 16);
@@ -358,6 +367,21 @@ await t.test('command: with whom it is about, and a few at a time', async (t) =>
     outcomes.find(({ ok }) => ok === false),
     { reason: 'exit status 1: so it is' },
   );
+});
+
+await t.test('command: an exit status may carry a weight', async (t) => {
+  const outcomeOf = async (outcome: CommandOutcome, exitStatusWeight: boolean) => {
+    const byCommand = openProber({ run: async () => outcome, close: async () => {} });
+    const check = { type: 'command', command: ['/bin/check'], user: undefined, exitStatusWeight } as const;
+    return byCommand.probe(check, '10.0.0.2', 80, 500);
+  };
+  const exited = (status: number) => ({ type: 'exited', status, output: '' }) as const;
+  t.strictSame(await outcomeOf(exited(0), true), { ok: true }, 'the configured one');
+  t.strictSame(await outcomeOf(exited(1), true), { ok: false, reason: 'exit status 1' });
+  t.strictSame(await outcomeOf(exited(2), true), { ok: true, weight: 0 });
+  t.strictSame(await outcomeOf(exited(255), true), { ok: true, weight: 253 });
+  t.match(await outcomeOf({ type: 'timed-out', output: '' }, true), { ok: false });
+  t.match(await outcomeOf(exited(2), false), { ok: false, reason: 'exit status 2' });
 });
 
 await t.test('out of file descriptors: the host says nothing of the server', async (t) => {

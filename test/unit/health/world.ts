@@ -63,6 +63,7 @@ export class World {
         this.reasons.push(reason);
         continue;
       }
+      if (effect.type === 'weight') continue;
       const server = `${effect.address}:${effect.port}`;
       if (this.#underWay.some((probe) => probe.server === server)) {
         this.log.push(`two probes of ${server} at a time`);

@@ -45,6 +45,10 @@ void t.test('orders', async (t) => {
   t.strictSame(table(after([{ port: 53 }])), ['web 10.0.0.2:80 1', 'web 10.0.0.3:80 5', 'dns 10.0.0.2:53 0']);
   const own = { virtualServer: 'web' };
   t.strictSame(table(after([{ ...own, action: 'weight', weight: 9 }]))[0], 'web 10.0.0.2:80 9');
+  t.match(overridden(SERVERS, after([{ ...own, action: 'weight', weight: 9 }]))[0]?.realServers, [
+    { isWeightFixed: true },
+    { isWeightFixed: undefined },
+  ]);
   t.strictSame(table(after([{ action: 'disable' }])), ['web 10.0.0.3:80 5']);
   t.strictSame(after([{ action: 'disable' }, {}, { action: 'enable' }, { action: 'undrain' }]), []);
   t.strictSame(

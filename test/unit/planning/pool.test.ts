@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import t from 'tap';
 import type { VirtualServer } from '../../../src/config/model-servers.js';
-import { isInPanic, poolOf } from '../../../src/planning/pool.js';
+import { isInPanic, poolOf, type Serves } from '../../../src/planning/pool.js';
 import { realServer, virtualServer } from '../config/servers.js';
 
 const SORRY = realServer('10.0.0.9', { port: 8080 });
@@ -52,6 +52,34 @@ void t.test('the quorum is one of weights, with a hysteresis on both sides', asy
     ['10.0.0.1 weight 1'],
     'nobody else could',
   );
+});
+
+void t.test('a weight that checks ask for', async (t) => {
+  const realServers = [5, 5, 0].map((weight, index) => realServer(`10.0.0.${index + 1}`, { weight }));
+  const asked = new Map([
+    ['10.0.0.1', 9],
+    ['10.0.0.3', 9],
+  ]);
+  const pool = (settings: Partial<VirtualServer> = {}, share = 1) =>
+    poolOf(virtualServer({ realServers, ...settings }), {
+      serves: () => true,
+      wasSorry: false,
+      share: () => share,
+      weight: (_, { address }) => asked.get(address),
+    }).map(({ address, weight }) => `${address} weight ${weight}`);
+  const quiescent = '10.0.0.3 weight 0';
+  t.strictSame(pool(), ['10.0.0.1 weight 9', '10.0.0.2 weight 5', quiescent], 'one of weight 0 stays so');
+  t.strictSame(pool({}, 0.5), ['10.0.0.1 weight 4', '10.0.0.2 weight 2', quiescent], 'a part of it');
+  const fixed = realServers.map((real) => ({ ...real, isWeightFixed: true as const }));
+  t.strictSame(pool({ realServers: fixed })[0], '10.0.0.1 weight 5', 'the operator has the last word');
+  const quorum = { sorryServer: SORRY, quorum: { up: 14, hysteresis: 0 } };
+  t.notOk(pool(quorum).includes(sorry), 'the quorum is one of weights as they are');
+  asked.set('10.0.0.1', 0);
+  t.ok(pool(quorum).includes(sorry));
+  const few = virtualServer({ realServers, panicThreshold: 1 });
+  const serves: Serves = (_, { address }) => address !== '10.0.0.1';
+  t.ok(isInPanic(few, { serves }));
+  t.notOk(isInPanic(few, { serves, weight: () => 0 }), 'nor do those count that want none');
 });
 
 void t.test('a part of the weight is at least 1, and nothing stays nothing', async (t) => {
@@ -107,7 +135,7 @@ void t.test('in a panic the failed ones have their weight, below it they do not'
     'who is not known counts as healthy',
   );
   t.equal(
-    isInPanic(virtualServer({ realServers: [realServer('10.0.0.1')] }), () => false),
+    isInPanic(virtualServer({ realServers: [realServer('10.0.0.1')] }), { serves: () => false }),
     false,
     'where none is set',
   );

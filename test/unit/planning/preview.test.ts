@@ -64,6 +64,7 @@ const NOTHING: Present = {
   instances: undefined,
   syncGroups: [],
   serves: () => true,
+  weight: () => undefined,
 };
 
 function dumped(servers: readonly VirtualServer[]): DumpedService[] {
@@ -120,6 +121,14 @@ void t.test('IPVS: what is unhealthy or bound to another master is not there, st
     'ipvsadm -A -t 192.0.2.51:80 -s rr',
     'ipvsadm -a -t 192.0.2.51:80 -r 10.0.0.2:80 -m -w 1',
   ]);
+
+  const served = dumped([WEB]);
+  const asked = texts(WITH_WEB, {
+    ...only,
+    services: served,
+    weight: (_, { address }) => (address === '10.0.0.3' ? 7 : undefined),
+  });
+  t.strictSame(asked, ['ipvsadm -e -t 192.0.2.51:80 -r 10.0.0.3:8000 -m -w 7'], 'what a check asks for');
 
   const bound = { ...WITH_WEB, virtualServers: [{ ...WEB, vrrpInstance: 'outside' }] };
   t.strictSame(texts(bound, only), [], 'a backup has no bound server');

@@ -1,6 +1,7 @@
 /** Quorum, panic and slow start over time, on a fake kernel that holds the table. */
 import t from 'tap';
 import type { VirtualServer } from '../../../src/config/model-servers.js';
+import { overridden } from '../../../src/planning/overrides.js';
 import { oneCheck, realServer, tcpCheck, virtualServer } from '../config/servers.js';
 import { directorConfig } from '../vrrp/instances.js';
 import { FakeKernel, running } from './fake-kernel.js';
@@ -87,6 +88,42 @@ void t.test('in a panic all get traffic, and it is told', async (t) => {
       'web: 50% of its real servers are healthy again: those alone get traffic',
     ],
   );
+});
+
+void t.test('a check asks for a weight, and the operator has the last word', async (t) => {
+  const server = virtualServer({
+    healthChecks: oneCheck(tcpCheck({ intervalMs: CHECK_MS, timeoutMs: 500 })),
+    realServers: [realServer('10.0.0.1', { weight: 3 }), realServer('10.0.0.2', { weight: 3 })],
+  });
+  const config = directorConfig({ virtualServers: [server] });
+  let weight: number | undefined = 8;
+  const { kernel, service, pass } = await running(config, {}, new FakeKernel(), (address) =>
+    address === '10.0.0.1' ? { ok: true, weight } : { ok: true },
+  );
+  await pass(3 * CHECK_MS);
+  t.same(kernel.servers.toSorted(), ['10.0.0.1 weight 8', '10.0.0.2 weight 3']);
+  t.match(service.status()[0]?.real_servers, [
+    { weight: 8, file_weight: 3, check_weight: 8 },
+    { weight: 3, file_weight: undefined, check_weight: undefined },
+  ]);
+  kernel.ops.length = 0;
+  weight = 0;
+  await pass(10 * CHECK_MS);
+  weight = undefined;
+  await pass(10 * CHECK_MS);
+  t.same(
+    kernel.ops,
+    [0, 3].map((one) => `ipvsadm -e -t 192.0.2.51:80 -r 10.0.0.1:80 -m -w ${one}`),
+    'one message for each change',
+  );
+  weight = 8;
+  const overrides = [{ virtualServer: 'web', address: '10.0.0.1', port: 80, weight: 5 }];
+  await service.reconfigure({ ...config, virtualServers: overridden([server], overrides) });
+  await pass(5 * CHECK_MS);
+  t.same(kernel.servers.toSorted(), ['10.0.0.1 weight 5', '10.0.0.2 weight 3']);
+  t.match(service.status()[0]?.real_servers[0], { weight: 5, check_weight: 8 });
+  await service.reconfigure(config);
+  t.same(kernel.servers.toSorted(), ['10.0.0.1 weight 8', '10.0.0.2 weight 3'], 'until it is taken back');
 });
 
 void t.test('a real server that comes back gets its weight little by little', async (t) => {
