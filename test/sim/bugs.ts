@@ -399,6 +399,14 @@ function withExtra(extra: Extra, bugs: readonly Bug[]): readonly Bug[] {
 }
 
 const REGROUPING_BUGS = withExtra('regrouping', [
+  {
+    ...shell('a hand-over waits for members that have another master', ['I1'], {
+      file: 'vrrp/group-hand-over.js',
+      from: "if (state === 'master' && !succeeded)",
+      to: 'if (!succeeded)',
+    }),
+    seed: 28,
+  },
   shell('a member that leaves its group says farewell', ['I6', 'I7'], {
     file: 'runtime/election/group-set.js',
     from: 'runner.stop({ silently: true })',
@@ -448,6 +456,24 @@ const VIRTUAL_MAC_BUGS = withExtra('virtual-mac', [
   ),
 ]);
 
+const UNICAST_BUGS = withExtra('unicast', [
+  shell('what comes from too far away is believed', ['I2', 'I4', 'I6', 'I7'], {
+    file: 'vrrp/packet.js',
+    from: 'ttl !== undefined && ttl < minTtl',
+    to: 'false',
+  }),
+  shell('only the first of the peers is spoken to', ['I1', 'I2', 'I3', 'I6'], {
+    file: 'runtime/advertisement-packets.js',
+    from: 'return destinations.map(',
+    to: 'return destinations.slice(0, 1).map(',
+  }),
+  shell('peers that are far away are not heard', ['I1', 'I2', 'I6'], {
+    file: 'vrrp/packet.js',
+    from: 'minTtl = VRRP_TTL } = envelope;',
+    to: 'minTtl: _ } = envelope; const minTtl = VRRP_TTL;',
+  }),
+]);
+
 export const BUGS: readonly Bug[] = [
   timersHalved,
   timerNotRestarted,
@@ -478,4 +504,5 @@ export const BUGS: readonly Bug[] = [
   ...REGROUPING_BUGS,
   ...SOURCE_BUGS,
   ...VIRTUAL_MAC_BUGS,
+  ...UNICAST_BUGS,
 ];

@@ -130,7 +130,16 @@ function byTheModel({ orders, sent, heard }: Sequence): string {
     runUntil(atMs);
     const meaning = meaningOf(payload, source);
     const router = meaning.virtualRouterId - 1;
-    guardian.hear({ router, from: 1, sentMs: atMs, source, payload, advertisement: meaning });
+    guardian.hear({
+      router,
+      from: 1,
+      sentMs: atMs,
+      source,
+      destination: GROUP_ADDRESS,
+      ttl: TTL,
+      payload,
+      advertisement: meaning,
+    });
   }
   runUntil(Number.MAX_SAFE_INTEGER);
   return gone.join(' ');

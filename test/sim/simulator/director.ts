@@ -3,7 +3,7 @@
  * guardians that it has left (guardian.ts).
  */
 import type { VirtualAddress, VrrpInstance } from '../../../src/config/model.js';
-import type { KeptVirtualMacs, VirtualMac } from '../../../src/runtime/ports.js';
+import type { KeptVirtualMacs, VirtualMac, VrrpPacket } from '../../../src/runtime/ports.js';
 import { compareAddresses } from '../../../src/util/ip-address.js';
 import type { InstanceState } from '../../../src/vrrp/group-types.js';
 import { VERDICT_MS } from './bounds.js';
@@ -12,7 +12,7 @@ import { Interface, type Seen } from './interface.js';
 import type { Machine } from './machine.js';
 import { MacVlans } from './macvlans.js';
 import type { Packet } from './packet.js';
-import { type DirectorPlan, interfaceOf, type Scenario, segmentOf } from './scenario.js';
+import { type DirectorPlan, interfaceOf, type Scenario, segmentOf, sourceOf } from './scenario.js';
 import { type GroupView, Shell } from './shell.js';
 import type { World } from './world.js';
 
@@ -114,7 +114,7 @@ export class Director implements GuardianHost {
   }
 
   sourceOn(interfaceName: string): string {
-    return `192.0.${segmentOf(interfaceName)}.${10 + this.number}`;
+    return sourceOf(this.number, segmentOf(interfaceName));
   }
 
   /** Above 0 when `source` is the greater address. */
@@ -443,6 +443,7 @@ export class Director implements GuardianHost {
   /** A packet has come through the wire. */
   deliver(packet: Packet): void {
     if (this.#frozen !== undefined) {
+      if (packet.isForged === true) return;
       if (this.#frozen.keeps && this.#frozen.packets.length < this.plan.socketQueue)
         this.#frozen.packets.push(packet);
       return;
@@ -459,12 +460,22 @@ export class Director implements GuardianHost {
     this.#world.judge.hears(this, packet, receivedAtMs);
   }
 
-  says(interfaceName: string, source: string, payload: Uint8Array): void {
+  /** `isFirst`: of the packets that say it to each peer. */
+  says(
+    from: { readonly interface: string; readonly source: string },
+    packet: VrrpPacket,
+    isFirst: boolean,
+  ): void {
+    if (!isFirst) {
+      this.#world.transmit(this, from, packet);
+      return;
+    }
+    const { payload } = packet;
     // RFC 9568 section 5.1: the virtual router identifier and the priority.
     const router = (payload[1] ?? 0) - 1;
     const priority = payload[2] ?? 0;
     this.#world.judge.sends(this, router, priority);
-    this.#world.transmit(this, interfaceName, source, payload);
+    this.#world.transmit(this, from, packet);
     if (priority === 0) return;
     const { afterSpeech } = this;
     this.afterSpeech = undefined;

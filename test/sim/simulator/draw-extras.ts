@@ -4,7 +4,7 @@ import { Bounds, MAX_AWAITED_MS } from './bounds.js';
 import { EXTRAS, type Extra } from './extras.js';
 import { drawLayouts } from './layouts.js';
 import { Random } from './random.js';
-import type { Fault, Layout, Round, Router, Scenario } from './scenario.js';
+import { type Fault, type Layout, type Round, type Router, type Scenario, sourceOf } from './scenario.js';
 
 /** Of episodes that have it, each for itself. */
 const HAS_IT = 0.3;
@@ -13,6 +13,7 @@ const STREAMS: Readonly<Record<Extra, number>> = {
   regrouping: 0x9e609,
   sources: 0x50c5e,
   'virtual-mac': 0x3ac,
+  unicast: 0x7e01,
 };
 /** Of rounds with faults that have one of an extra, too. */
 const BESIDE_OTHERS = 0.5;
@@ -21,6 +22,9 @@ const LAST_ROUNDS = 4;
 /** Of the time for which an address is waited for: clocks drift, and timers and events are late. */
 const SURELY_AWAITED = 0.7;
 
+/** Of a packet that no router has handed on. */
+const MAX_TTL = 255;
+
 /** One fault of an extra, within a span. */
 type DrawFault = (random: Random, scenario: Scenario, atMs: number, untilMs: number) => Fault;
 
@@ -28,12 +32,14 @@ const BESIDE: Readonly<Record<Extra, DrawFault>> = {
   regrouping: regroup,
   sources: loss,
   'virtual-mac': deletion,
+  unicast: forgery,
 };
 /** In a cluster in which nothing is wrong. */
 const ALONE: Readonly<Record<Extra, DrawFault>> = {
   regrouping: regroup,
   sources: shortLoss,
   'virtual-mac': deletion,
+  unicast: forgery,
 };
 
 export class DrawnExtras {
@@ -60,8 +66,9 @@ export class DrawnExtras {
 
   /** What the directors have from the start. */
   equip(scenario: Scenario): Scenario {
-    const random = this.#random.get('virtual-mac');
-    return random === undefined ? scenario : withVirtualMacs(random, scenario);
+    const [devices, peers] = [this.#random.get('virtual-mac'), this.#random.get('unicast')];
+    const withDevices = devices === undefined ? scenario : withVirtualMacs(devices, scenario);
+    return peers === undefined ? withDevices : withUnicast(peers, withDevices);
   }
 
   /** Of a round, beside its others. */
@@ -126,6 +133,30 @@ function loss(random: Random, scenario: Scenario, atMs: number, untilMs: number)
 function shortLoss(random: Random, scenario: Scenario, atMs: number): Fault {
   const untilMs = atMs + random.between(0.05, SURELY_AWAITED) * awaitedMs(scenario);
   return { ...somewhere(random, scenario), kind: 'source', flush: random.chance(0.5), atMs, untilMs };
+}
+
+function forgery(random: Random, { segments }: Scenario, atMs: number, untilMs: number): Fault {
+  return { kind: 'forge', segment: random.whole(0, segments - 1), atMs, untilMs };
+}
+
+/** Most virtual routers speak to named peers, some of them from further away. */
+function withUnicast(random: Random, scenario: Scenario): Scenario {
+  const hops = random.pick([0, 0, 1, 3]);
+  const minTtl = MAX_TTL - hops - random.pick([0, 0, 1, 5]);
+  const has = scenario.routers.map(() => random.chance(0.8));
+  const addressesOn = (segment: number) =>
+    scenario.directors.map((_, director) => sourceOf(director, segment));
+  const directors = scenario.directors.map((director, number) => {
+    const toPeers = (instance: VrrpInstance, router: number): VrrpInstance => {
+      const all = addressesOn(scenario.routers[router]?.segment ?? 0);
+      const local = all[number];
+      if (has[router] !== true || local === undefined) return instance;
+      const peers = all.filter((one) => one !== local);
+      return { ...instance, transport: { kind: 'unicast', local, peers, minTtl } };
+    };
+    return { ...director, variants: director.variants.map((variant) => variant.map(toPeers)) };
+  });
+  return { ...scenario, directors, hops };
 }
 
 function deletion(random: Random, { directors, routers }: Scenario, atMs: number): Fault {

@@ -103,6 +103,7 @@ export function drawScenario(seed: number, episode: number, wanted: readonly Ext
     jitterMs: random.between(0, Math.min(2, intervalMs / 20)),
     addressWorkMs: random.between(workMost / 10, workMost),
     latenessMs: random.between(0.01, Math.min(1.5, intervalMs / 10)),
+    hops: 0,
     rounds: [],
     durationMs: 0,
   });
@@ -386,6 +387,7 @@ function drawFault(random: Random, scenario: Scenario, atMs: number, untilMs: nu
     case 'source':
     case 'device':
     case 'macvlan':
+    case 'forge':
       return [];
     case 'track':
       return [{ ...span, kind, director, object: TRACKED_OBJECT }];

@@ -115,9 +115,11 @@ export class Guardian {
   }
 
   /** The grace ends the hold early, never late. */
-  hear({ router, advertisement }: Packet): void {
+  hear({ router, advertisement, ttl }: Packet): void {
     if (this.#state !== 'acting' || advertisement.priority === 0) return;
-    const number = this.#orders.farewells.findIndex((one) => one.virtualRouterId === router + 1);
+    const number = this.#orders.farewells.findIndex(
+      (one) => one.virtualRouterId === router + 1 && ttl >= one.minTtl,
+    );
     if (!this.#kept.has(number) || this.#heard.has(number)) return;
     this.#heard.add(number);
     this.#removeAfter(number, GRACE_MS);

@@ -193,11 +193,11 @@ export class Judge {
     this.#keepsHolder = new Set();
     this.#planned = false;
     const isHealthy = isOrderly && this.#world.directors.every((d) => d.isHealthy);
-    if (first?.kind === 'source' || first?.kind === 'macvlan') {
+    if (first?.kind === 'source' || first?.kind === 'macvlan' || first?.kind === 'forge') {
       const isMissed =
         first.kind === 'macvlan' && this.#world.directors[first.director]?.isAnyMaster() !== false;
       if (isHealthy && !isMissed) this.#keepsRole = new Set(this.#routers.keys());
-      if (first.kind === 'macvlan' || !first.flush) this.#keepsHolder = this.#keepsRole;
+      if (first.kind !== 'source' || !first.flush) this.#keepsHolder = this.#keepsRole;
     } else if (first?.kind === 'regroup') {
       this.#planned = isHealthy;
       if (this.#planned) this.#expectOf(first);

@@ -9,6 +9,10 @@ export interface Packet {
   readonly from: number;
   readonly sentMs: number;
   readonly source: string;
+  readonly destination: string;
+  readonly ttl: number;
+  /** By somebody who is no director. */
+  readonly isForged?: boolean;
   readonly payload: Uint8Array;
   readonly advertisement: Advertisement;
 }
@@ -17,10 +21,10 @@ export interface Packet {
 const known = new WeakMap<Uint8Array, Advertisement>();
 
 /** Throws where the bytes are no advertisement: the simulated wire changes none, so the shell has made them. */
-export function meaningOf(payload: Uint8Array, source: string): Advertisement {
+export function meaningOf(payload: Uint8Array, source: string, destination = GROUP_ADDRESS): Advertisement {
   let advertisement = known.get(payload);
   if (advertisement === undefined) {
-    const result = decodeAdvertisement(payload, { source, destination: GROUP_ADDRESS, ttl: TTL });
+    const result = decodeAdvertisement(payload, { source, destination, ttl: TTL });
     if (!result.ok) throw new Error(`a packet of ${source} is wrong: ${result.reason}`);
     ({ advertisement } = result);
     known.set(payload, advertisement);

@@ -21,6 +21,7 @@ export const FAULT_KINDS = [
   'source',
   'device',
   'macvlan',
+  'forge',
 ] as const;
 export type FaultKind = (typeof FAULT_KINDS)[number];
 
@@ -74,6 +75,8 @@ export type Fault = Span &
       }
     /** The interface is deleted with all that it has, and made again at the end; its address comes a moment later. */
     | { readonly kind: 'device'; readonly director: number; readonly segment: number }
+    /** From further away than peers may be, somebody sends advertisements and farewells in the name of a director. */
+    | { readonly kind: 'forge'; readonly segment: number }
     /** Somebody deletes the device of a router's virtual MAC address. */
     | { readonly kind: 'macvlan'; readonly director: number; readonly router: number }
   );
@@ -129,6 +132,8 @@ export interface Scenario {
   readonly directors: readonly DirectorPlan[];
   readonly delayMs: number;
   readonly jitterMs: number;
+  /** Between directors that send to named peers: so many routers lower the TTL. */
+  readonly hops: number;
   /** Greatest time one change of addresses takes in the kernel. */
   readonly addressWorkMs: number;
   /** Greatest lateness of a timer. */
@@ -145,6 +150,11 @@ export function routerOf(name: string): number {
 /** Of a director on a segment. */
 export function interfaceOf(segment: number): string {
   return `eth${segment}`;
+}
+
+/** What a director speaks from: the higher its number, the higher its address. */
+export function sourceOf(director: number, segment: number): string {
+  return `192.0.${segment}.${10 + director}`;
 }
 
 /** Of the device of a virtual MAC address, too, whose name ends with that of its parent. */

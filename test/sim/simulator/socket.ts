@@ -1,4 +1,5 @@
 /** The socket of one interface, as a director's process has it, and shots for a volley. */
+import type { VrrpTransportKind } from '../../../src/config/model.js';
 import type {
   ReceivedVrrp,
   Shot,
@@ -7,7 +8,7 @@ import type {
   VrrpTransport,
 } from '../../../src/runtime/ports.js';
 import type { Interface } from './interface.js';
-import { GROUP_ADDRESS, type Packet, TTL } from './packet.js';
+import { GROUP_ADDRESS, type Packet } from './packet.js';
 import { Refused } from './refused.js';
 import { segmentOf } from './scenario.js';
 import type { Shell } from './shell.js';
@@ -23,7 +24,7 @@ export function shot(fire: () => boolean): SimulatedShot {
 }
 
 export class Socket implements VrrpTransport {
-  readonly destinations = [GROUP_ADDRESS];
+  readonly destinations: readonly string[];
   readonly interface: string;
   readonly source: string;
   readonly #shell: Shell;
@@ -31,18 +32,21 @@ export class Socket implements VrrpTransport {
   readonly #index: number | undefined;
   /** The device of a virtual MAC address, which it sends by. */
   readonly #macvlan: string | undefined;
+  readonly #unicast: Extract<VrrpTransportKind, { kind: 'unicast' }> | undefined;
   readonly #sendIndex: number | undefined;
   readonly #onMessage: (message: ReceivedVrrp) => void;
   readonly #queue: { packet: Packet; receivedAtMs: number }[] = [];
 
   constructor(
     shell: Shell,
-    { interface: interfaceName, virtualMacInterface }: VrrpChannel,
+    { interface: interfaceName, virtualMacInterface, transport }: VrrpChannel,
     onMessage: (message: ReceivedVrrp) => void,
   ) {
     this.#shell = shell;
     this.interface = interfaceName;
     this.#macvlan = virtualMacInterface;
+    this.#unicast = transport.kind === 'unicast' ? transport : undefined;
+    this.destinations = this.#unicast?.peers ?? [GROUP_ADDRESS];
     this.source = shell.director.sourceOn(interfaceName);
     this.#onMessage = onMessage;
     this.#interface = shell.director.interfaces[segmentOf(interfaceName)];
@@ -57,19 +61,23 @@ export class Socket implements VrrpTransport {
   }
 
   get waiting(): number {
-    return this.#queue.length;
+    return this.#queue.reduce((sum, { packet }) => (packet.isForged === true ? sum : sum + 1), 0);
   }
 
   /** All of the interface's packets come in by every socket on it; whom they are meant for depends on the channel. */
   isFor(router: number): boolean {
-    return this.#shell.director.config(router).virtualMacInterface === this.#macvlan;
+    const { virtualMacInterface, transport } = this.#shell.director.config(router);
+    const isUnicast = this.#unicast !== undefined;
+    return virtualMacInterface === this.#macvlan && (transport.kind === 'unicast') === isUnicast;
   }
 
   /** Packets that nobody has read and that may be meant for one of these. */
   unreadOf(routers: readonly number[]): number {
     if (this.#macvlan === undefined) return routers.some((one) => this.isFor(one)) ? this.waiting : 0;
-    return this.#queue.filter(({ packet: { router } }) => routers.includes(router) && this.isFor(router))
-      .length;
+    return this.#queue.filter(
+      ({ packet: { router, isForged } }) =>
+        isForged !== true && routers.includes(router) && this.isFor(router),
+    ).length;
   }
 
   /** Bound to a device, though another may bear its name. */
@@ -80,7 +88,8 @@ export class Socket implements VrrpTransport {
   send(packets: readonly VrrpPacket[]): void {
     if (!this.isOnDevice || this.#sendIndexNow !== this.#sendIndex) throw new Refused('ENODEV');
     if (this.#interface?.hasSource !== true) throw new Refused('EINVAL');
-    for (const { payload } of packets) this.#shell.director.says(this.interface, this.source, payload);
+    const [first] = this.destinations;
+    for (const packet of packets) this.#shell.director.says(this, packet, packet.destination === first);
   }
 
   shots(packets: readonly VrrpPacket[]): readonly Shot[] {
@@ -97,9 +106,12 @@ export class Socket implements VrrpTransport {
     );
   }
 
-  /** Returns false when the receive buffer is full. */
+  /** Returns false when the receive buffer is full; strangers fill one of their own (docs/decisions/0019). */
   take(packet: Packet, receivedAtMs: number, limit: number): boolean {
-    if (this.#queue.length >= limit) return false;
+    if (packet.destination !== (this.#unicast === undefined ? GROUP_ADDRESS : this.source)) return true;
+    const isForged = packet.isForged === true;
+    const beside = this.#queue.filter((one) => (one.packet.isForged === true) === isForged).length;
+    if (this.#queue.length >= limit && beside >= limit) return isForged;
     this.#queue.push({ packet, receivedAtMs });
     return true;
   }
@@ -107,9 +119,13 @@ export class Socket implements VrrpTransport {
   drain(): void {
     for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
       const { packet, receivedAtMs } = next;
-      if (this.isFor(packet.router)) this.#shell.director.hears(packet, receivedAtMs);
-      const { payload, source } = packet;
-      this.#onMessage({ payload, source, destination: GROUP_ADDRESS, ttl: TTL, receivedAtMs });
+      if (packet.isForged !== true && this.isFor(packet.router))
+        this.#shell.director.hears(packet, receivedAtMs);
+      const { payload, source, destination, ttl } = packet;
+      const minTtl = this.#unicast?.minTtl;
+      const isUnknown = this.#unicast?.peers.includes(source) === false;
+      const rejected = isUnknown ? 'unknown-peer' : undefined;
+      this.#onMessage({ payload, source, destination, ttl, minTtl, rejected, receivedAtMs });
     }
   }
 

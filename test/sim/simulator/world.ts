@@ -1,6 +1,7 @@
 /** One episode: the directors of a scenario on their segments, from its first event to its last. */
-import type { GuardianFarewell } from '../../../src/runtime/ports.js';
+import type { GuardianFarewell, VrrpPacket } from '../../../src/runtime/ports.js';
 import type { GroupInput, GroupStep } from '../../../src/vrrp/group-types.js';
+import { encodeAdvertisement } from '../../../src/vrrp/packet.js';
 import { Bounds } from './bounds.js';
 import { Director, type File } from './director.js';
 import { endOfTurn } from './end-of-turn.js';
@@ -9,7 +10,7 @@ import type { GuardianHost, GuardianWorld } from './guardian.js';
 import type { Interface } from './interface.js';
 import { Judge, type Violation } from './judge.js';
 import type { Machine } from './machine.js';
-import { meaningOf, type Packet } from './packet.js';
+import { GROUP_ADDRESS, meaningOf, type Packet, TTL } from './packet.js';
 import { Random } from './random.js';
 import { type Fault, type FaultKind, type Scenario, segmentOf } from './scenario.js';
 import { effectWords, inputWords } from './words.js';
@@ -22,6 +23,8 @@ type WorldEvent =
 const MAX_EVENTS = 100_000;
 /** Promises in a row before what began as work ends in a port: one is known (`GroupRunner.#restore`). */
 const HOPS_TO_A_PORT = 4;
+/** In intervals. */
+const FORGED_EVERY = 0.4;
 /** Streams of random numbers of one episode. */
 const WORLD_STREAM = 0x5eed;
 
@@ -133,14 +136,29 @@ export class World implements GuardianWorld {
   }
 
   /** Puts an advertisement on the wire. Returns whether the sender's link took it. */
-  transmit(from: Director, interfaceName: string, source: string, payload: Uint8Array): boolean {
-    const segment = segmentOf(interfaceName);
+  transmit(
+    from: Director,
+    { interface: name, source }: { readonly interface: string; readonly source: string },
+    { destination, payload }: VrrpPacket,
+  ): boolean {
+    const segment = segmentOf(name);
     if (!from.canSpeak(segment)) return false;
-    const advertisement = meaningOf(payload, source);
+    const advertisement = meaningOf(payload, source, destination);
     const router = advertisement.virtualRouterId - 1;
-    const packet = { router, from: from.number, sentMs: this.nowMs, source, payload, advertisement };
+    const isForAll = destination === GROUP_ADDRESS;
+    const ttl = isForAll ? TTL : TTL - this.scenario.hops;
+    const packet = {
+      router,
+      from: from.number,
+      sentMs: this.nowMs,
+      source,
+      destination,
+      ttl,
+      payload,
+      advertisement,
+    };
     for (const to of this.directors) {
-      if (to === from) continue;
+      if (to === from || (!isForAll && to.sourceOn(name) !== destination)) continue;
       if (this.#disturbed[segment] === 0) this.#deliver(to, packet, 0);
       else this.#deliverDisturbed(from, to, packet, segment);
     }
@@ -148,12 +166,44 @@ export class World implements GuardianWorld {
   }
 
   /** A guardian's farewell, which leaves by the link of its host. */
-  send({ number }: GuardianHost, { interface: name, source, destinations }: GuardianFarewell): boolean {
+  send({ number }: GuardianHost, farewell: GuardianFarewell): boolean {
     const from = this.directors[number];
     if (from === undefined) return false;
     let sent = false;
-    for (const { payload } of destinations) sent = this.transmit(from, name, source, payload) || sent;
+    for (const { address: destination, payload } of farewell.destinations)
+      sent = this.transmit(from, farewell, { destination, payload }) || sent;
     return sent;
+  }
+
+  /** To every director in the name of another, with one hop more than it takes; time and again while the fault lasts. */
+  #forge(fault: Fault & { kind: 'forge' }): void {
+    if (this.nowMs >= fault.untilMs) return;
+    for (const to of this.directors)
+      for (const [router, { segment }] of this.scenario.routers.entries())
+        if (segment === fault.segment) this.#forgeFor(to, router);
+    this.at(this.nowMs + FORGED_EVERY * this.bounds.intervalMs, () => this.#forge(fault));
+  }
+
+  #forgeFor(to: Director, router: number): void {
+    const { number: own } = to;
+    const from = (own + this.random.whole(1, this.directors.length - 1)) % this.directors.length;
+    const instance = to.config(router);
+    const { transport, version, family, virtualRouterId, advertisementIntervalMs, checksum } = instance;
+    const source = this.directors[from]?.source(router) ?? '';
+    const destination = transport.kind === 'unicast' ? transport.local : GROUP_ADDRESS;
+    const ttl = (transport.kind === 'unicast' ? transport.minTtl : TTL) - 1;
+    const priority = this.random.pick([0, 254, 255]);
+    const advertisement = {
+      version,
+      family,
+      virtualRouterId,
+      priority,
+      advertisementIntervalMs,
+      addresses: instance.advertised,
+    };
+    const payload = encodeAdvertisement(advertisement, { checksum, source, destination });
+    const packet = { router, from, sentMs: this.nowMs, source, destination, ttl, payload, advertisement };
+    this.#deliver(to, { ...packet, isForged: true }, 0);
   }
 
   #deliver(to: Director, packet: Packet, extraMs: number): void {
@@ -209,6 +259,8 @@ export class World implements GuardianWorld {
         return this.#reload(fault, { ...this.file, layout: fault.layout });
       case 'freeze':
         return this.#freeze(fault);
+      case 'forge':
+        return this.#forge(fault);
       default:
         if (director !== undefined) this.#beginAt(director, fault);
     }
