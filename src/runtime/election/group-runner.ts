@@ -313,6 +313,8 @@ export class GroupRunner implements Waiting {
     this.#change(instance, async () => {
       const guarded = this.#ports.guarded();
       if (guarded !== undefined) await guarded;
+      // They come when that wait is over (`sourceAwaited`).
+      if (this.#ports.isAwaitingSource(instance)) return;
       await this.#ports.addresses.add(addresses);
       if (routing.routes.length + routing.rules.length > 0) await this.#addRouting(instance, routing);
       this.#tell('added', instance);
@@ -391,7 +393,7 @@ export class GroupRunner implements Waiting {
   #announce(instance: string, addresses: readonly VirtualAddress[]): void {
     this.#work = this.#work.then(() => {
       // Behind address work: neighbours must not be told of a master that is none any more.
-      if (!this.#isMaster(instance)) return;
+      if (!this.#isMaster(instance) || this.#ports.isAwaitingSource(instance)) return;
       try {
         this.#ports.announcer.announce(addresses);
       } catch (error) {

@@ -26,7 +26,8 @@ export function takeoverCandidates(
       runner.state.instances.map(({ config, priority }) => ({
         config,
         priority,
-        transport: channels.transport(config.name),
+        // What waits for its source is not taken over in one go.
+        transport: channels.isAwaitingSource(config.name) ? undefined : channels.transport(config.name),
       })),
     ]),
   );

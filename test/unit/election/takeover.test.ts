@@ -3,7 +3,7 @@ import t from 'tap';
 import type { TrackedObject, VrrpInstance } from '../../../src/config/model.js';
 import { settled } from '../hand-clock.js';
 import { directorConfig, virtualRoute, vrrpInstance } from '../vrrp/instances.js';
-import { FakeHost } from './vrrp-service-bench.js';
+import { FakeHost, OWN } from './vrrp-service-bench.js';
 
 /** Master_Down_Interval at priority 100 and 1 s: 3000 + 156/256 * 1000. */
 const DOWN_MS = 3610;
@@ -199,3 +199,25 @@ void t.test('more groups than are made ready', async (t) => {
   );
   t.ok(said.includes('send 67 priority 100'), said.join());
 });
+
+void t.test('no address comes before the one to speak from, which is gone for a moment', async (t) => {
+  const host = await backup(vrrpInstance());
+  host.gone.add('192.0.2.1');
+  await host.clock.advance(DOWN_MS - 500);
+  changeSource(host, false);
+  await host.clock.advance(500);
+  t.equal(host.service.role('outside'), 'master');
+  const isOfAddresses = (words: string) => /volley|add|restore|announce/.test(words);
+  t.strictSame(host.heard().filter(isOfAddresses), [], 'it would take the place of that one');
+  changeSource(host, true);
+  await settled();
+  t.strictSame(host.heard().filter(isOfAddresses), ['restore 192.0.2.1', 'announce 192.0.2.1']);
+  await host.clock.advance(1000);
+  t.ok(host.heard().includes('send 51 priority 100'));
+});
+
+function changeSource(host: FakeHost, added: boolean): void {
+  if (added) host.held.add(`eth0 ${OWN}`);
+  else host.held.delete(`eth0 ${OWN}`);
+  host.service.addressChanged({ address: OWN, interface: 'eth0', added, dadFailed: false });
+}
