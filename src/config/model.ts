@@ -284,7 +284,10 @@ export interface DirectorConfig {
 }
 
 /** What the election needs of it: nothing that grows with the virtual servers. */
-export type ElectionConfig = Omit<DirectorConfig, 'virtualServers' | 'masquerades' | 'hooks' | 'ipvs' | 'metrics'>;
+export type ElectionConfig = Omit<
+  DirectorConfig,
+  'virtualServers' | 'masquerades' | 'hooks' | 'ipvs' | 'metrics'
+>;
 
 /** One fault of a configuration file. Line and column count from 1. */
 export interface ConfigFault {

@@ -1,6 +1,7 @@
 /** What a configuration asks of the kernel besides addresses and the IPVS table. Pure. */
-import type { DirectorConfig, IpvsSettings } from '../config/model.js';
+
 import { splitPrefix } from '../config/address.js';
+import type { DirectorConfig, IpvsSettings } from '../config/model.js';
 import type { Forwarding } from '../config/model-servers.js';
 import type { SyncDaemon } from '../ipvs/model.js';
 import { familyOf } from '../util/ip-address.js';
@@ -52,7 +53,8 @@ export function requiredSysctls(config: DirectorConfig): ReadonlyMap<string, str
   }
   // Or the translation of the source never sees the packets that IPVS sends.
   if (methods.has('fullnat')) wanted.set(`${VS}conntrack`, '1');
-  for (const { source } of config.masquerades) wanted.set(ROUTING[familyOf(splitPrefix(source).address)], '1');
+  for (const { source } of config.masquerades)
+    wanted.set(ROUTING[familyOf(splitPrefix(source).address)], '1');
   if (methods.has('nat') || methods.has('dr') || methods.has('fullnat')) {
     // A redirect would tell real servers or clients the way around the director. The kernel ORs `all` with
     // the interface's own value, so both have to be off.

@@ -2,8 +2,9 @@
  * What a table of nftables of our own does beside IPVS: it translates the source. For `forwarding: fullnat`, so that a real server
  * answers the director and needs no route through it, and for `masquerade`. Pure.
  */
-import type { DirectorConfig, Masquerade } from '../config/model.js';
+
 import { canonicalPrefix, NFT_INTERFACE, splitPrefix } from '../config/address.js';
+import type { DirectorConfig, Masquerade } from '../config/model.js';
 import type { Protocol, RealServer, VirtualServer } from '../config/model-servers.js';
 import { type AddressFamily, canonicalAddress, familyOf } from '../util/ip-address.js';
 

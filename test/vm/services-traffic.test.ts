@@ -29,7 +29,11 @@ await t.test('virtual servers of many kinds', { skip: noVm() }, async (t) => {
     const report: SourceNatReport = JSON.parse(stdout);
     t.comment(report.ruleset);
     for (const answers of [report.served, report.flushed]) {
-      t.strictSame(answers['web']?.toSorted(), ['rs1 10.10.10.1', 'rs2 10.10.10.1'], 'the DIP, on both ports');
+      t.strictSame(
+        answers['web']?.toSorted(),
+        ['rs1 10.10.10.1', 'rs2 10.10.10.1'],
+        'the DIP, on both ports',
+      );
       t.strictSame(answers['web6'], ['rs1 fd00::1'], 'IPv6: the address of the interface');
       t.match(answers['names']?.[0], /^rs1 10\.10\.10\.11?1$/, 'UDP');
       t.strictSame(answers['marked'], ['rs2 10.10.10.1'], 'a firewall mark');

@@ -108,7 +108,10 @@ function resolveHealthChecks(
 ): HealthChecks | undefined {
   if (several === undefined) return only && { needs: 'all', checks: [resolveHealthCheck(only, director)] };
   const { any_of: any, all_of: all = [] } = several;
-  return { needs: any ? 'any' : 'all', checks: (any ?? all).map((check) => resolveHealthCheck(check, director)) };
+  return {
+    needs: any ? 'any' : 'all',
+    checks: (any ?? all).map((check) => resolveHealthCheck(check, director)),
+  };
 }
 
 function resolveHealthCheck(check: FileHealthCheck, director: string): HealthCheck {

@@ -37,7 +37,9 @@ const destination = checkedText("'default' or a network such as 192.0.2.0/24", (
   text === 'default' ? undefined : refuseNetwork(text),
 ).transform(canonicalPrefix);
 
-export const network = checkedText('a network such as 192.0.2.0/24', refuseNetwork).transform(canonicalPrefix);
+export const network = checkedText('a network such as 192.0.2.0/24', refuseNetwork).transform(
+  canonicalPrefix,
+);
 
 export const route = mapping('to, via, source, metric, interface, table, type, scope, on_link, mtu', {
   to: destination,

@@ -167,7 +167,9 @@ function checkFullnat(server: Server, reals: readonly Real[], report: Report): v
     );
   }
   if (to === undefined) return;
-  const families = translated.flatMap(({ value: { address } }) => (address === undefined ? [] : [familyOf(address)]));
+  const families = translated.flatMap(({ value: { address } }) =>
+    address === undefined ? [] : [familyOf(address)],
+  );
   const path = [...server.path, 'snat_address'];
   if (translated.length === 0) report(path, () => "goes with forwarding 'fullnat'", { at: 'key' });
   else if (families.length === translated.length && !families.includes(familyOf(to))) {

@@ -67,7 +67,10 @@ function checkMasquerades(
     for (const director of directors.keys()) {
       const name = interfaceOf(device, director);
       if (name === undefined || NFT_INTERFACE.test(name)) continue;
-      report([...masquerade.path, 'interface'], () => `${quote(name)} is a name that nftables cannot be told`);
+      report(
+        [...masquerade.path, 'interface'],
+        () => `${quote(name)} is a name that nftables cannot be told`,
+      );
       break;
     }
     const { source, snat_address: to } = masquerade.value;

@@ -37,7 +37,8 @@ export function openNft(purpose: string, program = 'nft'): Nft {
         try {
           return await run(purpose, program, ['list', 'table', ...table.split(' ')], '');
         } catch (error) {
-          if (error instanceof NftError && error.message.includes('No such file or directory')) return undefined;
+          if (error instanceof NftError && error.message.includes('No such file or directory'))
+            return undefined;
           throw error;
         }
       }),
@@ -74,7 +75,8 @@ function run(purpose: string, program: string, args: readonly string[], input: s
       (error, stdout, stderr) => {
         if (error === null) resolve(stdout);
         else if (error.code === 'ENOENT') reject(new NoNftError(purpose, error));
-        else if (error.killed === true) reject(new NftError(purpose, `no end within ${TIMEOUT_MS} ms`, error));
+        else if (error.killed === true)
+          reject(new NftError(purpose, `no end within ${TIMEOUT_MS} ms`, error));
         else reject(new NftError(purpose, stderr.trim().split('\n')[0] ?? error.message, error));
       },
     );

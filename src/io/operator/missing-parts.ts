@@ -69,7 +69,10 @@ export function missingNft({
     ),
     ...entriesOf(virtualServers).flatMap(({ name, realServers }, position) =>
       realServers.some(({ forwarding }) => forwarding === 'fullnat')
-        ? told(['virtual_servers', position, 'forwarding'], `real servers of ${name} answer past this director`)
+        ? told(
+            ['virtual_servers', position, 'forwarding'],
+            `real servers of ${name} answer past this director`,
+          )
         : [],
     ),
     ...masquerades.map((_, position) => told(['masquerade', position], 'nobody is masqueraded')),

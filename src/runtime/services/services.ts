@@ -20,11 +20,11 @@ import type { LogStatus } from '../status.js';
 import { withOverrides } from '../virtual-server-status.js';
 import { IpvsService } from './ipvs-service.js';
 import { SourceNatKeeper } from './keepers/source-nat-keeper.js';
+import { SysctlKeeper } from './keepers/sysctl-keeper.js';
+import { TimeoutsKeeper } from './keepers/timeouts-keeper.js';
 import type { ServicesReport } from './metrics-snapshot.js';
 import type { Roles, ServicesStatus, TrackedVerdict } from './services-messages.js';
 import type { Ipvs, Prober, ServicesLeftovers, SyncInterfaces, Sysctls } from './services-ports.js';
-import { SysctlKeeper } from './keepers/sysctl-keeper.js';
-import { TimeoutsKeeper } from './keepers/timeouts-keeper.js';
 import { WorkCounts } from './work-counts.js';
 
 export type RealServerHealthOf = (virtualServer: string, realServer: RealServer) => RealServerHealth;
@@ -279,5 +279,5 @@ const NOTHING: DirectorConfig = {
   ipvs: NO_IPVS_SETTINGS,
   virtualServers: [],
   masquerades: [],
-    metrics: undefined,
+  metrics: undefined,
 };

@@ -63,7 +63,11 @@ function serversOf(kind: Kind, counts: Counts): RealServer[] {
 /** One virtual server of each kind. */
 export function checkedServers(counts: Counts): VirtualServer[] {
   return KINDS.map((kind) =>
-    virtualServer({ name: kind, healthChecks: { needs: 'all', checks: [CHECKS[kind]] }, realServers: serversOf(kind, counts) }),
+    virtualServer({
+      name: kind,
+      healthChecks: { needs: 'all', checks: [CHECKS[kind]] },
+      realServers: serversOf(kind, counts),
+    }),
   );
 }
 

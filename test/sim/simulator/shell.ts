@@ -474,7 +474,7 @@ export class Shell {
       ipvs: NO_IPVS_SETTINGS,
       virtualServers: [],
       masquerades: [],
-    metrics: undefined,
+      metrics: undefined,
     };
   }
 

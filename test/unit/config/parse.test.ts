@@ -26,7 +26,17 @@ function configOf(text: string, name = 'lb1'): DirectorConfig {
 }
 
 void t.test('every file in config/ is good for both directors', async (t) => {
-  for (const file of ['nat', 'nat-port-mapping', 'dr', 'tun', 'fullnat', 'virtual-mac', 'services', 'ipv6', 'unicast']) {
+  for (const file of [
+    'nat',
+    'nat-port-mapping',
+    'dr',
+    'tun',
+    'fullnat',
+    'virtual-mac',
+    'services',
+    'ipv6',
+    'unicast',
+  ]) {
     const text = readText(`config/${file}.yaml`);
     for (const name of ['lb1', 'lb2']) t.same(faultsOf(text, name), [], `${file} ${name}`);
   }

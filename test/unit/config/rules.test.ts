@@ -299,7 +299,11 @@ void t.test('virtual servers', async (t) => {
       'forwarding: fullnat\n    protocol: udp\n    one_packet: true',
       /one_packet: .*forwarding 'fullnat' translates connections/,
     ],
-    ['forwarding: nat', 'forwarding: masq', /forwarding: expected 'nat', 'dr', 'tun' or 'fullnat', not 'masq'/],
+    [
+      'forwarding: nat',
+      'forwarding: masq',
+      /forwarding: expected 'nat', 'dr', 'tun' or 'fullnat', not 'masq'/,
+    ],
     ['forwarding: nat', 'forwarding: dr', /real_servers\[1\]\.port: forwarding 'dr' maps no ports/],
     ['forwarding: nat', 'forwarding: tun', /real_servers\[1\]\.port: forwarding 'tun' maps no ports/],
     [port, `${port}\n    vrrp_instance: outside`],

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { parseConfig } from '../../../src/config/parse.js';
-import { hasNft } from '../../../src/io/host/nft.js';
 import { ipvsModules } from '../../../src/io/host/ipvs-modules.js';
+import { hasNft } from '../../../src/io/host/nft.js';
 import { missingNft, missingSchedulers } from '../../../src/io/operator/missing-parts.js';
 
 const DEP = `kernel/net/netfilter/ipvs/ip_vs.ko.xz: kernel/net/netfilter/nf_conntrack.ko.xz
@@ -45,7 +45,14 @@ await t.test('a scheduler and an engine that the kernel lacks are told once, at 
       forwarding: 'nat',
       real_servers: [{ address: '10.0.0.9' }],
     },
-    { name: 'b', address: '192.0.2.2', port: 80, scheduler: 'rr', forwarding: 'nat', real_servers: [{ address: '10.0.0.9' }] },
+    {
+      name: 'b',
+      address: '192.0.2.2',
+      port: 80,
+      scheduler: 'rr',
+      forwarding: 'nat',
+      real_servers: [{ address: '10.0.0.9' }],
+    },
     {
       name: 'c',
       address: '192.0.2.3',
@@ -91,7 +98,12 @@ await t.test('what needs nft is told where there is none', async (t) => {
   const file = {
     version: 1,
     directors: { lb1: { address: '10.0.0.1' } },
-    vrrp: { instances: [instance, { ...instance, name: 'shy', virtual_router_id: 52, accept_mode: false, addresses: ['192.0.2.9/24'] }] },
+    vrrp: {
+      instances: [
+        instance,
+        { ...instance, name: 'shy', virtual_router_id: 52, accept_mode: false, addresses: ['192.0.2.9/24'] },
+      ],
+    },
     virtual_servers: [
       { ...web, forwarding: 'nat' },
       { ...web, name: 'full', address: '192.0.2.9', forwarding: 'fullnat' },

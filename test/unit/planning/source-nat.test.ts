@@ -4,7 +4,8 @@ import { SOURCE_NAT_REMOVAL, sourceNatRuleset } from '../../../src/planning/sour
 import { onPort, realServer, virtualServer } from '../config/servers.js';
 
 const real = (host: number, port = 80) => realServer(`10.0.0.${host}`, { port, forwarding: 'fullnat' });
-const of = (virtualServers: readonly VirtualServer[]) => sourceNatRuleset({ virtualServers, masquerades: [] });
+const of = (virtualServers: readonly VirtualServer[]) =>
+  sourceNatRuleset({ virtualServers, masquerades: [] });
 const WEB = virtualServer({ realServers: [real(2), real(3, 8000)] });
 
 void t.test('where no real server has it there is nothing', (t) => {

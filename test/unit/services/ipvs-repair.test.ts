@@ -116,15 +116,18 @@ void t.test('what others have in the table stays', async (t) => {
   t.equal(lines.length, 1);
 });
 
-void t.test('exclusive: what others had is removed at the start, and what they add within 30 s', async (t) => {
-  const kernel = new FakeKernel();
-  kernel.table.set(THEIRS, STRANGER);
-  const { lines, pass, counted } = await running(EXCLUSIVE, {}, kernel);
-  t.same([...kernel.table.keys()], [OURS]);
-  t.match(lines, [/ours alone/]);
-  kernel.table.set(THEIRS, STRANGER);
-  await pass(30_000);
-  t.same([...kernel.table.keys()], [OURS]);
-  t.same(lines.slice(1), ['somebody changed the IPVS table (1 virtual server added): repaired']);
-  t.equal(counted().repairs, 1);
-});
+void t.test(
+  'exclusive: what others had is removed at the start, and what they add within 30 s',
+  async (t) => {
+    const kernel = new FakeKernel();
+    kernel.table.set(THEIRS, STRANGER);
+    const { lines, pass, counted } = await running(EXCLUSIVE, {}, kernel);
+    t.same([...kernel.table.keys()], [OURS]);
+    t.match(lines, [/ours alone/]);
+    kernel.table.set(THEIRS, STRANGER);
+    await pass(30_000);
+    t.same([...kernel.table.keys()], [OURS]);
+    t.same(lines.slice(1), ['somebody changed the IPVS table (1 virtual server added): repaired']);
+    t.equal(counted().repairs, 1);
+  },
+);

@@ -5,8 +5,8 @@ import type { VirtualServer } from '../../../src/config/model-servers.js';
 import type { DumpedService, IpvsTimeouts, SyncDaemon } from '../../../src/ipvs/model.js';
 import { describeOp, serviceKeyText } from '../../../src/ipvs/plan.js';
 import { wholeServices } from '../../../src/planning/desired.js';
-import { SOURCE_NAT_REMOVAL } from '../../../src/planning/source-nat.js';
 import type { Override, OverrideOrder } from '../../../src/planning/overrides.js';
+import { SOURCE_NAT_REMOVAL } from '../../../src/planning/source-nat.js';
 import { loadFailed } from '../../../src/runtime/configuration.js';
 import type { Log, StateFile } from '../../../src/runtime/ports.js';
 import type { MetricsPorts } from '../../../src/runtime/services/metrics-keeper.js';
@@ -375,7 +375,11 @@ void t.test('what the operator says of a real server is one message, and outlive
 void t.test('timeouts are set, put back, and remembered across a crash', async (t) => {
   const kernel = kernelWith([]);
   const before = kernel.timeouts;
-  const ipvs = { timeouts: { tcpSeconds: 60, tcpFinSeconds: 0, udpSeconds: 0 }, sysctls: {}, exclusive: false };
+  const ipvs = {
+    timeouts: { tcpSeconds: 60, tcpFinSeconds: 0, udpSeconds: 0 },
+    sysctls: {},
+    exclusive: false,
+  };
   const config = { ...CONFIG, virtualServers: [], ipvs };
   const first = host(kernel, {});
   await first.say({ type: 'configure', serial: 1, ...file(config), roles: {} });

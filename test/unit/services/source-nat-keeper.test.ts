@@ -10,17 +10,19 @@ const NONE = { virtualServers: [], masquerades: [] };
 const WEB = virtualServer({ realServers: [realServer('10.0.0.2', { forwarding: 'fullnat' })] });
 const BOTH = { ...NONE, virtualServers: [WEB] };
 
+interface Kernel {
+  table: string | undefined;
+  sets: number;
+  refusal: string;
+}
+
 function keeper(made = false) {
   const clock = new HandClock();
   const lines: string[] = [];
   const saved: boolean[] = [];
   const say = (_: object, words: string): void => void lines.push(words);
   const log: Log = { debug: () => {}, info: say, warn: say, error: say };
-  const kernel = { table: made ? 'left' : undefined, sets: 0, refusal: '' } as {
-    table: string | undefined;
-    sets: number;
-    refusal: string;
-  };
+  const kernel: Kernel = { table: made ? 'left' : undefined, sets: 0, refusal: '' };
   const nft = {
     set: async (ruleset: string) => {
       kernel.sets += 1;
@@ -44,15 +46,18 @@ void t.test('nobody asks nft where nothing is to be translated', async (t) => {
   t.same([kernel.sets, saved], [0, []]);
 });
 
-void t.test('it is known before it is there, the same file changes nothing, and it goes with the director', async (t) => {
-  const { keeper: one, kernel, saved, lines } = keeper();
-  await one.apply(BOTH);
-  await one.apply(BOTH);
-  t.match(kernel.table, '192.0.2.51 . 80 . 10.0.0.2 . 80');
-  t.same([kernel.sets, saved], [1, [true]]);
-  await one.restore();
-  t.same([kernel.table, saved, lines], [undefined, [true, false], []]);
-});
+void t.test(
+  'it is known before it is there, the same file changes nothing, and it goes with the director',
+  async (t) => {
+    const { keeper: one, kernel, saved, lines } = keeper();
+    await one.apply(BOTH);
+    await one.apply(BOTH);
+    t.match(kernel.table, '192.0.2.51 . 80 . 10.0.0.2 . 80');
+    t.same([kernel.sets, saved], [1, [true]]);
+    await one.restore();
+    t.same([kernel.table, saved, lines], [undefined, [true, false], []]);
+  },
+);
 
 void t.test('a reload without it takes it away, and so does the start after a crash', async (t) => {
   const first = keeper();

@@ -146,14 +146,19 @@ await waitFor('the rules are there', isThere(true), UP);
 await waitFor(
   'the table is there',
   async () =>
-    ((await lab.run('lb1', ['ipvsadm', '-Sn'])).match(/^-a /gm)?.length === 6 ? undefined : 'not yet'),
+    (await lab.run('lb1', ['ipvsadm', '-Sn'])).match(/^-a /gm)?.length === 6 ? undefined : 'not yet',
   UP,
 );
 const served = await ask();
 const ruleset = await nft('list', 'table', 'inet', 'lvs_director_nat');
 const tables = [await nft('list', 'tables')];
 await ip('rs2', 'route add default via 10.10.10.1');
-const asked = await lab.run('rs2', [process.execPath, NAME_SERVER, 'ask', `tcp:1:192.168.1.2:${CLIENT_PORT}`]);
+const asked = await lab.run('rs2', [
+  process.execPath,
+  NAME_SERVER,
+  'ask',
+  `tcp:1:192.168.1.2:${CLIENT_PORT}`,
+]);
 await ip('rs2', 'route del default');
 const masqueraded: string[] = (JSON.parse(asked) as string[][])[0] ?? [];
 await nft('flush', 'ruleset');

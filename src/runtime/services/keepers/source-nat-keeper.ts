@@ -61,7 +61,8 @@ export class SourceNatKeeper {
       this.#fault = undefined;
     } catch (error) {
       const words = error instanceof Error ? error.message : String(error);
-      if (words !== this.#fault) log.error({ event: 'source-nat', err: error }, `${words}; it is tried again`);
+      if (words !== this.#fault)
+        log.error({ event: 'source-nat', err: error }, `${words}; it is tried again`);
       this.#fault = words;
     }
     this.#lookSoon();
@@ -92,7 +93,8 @@ export class SourceNatKeeper {
     const { log, nft } = this.#ports;
     // Not beside a stop.
     if (this.#wanted === undefined && !this.#made) return;
-    const found = this.#fault === undefined ? await nft.list(SOURCE_NAT_TABLE).catch(() => undefined) : undefined;
+    const found =
+      this.#fault === undefined ? await nft.list(SOURCE_NAT_TABLE).catch(() => undefined) : undefined;
     if (this.#fault === undefined && found === this.#known) return this.#lookSoon();
     if (this.#fault === undefined)
       log.warn({ event: 'source-nat' }, `somebody changed the table ${SOURCE_NAT_TABLE}: repaired`);
