@@ -48,7 +48,7 @@ void t.test('the examples of docs/CONFIG.md are good', async (t) => {
   );
   const [whole, ...parts] = examples;
   const head = 'version: 1\ndirectors: { lb1: { address: 10.0.0.1 }, lb2: { address: 10.0.0.2 } }\n';
-  t.equal(parts.length, 5);
+  t.equal(parts.length, 6);
   for (const text of [whole ?? '', ...parts.map((part) => head + part)]) t.same(faultsOf(text), []);
 });
 

@@ -56,7 +56,7 @@ const KINDS: readonly Kind[] = [
     options: '-p 3600 -M 255.255.255.0',
     reals: two(80),
   },
-  { keys: `port: 0, persistence: {}, ${NAT}`, service: '-t ADDRESS:0', options: '-p', reals: two(0) },
+  { keys: `port: 0, persistence: {}, ${NAT}`, service: '-t ADDRESS:0', options: '-p 300', reals: two(0) },
   {
     keys: `port: 80, scheduler: sh, scheduler_flags: [sh-port, sh-fallback], ${NAT}`,
     service: TCP,
@@ -98,7 +98,7 @@ const KINDS: readonly Kind[] = [
   {
     keys: `port: 5060, protocol: udp, persistence: { engine: sip }, ${NAT}`,
     service: '-u ADDRESS:5060',
-    options: '-p --pe sip',
+    options: '-p 300 --pe sip',
     reals: two(5060),
   },
 ];
