@@ -3,7 +3,8 @@
  * failed. Runs inside the VM; test/vm/reload-load.test.ts compiles it.
  *
  * load serve PORT NAME                      answers each request with NAME; /download trickles for twelve seconds
- * load ask ADDRESS PORT SECONDS RATE LIMIT  RATE new connections a second, each to be answered within LIMIT milliseconds
+ * load ask ADDRESS PORT SECONDS RATE LIMIT  RATE new connections a second, each to be answered within LIMIT milliseconds, for so
+ *                                          long at most, or until SIGTERM
  * load download ADDRESS PORT                one line when it has begun, one when it has ended, with what came
  */
 #ifndef _GNU_SOURCE
@@ -37,6 +38,14 @@ struct connection {
 };
 
 static struct connection connections[MAX_CONNECTIONS];
+
+static volatile sig_atomic_t is_over;
+
+static void on_term(int signal)
+{
+	(void)signal;
+	is_over = 1;
+}
 
 static int64_t now_ms(void)
 {
@@ -231,10 +240,11 @@ static void ask(char **argv)
 	struct epoll_event events[MAX_EVENTS];
 	struct tally tally = { 0 };
 
-	while (now_ms() < end || tally.answered + tally.failed < tally.sent) {
+	signal(SIGTERM, on_term);
+	while ((now_ms() < end && !is_over) || tally.answered + tally.failed < tally.sent) {
 		int count;
 
-		while (now_ms() < end && tally.sent < (now_ms() - start) * rate / 1000)
+		while (now_ms() < end && !is_over && tally.sent < (now_ms() - start) * rate / 1000)
 			begin(poll, &tally, &to);
 		count = epoll_wait(poll, events, MAX_EVENTS, 1);
 		for (int i = 0; i < count; i++)

@@ -2,7 +2,8 @@
  * Runs inside the VM: a director that is reloaded again and again while a client asks at a steady rate. Prints one JSON object,
  * which test/vm/reload-load.test.ts judges.
  *
- * Usage: reload-load.js OUT_DIR LOAD SECONDS RATE (LOAD: load.c, compiled; OUT_DIR takes the director's log)
+ * Usage: reload-load.js OUT_DIR LOAD SECONDS RATE (LOAD: load.c, compiled; OUT_DIR takes the director's log; SECONDS at least,
+ * until the last reload is done)
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -10,7 +11,7 @@ import { join } from 'node:path';
 import { Director } from '../../../src/drill/lab/director.js';
 import { Lab } from '../../../src/drill/lab/lab.js';
 import { TOPOLOGIES } from '../../../src/drill/lab/topology.js';
-import { waitFor } from '../../../src/drill/wait.js';
+import { sleep, waitFor } from '../../../src/drill/wait.js';
 import { MAIN } from '../../program.js';
 
 export interface ReloadLoadReport {
@@ -23,9 +24,10 @@ export interface ReloadLoadReport {
   };
   /** One from each real server; the second one leaves meanwhile. */
   readonly downloads: readonly { readonly lastedMs: number; readonly whole: boolean; readonly end: string }[];
-  /** Reloads by the director's own log, and how many of them were done before the client's last request. */
+  /** How long the client asked. */
+  readonly seconds: number;
+  /** By the director's own log. */
   readonly reloads: number;
-  readonly reloadsUnderLoad: number;
   /** `ipvsadm -Sn` while the removed one drains, and in the end. */
   readonly draining: string;
   readonly table: string;
@@ -37,6 +39,7 @@ const UP = { timeoutMs: 240_000, everyMs: 100, signal };
 const VIP = '192.168.1.253';
 /** A request that loses its SYN is answered a second later: it is late, and not failed. */
 const ANSWER_LIMIT_MS = 2500;
+const MOST_SECONDS = '600';
 
 /** What the file says of things that no client of `web` sees, by the number of the reload. */
 interface Version {
@@ -93,7 +96,10 @@ const director = new Director(lab, {
 const table = (): Promise<string> => lab.run('lb1', ['ipvsadm', '-Sn']);
 
 /** A program of the lab; `first` resolves with its first line, `last` with its last one. */
-function start(host: string, ...argv: readonly string[]): { first: Promise<void>; last: Promise<string> } {
+function start(
+  host: string,
+  ...argv: readonly string[]
+): { first: Promise<void>; last: Promise<string>; end: () => void } {
   let line = '';
   let begun: () => void = () => {};
   const first = new Promise<void>((resolve) => (begun = resolve));
@@ -107,7 +113,7 @@ function start(host: string, ...argv: readonly string[]): { first: Promise<void>
     process.stderr.write(`${argv.join(' ')}: ${line}\n`);
     return line;
   });
-  return { first, last };
+  return { first, last, end: () => child.kill('SIGTERM') };
 }
 
 async function reload(version: Version): Promise<void> {
@@ -130,10 +136,8 @@ await waitFor(
   async () => ((await table().catch(() => '')).match(/^-a /gm)?.length === 5 ? undefined : 'not yet'),
   UP,
 );
-const asking = start('client', 'ask', VIP, '80', seconds, rate, String(ANSWER_LIMIT_MS));
-let isOver = false;
-void asking.last.then(() => (isOver = true));
-let reloadsUnderLoad = 0;
+const beganMs = performance.now();
+const asking = start('client', 'ask', VIP, '80', MOST_SECONDS, rate, String(ANSWER_LIMIT_MS));
 let draining = '';
 let downloads: ReturnType<typeof start>[] = [];
 for (const version of VERSIONS) {
@@ -144,13 +148,16 @@ for (const version of VERSIONS) {
   await reload(version);
   process.stderr.write(`${reloads} reloads are done\n`);
   if (version === REMOVED) draining = await table();
-  if (!isOver) reloadsUnderLoad += 1;
 }
+const left = Number(seconds) * 1000 - (performance.now() - beganMs);
+if (left > 0) await sleep(left, signal);
+const askedMs = performance.now() - beganMs;
+asking.end();
 const report: ReloadLoadReport = {
   asked: JSON.parse(await asking.last),
   downloads: await Promise.all(downloads.map(async ({ last }) => JSON.parse(await last))),
+  seconds: askedMs / 1000,
   reloads,
-  reloadsUnderLoad,
   draining,
   table: await table(),
 };
