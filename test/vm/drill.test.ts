@@ -12,8 +12,11 @@ import { noVm } from './no-vm.js';
 t.setTimeout(1_800_000);
 
 const KINDS = ['busy', 'one-request', 'idle'] as const;
-/** `services` has a test of its own (services-drill.test.ts). */
-const TOPOLOGIES = TOPOLOGY_NAMES.filter((name) => name !== 'services');
+/**
+ * `services` has a test of its own (services-drill.test.ts). Under `fullnat` a connection whose answer is under way is lost (decision
+ * 0035): its traffic is judged by topologies.test.ts and services-traffic.test.ts.
+ */
+const TOPOLOGIES = TOPOLOGY_NAMES.filter((name) => name !== 'services' && name !== 'fullnat');
 
 await t.test('no topology loses a connection with its master', { skip: noVm() }, async (t) => {
   const outDir = mkdtempSync(join(tmpdir(), 'drill-test-'));
