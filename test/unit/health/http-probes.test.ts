@@ -36,7 +36,7 @@ await t.test('several paths, one after the other', async (t) => {
   t.strictSame(asked.splice(0), ['/a', '/b', '/c']);
   t.same(await probe(['/a', '/bad', '/c']), { ok: false, reason: '/bad: status 503, expected 200' });
   t.strictSame(asked.splice(0), ['/a', '/bad'], 'the first that fails decides');
-  t.same(await probe(['/a', '/silent'], 200), { ok: false, reason: '/silent: no answer within 200 ms' });
+  t.same(await probe(['/a', '/silent'], 1500), { ok: false, reason: '/silent: no answer within 1500 ms' });
   server.closeAllConnections();
 });
 
@@ -67,7 +67,7 @@ await t.test('a body that matches', async (t) => {
     ok: false,
     reason: `nothing in the first ${MAX_BODY_BYTES} bytes of the body matches 'yz'`,
   });
-  t.match(await probe('/trap', '(a+)+b'), { ok: undefined, reason: /body_matches takes longer than 200 ms/ });
+  t.match(await probe('/trap', '(a+)+b'), { ok: undefined, reason: /body_matches takes longer than 20 ms/ });
   t.same(await probe('/ok', 'ok'), { ok: true }, 'and the next one is matched as ever');
 });
 
