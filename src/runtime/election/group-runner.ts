@@ -169,7 +169,7 @@ export class GroupRunner implements Waiting {
     return this.#pending === 0;
   }
 
-  /** Its instances go on elsewhere: it does nothing any more. */
+  /** Its instances go on elsewhere (`takeOver`, which comes before): it does nothing any more. */
   release(): void {
     this.#released = true;
     this.#cancelTimer();
@@ -185,7 +185,7 @@ export class GroupRunner implements Waiting {
     const counters = from.#counters.get(instance);
     if (counters !== undefined) this.#counters.set(name, new Map(counters));
     // What is missing is looked for here.
-    if (from.troubleOf(instance) !== undefined) this.#restorer.lost(name);
+    if (from.#restorer.isAtWork(instance)) this.#restorer.lost(name);
   }
 
   /** An address went away, whoever did it: it is put back when this director ought to hold it. */
@@ -232,6 +232,7 @@ export class GroupRunner implements Waiting {
   /** Instances whose addresses and routes ought to be in the kernel. */
   #held(): VrrpInstance[] {
     // A master that hands over holds them, too: it may have to go on when nobody takes over.
+    if (this.#released) return [];
     return this.#state.instances.filter(({ state }) => state === 'master').map(({ config }) => config);
   }
 

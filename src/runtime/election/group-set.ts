@@ -156,8 +156,10 @@ export class GroupSet {
     );
     const runner = this.#ports.createRunner(state);
     for (const { running, before, name } of continuing) {
-      running.runner.release();
       runner.takeOver(running.runner, before.name, name);
+    }
+    for (const { running } of continuing) {
+      running.runner.release();
     }
     return { plan, runner };
   }

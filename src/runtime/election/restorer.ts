@@ -66,6 +66,12 @@ export class Restorer {
     this.#watched.delete(instance);
   }
 
+  /** Whether something may be missing that it has not put back yet. */
+  isAtWork(instance: string): boolean {
+    const watched = this.#watched.get(instance);
+    return watched !== undefined && (watched.busy || watched.lost || watched.trouble !== undefined);
+  }
+
   /** Why something is missing that an instance ought to hold; undefined when it has all. */
   troubleOf(instance: string): string | undefined {
     return this.#watched.get(instance)?.trouble;
@@ -107,7 +113,8 @@ export class Restorer {
       if (restored.length > 0) this.#restored(instance, watched, restored);
     } catch (error) {
       if (!(error instanceof Error && 'code' in error)) throw error;
-      this.#troubled(instance, watched, error);
+      // What was forgotten meanwhile is nobody's trouble any more, and not to be tried again.
+      if (this.#watched.get(instance) === watched) this.#troubled(instance, watched, error);
     } finally {
       watched.busy = false;
       watched.notBeforeMs = Math.max(watched.notBeforeMs, this.#ports.clock.nowMs() + LOOK_PAUSE_MS);

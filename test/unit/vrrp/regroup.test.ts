@@ -167,6 +167,49 @@ void t.test('a new name is a new name and nothing else, also where two swap thei
   t.strictSame(states(swapped), { a: 'master', b: 'backup' }, 'each hears what is meant for it');
 });
 
+/** A master whose address was removed: the kernel refuses to put it back when a reload has given it another name. */
+async function renamedWhileRestoring(): Promise<FakeHost> {
+  const host = new FakeHost();
+  await host.start(directorConfig({ instances: [A] }));
+  await host.clock.advance(DOWN_MS);
+  host.gone.add('192.0.2.1');
+  let refuse: (error: Error) => void = () => {};
+  host.kernel = new Promise((_, reject) => {
+    refuse = reject;
+  });
+  host.service.addressChanged({
+    address: '192.0.2.1',
+    interface: 'eth0',
+    added: false,
+    dadFailed: false,
+  });
+  await settled();
+  await host.service.reconfigure(directorConfig({ instances: [{ ...A, name: 'front' }] }));
+  refuse(Object.assign(new Error('no such device'), { code: 'ENODEV' }));
+  host.kernel = Promise.resolve();
+  await settled();
+  return host;
+}
+
+void t.test('what was being put back is put back under the new name', async (t) => {
+  const host = await renamedWhileRestoring();
+  await host.clock.advance(1000);
+  t.equal(host.heard().filter((words) => words === 'restore 192.0.2.1').length, 1);
+  t.equal(host.gone.size, 0);
+});
+
+void t.test('what was being put back is not put back any more when the new name yields', async (t) => {
+  const host = await renamedWhileRestoring();
+  host.gone.clear();
+  host.advertise({ vrid: 1, priority: 200, addresses: ['192.0.2.1'] });
+  await settled();
+  t.strictSame(states(host), { front: 'backup' });
+  host.heard();
+  host.gone.add('192.0.2.1');
+  await host.clock.advance(1000);
+  t.notOk(host.heard().includes('restore 192.0.2.1'), 'a backup holds nothing');
+});
+
 void t.test('an address moves to an instance that is new', async (t) => {
   const [first, second] = [A.addresses, instance('x', 9).addresses];
   const both = { ...A, addresses: [...first, ...second], advertised: ['192.0.2.1', '192.0.2.9'] };
