@@ -206,7 +206,7 @@ export class Judge {
 
   /**
    * I6: a reload in a cluster in which nothing is wrong keeps the roles (docs/decisions/0027): of routers that are in both
-   * files, and whose new group has one master.
+   * files, and whose new group has one master, as have those of the other members of its earlier group.
    */
   #expectOf({ layout }: { readonly layout: number }): void {
     const { directors, scenario, file } = this.#world;
@@ -216,7 +216,11 @@ export class Judge {
     const masterOf = (router: number) => directors.find((d) => d.isMaster(router));
     const groups = scenario.layouts[layout]?.groups ?? [];
     const kept = groups.map((group) => group.filter((router) => present.has(router)));
-    this.#keepsRole = new Set(kept.filter((group) => new Set(group.map(masterOf)).size === 1).flat());
+    const ofOneMaster = new Set(kept.filter((group) => new Set(group.map(masterOf)).size === 1).flat());
+    const after = new Set(groups.flat());
+    // Where a member is handed over, hosts with the earlier file take its whole group.
+    const stays = before.filter((group) => group.every((one) => ofOneMaster.has(one) || !after.has(one)));
+    this.#keepsRole = new Set(stays.flat().filter((router) => ofOneMaster.has(router)));
     this.#keepsHolder = this.#keepsRole;
     this.#wasAlone = new Set(groups.filter((group) => group.every((router) => alone.has(router))).flat());
   }
@@ -428,8 +432,10 @@ export class Judge {
     const heard = this.#heard[director.number]?.[router];
     if (heard === undefined) return;
     if (advertisement.priority === 0) {
-      heard.farewellMs = receivedAtMs;
-      for (const member of director.groupOf(router) ?? []) {
+      // A group is left as a whole, also where a reload dissolves it before the next one is due.
+      for (const member of director.groupOf(router) ?? [router]) {
+        const other = this.#heard[director.number]?.[member];
+        if (other !== undefined) other.farewellMs = receivedAtMs;
         const departures = this.#departuresOf(director, member);
         departures.untilMs = receivedAtMs + Math.min(OVERTAKEN_MS, this.#world.bounds.intervalMs);
         departures.ignored.clear();
