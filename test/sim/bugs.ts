@@ -429,8 +429,8 @@ const SOURCE_BUGS = withExtra('sources', [
   }),
   shell('virtual addresses come back before the address to speak from', ['I5'], {
     file: RUNNER,
-    from: ' || this.#ports.isAwaitingSource(instance)',
-    to: '',
+    from: 'config === undefined || this.#ports.isAwaitingSource(instance)',
+    to: 'config === undefined',
   }),
   shell('a socket stays on a device that was made again', ['I1', 'I2', 'I8'], {
     file: CHANNELS,

@@ -14,7 +14,7 @@ t.setTimeout(1_800_000);
 const KINDS = ['busy', 'one-request', 'idle'] as const;
 /**
  * `services` has a test of its own (services-drill.test.ts). Under `fullnat` a connection whose answer is under way is lost (decision
- * 0035): its traffic is judged by topologies.test.ts and services-traffic.test.ts.
+ * 0036): its traffic is judged by topologies.test.ts and services-traffic.test.ts.
  */
 const TOPOLOGIES = TOPOLOGY_NAMES.filter((name) => name !== 'services' && name !== 'fullnat');
 
