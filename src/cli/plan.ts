@@ -1,11 +1,13 @@
 import { parseArgs } from 'node:util';
 import type { DirectorConfig } from '../config/model.js';
+import { hasNft, openNft } from '../io/host/nft.js';
 import { OVERRIDES, openStateFile, SERVICES_STATE } from '../io/host/state-file.js';
 import { openSysctls } from '../io/host/sysctls.js';
 import { fetchStatus, NoDirectorError } from '../io/operator/control-client.js';
 import { overridden, overrideText, withoutStrangers } from '../planning/overrides.js';
 import { type Change, type Present, preview } from '../planning/preview.js';
 import { hasIpvsSettings, requiredSysctls } from '../planning/requirements.js';
+import { SOURCE_NAT_TABLE, sourceNatRuleset } from '../planning/source-nat.js';
 import type { DirectorStatus, VirtualServerStatus } from '../runtime/status.js';
 import type { Command } from './command.js';
 import { jsonText } from './json-text.js';
@@ -62,9 +64,12 @@ async function present(config: DirectorConfig, runtimeDirectory: string): Promis
   for (const key of [...requiredSysctls(config).keys(), ...Object.keys(state.sysctls)]) {
     values.set(key, await sysctls.read(key));
   }
+  const translates = sourceNatRuleset(config) !== undefined || state.sourceNat === true;
   const realServer = realServerFinder(status?.virtual_servers ?? []);
   return {
     ...table,
+    // Without nft there is none.
+    sourceNat: translates && hasNft() ? await openNft('director plan').list(SOURCE_NAT_TABLE) : undefined,
     timeoutsBefore: state.timeouts,
     ownDaemons: (sync?.daemons ?? []).map((kind) => ({
       state: kind,

@@ -15,6 +15,7 @@ import {
   settingDifferences,
   trackText,
 } from './settings.js';
+import { SOURCE_NAT_TABLE, sourceNatChain, sourceNatRuleset } from './source-nat.js';
 
 export type Change =
   | { readonly kind: 'ipvs'; readonly text: string; readonly op: IpvsOp }
@@ -26,6 +27,7 @@ export type Change =
       readonly to: string;
     }
   | { readonly kind: 'ipvs-timeouts'; readonly text: string; readonly to: IpvsTimeouts }
+  | { readonly kind: 'source-nat'; readonly text: string }
   | { readonly kind: 'sync-daemon'; readonly text: string; readonly daemon: SyncDaemon }
   | { readonly kind: 'vrrp'; readonly text: string; readonly instance: string };
 
@@ -37,6 +39,8 @@ export interface Present {
   readonly timeouts: IpvsTimeouts | undefined;
   /** From before the running director, where it set others. */
   readonly timeoutsBefore: IpvsTimeouts | undefined;
+  /** What nft lists of our table; undefined where there is none. */
+  readonly sourceNat: string | undefined;
   readonly daemons: readonly SyncDaemon[];
   /** Those of `daemons` that the running director started. */
   readonly ownDaemons: readonly SyncDaemon[];
@@ -77,6 +81,7 @@ export function preview(
 ): readonly Change[] {
   return [
     ...sysctlChanges(wantedSysctls, present),
+    ...sourceNatChanges(config, present),
     ...timeoutChanges(config, present),
     ...ipvsChanges(config, present),
     ...daemonChanges(config, present),
@@ -110,6 +115,14 @@ function sysctlChanges(wanted: ReadonlyMap<string, string>, present: Present): C
 
 function missing(key: string): string {
   return key.startsWith('net.ipv4.vs.') ? 'IPVS not loaded' : 'not there';
+}
+
+function sourceNatChanges(config: DirectorConfig, { sourceNat: listed }: Present): Change[] {
+  const wanted = sourceNatRuleset(config);
+  if (wanted === undefined && listed === undefined) return [];
+  if (wanted !== undefined && sourceNatChain(wanted) === sourceNatChain(listed)) return [];
+  const verb = listed === undefined ? 'add' : wanted === undefined ? 'delete' : 'replace';
+  return [{ kind: 'source-nat', text: `nft: ${verb} table ${SOURCE_NAT_TABLE} (source translation)` }];
 }
 
 function timeoutChanges({ ipvs }: DirectorConfig, { timeouts: now, timeoutsBefore }: Present): Change[] {

@@ -6,6 +6,7 @@
 import { canonicalPrefix, NFT_INTERFACE, splitPrefix } from '../config/address.js';
 import type { DirectorConfig, Masquerade } from '../config/model.js';
 import type { Protocol, RealServer, VirtualServer } from '../config/model-servers.js';
+import { fnv1a } from '../util/fnv1a.js';
 import { type AddressFamily, canonicalAddress, familyOf } from '../util/ip-address.js';
 
 /** The table that is ours alone: `nft list table inet lvs_director_nat` shows it. */
@@ -42,12 +43,26 @@ export function sourceNatRuleset({
     (translation, index) =>
       `${matchOf(translation)} @translated_${index} ${toText(translation.family, translation.to)}`,
   );
+  const body = [...rules, ...masquerades.map(masqueradeRule)].map((rule) => `    ${rule}\n`).join('');
+  const name =
+    CHAIN +
+    fnv1a(sets.join('') + body)
+      .toString(16)
+      .padStart(8, '0');
   return `${SOURCE_NAT_REMOVAL}table ${SOURCE_NAT_TABLE} {
-${sets.join('')}  chain postrouting {
+${sets.join('')}  chain ${name} {
     type nat hook postrouting priority 100; policy accept;
-${[...rules, ...masquerades.map(masqueradeRule)].map((rule) => `    ${rule}\n`).join('')}  }
+${body}  }
 }
 `;
+}
+
+/** How the chain's name begins; what follows says which rules it has, so that two tables can be told apart. */
+const CHAIN = 'postrouting_';
+
+/** The name of the chain in a ruleset, or in what nft lists of the table. */
+export function sourceNatChain(text: string | undefined): string | undefined {
+  return text === undefined ? undefined : new RegExp(`chain (${CHAIN}[0-9a-f]{8}) `).exec(text)?.[1];
 }
 
 function toText(family: AddressFamily, to: string | undefined): string {

@@ -2,7 +2,12 @@
 import { spawnSync } from 'node:child_process';
 import t from 'tap';
 import { openNft } from '../../../src/io/host/nft.js';
-import { SOURCE_NAT_REMOVAL, SOURCE_NAT_TABLE, sourceNatRuleset } from '../../../src/planning/source-nat.js';
+import {
+  SOURCE_NAT_REMOVAL,
+  SOURCE_NAT_TABLE,
+  sourceNatChain,
+  sourceNatRuleset,
+} from '../../../src/planning/source-nat.js';
 import { onPort, realServer, virtualServer } from '../../unit/config/servers.js';
 import { runInNamespace } from '../namespace.js';
 
@@ -40,6 +45,7 @@ await runInNamespace(import.meta.url, async () => {
   await nft.set(ruleset);
   const listed = await list();
   t.equal(listed?.match(/ (masquerade|snat ip6? to \S+)$/gm)?.length, SERVERS.length + MASQUERADES.length);
+  t.equal(sourceNatChain(listed), sourceNatChain(ruleset), 'known by its chain');
   await nft.set(ruleset);
   t.equal(await list(), listed, 'the same again, by the same words');
   await nft.set(sourceNatRuleset({ virtualServers: [WEB], masquerades: [] }) ?? '');

@@ -6,6 +6,7 @@ import { wholeServices } from '../../../src/planning/desired.js';
 import { type Present, preview, type RunningInstance } from '../../../src/planning/preview.js';
 import { requiredSysctls } from '../../../src/planning/requirements.js';
 import { instanceSettings } from '../../../src/planning/settings.js';
+import { sourceNatRuleset } from '../../../src/planning/source-nat.js';
 import { onPort, realServer, virtualServer } from '../config/servers.js';
 import { directorConfig, virtualRoute, virtualRule, vrrpInstance } from '../vrrp/instances.js';
 
@@ -55,6 +56,7 @@ const PROMOTING: ReadonlyMap<string, string> = new Map([
 const NOTHING: Present = {
   services: [],
   owned: new Set(),
+  sourceNat: undefined,
   daemons: [],
   timeouts: { tcpSeconds: 900, tcpFinSeconds: 120, udpSeconds: 300 },
   timeoutsBefore: undefined,
@@ -374,4 +376,21 @@ void t.test('timeouts: what the file says, and back to what was before', async (
   t.strictSame(texts({ ...PLAIN, ipvs }, { ...only, timeouts, timeoutsBefore }), []);
   t.strictSame(texts(PLAIN, { ...only, timeouts, timeoutsBefore }), ['ipvsadm --set 900 120 300']);
   t.strictSame(texts(PLAIN, { ...only, timeouts }), [], 'those of somebody else stay');
+});
+
+void t.test('the source translation: told by the name of its chain', async (t) => {
+  const only = { instances: [running(OUTSIDE)] };
+  const masquerades = [{ source: '10.10.10.0/24', interface: 'eth0', snatAddress: undefined }];
+  const config = { ...PLAIN, masquerades };
+  const isNft = (text: string) => text.startsWith('nft');
+  t.same(texts(config, only).filter(isNft), ['nft: add table inet lvs_director_nat (source translation)']);
+  const sourceNat = sourceNatRuleset(config);
+  t.same(texts(config, { ...only, sourceNat }).filter(isNft), []);
+  const other = { ...PLAIN, masquerades: [{ ...masquerades[0], interface: 'eth1' }] } as typeof config;
+  t.same(texts(other, { ...only, sourceNat }).filter(isNft), [
+    'nft: replace table inet lvs_director_nat (source translation)',
+  ]);
+  t.same(texts(PLAIN, { ...only, sourceNat }).filter(isNft), [
+    'nft: delete table inet lvs_director_nat (source translation)',
+  ]);
 });

@@ -1,6 +1,6 @@
 import t from 'tap';
 import type { VirtualServer } from '../../../src/config/model-servers.js';
-import { SOURCE_NAT_REMOVAL, sourceNatRuleset } from '../../../src/planning/source-nat.js';
+import { SOURCE_NAT_REMOVAL, sourceNatChain, sourceNatRuleset } from '../../../src/planning/source-nat.js';
 import { onPort, realServer, virtualServer } from '../config/servers.js';
 
 const real = (host: number, port = 80) => realServer(`10.0.0.${host}`, { port, forwarding: 'fullnat' });
@@ -15,14 +15,17 @@ void t.test('where no real server has it there is nothing', (t) => {
 });
 
 void t.test('one table, made anew in one transaction: what was asked for, and who answers it', (t) => {
+  const text = of([WEB]);
+  const chain = sourceNatChain(text);
+  t.match(chain, /^postrouting_[0-9a-f]{8}$/);
   t.equal(
-    of([WEB]),
+    text,
     `${SOURCE_NAT_REMOVAL}table inet lvs_director_nat {
   set translated_0 {
     type ipv4_addr . inet_service . ipv4_addr . inet_service
     elements = { 192.0.2.51 . 80 . 10.0.0.2 . 80, 192.0.2.51 . 80 . 10.0.0.3 . 8000 }
   }
-  chain postrouting {
+  chain ${chain} {
     type nat hook postrouting priority 100; policy accept;
     meta l4proto tcp ct original ip daddr . ct original proto-dst . ip daddr . tcp dport @translated_0 masquerade
   }
