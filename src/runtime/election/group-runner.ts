@@ -232,8 +232,7 @@ export class GroupRunner implements Waiting {
   /** Instances whose addresses and routes ought to be in the kernel. */
   #held(): VrrpInstance[] {
     // A master that hands over holds them, too: it may have to go on when nobody takes over.
-    if (this.#released) return [];
-    return this.#state.instances.filter(({ state }) => state === 'master').map(({ config }) => config);
+    return this.#state.instances.map(({ config }) => config).filter(({ name }) => this.#isMaster(name));
   }
 
   #rearm(deadlineMs: number, fromMs: number): void {
@@ -387,7 +386,9 @@ export class GroupRunner implements Waiting {
     });
   }
 
+  /** What is released is master of nothing, whatever it was. */
   #isMaster(instance: string): boolean {
+    if (this.#released) return false;
     return this.#state.instances.some(({ config, state }) => config.name === instance && state === 'master');
   }
 

@@ -167,15 +167,18 @@ void t.test('a new name is a new name and nothing else, also where two swap thei
   t.strictSame(states(swapped), { a: 'master', b: 'backup' }, 'each hears what is meant for it');
 });
 
-/** A master whose address was removed: the kernel refuses to put it back when a reload has given it another name. */
-async function renamedWhileRestoring(): Promise<FakeHost> {
+/** A master whose address is being put back when a reload gives it another name; `refusal`: the kernel refuses then. */
+async function renamedWhileRestoring(): Promise<{
+  host: FakeHost;
+  answer: (refusal?: Error) => Promise<void>;
+}> {
   const host = new FakeHost();
   await host.start(directorConfig({ instances: [A] }));
   await host.clock.advance(DOWN_MS);
   host.gone.add('192.0.2.1');
-  let refuse: (error: Error) => void = () => {};
-  host.kernel = new Promise((_, reject) => {
-    refuse = reject;
+  let [done, refuse]: [() => void, (error: Error) => void] = [() => {}, () => {}];
+  host.kernel = new Promise((resolve, reject) => {
+    [done, refuse] = [resolve, reject];
   });
   host.service.addressChanged({
     address: '192.0.2.1',
@@ -185,21 +188,28 @@ async function renamedWhileRestoring(): Promise<FakeHost> {
   });
   await settled();
   await host.service.reconfigure(directorConfig({ instances: [{ ...A, name: 'front' }] }));
-  refuse(Object.assign(new Error('no such device'), { code: 'ENODEV' }));
-  host.kernel = Promise.resolve();
-  await settled();
-  return host;
+  const answer = async (refusal?: Error): Promise<void> => {
+    if (refusal === undefined) done();
+    else refuse(refusal);
+    host.kernel = Promise.resolve();
+    await settled();
+  };
+  return { host, answer };
 }
 
+const noDevice = () => Object.assign(new Error('no such device'), { code: 'ENODEV' });
+
 void t.test('what was being put back is put back under the new name', async (t) => {
-  const host = await renamedWhileRestoring();
+  const { host, answer } = await renamedWhileRestoring();
+  await answer(noDevice());
   await host.clock.advance(1000);
   t.equal(host.heard().filter((words) => words === 'restore 192.0.2.1').length, 1);
   t.equal(host.gone.size, 0);
 });
 
 void t.test('what was being put back is not put back any more when the new name yields', async (t) => {
-  const host = await renamedWhileRestoring();
+  const { host, answer } = await renamedWhileRestoring();
+  await answer(noDevice());
   host.gone.clear();
   host.advertise({ vrid: 1, priority: 200, addresses: ['192.0.2.1'] });
   await settled();
@@ -208,6 +218,15 @@ void t.test('what was being put back is not put back any more when the new name 
   host.gone.add('192.0.2.1');
   await host.clock.advance(1000);
   t.notOk(host.heard().includes('restore 192.0.2.1'), 'a backup holds nothing');
+});
+
+void t.test('what is put back when the new name has yielded is not announced', async (t) => {
+  const { host, answer } = await renamedWhileRestoring();
+  host.advertise({ vrid: 1, priority: 200, addresses: ['192.0.2.1'] });
+  await settled();
+  host.heard();
+  await answer();
+  t.notOk(host.heard().includes('announce 192.0.2.1'), 'by the old name, which is master of nothing');
 });
 
 void t.test('an address moves to an instance that is new', async (t) => {
