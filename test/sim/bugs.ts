@@ -368,8 +368,8 @@ const SHELL_BUGS: readonly Bug[] = [
   }),
   shell('a backup puts back what was removed', ['I1', 'I5'], {
     file: RUNNER,
-    from: "this.#state.instances.filter(({ state }) => state === 'master')",
-    to: 'this.#state.instances',
+    from: '.filter(({ name }) => this.#isMaster(name))',
+    to: '',
   }),
   shell('a stop ends before the addresses are gone', ['I5'], {
     file: RUNNER,

@@ -82,6 +82,15 @@ export class Bounds {
     return (this.intervalMs + HAND_OVER_SLACK_MS) * this.stretch;
   }
 
+  /**
+   * I1 while hosts disagree about the groups: a hand-over waits for the slower of two members, or a group that is beaten
+   * where it does not decide (group-election.ts) hears that at once, again half an interval later as an answer to its own
+   * advertisement, which does not count yet, and then an interval later.
+   */
+  get disagreementMs(): number {
+    return Math.max(this.holdMs, 1.5 * this.intervalMs * this.stretch + this.reactionMs);
+  }
+
   /** I1, I5 for a paused process: the lease, then the guardian's hold. */
   get leaseMs(): number {
     return Math.max(MIN_LEASE_MS, 3 * this.intervalMs) * this.stretch;

@@ -280,7 +280,7 @@ export class Judge {
     if (view.holders !== 0) view.gapSinceMs = Number.NaN;
     else {
       view.gapSinceMs = now;
-      if (this.#planned) this.#watchGap(router, now);
+      if (this.#planned && this.#mustStay(router)) this.#watchGap(router, now);
     }
   }
 
@@ -289,7 +289,7 @@ export class Judge {
     const { bounds } = this.#world;
     const allowedMs = (): number =>
       Math.max(
-        sinceMs + bounds.overlapMs + (this.#mayAwaitOthers(router) ? bounds.holdMs : 0),
+        sinceMs + bounds.overlapMs + (this.#mayAwaitOthers(router) ? bounds.disagreementMs : 0),
         this.#segmentFaultUntilMs + bounds.healMs,
         this.#holdExcuseUntilMs + bounds.overlapMs,
       );
@@ -308,6 +308,11 @@ export class Judge {
   /** While the hosts' groups differ, a member may be taken over later than the others (docs/decisions/0035). */
   #mayAwaitOthers(router: number): boolean {
     return this.#kinds.has('regroup') && !this.#wasAlone.has(router);
+  }
+
+  /** I7: of a reload that regroups, where no group is torn apart that somebody else may take a part of. */
+  #mustStay(router: number): boolean {
+    return !this.#kinds.has('regroup') || this.#keepsRole.has(router) || this.#wasAlone.has(router);
   }
 
   /** I7. */
