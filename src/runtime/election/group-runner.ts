@@ -169,11 +169,10 @@ export class GroupRunner implements Waiting {
     return this.#pending === 0;
   }
 
-  /** Its instances go on elsewhere (`takeOver`, which comes before): it does nothing any more. */
+  /** Its instances go on elsewhere: it does nothing any more, and puts nothing back. */
   release(): void {
     this.#released = true;
     this.#cancelTimer();
-    for (const { config } of this.#state.instances) this.#restorer.forget(config.name);
   }
 
   get isReleased(): boolean {

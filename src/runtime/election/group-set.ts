@@ -156,10 +156,8 @@ export class GroupSet {
     );
     const runner = this.#ports.createRunner(state);
     for (const { running, before, name } of continuing) {
-      runner.takeOver(running.runner, before.name, name);
-    }
-    for (const { running } of continuing) {
       running.runner.release();
+      runner.takeOver(running.runner, before.name, name);
     }
     return { plan, runner };
   }

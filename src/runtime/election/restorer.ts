@@ -113,8 +113,7 @@ export class Restorer {
       if (restored.length > 0) this.#restored(instance, watched, restored);
     } catch (error) {
       if (!(error instanceof Error && 'code' in error)) throw error;
-      // What was forgotten meanwhile is nobody's trouble any more, and not to be tried again.
-      if (this.#watched.get(instance) === watched) this.#troubled(instance, watched, error);
+      this.#troubled(instance, watched, error);
     } finally {
       watched.busy = false;
       watched.notBeforeMs = Math.max(watched.notBeforeMs, this.#ports.clock.nowMs() + LOOK_PAUSE_MS);

@@ -220,6 +220,25 @@ void t.test('what was being put back is not put back any more when the new name 
   t.notOk(host.heard().includes('restore 192.0.2.1'), 'a backup holds nothing');
 });
 
+void t.test('what could not be put back is put back when its group is torn apart', async (t) => {
+  const host = new FakeHost();
+  await host.start(directorConfig({ instances: [A, B], syncGroups: pair('a', 'b') }));
+  await host.clock.advance(DOWN_MS);
+  host.gone.add('192.0.2.1');
+  host.kernel = Promise.reject(noDevice());
+  host.service.addressChanged({
+    address: '192.0.2.1',
+    interface: 'eth0',
+    added: false,
+    dadFailed: false,
+  });
+  await settled();
+  host.kernel = Promise.resolve();
+  await host.service.reconfigure(directorConfig({ instances: [A] }));
+  await host.clock.advance(1000);
+  t.equal(host.gone.size, 0);
+});
+
 void t.test('what is put back when the new name has yielded is not announced', async (t) => {
   const { host, answer } = await renamedWhileRestoring();
   host.advertise({ vrid: 1, priority: 200, addresses: ['192.0.2.1'] });
