@@ -154,6 +154,9 @@ export interface HealthCheck {
   readonly rise: number;
   /** Failures in a row that take it out, at least 1. */
   readonly fall: number;
+  /** Times that a probe which failed is repeated before that counts as one failure. */
+  readonly retry: number;
+  readonly delayBeforeRetryMs: number;
 }
 
 /** A real server is up when `any` or `all` of its checks say so, and down when none does any more, or one says so. */

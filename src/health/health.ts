@@ -19,15 +19,7 @@ import {
   renew,
 } from './member.js';
 import type { Verdict } from './rise-fall.js';
-import {
-  checkKey,
-  lastSlotMs,
-  newTarget,
-  nextSlotMs,
-  type Outcome,
-  type Target,
-  takeOutcome,
-} from './target.js';
+import { begin, checkKey, newTarget, type Outcome, type Target, takeOutcome } from './target.js';
 
 /** Probes under way at one time; further ones wait for an outcome. Each holds a socket. */
 export const MAX_PROBES_IN_FLIGHT = 2_048;
@@ -303,9 +295,9 @@ function endProbe(
   }
   state.inFlight.delete(input.id);
   target.probe = undefined;
-  target.dueMs = nextSlotMs(target, nowMs);
+  const isNews = takeOutcome(target, input, nowMs);
   state.due.push(target);
-  if (!takeOutcome(target, input, nowMs)) return;
+  if (!isNews) return;
   for (const member of target.members) {
     const wasAwaited = member.isAwaited;
     decide(member, nowMs, effects);
@@ -321,7 +313,7 @@ function startDue(state: HealthState, nowMs: number, effects: HealthEffect[]): v
       return;
     }
     state.due.pop();
-    target.dueMs = Math.max(target.dueMs, lastSlotMs(target, nowMs));
+    begin(target, nowMs);
     const id = state.nextProbe;
     state.nextProbe += 1;
     target.probe = id;

@@ -20,8 +20,12 @@ export interface Target {
   heardMs: number | undefined;
   /** This host could not ask, and has no verdict yet. */
   isUnheard: boolean;
+  /** Times that the failure of now was tried again. */
+  retries: number;
   /** When the next probe goes, or the one under way was due. */
   dueMs: number;
+  /** The same of the last one that was no further try. */
+  slotMs: number;
   /** Identity of the probe under way. */
   probe: number | undefined;
 }
@@ -34,8 +38,9 @@ export type Outcome =
   | { readonly ok: undefined; readonly reason: string };
 
 /** The part of a target's key that all real servers of a virtual server share. */
-export function checkKey({ kind, intervalMs, timeoutMs, rise, fall }: HealthCheck): string {
-  return JSON.stringify([intervalMs, timeoutMs, rise, fall, kind]);
+export function checkKey(check: HealthCheck): string {
+  const { kind, intervalMs, timeoutMs, rise, fall, retry, delayBeforeRetryMs } = check;
+  return JSON.stringify([intervalMs, timeoutMs, rise, fall, retry, delayBeforeRetryMs, kind]);
 }
 
 export function newTarget(
@@ -56,7 +61,9 @@ export function newTarget(
     weight: undefined,
     heardMs,
     isUnheard: false,
+    retries: 0,
     dueMs: 0,
+    slotMs: 0,
     probe: undefined,
   };
 }
@@ -65,16 +72,25 @@ export function isAwaited({ riseFall, isUnheard }: Target): boolean {
   return riseFall.verdict === 'unknown' && !isUnheard;
 }
 
-/** The end of a probe. Says whether its members may be other than they were. */
+/** The end of a probe, and when the next one is due. Says whether its members may be other than they were. */
 export function takeOutcome(target: Target, outcome: Outcome, nowMs: number): boolean {
-  const { weight } = target;
+  const { weight, check } = target;
   const { verdict } = target.riseFall;
   const wasAwaited = isAwaited(target);
   target.reason = outcome.ok === true ? undefined : outcome.reason;
+  // Not one that is down: what is known needs no second try.
+  if (outcome.ok === false && verdict !== 'down' && target.retries < check.retry) {
+    target.heardMs = nowMs;
+    target.retries += 1;
+    target.dueMs = nowMs + check.delayBeforeRetryMs;
+    return false;
+  }
+  target.retries = 0;
+  target.dueMs = nextSlotMs(target, nowMs);
   if (outcome.ok === true) target.weight = outcome.weight;
   if (outcome.ok === undefined) target.isUnheard = verdict === 'unknown';
   else {
-    target.riseFall = step(target.riseFall, outcome.ok, target.check);
+    target.riseFall = step(target.riseFall, outcome.ok, check);
     target.heardMs = nowMs;
   }
   return target.riseFall.verdict !== verdict || target.weight !== weight || isAwaited(target) !== wasAwaited;
@@ -89,21 +105,27 @@ export function checkName({ check: { kind }, port }: Target): string {
   return `${kind.tls === undefined ? 'http' : 'https'}${where}${path}`;
 }
 
+/** A probe that is due goes now. */
+export function begin(target: Target, nowMs: number): void {
+  target.dueMs = Math.max(target.dueMs, lastSlotMs(target, nowMs));
+  if (target.retries === 0) target.slotMs = target.dueMs;
+}
+
 /**
- * The next slot after a probe. Of those that a slow probe missed, the last is made up for: a silent server whose probe
- * lasts a whole interval is probed once in each. Two probes are due half an interval apart at least.
+ * The next slot after a probe. Of those that a slow probe, or further tries, missed, the last is made up for: a silent
+ * server whose probe lasts a whole interval is probed once in each. Two slots that are taken, and the first probe of all,
+ * lie half an interval apart at least.
  */
-export function nextSlotMs(target: Target, nowMs: number): number {
-  const { intervalMs } = target.check;
-  const lastMs = lastSlotMs(target, nowMs);
-  return lastMs >= target.dueMs + intervalMs / 2 ? lastMs : lastMs + intervalMs;
+function nextSlotMs(target: Target, nowMs: number): number {
+  const nextMs = lastSlotMs(target, target.slotMs + 1.5 * target.check.intervalMs);
+  return Math.max(nextMs, lastSlotMs(target, nowMs));
 }
 
 /**
  * The last slot up to now. Slots are the multiples of the interval plus the target's own offset: probes lie spread over
  * the interval, and a late wake does not shift them.
  */
-export function lastSlotMs(target: Target, nowMs: number): number {
+function lastSlotMs(target: Target, nowMs: number): number {
   const { intervalMs } = target.check;
   const offset = fnv1a(target.key) % intervalMs;
   return Math.floor((nowMs - offset) / intervalMs) * intervalMs + offset;

@@ -38,6 +38,18 @@ const BUGS: readonly (Mutation & { readonly name: string })[] = [
     to: 'return true;',
   },
   {
+    name: 'of several checks, one is enough where all are needed',
+    file: 'health/member.js',
+    from: "needs === 'any'",
+    to: 'true',
+  },
+  {
+    name: 'the weight that a check asks for is not taken',
+    file: 'health/member.js',
+    from: 'least = Math.min(least ?? weight, weight);',
+    to: ';',
+  },
+  {
     name: 'a removed real server drains for ever',
     file: 'ipvs/drain.js',
     from: 'return empty || nowMs >= sinceMs + limitMs;',

@@ -115,7 +115,7 @@ function resolveHealthChecks(
 }
 
 function resolveHealthCheck(check: FileHealthCheck, director: string): HealthCheck {
-  const { port, interval, timeout, rise, fall } = check;
+  const { port, interval, timeout, rise, fall, retry, delay_before_retry: delayBeforeRetryMs } = check;
   return {
     kind: { ...kindOf(check), ...wayOf(check, director) },
     port,
@@ -123,6 +123,8 @@ function resolveHealthCheck(check: FileHealthCheck, director: string): HealthChe
     timeoutMs: timeout,
     rise,
     fall,
+    retry,
+    delayBeforeRetryMs,
   };
 }
 

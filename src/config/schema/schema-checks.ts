@@ -128,6 +128,8 @@ export const healthCheck = mapping('a kind such as tcp or https, port, interval,
   timeout: duration(CHECK_MS).default(1000),
   rise: integer(1, 255).default(2),
   fall: integer(1, 255).default(3),
+  retry: integer(0, 255).default(0),
+  delay_before_retry: duration(CHECK_MS).default(1000),
 });
 
 /** Of one real server. */

@@ -39,6 +39,8 @@ const CHECK_KEYS: ReadonlySet<string> = new Set([
   'timeout',
   'rise',
   'fall',
+  'retry',
+  'delay_before_retry',
 ]);
 
 const CHECK_KINDS: ReadonlySet<string> = new Set([
@@ -47,7 +49,6 @@ const CHECK_KINDS: ReadonlySet<string> = new Set([
   'https',
   'udp',
   'dns',
-  'icmp',
   'icmp',
   'command',
 ]);
@@ -333,6 +334,9 @@ function checkHealthCheck(server: Server, check: Check, { directors }: Around, r
   for (const key of OF_COMMANDS) {
     if (!check.has(key) || check.has('command')) continue;
     report([...check.path, key], () => "goes with 'command'", { at: 'key' });
+  }
+  if (check.has('delay_before_retry') && !check.has('retry')) {
+    report([...check.path, 'delay_before_retry'], () => "goes with 'retry'", { at: 'key' });
   }
   checkTarget(server, check, report);
   checkWay(server, check, directors, report);

@@ -24,6 +24,7 @@ export const SORRY_SERVER = '10.0.0.99';
 /** Of real servers; a second check of some goes to the other. */
 export const SERVICE_PORT = 80;
 const OTHER_PORT = 81;
+const CHECKS_STREAM = 0xc4ec5;
 const VARIANTS = 3;
 const MOST_SERVERS = 4;
 const MOST_REAL_SERVERS = 5;
@@ -67,7 +68,8 @@ export function drawHistory(seed: number, number: number): HistoryPlan {
   const random = new Random(seed, number);
   // What a stranger made is gone when its time is over, in each variant or in none.
   const exclusive = random.chance(0.2);
-  const variants = Array.from({ length: VARIANTS }, () => drawConfig(random, exclusive));
+  const checks = new Random(seed ^ CHECKS_STREAM, number);
+  const variants = Array.from({ length: VARIANTS }, () => drawConfig(random, checks, exclusive));
   const actions: Timed[] = [];
   const count = random.whole(3, 14);
   // Without its state file a process that dies forgets what is its own: not both in one history.
@@ -83,6 +85,9 @@ export function drawHistory(seed: number, number: number): HistoryPlan {
       if (random.chance(0.5)) actions.push({ atMs: atMs + 500, action: drawAction(random, diskFull) });
     }
   }
+  for (let i = checks.whole(0, 3); i > 0; i--) {
+    actions.push({ atMs: checks.between(0, ACTIONS_MS), action: drawCheckAction(checks) });
+  }
   const sorted = actions.sort((a, b) => a.atMs - b.atMs);
   return { variants, actions: sorted, succeeded: random.chance(0.5), workMs: random.magnitude(0.05, 20) };
 }
@@ -93,7 +98,8 @@ export function drawHistory(seed: number, number: number): HistoryPlan {
  */
 export function drawFlaps(seed: number, number: number, count: number): HistoryPlan {
   const random = new Random(seed, number);
-  const servers = Array.from({ length: MOST_SERVERS }, (_, i) => drawServer(random, i + 1));
+  const checks = new Random(seed ^ CHECKS_STREAM, number);
+  const servers = Array.from({ length: MOST_SERVERS }, (_, i) => drawServer(random, checks, i + 1));
   const flaps = Array.from({ length: count }, (): Timed => {
     const address = realServerAddress(random.whole(1, MOST_REAL_SERVERS));
     const port = random.pick([SERVICE_PORT, SERVICE_PORT, SERVICE_PORT, OTHER_PORT]);
@@ -107,7 +113,7 @@ export function drawFlaps(seed: number, number: number, count: number): HistoryP
   });
   const master: Timed = { atMs: 0, action: { kind: 'role', master: true } };
   return {
-    variants: [{ ...drawConfig(random, false), virtualServers: servers }],
+    variants: [{ ...drawConfig(random, checks, false), virtualServers: servers }],
     actions: [master, ...[...flaps, ...refusals].sort((a, b) => a.atMs - b.atMs)],
     succeeded: random.chance(0.5),
     workMs: random.magnitude(0.05, 20),
@@ -115,11 +121,10 @@ export function drawFlaps(seed: number, number: number, count: number): HistoryP
 }
 
 function drawAction(random: Random, diskFull: boolean): Action {
-  const kind = random.weighted<Action['kind']>([
+  const kind = random.weighted<Exclude<Action['kind'], 'weigh'>>([
     [3, 'reload'],
     [4, 'role'],
     [6, 'flap'],
-    [2, 'weigh'],
     [1, 'object'],
     [3, 'order'],
     [3, 'foreign'],
@@ -137,13 +142,7 @@ function drawAction(random: Random, diskFull: boolean): Action {
       return {
         kind,
         address: realServerAddress(random.whole(1, MOST_REAL_SERVERS)),
-        port: random.pick([SERVICE_PORT, SERVICE_PORT, SERVICE_PORT, OTHER_PORT]),
-      };
-    case 'weigh':
-      return {
-        kind,
-        address: realServerAddress(random.whole(1, MOST_REAL_SERVERS)),
-        weight: random.chance(0.2) ? undefined : random.whole(0, 9),
+        port: SERVICE_PORT,
       };
     case 'object':
       return { kind };
@@ -160,6 +159,13 @@ function drawAction(random: Random, diskFull: boolean): Action {
   }
 }
 
+/** Of the checks: the other port of a real server goes or comes, or another weight is asked for. */
+function drawCheckAction(random: Random): Action {
+  const address = realServerAddress(random.whole(1, MOST_REAL_SERVERS));
+  if (random.chance(0.5)) return { kind: 'flap', address, port: OTHER_PORT };
+  return { kind: 'weigh', address, weight: random.chance(0.2) ? undefined : random.whole(0, 9) };
+}
+
 function drawOrder(random: Random): OverrideOrder {
   return {
     action: random.pick([...OVERRIDE_ACTIONS]),
@@ -174,7 +180,7 @@ export function realServerAddress(number: number): string {
   return `10.0.0.${number}`;
 }
 
-function drawConfig(random: Random, exclusive: boolean): DirectorConfig {
+function drawConfig(random: Random, checks: Random, exclusive: boolean): DirectorConfig {
   const count = random.whole(0, MOST_SERVERS);
   const numbers = Array.from({ length: MOST_SERVERS }, (_, i) => i + 1).slice(0, count);
   const tracked: TrackedObject = {
@@ -195,7 +201,7 @@ function drawConfig(random: Random, exclusive: boolean): DirectorConfig {
     hooks: [],
     connectionSync: random.chance(0.6) ? { interface: SYNC_INTERFACE, id: random.whole(1, 2) } : undefined,
     ipvs: { ...(random.chance(0.3) ? drawIpvs(random) : NO_IPVS_SETTINGS), exclusive },
-    virtualServers: numbers.map((number) => drawServer(random, number)),
+    virtualServers: numbers.map((number) => drawServer(random, checks, number)),
     masquerades: [],
     metrics: undefined,
   };
@@ -211,24 +217,28 @@ function drawIpvs(random: Random): Omit<IpvsSettings, 'exclusive'> {
 
 const WEIGHING = { type: 'command', command: ['/check'], user: undefined, exitStatusWeight: true } as const;
 
-function drawCheck(random: Random, port: number | undefined): HealthCheck {
+/** Its times and limits; what else there is to a check is of `checks`. */
+function drawCheck(random: Random, checks: Random, port: number | undefined): HealthCheck {
   return {
-    kind: random.chance(0.3) ? WEIGHING : { type: 'tcp' },
+    kind: checks.chance(0.3) ? WEIGHING : { type: 'tcp' },
     port,
     intervalMs: random.whole(1, 4) * 500,
     timeoutMs: random.whole(1, 4) * 100,
     rise: random.whole(1, 3),
     fall: random.whole(1, 3),
+    retry: checks.pick([0, 0, 0, 2]),
+    delayBeforeRetryMs: checks.whole(1, 4) * 100,
   };
 }
 
-function drawChecks(random: Random): HealthChecks {
-  const checks = [drawCheck(random, undefined)];
-  if (random.chance(0.4)) checks.push(drawCheck(random, OTHER_PORT));
-  return { needs: random.pick(['any', 'all'] as const), checks };
+function drawChecks(random: Random, checks: Random): HealthChecks {
+  const all = [drawCheck(random, checks, undefined)];
+  if (checks.chance(0.4)) all.push(drawCheck(checks, checks, OTHER_PORT));
+  return { needs: checks.pick(['any', 'all'] as const), checks: all };
 }
 
-function drawServer(random: Random, number: number): VirtualServer {
+function drawServer(random: Random, checks: Random, number: number): VirtualServer {
+  const healthChecks = drawChecks(random, checks);
   const drawn: Pick<RealServer, 'address' | 'weight'>[] = [];
   for (let i = 1; i <= MOST_REAL_SERVERS; i++) {
     const weight = random.weighted([
@@ -259,7 +269,7 @@ function drawServer(random: Random, number: number): VirtualServer {
     onePacket: false,
     forwarding,
     persistence: random.chance(0.2) ? persistence : undefined,
-    healthChecks: random.chance(0.7) ? drawChecks(random) : undefined,
+    healthChecks: random.chance(0.7) ? healthChecks : undefined,
     vrrpInstance: random.chance(0.6) ? INSTANCE : undefined,
     realServers: drawn.map(whole),
     snatAddress: random.chance(0.5) ? '10.0.0.254' : undefined,

@@ -121,7 +121,17 @@ virtual_servers:
     persistence: { timeoutMs: 300_000, netmask: '255.255.255.255', engine: undefined },
     healthChecks: {
       needs: 'all',
-      checks: [{ kind: httpCheck(), intervalMs: 2000, timeoutMs: 1000, rise: 2, fall: 3 }],
+      checks: [
+        {
+          kind: httpCheck(),
+          intervalMs: 2000,
+          timeoutMs: 1000,
+          rise: 2,
+          fall: 3,
+          retry: 0,
+          delayBeforeRetryMs: 1000,
+        },
+      ],
     },
     realServers: [realServer('10.0.0.2', { forwarding: 'dr' })],
   });

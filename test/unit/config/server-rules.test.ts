@@ -337,8 +337,8 @@ void t.test('several checks', async (t) => {
     ],
   ]);
   const checksOf = (text: string) => serversOf([WHERE, by(text)])[0]?.healthChecks;
-  const list = '[{ tcp: {} }, { tcp: {}, port: 81, fall: 1 }]';
-  const checks = [tcpCheck(), tcpCheck({ port: 81, fall: 1 })];
+  const list = '[{ tcp: {} }, { tcp: {}, port: 81, fall: 1, retry: 2, delay_before_retry: 500ms }]';
+  const checks = [tcpCheck(), tcpCheck({ port: 81, fall: 1, retry: 2, delayBeforeRetryMs: 500 })];
   t.strictSame(checksOf(`{ any_of: ${list} }`), { needs: 'any', checks });
   t.strictSame(checksOf(`{ all_of: ${list} }`), { needs: 'all', checks });
 });

@@ -58,6 +58,8 @@ export function tcpCheck(overrides: Partial<HealthCheck> = {}): HealthCheck {
     timeoutMs: 1000,
     rise: 2,
     fall: 3,
+    retry: 0,
+    delayBeforeRetryMs: 1000,
     ...overrides,
   };
 }

@@ -234,6 +234,18 @@ await t.test('first probes of many servers are spread over the interval', async 
   t.ok(Math.max(...perMs.values()) <= 20, `at most ${Math.max(...perMs.values())} in one of them`);
 });
 
+await t.test('the second probe follows the first half an interval later at the earliest', async (t) => {
+  const servers = Array.from({ length: 100 }, (_, index) => rs(1, index + 1));
+  const world = new World([vs('web', servers, CHECK)]);
+  world.run(2 * CHECK.intervalMs);
+  const gaps = servers.map(({ port }) => {
+    const own = world.started.filter(({ server }) => server === `10.0.0.1:${port}`);
+    return (own[1]?.atMs ?? Number.NaN) - (own[0]?.atMs ?? Number.NaN);
+  });
+  t.ok(Math.min(...gaps) >= CHECK.intervalMs / 2, `${Math.min(...gaps)} ms`);
+  t.ok(Math.max(...gaps) <= 1.5 * CHECK.intervalMs, `${Math.max(...gaps)} ms`);
+});
+
 await t.test('one step begins few probes, however many are due', async (t) => {
   const servers = Array.from({ length: 1_000 }, (_, index) => rs(1, index + 1));
   const world = new World([vs('web', servers, CHECK)]);
