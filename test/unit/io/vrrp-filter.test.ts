@@ -163,7 +163,9 @@ void t.test('no garbage passes that the codec would not take', (t) => {
               one.version === decoded.advertisement.version &&
               one.addresses.join() === decoded.advertisement.addresses.join(),
           );
-        const wanted = isOurs ? 'expected' : 'others';
+        // What nobody says (RFC 3768 section 5.3.10) is ignored by the codec, and heard by the slower way.
+        const authenticationData = of.version === 2 ? payload.subarray(whole.length - 8) : [];
+        const wanted = isOurs && authenticationData.every((byte) => byte === 0) ? 'expected' : 'others';
         return (
           earOf(route, routers, packetOf(route, payload)) === wanted &&
           udpEarOf(route, routers, payload) === wanted
