@@ -24,7 +24,7 @@ import type { Deadlines, Waiting } from './deadlines.js';
 import { isConcernedBy } from './lost-routing.js';
 import { OwnPackets } from './own-packets.js';
 import { Restorer } from './restorer.js';
-import type { GroupTakeover } from './takeover-keeper.js';
+import { type GroupTakeover, LEAD_MS } from './takeover-keeper.js';
 
 /** A change of state, for the log, the services and the hooks. */
 export interface RoleEvent {
@@ -66,12 +66,6 @@ export interface StopOptions {
 
 /** Backlog of address work that a sane kernel never reaches. */
 const MAX_PENDING_CHANGES = 1000;
-
-/**
- * So long before a takeover the guardian is told of it, which takes this process up to half a millisecond and the guardian
- * as much: at 10 ms advertisements there is no time to spare. Three times that on a host that is busy.
- */
-const LEAD_MS = 3;
 
 const NOTHING_DONE: ReadonlySet<GroupEffect> = new Set();
 

@@ -8,6 +8,12 @@ import { advertisementPackets } from '../advertisement-packets.js';
 import { FEW_GROUPS, type GuardianKeeper } from '../guardian/guardian-keeper.js';
 import type { Addresses, Announcer, Clock, OpenVolley, Shot, Volley, VrrpTransport } from '../ports.js';
 
+/**
+ * So long before a takeover the guardian is told of it, which takes this process up to half a millisecond and the guardian
+ * as much: at 10 ms advertisements there is no time to spare. Three times that on a host that is busy.
+ */
+export const LEAD_MS = 3;
+
 /** After a change: what belongs to it comes first. */
 const PREPARATION_MS = 20;
 
