@@ -40,7 +40,7 @@ const VERBOSE = 'exec "$0" "$@" --log-level debug';
 /** As long as the VM lives nobody ends this early. */
 const { signal } = new AbortController();
 /** All labs come up side by side, under emulation. */
-const UP = { timeoutMs: 150_000, everyMs: 250, signal };
+const UP = { timeoutMs: 450_000, everyMs: 250, signal };
 /** For `waitFor`: a single step, under emulation. */
 export const SOON = { timeoutMs: 30_000, everyMs: 50, signal };
 const VERIFY_MS = 60_000;
