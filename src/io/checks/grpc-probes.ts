@@ -20,35 +20,29 @@ import { endpointText } from '../../util/ip-address.js';
 import { afterListening } from './listening-time.js';
 import { failed, NO_ANSWER, OK, outcomeOf } from './outcome.js';
 import { sourceOf } from './source.js';
-import type { TlsContexts } from './tls-contexts.js';
+import type { Handshake } from './tls-contexts.js';
 
 type Head = IncomingHttpHeaders & IncomingHttpStatusHeader;
 type GrpcCheck = CheckKind & { readonly type: 'grpc' };
 
-export async function probeGrpc(
+export function probeGrpc(
   check: GrpcCheck,
-  contexts: TlsContexts,
+  handshake: Handshake | undefined,
   address: string,
   port: number,
   timeoutMs: number,
 ): Promise<ProbeOutcome> {
-  const tls = check.tls && (await contexts.optionsOf(check.tls));
-  // What this host cannot read says nothing of the real server.
-  if (typeof tls === 'string') return { ok: undefined, reason: tls };
   // In it are the options of the connection's socket, which its type does not know of.
   const options: SecureClientSessionOptions = {
-    ...tls,
+    ...handshake?.options,
     ...sourceOf(check),
     // In megabytes: of what a server may make this process keep.
     maxSessionMemory: 1,
     settings: { enablePush: false },
   };
-  const scheme = tls === undefined ? 'http' : 'https';
+  const scheme = handshake === undefined ? 'http' : 'https';
   const session = connect(`${scheme}://${endpointText(address, port)}`, options);
-  session.once('connect', (_, socket) => {
-    if (tls === undefined) return;
-    contexts.certificates.look(socket as TLSSocket, address, port, check.tls?.serverName);
-  });
+  session.once('connect', (_, socket) => handshake?.done(socket as TLSSocket, address, port));
   const authority = check.tls?.serverName ?? endpointText(address, port);
   const call = session.request({
     ':method': 'POST',

@@ -2,28 +2,25 @@
 import { type ClientRequest, request as requestPlainly } from 'node:http';
 import { request as requestByTls } from 'node:https';
 import { isIPv6 } from 'node:net';
-import type { ConnectionOptions, TLSSocket } from 'node:tls';
+import type { TLSSocket } from 'node:tls';
 import type { CheckKind } from '../../config/model-servers.js';
 import type { ProbeOutcome } from '../../runtime/services/services-ports.js';
 import { BodyJudge, MAX_BODY_BYTES } from './http-body.js';
 import { afterListening } from './listening-time.js';
 import { failed, MAX_HEADER_BYTES, NO_ANSWER, OK, outcomeOf } from './outcome.js';
 import { sourceOf } from './source.js';
-import type { TlsContexts } from './tls-contexts.js';
+import type { Handshake } from './tls-contexts.js';
 
 type HttpCheck = CheckKind & { readonly type: 'http' };
 
 /** One path after the other, each over a connection of its own; the first that fails decides. */
 export async function probeHttp(
   check: HttpCheck,
-  contexts: TlsContexts,
+  handshake: Handshake | undefined,
   address: string,
   port: number,
   timeoutMs: number,
 ): Promise<ProbeOutcome> {
-  const tls = check.tls && (await contexts.optionsOf(check.tls));
-  // What this host cannot read says nothing of the real server.
-  if (typeof tls === 'string') return { ok: undefined, reason: tls };
   const late: (() => void)[] = [];
   const cancel = afterListening(timeoutMs, () => {
     for (const end of late) end();
@@ -31,11 +28,9 @@ export async function probeHttp(
   const closed: Promise<void>[] = [];
   try {
     for (const path of check.paths) {
-      const probe = begin(check, tls, path, address, port);
+      const probe = begin(check, handshake, path, address, port);
       probe.once('socket', (socket) => {
-        socket.once('secureConnect', () => {
-          contexts.certificates.look(socket as TLSSocket, address, port, check.tls?.serverName);
-        });
+        socket.once('secureConnect', () => handshake?.done(socket as TLSSocket, address, port));
       });
       closed.push(new Promise((resolve) => probe.once('close', resolve)));
       const outcome = await judge(check, probe, late, `no answer within ${timeoutMs} ms`);
@@ -51,13 +46,13 @@ export async function probeHttp(
 
 function begin(
   check: HttpCheck,
-  tls: ConnectionOptions | undefined,
+  handshake: Handshake | undefined,
   path: string,
   address: string,
   port: number,
 ): ClientRequest {
-  const request: ClientRequest = (tls === undefined ? requestPlainly : requestByTls)({
-    ...tls,
+  const request: ClientRequest = (handshake === undefined ? requestPlainly : requestByTls)({
+    ...handshake?.options,
     ...sourceOf(check),
     host: address,
     port,

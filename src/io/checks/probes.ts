@@ -1,6 +1,6 @@
 /** Health probes of real servers. */
 import { connect } from 'node:net';
-import type { CheckKind, CheckWay } from '../../config/model-servers.js';
+import type { CheckKind, CheckWay, TlsCheck } from '../../config/model-servers.js';
 import type { Commands, ProbeOutcome, Prober } from '../../runtime/services/services-ports.js';
 import { CertificateWatch } from './certificate-watch.js';
 import { CommandProbes } from './command-probes.js';
@@ -12,7 +12,7 @@ import { afterListening } from './listening-time.js';
 import { failed, OK, outcomeOf } from './outcome.js';
 import { sourceOf } from './source.js';
 import { probeStream } from './stream-probes.js';
-import { TlsContexts } from './tls-contexts.js';
+import { type Handshake, TlsContexts } from './tls-contexts.js';
 
 export interface ProberOptions {
   /** A certificate of a real server is about to expire. */
@@ -30,6 +30,14 @@ export function openProber(commands: Commands, { tellCertificate, nowEpochMs }: 
   );
   const icmp = new IcmpProbes();
   const byCommand = new CommandProbes(commands);
+  /** What this host cannot read says nothing of the real server. */
+  const over = async (
+    tls: TlsCheck | undefined,
+    probe: (handshake: Handshake | undefined) => Promise<ProbeOutcome>,
+  ): Promise<ProbeOutcome> => {
+    const handshake = tls && (await contexts.handshakeOf(tls));
+    return typeof handshake === 'string' ? { ok: undefined, reason: handshake } : probe(handshake);
+  };
   const begin = (
     check: CheckKind,
     address: string,
@@ -41,11 +49,11 @@ export function openProber(commands: Commands, { tellCertificate, nowEpochMs }: 
       case 'tcp':
         return probeTcp(check, ...where);
       case 'http':
-        return probeHttp(check, contexts, ...where);
+        return over(check.tls, (handshake) => probeHttp(check, handshake, ...where));
       case 'stream':
-        return probeStream(check, contexts, ...where);
+        return over(check.tls, (handshake) => probeStream(check, handshake, ...where));
       case 'grpc':
-        return probeGrpc(check, contexts, ...where);
+        return over(check.tls, (handshake) => probeGrpc(check, handshake, ...where));
       case 'udp':
         return probeUdp(check, ...where);
       case 'dns':

@@ -8,30 +8,25 @@ import type { ProbeOutcome } from '../../runtime/services/services-ports.js';
 import { afterListening } from './listening-time.js';
 import { failed, OK, outcomeOf } from './outcome.js';
 import { sourceOf } from './source.js';
-import type { TlsContexts } from './tls-contexts.js';
+import type { Handshake } from './tls-contexts.js';
 
 type StreamCheck = CheckKind & { readonly type: 'stream' };
 
-export async function probeStream(
+export function probeStream(
   check: StreamCheck,
-  contexts: TlsContexts,
+  handshake: Handshake | undefined,
   address: string,
   port: number,
   timeoutMs: number,
 ): Promise<ProbeOutcome> {
-  const tls = check.tls && (await contexts.optionsOf(check.tls));
-  // What this host cannot read says nothing of the real server.
-  if (typeof tls === 'string') return { ok: undefined, reason: tls };
   const dialogue = dialogueOf(check.conversation);
   const route = { host: address, port, ...sourceOf(check) };
-  if (tls === undefined) {
+  if (handshake === undefined) {
     const socket = connect({ ...route, autoSelectFamily: false });
     return converse(dialogue, socket, 'connect', timeoutMs);
   }
-  const socket = connectByTls({ ...tls, ...route });
-  socket.once('secureConnect', () => {
-    contexts.certificates.look(socket, address, port, check.tls?.serverName);
-  });
+  const socket = connectByTls({ ...handshake.options, ...route });
+  socket.once('secureConnect', () => handshake.done(socket, address, port));
   return converse(dialogue, socket, 'secureConnect', timeoutMs);
 }
 

@@ -1,6 +1,6 @@
 /** What TLS of health probes needs: who is trusted, and the options of a handshake. */
 import { readFile } from 'node:fs/promises';
-import { type ConnectionOptions, createSecureContext, type SecureContext } from 'node:tls';
+import { type ConnectionOptions, createSecureContext, type SecureContext, type TLSSocket } from 'node:tls';
 import type { TlsCheck } from '../../config/model-servers.js';
 import { BoundedLooks } from '../host/bounded-looks.js';
 import { monotonicClock } from '../host/clock.js';
@@ -16,22 +16,34 @@ interface KnownContext {
   readonly context: SecureContext;
 }
 
+/** What a probe over TLS needs. */
+export interface Handshake {
+  /** Of tls.connect(). */
+  readonly options: ConnectionOptions;
+  /** To be called when the handshake with this real server is done. */
+  done(socket: TLSSocket, address: string, port: number): void;
+}
+
 export class TlsContexts {
-  readonly certificates: CertificateWatch;
+  readonly #certificates: CertificateWatch;
   /** By what they are made of. */
   readonly #contexts = new Map<string, KnownContext>();
   readonly #reads = new BoundedLooks<SecureContext | string>(MAX_CA_READS, CA_READ_MS);
 
   constructor(certificates: CertificateWatch) {
-    this.certificates = certificates;
+    this.#certificates = certificates;
   }
 
-  /** Options of tls.connect(), or why the file of trusted certificates cannot be used. */
-  async optionsOf(tls: TlsCheck): Promise<ConnectionOptions | string> {
+  /** Or why the file of trusted certificates cannot be used. */
+  async handshakeOf(tls: TlsCheck): Promise<Handshake | string> {
     const secureContext = await this.#contextFor(tls);
     if (typeof secureContext === 'string') return secureContext;
-    // An address is no server name (RFC 6066 section 3): without one the certificate has to be for the address.
-    return { secureContext, rejectUnauthorized: tls.verify, servername: tls.serverName ?? '' };
+    const { serverName, verify } = tls;
+    return {
+      // An address is no server name (RFC 6066 section 3): without one the certificate has to be for the address.
+      options: { secureContext, rejectUnauthorized: verify, servername: serverName ?? '' },
+      done: (socket, address, port) => this.#certificates.look(socket, address, port, serverName),
+    };
   }
 
   /** Kept, for to make one costs more than a handshake. */
