@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import type { DirectorConfig } from '../config/model.js';
-import { hasNft, openNft } from '../io/host/nft.js';
+import { openNft } from '../io/host/nft.js';
+import { findProgram } from '../io/host/programs.js';
 import { OVERRIDES, openStateFile, SERVICES_STATE } from '../io/host/state-file.js';
 import { openSysctls } from '../io/host/sysctls.js';
 import { fetchStatus, NoDirectorError } from '../io/operator/control-client.js';
@@ -69,7 +70,10 @@ async function present(config: DirectorConfig, runtimeDirectory: string): Promis
   return {
     ...table,
     // Without nft there is none.
-    sourceNat: translates && hasNft() ? await openNft('director plan').list(SOURCE_NAT_TABLE) : undefined,
+    sourceNat:
+      translates && findProgram('nft') !== undefined
+        ? await openNft('director plan').list(SOURCE_NAT_TABLE)
+        : undefined,
     timeoutsBefore: state.timeouts,
     ownDaemons: (sync?.daemons ?? []).map((kind) => ({
       state: kind,

@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { findProgram } from './vm/lab-kernel.js';
+import { findProgram } from '../io/host/programs.js';
 import { startVm } from './vm/session.js';
 
 export interface RunInVmOptions {

@@ -76,6 +76,20 @@ export interface TrafficStats {
   readonly outgoingBytesPerSecond: number;
 }
 
+/** Of a service or a destination that nobody asked yet. */
+export const NO_TRAFFIC: TrafficStats = {
+  connections: 0,
+  incomingPackets: 0,
+  outgoingPackets: 0,
+  incomingBytes: 0,
+  outgoingBytes: 0,
+  connectionsPerSecond: 0,
+  incomingPacketsPerSecond: 0,
+  outgoingPacketsPerSecond: 0,
+  incomingBytesPerSecond: 0,
+  outgoingBytesPerSecond: 0,
+};
+
 export interface CountedDestination extends DestinationCounts {
   readonly address: string;
   readonly port: number;

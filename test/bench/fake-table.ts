@@ -1,15 +1,15 @@
 /** Takes the place of `io/netlink/ipvs.js` in a services process where the kernel has no IPVS: a table in memory. */
-import type {
-  CountedService,
-  Destination,
-  DumpedService,
-  IpvsOp,
-  Service,
-  SyncDaemon,
+import {
+  type CountedService,
+  type Destination,
+  type DumpedService,
+  type IpvsOp,
+  NO_TRAFFIC,
+  type Service,
+  type SyncDaemon,
 } from '../../src/ipvs/model.js';
 import { serviceKeyText } from '../../src/ipvs/plan.js';
 import type { Ipvs, IpvsCounters } from '../../src/runtime/services/services-ports.js';
-import { NO_TRAFFIC } from '../no-traffic.js';
 
 interface Entry {
   service: Service;

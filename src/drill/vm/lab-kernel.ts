@@ -1,15 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import {
-  accessSync,
-  constants,
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  renameSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { delimiter, dirname, join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { findProgram } from '../../io/host/programs.js';
 import { type CpioEntry, writeCpio } from './cpio.js';
 import { EARLY_INIT } from './guest-scripts.js';
 import { loadOrder, moduleName, parseModulesDep } from './module-order.js';
@@ -73,30 +66,6 @@ export function cacheFolder(): string {
 /** Where the unpacked judges (ipvsadm, keepalived, tcpdump) have their wrappers. */
 export function judgesFolder(): string {
   return join(cacheFolder(), 'judges', 'bin');
-}
-
-/** The path of a program on PATH or in the sbin folders, undefined when it is not there. */
-export function findProgram(name: string): string | undefined {
-  const folders = [
-    ...(process.env['PATH'] ?? '').split(delimiter),
-    '/usr/local/sbin',
-    '/usr/sbin',
-    '/sbin',
-    '/usr/bin',
-  ];
-  return folders
-    .filter((folder) => folder !== '')
-    .map((folder) => join(folder, name))
-    .find(isExecutable);
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /** Names another kernel than the usual one, such as `7.3`: `npm run kernels` fetches and sets it. */

@@ -1,9 +1,8 @@
 /** nft(8): a ruleset on its standard input, one transaction; and what it prints of a table. */
 import { execFile } from 'node:child_process';
-import { accessSync, constants } from 'node:fs';
-import { delimiter, join } from 'node:path';
 import type { Nft } from '../../runtime/ports.js';
 import { workInTurn } from '../../util/in-turn.js';
+import { searchPath } from './programs.js';
 
 const TIMEOUT_MS = 10_000;
 /** Bytes of nft's own words, or of a table. */
@@ -43,23 +42,6 @@ export function openNft(purpose: string, program = 'nft'): Nft {
         }
       }),
   };
-}
-
-/** Where a daemon finds it, whatever PATH a shell had. */
-function searchPath(): string {
-  return `${process.env['PATH'] ?? ''}:/usr/local/sbin:/usr/sbin:/sbin`;
-}
-
-/** Whether the program is there. */
-export function hasNft(path: string = searchPath()): boolean {
-  return path.split(delimiter).some((folder) => {
-    try {
-      accessSync(join(folder, 'nft'), constants.X_OK);
-      return folder !== '';
-    } catch {
-      return false;
-    }
-  });
 }
 
 function run(purpose: string, program: string, args: readonly string[], input: string): Promise<string> {

@@ -3,7 +3,7 @@ import { type DirectorConfig, OWNER_PRIORITY, type VrrpInstance } from '../../co
 import type { VirtualServer } from '../../config/model-servers.js';
 import { assertHeld, NoInterfaceAddressError, primaryAddress } from '../host/interface-address.js';
 import { type IpvsModules, ipvsModules } from '../host/ipvs-modules.js';
-import { hasNft } from '../host/nft.js';
+import { findProgram } from '../host/programs.js';
 import { interfaceIndexes } from '../netlink/addresses.js';
 
 /** A place in the file, and what about it cannot work here now. */
@@ -47,7 +47,7 @@ export function missingParts(config: DirectorConfig): readonly MissingPart[] {
       ? []
       : absent(connectionSync.interface, ['connection_sync'], 'connections are not synchronised')),
     ...missingSchedulers(config.virtualServers, ipvsModules()),
-    ...(hasNft() ? [] : missingNft(config)),
+    ...(findProgram('nft') === undefined ? missingNft(config) : []),
   ];
 }
 

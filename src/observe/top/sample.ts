@@ -1,11 +1,12 @@
 /** What `director top` shows: the kernel's counters of one look against those of the look before it, and what the director says. Pure. */
 import { inOrder } from '../../ipvs/format.js';
-import type {
-  CountedDestination,
-  CountedService,
-  DestinationCounts,
-  ServiceKey,
-  TrafficStats,
+import {
+  type CountedDestination,
+  type CountedService,
+  type DestinationCounts,
+  NO_TRAFFIC,
+  type ServiceKey,
+  type TrafficStats,
 } from '../../ipvs/model.js';
 import { serviceKeyText } from '../../ipvs/plan.js';
 import { IPPROTO } from '../../ipvs/uapi.js';
@@ -73,19 +74,6 @@ const RATES = {
 type Rate = keyof typeof RATES;
 type Rates = Pick<TopNumbers, Rate>;
 
-const NOTHING: TrafficStats = {
-  connections: 0,
-  incomingPackets: 0,
-  outgoingPackets: 0,
-  incomingBytes: 0,
-  outgoingBytes: 0,
-  connectionsPerSecond: 0,
-  incomingPacketsPerSecond: 0,
-  outgoingPacketsPerSecond: 0,
-  incomingBytesPerSecond: 0,
-  outgoingBytesPerSecond: 0,
-};
-
 const PROTOCOLS: ReadonlyMap<string, number> = new Map(
   Object.entries(IPPROTO).map(([name, number]) => [name.toLowerCase(), number]),
 );
@@ -103,7 +91,7 @@ export function topView(before: TopSample | undefined, now: TopSample): TopView 
   const counted = byKey(now.services);
   const absent = [...told.values()].flatMap((server): CountedService[] => {
     const key = counted.has(keyTextOf(server)) ? undefined : keyOf(server);
-    return key === undefined ? [] : [{ key, stats: NOTHING, destinations: [] }];
+    return key === undefined ? [] : [{ key, stats: NO_TRAFFIC, destinations: [] }];
   });
   const services = inOrder([...now.services, ...absent]).map((service) => {
     const text = serviceKeyText(service.key);
@@ -188,7 +176,7 @@ function absentOf({ address, port }: Place, state: string | undefined): TopRealS
     weight: null,
     state: state ?? null,
     ...counts,
-    ...ratesOf(NOTHING, undefined, undefined),
+    ...ratesOf(NO_TRAFFIC, undefined, undefined),
   };
 }
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { parseConfig } from '../../../src/config/parse.js';
 import { ipvsModules } from '../../../src/io/host/ipvs-modules.js';
-import { hasNft } from '../../../src/io/host/nft.js';
+import { findProgram } from '../../../src/io/host/programs.js';
 import { missingNft, missingSchedulers } from '../../../src/io/operator/missing-parts.js';
 
 const DEP = `kernel/net/netfilter/ipvs/ip_vs.ko.xz: kernel/net/netfilter/nf_conntrack.ko.xz
@@ -89,10 +89,10 @@ await t.test('a scheduler and an engine that the kernel lacks are told once, at 
 await t.test('what needs nft is told where there is none', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'nft-test-'));
   t.teardown(() => rmSync(folder, { recursive: true }));
-  t.notOk(hasNft(folder));
-  t.notOk(hasNft(''));
+  t.notOk(findProgram('nft', folder));
+  t.notOk(findProgram('nft', ''));
   writeFileSync(join(folder, 'nft'), '', { mode: 0o755 });
-  t.ok(hasNft(`/nonexistent:${folder}`));
+  t.ok(findProgram('nft', `/nonexistent:${folder}`));
   const web = { name: 'web', address: '192.0.2.1', ports: [80, 81], real_servers: [{ address: '10.0.0.2' }] };
   const instance = { name: 'outside', interface: 'eth0', virtual_router_id: 51, addresses: ['192.0.2.1/24'] };
   const file = {

@@ -3,8 +3,7 @@ import t from 'tap';
 import { decodeDestination, decodeInfo, decodeService } from '../../../src/ipvs/decode.js';
 import { decodeDestinationStats, decodeServiceStats } from '../../../src/ipvs/decode-stats.js';
 import { encodeOp } from '../../../src/ipvs/encode.js';
-import type { Service } from '../../../src/ipvs/model.js';
-import { NO_TRAFFIC } from '../../no-traffic.js';
+import { NO_TRAFFIC, type Service } from '../../../src/ipvs/model.js';
 
 const bytes = (...hex: readonly string[]): Uint8Array => Uint8Array.from(Buffer.from(hex.join(''), 'hex'));
 
