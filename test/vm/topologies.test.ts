@@ -59,16 +59,18 @@ interface Expected {
   readonly syncInterface: string;
 }
 
+const NAT_ADDRESSES = [
+  'lo 127.0.0.1/8',
+  'eth0 192.168.1.11/24',
+  'eth0 192.168.1.253/24',
+  'eth1 10.10.10.11/24',
+  'eth1 10.10.10.1/24',
+];
+
 const EXPECTED: Readonly<Record<keyof TopologiesReport, Expected>> = {
   nat: {
     table: NAT_TABLE,
-    addresses: [
-      'lo 127.0.0.1/8',
-      'eth0 192.168.1.11/24',
-      'eth0 192.168.1.253/24',
-      'eth1 10.10.10.11/24',
-      'eth1 10.10.10.1/24',
-    ],
+    addresses: NAT_ADDRESSES,
     sysctls: { ...ROUTER, ...SYNC },
     spread: { rs1: 15, rs2: 15 },
     syncInterface: 'eth1',
@@ -96,13 +98,7 @@ const EXPECTED: Readonly<Record<keyof TopologiesReport, Expected>> = {
   },
   fullnat: {
     table: NAT_TABLE,
-    addresses: [
-      'lo 127.0.0.1/8',
-      'eth0 192.168.1.11/24',
-      'eth0 192.168.1.253/24',
-      'eth1 10.10.10.11/24',
-      'eth1 10.10.10.1/24',
-    ],
+    addresses: NAT_ADDRESSES,
     sysctls: { ...ROUTER, ...SYNC, 'net.ipv4.vs.conntrack': '1' },
     spread: { rs1: 15, rs2: 15 },
     syncInterface: 'eth1',

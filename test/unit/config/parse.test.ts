@@ -3,6 +3,7 @@ import t from 'tap';
 import { type DirectorConfig, NO_IPVS_SETTINGS } from '../../../src/config/model.js';
 import { parseConfig } from '../../../src/config/parse.js';
 import { jsonSchema } from '../../../src/config/schema/schema.js';
+import { TOPOLOGY_NAMES } from '../../../src/drill/lab/topology.js';
 import { vrrpInstance } from '../vrrp/instances.js';
 import { httpCheck, oneCheck, realServer, tcpCheck, virtualServer } from './servers.js';
 
@@ -26,17 +27,7 @@ function configOf(text: string, name = 'lb1'): DirectorConfig {
 }
 
 void t.test('every file in config/ is good for both directors', async (t) => {
-  for (const file of [
-    'nat',
-    'nat-port-mapping',
-    'dr',
-    'tun',
-    'fullnat',
-    'virtual-mac',
-    'services',
-    'ipv6',
-    'unicast',
-  ]) {
+  for (const file of [...TOPOLOGY_NAMES, 'ipv6', 'unicast']) {
     const text = readText(`config/${file}.yaml`);
     for (const name of ['lb1', 'lb2']) t.same(faultsOf(text, name), [], `${file} ${name}`);
   }
