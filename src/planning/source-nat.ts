@@ -8,12 +8,12 @@ import type { DirectorConfig, Masquerade } from '../config/model.js';
 import type { Protocol, RealServer, VirtualServer } from '../config/model-servers.js';
 import { fnv1a } from '../util/fnv1a.js';
 import { type AddressFamily, canonicalAddress, familyOf } from '../util/ip-address.js';
+import { nftRemoval } from '../util/nft-table.js';
 
 /** The table that is ours alone: `nft list table inet lvs_director_nat` shows it. */
 export const SOURCE_NAT_TABLE = 'inet lvs_director_nat';
 
-/** Takes the table away, and is no fault where there is none: making it comes before deleting it. */
-export const SOURCE_NAT_REMOVAL = `table ${SOURCE_NAT_TABLE}\ndelete table ${SOURCE_NAT_TABLE}\n`;
+export const SOURCE_NAT_REMOVAL = nftRemoval(SOURCE_NAT_TABLE);
 
 /** How a connection to a real server is known: what it was to before IPVS, or its mark. */
 type Kind = 'port' | 'all_ports' | 'mark';

@@ -1,6 +1,7 @@
 /** Accept_Mode false (RFC 9568 section 6.1) by nftables: nft(8) is given a ruleset on its standard input. */
 import type { AcceptFilter } from '../../runtime/ports.js';
 import { type AddressFamily, canonicalAddress, familyOf } from '../../util/ip-address.js';
+import { nftRemoval } from '../../util/nft-table.js';
 import { NoNftError, openNft } from './nft.js';
 
 /** The table that is ours alone: `nft list table inet lvs_director` shows it. */
@@ -12,14 +13,13 @@ export const ACCEPT_FILTER_TABLE = 'inet lvs_director';
 const CHAIN_PRIORITY = 150;
 
 /**
- * The whole table for these addresses, one transaction; without addresses the table is removed. Making it before
- * deleting it keeps the deletion from failing when there is none.
+ * The whole table for these addresses, one transaction; without addresses the table is removed.
  *
  * Packets to the addresses are dropped where the host would take them. Neighbour Solicitations and Advertisements
  * are not, as RFC 9568 section 6.4.3 asks: a master answers for its addresses. ARP is no concern of an inet table.
  */
 export function acceptFilterRuleset(addresses: readonly string[]): string {
-  const removal = `table ${ACCEPT_FILTER_TABLE}\ndelete table ${ACCEPT_FILTER_TABLE}\n`;
+  const removal = nftRemoval(ACCEPT_FILTER_TABLE);
   if (addresses.length === 0) return removal;
   // Canonical text by our own parser: nothing else gets into the ruleset.
   const canonical = [...new Set(addresses.map(canonicalAddress))];
