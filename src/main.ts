@@ -18,6 +18,7 @@ const COMMANDS: Record<string, () => Promise<Command>> = {
   disable: async () => (await import('./cli/override.js')).disable,
   enable: async () => (await import('./cli/override.js')).enable,
   weight: async () => (await import('./cli/override.js')).weight,
+  sync: async () => (await import('./cli/sync/sync.js')).command,
   drill: async () => (await import('./cli/drill.js')).command,
   load: async () => (await import('./cli/processes/load.js')).command,
   services: async () => (await import('./cli/processes/services.js')).command,

@@ -1,0 +1,65 @@
+/** The kernel's connections, told to the sync group again: a peer's sync daemon takes them like its master's own. */
+import type { DumpedSyncDaemon, Service } from '../../ipvs/model.js';
+import type { ReplayReport } from '../../runtime/services/sync/connection-replay.js';
+import { bucketOf, type ConnectionDigest, DigestBuilder } from '../../sync/digest.js';
+import { MessageWriter } from '../../sync/message.js';
+import { GroupSender, groupOf } from './group-sender.js';
+import { readKernelEntries } from './kernel-entries.js';
+
+/** No sync daemon sends here: neither group nor syncid is known, and no peer is told of anything. */
+export class NoSyncDaemonError extends Error {
+  override readonly name = 'NoSyncDaemonError';
+  readonly code = 'ERR_NO_SYNC_DAEMON';
+  constructor() {
+    super(
+      "the kernel runs no sync daemon that sends ('director list --daemon' shows them): 'connection_sync' in the configuration of a running director starts one",
+    );
+  }
+}
+
+interface TableReader {
+  dump(): Promise<readonly Service[]>;
+  syncDaemons(): Promise<readonly DumpedSyncDaemon[]>;
+}
+
+/** @throws NoSyncDaemonError where no daemon says where to send; and what reading and sending refuse. */
+export async function replayConnections(
+  ipvs: TableReader,
+  buckets: ReadonlySet<number> | undefined,
+): Promise<ReplayReport> {
+  const sending = (await ipvs.syncDaemons()).find(({ state }) => state === 'master');
+  if (sending === undefined) throw new NoSyncDaemonError();
+  const group = groupOf(sending);
+  const writer = new MessageWriter(group.syncid, group.maxBytes);
+  const sender = new GroupSender(group);
+  const counts = { connections: 0, messages: 0, untellable: 0 };
+  const send = async (message: Uint8Array | undefined): Promise<void> => {
+    if (message === undefined) return;
+    await sender.send(message);
+    counts.messages += 1;
+  };
+  try {
+    for await (const { connections, untellable } of readKernelEntries(await ipvs.dump())) {
+      for (const number of untellable.values()) counts.untellable += number;
+      for (const connection of connections) {
+        if (buckets?.has(bucketOf(connection)) === false) continue;
+        counts.connections += 1;
+        const full = writer.add(connection);
+        if (full !== undefined) await send(full);
+      }
+    }
+    await send(writer.flush());
+  } finally {
+    sender.close();
+  }
+  return counts;
+}
+
+/** Of the kernel's table as it is now. */
+export async function digestConnections(ipvs: Pick<TableReader, 'dump'>): Promise<ConnectionDigest> {
+  const builder = new DigestBuilder();
+  for await (const { connections } of readKernelEntries(await ipvs.dump())) {
+    for (const connection of connections) builder.add(connection);
+  }
+  return builder.digest();
+}
