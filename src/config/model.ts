@@ -13,7 +13,11 @@ export interface VirtualAddress {
 }
 
 /** RFC 9568 section 6.1 Preempt_Mode, with the delay before a higher priority takes over. */
-export type Preempt = { readonly mode: 'never' } | { readonly mode: 'always'; readonly delayMs: number };
+export type Preempt =
+  | { readonly mode: 'never' }
+  | { readonly mode: 'always'; readonly delayMs: number }
+  /** Not before the connection table is complete either, but in any case when a lower one is heard for `atMostMs`. */
+  | { readonly mode: 'synced'; readonly delayMs: number; readonly atMostMs: number };
 
 /** `rtm_type` of a route: those of ip-route(8) that a host can have use for. */
 export const ROUTE_TYPES = ['unicast', 'local', 'blackhole', 'unreachable', 'prohibit', 'throw'] as const;

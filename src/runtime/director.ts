@@ -82,6 +82,7 @@ export class Director {
       startProcess: ports.startServices,
       load: ports.load,
       onTracked: ({ object, state, value }) => this.#vrrp.tracked(object, state, value),
+      onSyncProgress: (progress) => this.#vrrp.syncProgress(progress),
       roles: () => this.#roles(),
       report: () => this.#report(),
     });

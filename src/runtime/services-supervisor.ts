@@ -1,5 +1,6 @@
 /** The services process seen from the VRRP process: started, configured, watched, started again. Nothing here waits for it in the election's way. */
 import type { VrrpEvent } from '../hooks/hooks.js';
+import type { SyncProgress } from '../vrrp/group-types.js';
 import type { Configuration, Load, LoadAnswer, LoadRequest } from './configuration.js';
 import type { ElectionReport } from './election-report.js';
 import type { Clock, Log, ServicesProcess, StartServicesProcess } from './ports.js';
@@ -12,6 +13,7 @@ export interface ServicesSupervisorPorts {
   /** Starts a loader from here, for when there is no services process to do it. */
   readonly load: Load;
   onTracked(verdict: TrackedVerdict): void;
+  onSyncProgress(progress: SyncProgress): void;
   /** Roles as they are now; asked once a second and whenever the process is configured. */
   roles(): Roles;
   /** How the election is, for metrics. */
@@ -290,6 +292,8 @@ export class ServicesSupervisor {
         return this.#failed(child, message);
       case 'tracked':
         return this.#ports.onTracked(message.verdict);
+      case 'sync-progress':
+        return this.#ports.onSyncProgress(message.progress);
       case 'loaded':
         if (message.serial === this.#loading?.serial) this.#loaded(message.answer);
         return;

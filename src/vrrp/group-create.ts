@@ -1,7 +1,9 @@
 /** Groups before their first input: new ones, and those that a reload forms of instances that run already. */
 import type { TrackUse, VrrpInstance } from '../config/model.js';
 import { effectivePriority, verdictsFor, weightOf } from './group-tracking.js';
-import type { GroupPhase, GroupState, InstanceState } from './group-types.js';
+import type { GroupPhase, GroupState, InstanceState, SyncProgress } from './group-types.js';
+
+const NOTHING_TOLD: SyncProgress = { complete: false, text: 'nothing is known of it yet' };
 
 /** One instance of a group that is to be. Without a `source` it has no address to speak from. */
 export interface GroupMember {
@@ -26,6 +28,7 @@ export function createGroup(
     maintenance: false,
     track,
     verdicts: verdictsFor(track, [], false),
+    sync: NOTHING_TOLD,
     faults: [],
     startAtMs: Number.POSITIVE_INFINITY,
     leaveAtMs: Number.POSITIVE_INFINITY,
@@ -60,7 +63,9 @@ function createInstance(member: GroupMember, nowMs: number): InstanceState {
     heardUntilMs: Number.NEGATIVE_INFINITY,
     departed: undefined,
     lowerMasterSinceMs: undefined,
+    awaitsSync: false,
     master: undefined,
+    masterPeak: 0,
     announceAtMs: [],
     refreshAtMs: Number.POSITIVE_INFINITY,
     succeeded: false,
@@ -90,7 +95,8 @@ export function formGroup(
   const { continuing, fresh } = members;
   const created = createGroup(name, fresh, nowMs, track);
   const donors = [...new Set(continuing.map(({ group }) => group))];
-  if (donors.length === 0) return created;
+  const [first] = donors;
+  if (first === undefined) return created;
   const phase = phaseOf(donors, continuing, fresh);
   const refused = continuing.find(({ group, instance }) => group.refused === instance.config.name);
   const group: GroupState = {
@@ -102,6 +108,7 @@ export function formGroup(
       donors.flatMap(({ verdicts }) => verdicts),
       phase === 'running',
     ),
+    sync: donors.find(({ sync }) => !sync.complete)?.sync ?? first.sync,
     startAtMs:
       phase === 'starting' ? Math.max(...donors.map((one) => one.startAtMs)) : Number.POSITIVE_INFINITY,
     leaveAtMs:

@@ -1,8 +1,9 @@
 /** Who is master: advertisements heard and deadlines reached (RFC 9568 sections 6.4.2 and 6.4.3). */
 import { OWNER_PRIORITY } from '../config/model.js';
 import { compareAddresses } from '../util/ip-address.js';
-import type { Draft, Member } from './group-draft.js';
+import type { Draft } from './group-draft.js';
 import { listeningMs, masterDownAt, masterDownOf, setTimer, startMasterDown } from './group-draft.js';
+import { forgetLowerMaster, heardMaster, mayPreempt, syncUnknown } from './group-preempt.js';
 import {
   goMasterWhenAllWant,
   heardFarewell,
@@ -37,27 +38,17 @@ export function heardAsBackup(
 ): void {
   if (heard.priority === 0) return heardFarewell(draft, index, source, atMs);
   const member = draft.edit(index);
-  member.master = source;
+  heardMaster(member, source, heard.priority);
   member.listensAgain = false;
   if (heard.priority === OWNER_PRIORITY && isOwner(member)) draft.group.rogueHeardMs = draft.now;
   if (heard.priority < member.priority) {
-    if (mayPreempt(member, atMs)) return;
+    if (mayPreempt(draft, member, source, atMs)) return;
   } else {
-    member.lowerMasterSinceMs = undefined;
+    forgetLowerMaster(member);
   }
   member.activeAdverIntervalMs = heard.advertisementIntervalMs;
   startMasterDown(member, masterDownAt(draft, member, atMs));
   member.wantsMaster = false;
-}
-
-/** Whether a lower master's advertisement is to be discarded, so that Master_Down_Timer runs out. */
-function mayPreempt(member: Member, atMs: number): boolean {
-  const { preempt } = member.config;
-  // RFC 9568 section 6.1: the owner preempts whatever Preempt_Mode says.
-  if (isOwner(member)) return true;
-  if (preempt.mode === 'never') return false;
-  member.lowerMasterSinceMs ??= atMs;
-  return atMs - member.lowerMasterSinceMs >= preempt.delayMs;
 }
 
 /** RFC 9568 section 6.4.3. */
@@ -84,6 +75,7 @@ export function heardAsMaster(
   // Silent for longer than the others wait: who speaks now has rightly taken over.
   const silentMs = atMs - member.spokeAtMs;
   if (!preemptsAtOnce(member) && silentMs > 3 * config.advertisementIntervalMs) {
+    syncUnknown(draft);
     return yieldTo(draft, index, heard, source, atMs, `${source} took over while this director was silent`);
   }
   // A losing advertisement is answered at once with one's own.
@@ -115,7 +107,7 @@ function yieldTo(
     if (other !== index) listen(draft, member, member.config.advertisementIntervalMs, draft.now, reason);
     else {
       listen(draft, member, heard.advertisementIntervalMs, atMs, reason);
-      member.master = source;
+      heardMaster(member, source, heard.priority);
     }
   }
 }

@@ -2,7 +2,9 @@
 import type { Draft, Member } from './group-draft.js';
 import { masterDownAt, setTimer, skewOf, startMasterDown } from './group-draft.js';
 import { depart } from './group-heard.js';
+import { forgetLowerMaster, lostSync, setSync, syncedAsMaster, syncUnknown } from './group-preempt.js';
 import { effectivePriority, faultsOf, isOwner, networkFaults, weightOf } from './group-tracking.js';
+import type { SyncProgress } from './group-types.js';
 
 /** From Initialize or fault, when nothing stands in the way (RFC 9568 section 6.4.1). */
 export function startUp(draft: Draft, reason: string): void {
@@ -35,13 +37,16 @@ export function listen(
   startMasterDown(member, Math.max(masterDownAt(draft, member, fromMs), member.heardUntilMs));
   member.wantsMaster = false;
   member.listensAgain = false;
-  member.lowerMasterSinceMs = undefined;
+  member.masterPeak = 0;
+  forgetLowerMaster(member);
   draft.role(member, 'backup', reason);
 }
 
+/** Because this process stood still, or another holds the role of its group. */
 export function listenAll(draft: Draft, reason: string): void {
   draft.group.phase = 'running';
   draft.group.leaveAtMs = Number.POSITIVE_INFINITY;
+  syncUnknown(draft);
   for (const member of draft.all())
     listen(draft, member, member.config.advertisementIntervalMs, draft.now, reason);
 }
@@ -81,12 +86,14 @@ export function toMaster(draft: Draft, members: readonly Member[], reason: strin
     draft.effects.push({ type: 'add-addresses', instance: name, addresses, routes, rules });
     draft.announceWithRepeats(member);
     member.wantsMaster = false;
-    member.lowerMasterSinceMs = undefined;
+    member.masterPeak = 0;
+    forgetLowerMaster(member);
     member.master = member.source;
     member.activeAdverIntervalMs = member.config.advertisementIntervalMs;
     draft.count(member, 'became_master');
     draft.role(member, 'master', reason);
   }
+  syncedAsMaster(draft);
   // The RFC has the advertisement first. A predecessor that hands over lets go when it hears it, so it must not
   // hear it before the addresses are here.
   for (const member of members) draft.advertise(member, true);
@@ -99,6 +106,7 @@ export function toFault(draft: Draft): void {
   group.phase = 'running';
   group.leaveAtMs = Number.POSITIVE_INFINITY;
   group.claimAtMs = Number.POSITIVE_INFINITY;
+  syncUnknown(draft);
   const reason = group.faults.join('; ');
   for (const member of draft.all()) {
     if (member.state === 'master' && !said && member.linkUp && member.hasSource) draft.farewell(member);
@@ -112,7 +120,8 @@ export function toFault(draft: Draft): void {
 function rest(member: Member): void {
   setTimer(member, Number.POSITIVE_INFINITY);
   member.wantsMaster = false;
-  member.lowerMasterSinceMs = undefined;
+  member.masterPeak = 0;
+  forgetLowerMaster(member);
   member.master = undefined;
 }
 
@@ -141,6 +150,13 @@ export function respectMaster(draft: Draft, member: Member): void {
   if (member.state !== 'backup' || heardUntilMs <= draft.now) return;
   startMasterDown(member, wantsMaster ? heardUntilMs : Math.max(timerMs, heardUntilMs));
   member.wantsMaster = false;
+}
+
+/** A comparison of the connection tables found that, or could not be. */
+export function syncProgress(draft: Draft, progress: SyncProgress): void {
+  const wasComplete = draft.group.sync.complete;
+  setSync(draft, progress);
+  if (wasComplete) for (const member of lostSync(draft)) respectMaster(draft, member);
 }
 
 /** After a change of weights, maintenance or configuration: a master says at once what it is worth now. */

@@ -44,9 +44,13 @@ export interface InstanceState {
   readonly heardUntilMs: number;
   /** Whose farewell was heard: until then one advertisement of it is taken for an older one that came late. */
   readonly departed: { readonly source: string; readonly untilMs: number } | undefined;
-  /** Since when a master of lower priority has been heard: start of the preemption delay. */
+  /** Since when a master of lower priority has been heard: start of the waits before preemption. */
   readonly lowerMasterSinceMs: number | undefined;
+  /** It would preempt that master, but for the connection table. */
+  readonly awaitsSync: boolean;
   readonly master: string | undefined;
+  /** The highest priority that `master` advertised since it is heard; 0: none. */
+  readonly masterPeak: number;
   /** Announcements still to be repeated, ascending. */
   readonly announceAtMs: readonly number[];
   /** When a master announces all over again; Infinity: never. */
@@ -65,6 +69,13 @@ export interface NoticedPeer {
   /** What was wrong, where it is a number; another number is news. */
   readonly detail: number;
   readonly untilMs: number;
+}
+
+/** Whether this host's connection table holds what the other director's holds. */
+export interface SyncProgress {
+  readonly complete: boolean;
+  /** What is waited for, or what was found, as a clause for people: `812 of 1000 connections are here`. */
+  readonly text: string;
 }
 
 /** What is known of a tracked object. */
@@ -90,6 +101,8 @@ export interface GroupState {
   readonly track: readonly TrackUse[];
   /** One for each of `track`, in its order. */
   readonly verdicts: readonly TrackedVerdict[];
+  /** As last told. Whoever is master has all there is; who could not hear for a while has to be told again. */
+  readonly sync: SyncProgress;
   /** Why the group cannot serve, each as a sentence's end; empty when it can. */
   readonly faults: readonly string[];
   /** End of the start-up delay; Infinity when there is none. */
@@ -152,6 +165,8 @@ export type GroupInput =
       readonly state: TrackState;
       readonly value?: number | undefined;
     }
+  /** What a comparison of the connection tables found, or why there is none. */
+  | { readonly type: 'sync-progress'; readonly progress: SyncProgress }
   /** The operator's switch: on, this director hands over and is the last choice until it is off. */
   | { readonly type: 'maintenance'; readonly on: boolean }
   /** The guardian withdrew the addresses while this process was frozen. */
@@ -181,6 +196,8 @@ export type CounterName =
   /** A weaker master was heard and answered. */
   | 'still_master'
   | 'rogue_owner'
+  /** A weaker master was not preempted at once, because the connection table was not complete. */
+  | 'awaited_sync'
   | 'paused'
   | 'address_mismatch'
   | 'discarded_other_cluster'
@@ -239,6 +256,20 @@ export type Notice =
   | { readonly kind: 'own-source'; readonly source: string }
   /** Nobody took over after a farewell: this director goes on as master. */
   | { readonly kind: 'no-successor' }
+  /** A weaker master is heard, and not preempted before the connection table is complete, or `atMostMs` are over. */
+  | {
+      readonly kind: 'awaits-sync';
+      readonly source: string;
+      readonly atMostMs: number;
+      readonly text: string;
+    }
+  /** The end of that wait. */
+  | {
+      readonly kind: 'awaited-sync';
+      readonly source: string;
+      readonly complete: boolean;
+      readonly text: string;
+    }
   /** This process stood still for longer than Master_Down_Interval and listens before it speaks. */
   | { readonly kind: 'paused'; readonly pausedMs: number };
 

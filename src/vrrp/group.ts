@@ -15,6 +15,7 @@ import {
   reconsiderPriorities,
   respectMaster,
   startUp,
+  syncProgress,
 } from './group-roles.js';
 import { effectivePriority, faultsOf, linksOf, verdictsFor, weightOf } from './group-tracking.js';
 import type { GroupInput, GroupState, GroupStep, TrackedVerdict } from './group-types.js';
@@ -53,6 +54,8 @@ function take(draft: Draft, input: GroupInput): void {
       return source(draft, input);
     case 'tracked':
       return tracked(draft, input);
+    case 'sync-progress':
+      return syncProgress(draft, input.progress);
     case 'maintenance':
       return setMaintenance(draft, input.on);
     case 'link':

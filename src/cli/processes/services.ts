@@ -113,7 +113,7 @@ async function openHost(
       logStatus: opened.status,
       log,
       metrics: metricsPorts(),
-      parts: [(report) => new TrackAndHooks(trackAndHooksPorts(runtimeDirectory, log), report)],
+      parts: [({ tracked }) => new TrackAndHooks(trackAndHooksPorts(runtimeDirectory, log), tracked)],
     },
     (message) => parent.send(message),
     () => {

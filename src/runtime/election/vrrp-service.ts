@@ -8,6 +8,7 @@ import type {
   GroupState,
   InstanceState,
   Notice,
+  SyncProgress,
   TrackState,
   VrrpState,
 } from '../../vrrp/group-types.js';
@@ -40,7 +41,7 @@ import { interfacesOf, linkFault } from './link-faults.js';
 import { PreparedHost } from './prepared-host.js';
 import { Reception } from './reception/reception.js';
 import { TakeoverKeeper } from './takeover-keeper.js';
-import { TrackedVerdicts } from './tracked-verdicts.js';
+import { Told } from './told.js';
 import { VirtualMacKeeper } from './virtual-mac-keeper.js';
 
 export interface VrrpServicePorts {
@@ -72,8 +73,7 @@ export class VrrpService {
   readonly #virtualMacs: VirtualMacKeeper;
   readonly #reception: Reception;
   readonly #deadlines: Deadlines;
-  readonly #verdicts = new TrackedVerdicts();
-  readonly #maintained = new Set<string>();
+  readonly #told = new Told();
   readonly #groups: GroupSet;
   readonly #host: PreparedHost;
   readonly #teller: InstanceTeller;
@@ -82,12 +82,9 @@ export class VrrpService {
 
   constructor(ports: VrrpServicePorts) {
     this.#ports = ports;
-    const { clock, links, log, openTransport } = ports;
+    const { clock, links, log } = ports;
     this.#channels = new Channels({
-      clock,
-      openTransport,
-      links,
-      log,
+      ...ports,
       onMessage: (channel, message) => this.#receive(channel, message),
       onSource: (instance, source, fault) => {
         this.#takeovers.forget();
@@ -241,7 +238,7 @@ export class VrrpService {
 
   /** A verdict on a tracked object; `value` is a file's number. */
   tracked(object: string, state: TrackState, value?: number): void {
-    this.#verdicts.set(object, { state, value });
+    this.#told.verdict(object, { state, value });
     for (const { plan, runner } of this.#groups.all) {
       if (!plan.track.some((use) => use.object === object)) continue;
       runner.input({ type: 'tracked', object, state, value });
@@ -250,12 +247,15 @@ export class VrrpService {
     }
   }
 
+  /** How complete this host's connection table is, for the groups that take over only with all of it. */
+  syncProgress(progress: SyncProgress): void {
+    this.#told.sync = progress;
+    for (const { runner } of this.#groups.all) runner.input({ type: 'sync-progress', progress });
+  }
+
   /** The operator's switch for the groups of these instances; before the start it holds from the start on. */
   maintenance(instances: readonly string[], on: boolean): void {
-    for (const name of instances) {
-      if (on) this.#maintained.add(name);
-      else this.#maintained.delete(name);
-    }
+    this.#told.maintenance(instances, on);
     for (const { plan, runner } of this.#groups.all) {
       if (plan.instances.some(({ name }) => instances.includes(name)))
         runner.input({ type: 'maintenance', on });
@@ -318,7 +318,7 @@ export class VrrpService {
 
   #track({ tracked }: ElectionConfig): void {
     this.#interfaceTracks.configure(tracked);
-    this.#verdicts.keep(tracked);
+    this.#told.keep(tracked);
   }
 
   #join(config: VrrpInstance): GroupMember {
@@ -351,12 +351,8 @@ export class VrrpService {
   }
 
   #news({ plan, runner }: Running): readonly GroupInput[] {
-    const maintained = plan.instances.some(({ name }) => this.#maintained.has(name));
-    return [
-      ...runner.state.instances.map(({ config }) => this.#linkInput(config)),
-      ...this.#verdicts.inputs(plan.track),
-      ...(maintained === runner.state.maintenance ? [] : [{ type: 'maintenance', on: maintained } as const]),
-    ];
+    const links = runner.state.instances.map(({ config }) => this.#linkInput(config));
+    return [...links, ...this.#told.inputs(plan, runner.state)];
   }
 
   /** Another host answers for an address of ours: whoever was master with it must not be. */

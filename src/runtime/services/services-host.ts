@@ -74,7 +74,10 @@ export class ServicesHost {
   }
 
   async #ready(): Promise<Services> {
-    this.#services ??= Services.open(this.#ports, (verdict) => this.#send({ type: 'tracked', verdict }));
+    this.#services ??= Services.open(this.#ports, {
+      tracked: (verdict) => this.#send({ type: 'tracked', verdict }),
+      syncProgress: (progress) => this.#send({ type: 'sync-progress', progress }),
+    });
     const services = await this.#services;
     if (this.#open === undefined) services.setRoles(this.#roles);
     this.#open = services;

@@ -4,7 +4,7 @@
  */
 import type { VrrpEvent } from '../../hooks/hooks.js';
 import type { SyncDaemon } from '../../ipvs/model.js';
-import type { TrackState, VrrpState } from '../../vrrp/group-types.js';
+import type { SyncProgress, TrackState, VrrpState } from '../../vrrp/group-types.js';
 import type { LoadAnswer, LoadRequest } from '../configuration.js';
 import type { ElectionReport } from '../election-report.js';
 import type { EventLoopStatus, LogStatus, VirtualServerStatus } from '../status.js';
@@ -70,6 +70,7 @@ export type FromServices =
   | { readonly type: 'ready'; readonly serial: number }
   | { readonly type: 'failed'; readonly serial: number; readonly code: string; readonly message: string }
   | { readonly type: 'tracked'; readonly verdict: TrackedVerdict }
+  | { readonly type: 'sync-progress'; readonly progress: SyncProgress }
   | { readonly type: 'pong' }
   /** Metrics are scraped: how is the election? */
   | { readonly type: 'ask' }

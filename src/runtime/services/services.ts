@@ -14,6 +14,7 @@ import {
 } from '../../planning/overrides.js';
 import { dispensableSysctl, hasIpvsSettings, requiredSysctls } from '../../planning/requirements.js';
 import type { RealServerHealth } from '../../track/quorum.js';
+import type { SyncProgress } from '../../vrrp/group-types.js';
 import { cleanUp } from '../clean-up.js';
 import type { Clock, Log, LoopDelay, Nft, StateFile } from '../ports.js';
 import type { LogStatus } from '../status.js';
@@ -28,6 +29,17 @@ import type { Ipvs, Prober, ServicesLeftovers, SyncInterfaces, Sysctls } from '.
 import { WorkCounts } from './work-counts.js';
 
 export type RealServerHealthOf = (virtualServer: string, realServer: RealServer) => RealServerHealth;
+
+/** What this process says to the election of its own accord. */
+export interface ElectionPort {
+  readonly tracked: (verdict: TrackedVerdict) => void;
+  /**
+   * What a comparison of the tables found, or why there can be none. Said at every change, and again after each
+   * comparison even if it found the same: a group that could not hear for a while takes only what is said afterwards.
+   * A process that has just started says nothing before it knows.
+   */
+  readonly syncProgress: (progress: SyncProgress) => void;
+}
 
 /** Work of the services process beside the kernel's table: tracked objects, hooks. */
 export interface ServicesPart {
@@ -56,7 +68,7 @@ export interface ServicesPorts {
   readonly log: Log;
   /** Lets the event loop turn. */
   breathe?(): Promise<void>;
-  readonly parts: readonly ((report: (verdict: TrackedVerdict) => void) => ServicesPart)[];
+  readonly parts: readonly ((election: ElectionPort) => ServicesPart)[];
 }
 
 export class Services {
@@ -78,7 +90,7 @@ export class Services {
     leftovers: ServicesLeftovers,
     overrides: readonly Override[],
     ports: ServicesPorts,
-    report: (verdict: TrackedVerdict) => void,
+    election: ElectionPort,
   ) {
     this.#leftovers = leftovers;
     this.#overrides = overrides;
@@ -100,16 +112,16 @@ export class Services {
       nft: ports.nft,
       save: (sourceNat) => this.#save({ sourceNat }),
     });
-    this.#parts = ports.parts.map((open) => open(report));
+    this.#parts = ports.parts.map((open) => open(election));
   }
 
   /** Knows what an earlier process left in the kernel; changes nothing yet. */
-  static async open(ports: ServicesPorts, report: (verdict: TrackedVerdict) => void): Promise<Services> {
+  static async open(ports: ServicesPorts, election: ElectionPort): Promise<Services> {
     const [leftovers, { overrides }] = await Promise.all([
       ports.stateFile.load(),
       ports.overridesFile.load(),
     ]);
-    return new Services(leftovers, overrides, ports, report);
+    return new Services(leftovers, overrides, ports, election);
   }
 
   /** Brings the kernel to what `config` wants. `net.ipv4.vs` exists once IPVS is loaded, so that comes first. */

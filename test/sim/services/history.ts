@@ -250,7 +250,7 @@ export class History {
           openCounters: () => Promise.reject(new Error('no history serves metrics')),
         },
         parts: [
-          (report) =>
+          ({ tracked }) =>
             new TrackAndHooks(
               {
                 clock,
@@ -262,7 +262,7 @@ export class History {
                 openEvents: async () => ({ publish: () => {}, close: async () => {} }),
                 nowEpochMs: () => this.#nowMs,
               },
-              report,
+              tracked,
             ),
         ],
       },

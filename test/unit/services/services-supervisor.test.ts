@@ -102,6 +102,7 @@ function bench({ hangs = false } = {}) {
     },
     load: async () => OWN,
     onTracked: (verdict) => tracked.push(verdict),
+    onSyncProgress: (progress) => tracked.push(progress),
     roles: () => roles,
     report: () => {
       reports += 1;
@@ -290,11 +291,14 @@ void t.test('verdicts go on to the election; those of an ended process do not', 
   const { last, run, tracked, processes, clock } = bench();
   await run();
   last().say({ type: 'tracked', verdict: { object: 'gateway', state: 'down' } });
-  t.same(tracked, [{ object: 'gateway', state: 'down' }]);
+  const progress = { complete: false, text: '3 of 4 connections are here' };
+  last().say({ type: 'sync-progress', progress });
+  t.same(tracked, [{ object: 'gateway', state: 'down' }, progress]);
   last().end('SIGKILL');
   await clock.advance(FIRST_RESTART_MS);
   processes[0]?.say({ type: 'tracked', verdict: { object: 'gateway', state: 'up' } });
-  t.equal(tracked.length, 1);
+  processes[0]?.say({ type: 'sync-progress', progress: { complete: true, text: 'all are here' } });
+  t.equal(tracked.length, 2);
 });
 
 void t.test(

@@ -46,7 +46,13 @@ export const OF_STRANGERS: ReadonlySet<Notice['kind']> = new Set([
   'interval-mismatch',
   'rogue-owner',
   'own-source',
+  'awaits-sync',
+  'awaited-sync',
 ]);
+
+function seconds(ms: number): string {
+  return `${Math.round(ms / 1000)} s`;
+}
 
 /** Logs a notice about `config`. `freeId` finds a virtual router identifier that nobody uses on its interface. */
 export function logNotice(
@@ -91,9 +97,7 @@ export function logNotice(
     }
     case 'rogue-owner': {
       const so =
-        notice.backOffMs === 0
-          ? 'this one stays master'
-          : `giving way for ${Math.round(notice.backOffMs / 1000)} s`;
+        notice.backOffMs === 0 ? 'this one stays master' : `giving way for ${seconds(notice.backOffMs)}`;
       log.error(
         fields,
         `${name}: ${notice.source} claims to own the addresses (priority 255), and so does this director: ${so}; only one may have priority 255`,
@@ -105,6 +109,20 @@ export function logNotice(
         fields,
         `${name}: advertisements on ${device} come from ${notice.source}, the address that this director speaks from, and it does not send them: another host has it, and both are master. Give one of the two machines another address; was one cloned?`,
       );
+      return;
+    case 'awaits-sync':
+      log.info(
+        fields,
+        `${name}: ${notice.source} is master with a lower priority: this director takes over when its connection table is complete, or after ${seconds(notice.atMostMs)}; waiting for it: ${notice.text}`,
+      );
+      return;
+    case 'awaited-sync':
+      if (notice.complete) log.info(fields, `${name}: taking over from ${notice.source}: ${notice.text}`);
+      else
+        log.warn(
+          fields,
+          `${name}: taking over from ${notice.source} without a complete connection table: ${notice.text}`,
+        );
       return;
     case 'no-successor':
       log.warn(fields, `${name}: nobody took over: this director goes on as master`);
