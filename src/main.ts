@@ -22,10 +22,11 @@ const COMMANDS: Record<string, () => Promise<Command>> = {
   drill: async () => (await import('./cli/drill.js')).command,
   load: async () => (await import('./cli/processes/load.js')).command,
   services: async () => (await import('./cli/processes/services.js')).command,
+  withdraw: async () => (await import('./cli/processes/withdraw.js')).command,
 };
 
-/** Not for people: `run` starts them. */
-const HIDDEN: ReadonlySet<string> = new Set(['load', 'services']);
+/** Not for people: `run` and the service manager start them. */
+const HIDDEN: ReadonlySet<string> = new Set(['load', 'services', 'withdraw']);
 const ORDER = Object.keys(COMMANDS).filter((name) => !HIDDEN.has(name));
 
 async function help(): Promise<string> {

@@ -279,6 +279,8 @@ export interface DirectorConfig {
   readonly syncGroups: readonly SyncGroup[];
   readonly tracked: readonly TrackedObject[];
   readonly hooks: readonly Hook[];
+  /** Virtual addresses stay when every process of this director is killed at once. */
+  readonly permanentAddresses: boolean;
   readonly connectionSync: ConnectionSync | undefined;
   readonly ipvs: IpvsSettings;
   readonly virtualServers: readonly VirtualServer[];

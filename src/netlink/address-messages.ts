@@ -86,19 +86,26 @@ function broadcast(bytes: Uint8Array, prefixLength: number): Uint8Array {
   });
 }
 
+/** What a new address is beside where it is. */
+export interface NewAddress {
+  /** An IPv6 address with a preferred lifetime of 0: in use, and no source of choice. */
+  readonly deprecated?: boolean;
+  /** Of the route to the address's subnet, which the kernel adds with it. */
+  readonly routeMetric?: number | undefined;
+  /** Whole seconds until the kernel removes it, unless it is told of it again (valid_lft of ip-address(8)); undefined: never. */
+  readonly validSeconds?: number | undefined;
+}
+
 /**
  * Payload of RTM_NEWADDR and RTM_DELADDR: struct ifaddrmsg with IFA_LOCAL and IFA_ADDRESS; for `new` also the
- * broadcast address of an IPv4 prefix below 31 (RFC 3021 leaves none above) and IFA_F_NODAD for IPv6. `deprecated`
- * gives a new IPv6 address a preferred lifetime of 0: in use for ever, and no source of choice. `routeMetric` is that of
- * the route to the address's subnet, which the kernel adds with it.
+ * broadcast address of an IPv4 prefix below 31 (RFC 3021 leaves none above), IFA_F_NODAD for IPv6, and what `how` says.
  */
 export function addressPayload(
   purpose: 'new' | 'delete',
   address: string,
   prefixLength: number,
   interfaceIndex: number,
-  deprecated = false,
-  routeMetric?: number,
+  { deprecated = false, routeMetric, validSeconds = INFINITY_LIFE_TIME }: NewAddress = {},
 ): Uint8Array {
   const bytes = knownAddressBytes(address);
   const bits = bytes.length * 8;
@@ -115,9 +122,11 @@ export function addressPayload(
     writer.bytes(IFA_BROADCAST, broadcast(bytes, prefixLength));
   }
   if (flags !== 0) writer.u32(IFA_FLAGS, flags);
-  if (purpose === 'new' && !ipv4 && deprecated) {
+  const preferredSeconds = deprecated && !ipv4 ? 0 : validSeconds;
+  if (purpose === 'new' && preferredSeconds !== INFINITY_LIFE_TIME) {
     // struct ifa_cacheinfo: preferred, valid, and two times that the kernel fills in.
-    writer.bytes(IFA_CACHEINFO, new Uint8Array(new Uint32Array([0, INFINITY_LIFE_TIME, 0, 0]).buffer));
+    const times = new Uint32Array([preferredSeconds, validSeconds, 0, 0]);
+    writer.bytes(IFA_CACHEINFO, new Uint8Array(times.buffer));
   }
   if (purpose === 'new' && routeMetric !== undefined) {
     writer.u32(IFA_RT_PRIORITY, routeMetric);

@@ -143,6 +143,23 @@ await t.test('the unit, under systemd', { skip: noVm() }, async (t) => {
     t.not((await lb1.run(isMaster)).status, 0, 'it has no address');
   });
 
+  await step('every process at once', async (t) => {
+    await lb2.out('systemctl kill --kill-who=all -s KILL lvs-director');
+    await lb1.until(isMaster);
+    await lb2.until(
+      `[ $(systemctl show -p NRestarts --value lvs-director) = 2 ] && ${role('backup')} && ${hasTable}`,
+    );
+    t.not((await lb2.run(isMaster)).status, 0, 'it has no address');
+    t.match(
+      await lb2.out('journalctl -u lvs-director --no-pager'),
+      /the director left without a word: removed .*\/24 on eth0/,
+      'they were gone before the next start',
+    );
+    // The next step is a master's again.
+    await lb1.out('director failover && director failover --end');
+    await lb2.until(isMaster);
+  });
+
   await step('stop during a reload', async (t) => {
     await lb2.out('systemctl kill --kill-who=main -s HUP lvs-director; systemctl stop lvs-director');
     t.equal(await lb2.show('Result'), 'success');

@@ -26,6 +26,7 @@ import type { LogFormat, LogLevel } from '../../observe/logger.js';
 import type { Configuration, Load, LoadRequest } from '../../runtime/configuration.js';
 import { Director } from '../../runtime/director.js';
 import { rehearseTakeover } from '../../runtime/election/rehearsal.js';
+import { addressLifetime } from '../../runtime/guardian/address-lifetime.js';
 import { NoInstanceError, PersistError } from '../../runtime/maintenance.js';
 import type { Announcer, Log } from '../../runtime/ports.js';
 import { MAX_TOLD_FAULTS, type ReloadPorts, reload } from '../../runtime/reload.js';
@@ -104,7 +105,8 @@ async function bringUp(
   { log, status: logStatus }: ProcessLog,
 ): Promise<Daemon> {
   let director: Director | undefined;
-  const instances = () => (director?.config ?? configuration.election).instances;
+  const config = () => director?.config ?? configuration.election;
+  const instances = () => config().instances;
   // First: it also keeps a second daemon out.
   const control = await openControlServer(runtimeDirectory, {
     get: {
@@ -115,7 +117,7 @@ async function bringUp(
     },
     post: { '/maintenance': (body) => maintenance(director, body) },
   });
-  const addresses = openAddresses();
+  const addresses = openAddresses(() => addressLifetime(config()));
   const routing = openRouting();
   const virtualMacs = openVirtualMacs();
   const announcer = openAnnouncer((error) => log.warn({ err: error }, 'gratuitous ARP could not be sent'), {

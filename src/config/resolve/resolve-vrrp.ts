@@ -29,12 +29,16 @@ import { resolveRoute, resolveRule } from './resolve-routing.js';
 /** RFC 9568 section 7.1: routers of one link, so nobody has counted the TTL down. */
 const MIN_TTL = 255;
 
-type VrrpParts = Pick<DirectorConfig, 'instances' | 'syncGroups' | 'tracked' | 'hooks'>;
+type VrrpParts = Pick<
+  DirectorConfig,
+  'instances' | 'syncGroups' | 'tracked' | 'hooks' | 'permanentAddresses'
+>;
 
 /** `file` has passed every check, and `director` is a key under its `directors`. */
 export function resolveVrrp(file: ConfigFile, director: string): VrrpParts {
   const { vrrp } = file;
-  if (vrrp === undefined) return { instances: [], syncGroups: [], tracked: [], hooks: [] };
+  if (vrrp === undefined)
+    return { instances: [], syncGroups: [], tracked: [], hooks: [], permanentAddresses: false };
   return {
     instances: vrrp.instances.map((instance) => resolveInstance(file, instance, director)),
     syncGroups: vrrp.sync_groups.map((group) => ({
@@ -44,6 +48,7 @@ export function resolveVrrp(file: ConfigFile, director: string): VrrpParts {
     })),
     tracked: vrrp.track.map((object) => resolveTracked(object, director)),
     hooks: vrrp.hooks.map(resolveHook),
+    permanentAddresses: vrrp.permanent_addresses,
   };
 }
 

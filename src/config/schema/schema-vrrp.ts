@@ -203,8 +203,9 @@ const hook = mapping('command, on, instances, user, timeout', {
   timeout: duration(HOOK_TIMEOUT_MS).default(10_000),
 });
 
-export const vrrp = mapping('instances, sync_groups, track, hooks, startup_delay', {
+export const vrrp = mapping('instances, sync_groups, track, hooks, startup_delay, permanent_addresses', {
   startup_delay: duration(DELAY_MS).default(0),
+  permanent_addresses: flag.default(false),
   instances: list('VRRP instances', instance).max(MAX_INSTANCES, {
     error: `expected at most ${MAX_INSTANCES} instances`,
   }),

@@ -18,6 +18,11 @@ export interface AddressChange {
   readonly held: boolean;
 }
 
+/** One on a device; that an address's lifetime is renewed looks like that it came. */
+export interface AddressLine extends AddressChange {
+  readonly interface: string;
+}
+
 /** A line of a director's log that carries an `event`. */
 export interface DirectorEvent {
   readonly atMs: number;
@@ -61,13 +66,14 @@ export function parseProbe(output: string, errors: string): ProbeResult {
 }
 
 /** Parses one line of `ip -o -ts monitor address` written with TZ=UTC; undefined when it is none. */
-export function parseAddressLine(director: string, line: string): AddressChange | undefined {
-  const match = /^\[([^\]]+)\] (Deleted )?.*?\binet6? ([\da-f.:]+)(?:\/\d+)?/.exec(line);
+export function parseAddressLine(director: string, line: string): AddressLine | undefined {
+  const match = /^\[([^\]]+)\] (Deleted )?\d+: (\S+) +inet6? ([\da-f.:]+)(?:\/\d+)?/.exec(line);
   const atMs = match === null ? Number.NaN : parseTimestamp(match[1] ?? '');
   if (match === null || Number.isNaN(atMs)) {
     return undefined;
   }
-  return { atMs, director, address: match[3] ?? '', held: match[2] === undefined };
+  const [, , deleted, device = '', address = ''] = match;
+  return { atMs, director, address, interface: device, held: deleted === undefined };
 }
 
 /** `2026-11-21T00:23:17.495812` in UTC, to a fraction of a millisecond. */

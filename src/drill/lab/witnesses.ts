@@ -94,15 +94,18 @@ export class Probe {
   }
 }
 
-/** Reports every address that comes to or goes from a host, as the kernel sees it. */
+/** Reports every address that comes to or goes from a host, as the kernel sees it; not that its lifetime is renewed. */
 export function watchAddresses(lab: Lab, host: string, onChange: (change: AddressChange) => void): Child {
+  const held = new Map<string, boolean>();
   return lab.start(host, ['ip', '-o', '-ts', 'monitor', 'address'], {
     environment: { ...process.env, TZ: 'UTC' },
     onLine: (line) => {
       const change = parseAddressLine(host, line);
-      if (change !== undefined) {
-        onChange(change);
-      }
+      if (change === undefined) return;
+      const place = `${change.address} ${change.interface}`;
+      if (held.get(place) === change.held) return;
+      held.set(place, change.held);
+      onChange(change);
     },
   });
 }

@@ -16,12 +16,14 @@ import {
 } from '../../netlink/address-messages.js';
 import { preferredSources } from '../../netlink/ipv6-sources.js';
 import { encodeMessage, NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST } from '../../netlink/message.js';
+import type { AddressLifetime } from '../../runtime/guardian/address-lifetime.js';
 import type { Addresses } from '../../runtime/ports.js';
 import type { Sysctls } from '../../runtime/services/services-ports.js';
 import { workInTurn } from '../../util/in-turn.js';
 import { AF_INET6, canonicalAddress, familyOf } from '../../util/ip-address.js';
 import { interfaceSysctl, openSysctls } from '../host/sysctls.js';
 import { native } from '../sockets/native.js';
+import { AddressLifetimes, type PlacedAddress } from './address-lifetimes.js';
 import { NETLINK_ROUTE, NetlinkConnection, type NetlinkRequest } from './connection.js';
 import { SecondaryAddresses } from './secondary-addresses.js';
 import { VolleyNetlinkSocket } from './volley.js';
@@ -66,52 +68,50 @@ export interface HostAddresses extends Addresses {
  *
  * IPv6 addresses are added without duplicate address detection, so that they answer at once; one that is there but
  * not usable (tentative, or found to be a duplicate) is made anew. See `preferredSources` for when one is added as
- * deprecated. IPv4: see `SecondaryAddresses` for what becomes of other addresses of the same subnet.
+ * deprecated. IPv4: see `SecondaryAddresses` for what becomes of other addresses of the same subnet. `lifetime` is asked
+ * again and again: see `AddressLifetimes`.
  */
-export function openAddresses(): HostAddresses {
+export function openAddresses(lifetime: () => AddressLifetime | undefined = () => undefined): HostAddresses {
   const connection = NetlinkConnection.openImmediate(NETLINK_ROUTE);
   const volleys = new VolleyNetlinkSocket(NETLINK_ROUTE);
   const sysctls = openSysctls();
   const secondaries = new SecondaryAddresses(connection, sysctls);
   /** Each takes several steps: one that is called later must not come between. */
   const inTurn = workInTurn();
+  const lifetimes = new AddressLifetimes({ connection, inTurn, lifetime });
   const homes: Homes = new Map();
   /** Where a volley would add them: it may be another device that has the name by then. */
   const aimedAt: Homes = new Map();
+  const places = { homes, aimedAt, lifetimes };
   return {
-    add: (addresses) => inTurn(() => add(connection, secondaries, addresses, { homes, aimedAt })),
+    add: (addresses) => inTurn(() => add(connection, secondaries, addresses, places)),
     restore: (addresses) =>
       inTurn(async () => {
         const present = new Set(await held(connection, addresses));
         const missing = addresses.filter((address) => !present.has(address));
-        if (missing.length > 0) await add(connection, secondaries, missing, { homes, aimedAt });
+        if (missing.length > 0) await add(connection, secondaries, missing, places);
         return missing;
       }),
     remove: (addresses) =>
       inTurn(async () => {
         await leaveInSilence(connection, sysctls, place(addresses).placed);
-        await remove(connection, secondaries, addresses, homes);
+        await remove(connection, secondaries, addresses, places);
       }),
     shots: (addresses) =>
       inTurn(async () => {
-        const message = await addMessage(connection, addresses, { homes, aimedAt });
+        const message = await addMessage(connection, addresses, places);
         return message === undefined ? undefined : [volleys.shot(message)];
       }),
     held: (addresses) => inTurn(() => held(connection, addresses)),
     prepare: (addresses) =>
-      inTurn(() => prepare(connection, secondaries, volleys, addresses)).catch(() => undefined),
+      inTurn(() => prepare(connection, secondaries, volleys, lifetimes, addresses)).catch(() => undefined),
     close: () => {
+      lifetimes.close();
       connection.close();
       volleys.close();
     },
   };
 }
-
-/**
- * Of the route to the subnet of an address on a virtual MAC device. The parent has a route to the same subnet, as a rule,
- * and after its link was down the two would come in another order: the host would speak from the virtual address.
- */
-const LAST_RESORT_METRIC = 0x7fff_ffff;
 
 type Failure = { readonly address: VirtualAddress; readonly error: Error };
 interface Placed {
@@ -127,6 +127,7 @@ type Homes = Map<string, number>;
 interface Places {
   readonly homes: Homes;
   readonly aimedAt: Homes;
+  readonly lifetimes: AddressLifetimes;
 }
 
 function homeKey({ address, prefixLength, interface: name }: VirtualAddress): string {
@@ -150,27 +151,32 @@ function place(addresses: readonly VirtualAddress[]): { placed: Placed[]; homele
 async function addMessage(
   connection: NetlinkConnection,
   addresses: readonly VirtualAddress[],
-  { homes, aimedAt }: Places,
+  { homes, aimedAt, lifetimes }: Places,
 ): Promise<Uint8Array | undefined> {
   const { placed, homeless } = place(addresses);
   const moved = placed.some(({ address, index }) => (homes.get(homeKey(address)) ?? index) !== index);
   if (homeless.length > 0 || moved) return undefined;
   for (const { address, index } of placed) aimedAt.set(homeKey(address), index);
-  const requests = await newRequests(connection, placed);
+  const requests = await newRequests(connection, placed, lifetimes);
   const flagged = requests.map(({ type, flags, payload }, position) =>
     encodeMessage(type, flags | NLM_F_REQUEST | NLM_F_ACK, position + 1, payload),
   );
   return Buffer.concat(flagged);
 }
 
+interface NewRequest extends NetlinkRequest {
+  readonly placed: PlacedAddress;
+}
+
 async function newRequests(
   connection: NetlinkConnection,
   placed: readonly Placed[],
-): Promise<NetlinkRequest[]> {
+  lifetimes: AddressLifetimes,
+): Promise<NewRequest[]> {
   const preferred = placed.some(isIpv6)
     ? preferredSources(placed, await dumpAddresses(connection, AF_INET6))
     : new Set<Placed>();
-  return placed.map((one) => newRequest(one, !preferred.has(one)));
+  return placed.map((one) => newRequest({ ...one, deprecated: !preferred.has(one) }, lifetimes));
 }
 
 async function add(
@@ -185,7 +191,8 @@ async function add(
     address,
     error: new NoInterfaceError(address.interface),
   }));
-  const requests = await newRequests(connection, placed);
+  const { lifetimes } = places;
+  const requests = await newRequests(connection, placed, lifetimes);
   const results = await connection.transact(requests);
   await secondaries.guard(placed);
   const existing: Placed[] = [];
@@ -204,6 +211,9 @@ async function add(
   for (const [position, { address }] of unusable.entries()) {
     const error = repaired[2 * position + 1]?.error;
     if (error !== undefined) failures.push({ address, error });
+  }
+  for (const { placed: one } of requests) {
+    if (!failures.some(({ address }) => address === one.address)) lifetimes.hold(homeKey(one.address), one);
   }
   if (failures.length > 0) throw new AddressError('add', failures);
 }
@@ -238,12 +248,13 @@ async function prepare(
   connection: NetlinkConnection,
   secondaries: SecondaryAddresses,
   volleys: VolleyNetlinkSocket,
+  lifetimes: AddressLifetimes,
   addresses: readonly VirtualAddress[],
 ): Promise<void> {
   const { placed } = place(addresses);
   await secondaries.rehearse(placed);
   // Its code is compiled now and not at the takeover.
-  for (const one of placed) newRequest(one, false);
+  for (const one of placed) newRequest({ ...one, deprecated: false }, lifetimes);
   for (let round = 0; round < REHEARSALS; round++) {
     volleys.rehearse();
     await connection.transact([{ type: RTM_GETLINK, flags: 0, payload: linkByNamePayload('lo') }]);
@@ -254,13 +265,14 @@ async function remove(
   connection: NetlinkConnection,
   secondaries: SecondaryAddresses,
   addresses: readonly VirtualAddress[],
-  homes: Homes,
+  { homes, lifetimes }: Places,
 ): Promise<void> {
   // An interface that is gone took its addresses along: nothing to remove.
   const { placed } = place(addresses);
   for (const address of addresses) {
     const index = homes.get(homeKey(address));
     homes.delete(homeKey(address));
+    lifetimes.release(homeKey(address));
     if (index === undefined || placed.some((one) => one.address === address && one.index === index)) continue;
     placed.push({ address, index });
   }
@@ -305,10 +317,9 @@ async function leaveInSilence(
   }
 }
 
-function newRequest({ address, index }: Placed, deprecated: boolean): NetlinkRequest {
-  const metric = address.virtualMac === true ? LAST_RESORT_METRIC : undefined;
-  const payload = addressPayload('new', address.address, address.prefixLength, index, deprecated, metric);
-  return { type: RTM_NEWADDR, flags: NLM_F_CREATE | NLM_F_EXCL, payload };
+function newRequest(placed: PlacedAddress, lifetimes: AddressLifetimes): NewRequest {
+  const flags = NLM_F_CREATE | NLM_F_EXCL;
+  return { type: RTM_NEWADDR, flags, payload: lifetimes.payload(placed), placed };
 }
 
 function deleteRequest({ address, index }: Placed): NetlinkRequest {

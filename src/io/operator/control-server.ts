@@ -7,6 +7,12 @@ import { type ControlAnswers, checkSocketPath, serveHttp } from './http-socket.j
 
 export class ControlSocketError extends Error {
   readonly code = 'ERR_CONTROL_SOCKET';
+  /** A director has the runtime directory. */
+  readonly running: boolean;
+  constructor(message: string, { running = false, cause }: { running?: boolean; cause?: unknown } = {}) {
+    super(message, { cause });
+    this.running = running;
+  }
 }
 
 export interface ControlServer {
@@ -37,10 +43,22 @@ function lock(runtimeDirectory: string): number {
     const words = cause instanceof Error ? cause.message : String(cause);
     if (cause instanceof Error && 'code' in cause && cause.code === 'EAGAIN') {
       const path = controlSocketPath(runtimeDirectory);
-      throw new ControlSocketError(`a director runs already: it answers on ${path}`, { cause });
+      throw new ControlSocketError(`a director runs already: it answers on ${path}`, {
+        running: true,
+        cause,
+      });
     }
     throw new ControlSocketError(`cannot lock ${runtimeDirectory}: ${words}`, { cause });
   }
+}
+
+/**
+ * Keeps directors out as long as what is returned was not called, or this process lives.
+ * @throws ControlSocketError when one has the directory.
+ */
+export function lockRuntimeDirectory(runtimeDirectory: string): () => void {
+  const held = lock(runtimeDirectory);
+  return () => closeSync(held);
 }
 
 /** Does one step of the opening; `what` says what failed. */

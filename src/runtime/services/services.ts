@@ -287,6 +287,7 @@ const NOTHING: DirectorConfig = {
   syncGroups: [],
   tracked: [],
   hooks: [],
+  permanentAddresses: false,
   connectionSync: undefined,
   ipvs: NO_IPVS_SETTINGS,
   virtualServers: [],

@@ -15,6 +15,7 @@ import {
   leftovers,
   OUTSIDE,
   pause,
+  type RunningDirector,
   settled,
   statusOf,
   stop,
@@ -292,4 +293,39 @@ test('signals that come early or twice', async (t) => {
   t.ok(performance.now() - startMs < 35_000, 'the second signal hurries it');
   t.strictSame(await bench.addresses('lb1'), before);
   t.strictSame(await leftovers(patient), []);
+});
+
+test('every process of a master is killed at once', async (t) => {
+  const bench = await Bench.open(t);
+  const yaml = directorYaml({ instances: [OUTSIDE, INSIDE] });
+  const killAll = async (director: RunningDirector) => {
+    const { services } = await statusOf(director);
+    // Or it would act before it is killed.
+    process.kill(director.guardian, 'SIGSTOP');
+    for (const pid of [director.child.pid, services.pid, director.guardian])
+      process.kill(pid ?? 0, 'SIGKILL');
+    await director.child.exited;
+  };
+  const [lb1, lb2] = await bench.pair(yaml);
+  await killAll(lb1);
+  // The kernel lets its addresses go, whom nobody renews.
+  await bench.heldBy('lb2', VIP, DIP);
+  const ownAddress = () => bench.lab.run('lb1', ['ip', 'addr', 'show', 'dev', 'eth0']);
+  t.match(await ownAddress(), /192\.168\.7\.11\/24/, "the host's own stays");
+
+  const permanent = yaml.replace(/^vrrp:\n/m, 'vrrp:\n  permanent_addresses: true\n');
+  const again = await bench.start('lb1', permanent);
+  const options = ['--runtime-dir', again.runtimeDirectory];
+  await stop(lb2);
+  await bench.heldBy('lb1', VIP, DIP);
+  const idle = await bench.command('lb1', ['withdraw', ...options]);
+  t.strictSame(idle, { status: 0, output: [], errors: [] }, 'a director runs');
+  await bench.heldBy('lb1', VIP, DIP);
+  await killAll(again);
+  await bench.heldBy('lb1', VIP, DIP);
+  const withdrawn = await bench.command('lb1', ['withdraw', ...options]);
+  t.equal(withdrawn.status, 0, withdrawn.errors.join());
+  t.strictSame(await bench.holders(VIP), [], 'gone at once');
+  t.match(await ownAddress(), /192\.168\.7\.11\/24/, "the host's own stays");
+  t.match(withdrawn.output.join(), /: removed .*192\.168\.7\.253\/24 on eth0/);
 });

@@ -470,6 +470,7 @@ export class Shell {
       syncGroups,
       tracked: track.length === 0 ? [] : [TRACKED],
       hooks: [],
+      permanentAddresses: false,
       connectionSync: undefined,
       ipvs: NO_IPVS_SETTINGS,
       virtualServers: [],

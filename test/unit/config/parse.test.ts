@@ -66,6 +66,7 @@ void t.test('nat.yaml as lb2 sees it', async (t) => {
     syncGroups: [{ name: 'pair', instances: ['outside', 'inside'], track: [] }],
     tracked: [],
     hooks: [],
+    permanentAddresses: false,
     connectionSync: { interface: 'eth1', id: 51 },
     ipvs: NO_IPVS_SETTINGS,
     virtualServers: [
@@ -204,7 +205,7 @@ void t.test('a missing key is told where it belongs, once', async (t) => {
     "5:3 connection_sync.colour: unknown key 'colour'; known here: interface, id",
   ]);
   t.same(faultsOf(`${base}vrrp:\n`), [
-    '3:1 vrrp: expected a mapping (instances, sync_groups, track, hooks, startup_delay), not an empty value',
+    '3:1 vrrp: expected a mapping (instances, sync_groups, track, hooks, startup_delay, permanent_addresses), not an empty value',
   ]);
 });
 

@@ -92,6 +92,12 @@ void t.test('start-up delay: the general one, or its own', async (t) => {
   t.equal(instanceOf(`${V4}, startup_delay: 0s`, 'lb1', general).startupDelayMs, 0);
 });
 
+void t.test('addresses have a lifetime unless the file says otherwise', async (t) => {
+  const permanent = (general: string) => configOf(`vrrp:\n${general}  instances: []\n`).permanentAddresses;
+  t.equal(permanent(''), false);
+  t.equal(permanent('  permanent_addresses: true\n'), true);
+});
+
 void t.test('transports', async (t) => {
   const of = (text: string, name = 'lb2') => instanceOf(`${V4}, transport: ${text}`, name).transport;
   const mapping = '{ lb1: 10.9.0.1, lb2: 10.9.0.2, lb3: 10.9.0.3 }';

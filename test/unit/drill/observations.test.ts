@@ -36,6 +36,7 @@ await t.test('ip monitor: additions and deletions in UTC', async (t) => {
     atMs: Date.UTC(2026, 10, 21, 0, 23, 17) + 495.812,
     director: 'lb1',
     address: '192.168.1.253',
+    interface: 'eth0',
     held: true,
   });
   t.match(parseAddressLine('lb1', `[2026-11-21T00:23:17.500161] Deleted ${line}`), { held: false });

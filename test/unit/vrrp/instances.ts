@@ -82,6 +82,7 @@ export function directorConfig(overrides: Partial<DirectorConfig> = {}): Directo
     syncGroups: [],
     tracked: [],
     hooks: [],
+    permanentAddresses: false,
     connectionSync: undefined,
     ipvs: NO_IPVS_SETTINGS,
     virtualServers: [],
