@@ -1,4 +1,5 @@
 import { rmSync } from 'node:fs';
+import { networkInterfaces } from 'node:os';
 import { parseArgs } from 'node:util';
 import { openProber } from '../../io/checks/probes.js';
 import { openTrackProber } from '../../io/checks/track-probes.js';
@@ -19,9 +20,12 @@ import { openParentLink, type ParentLink } from '../../io/processes/services-pro
 import type { LogFormat, LogLevel } from '../../observe/logger.js';
 import { MAIN } from '../../program.js';
 import type { Log } from '../../runtime/ports.js';
+import { HandOver, type HandOverPorts } from '../../runtime/services/hand-over.js';
 import type { MetricsPorts } from '../../runtime/services/metrics-keeper.js';
 import { ServicesHost } from '../../runtime/services/services-host.js';
+import { type ConnectionReplay, OneReplayAtATime } from '../../runtime/services/sync/connection-replay.js';
 import { TrackAndHooks, type TrackAndHooksPorts } from '../../runtime/services/track-and-hooks.js';
+import { canonicalAddress } from '../../util/ip-address.js';
 import { type Command, UsageError } from '../command.js';
 import { LOG_OPTIONS, logOptions } from '../log-options.js';
 import { RUNTIME_OPTIONS, STATE_OPTIONS } from '../runtime-dir.js';
@@ -49,6 +53,38 @@ function trackAndHooksPorts(runtimeDirectory: string, log: Log): TrackAndHooksPo
         nowEpochMs: () => Date.now(),
       }),
     nowEpochMs: () => Date.now(),
+  };
+}
+
+/**
+ * In this process: it is there at once, and each of its steps is short. Of a large table it costs the kernel seconds, which another
+ * thread waits for.
+ */
+function openReplay(): ConnectionReplay {
+  return new OneReplayAtATime(async (buckets) => {
+    const [{ openIpvs }, { replayConnections }] = await Promise.all([
+      import('../../io/netlink/ipvs.js'),
+      import('../../io/sync/replay.js'),
+    ]);
+    const ipvs = await openIpvs();
+    try {
+      return await replayConnections(ipvs, buckets);
+    } finally {
+      ipvs.close();
+    }
+  });
+}
+
+function handOverPorts(log: Log): HandOverPorts {
+  return {
+    clock: monotonicClock,
+    log,
+    nft: openNft('connection_sync'),
+    replay: openReplay(),
+    ownAddresses: () =>
+      Object.values(networkInterfaces()).flatMap((addresses) =>
+        (addresses ?? []).map(({ address }) => canonicalAddress(address)),
+      ),
   };
 }
 
@@ -113,7 +149,10 @@ async function openHost(
       logStatus: opened.status,
       log,
       metrics: metricsPorts(),
-      parts: [({ tracked }) => new TrackAndHooks(trackAndHooksPorts(runtimeDirectory, log), tracked)],
+      parts: [
+        ({ tracked }) => new TrackAndHooks(trackAndHooksPorts(runtimeDirectory, log), tracked),
+        () => new HandOver(handOverPorts(log)),
+      ],
     },
     (message) => parent.send(message),
     () => {

@@ -43,6 +43,8 @@ export interface ElectionPort {
 
 /** Work of the services process beside the kernel's table: tracked objects, hooks. */
 export interface ServicesPart {
+  /** For what could not be cleared away. */
+  readonly what: string;
   /** Resolves when the election may begin, which must not take long. */
   configure(config: DirectorConfig): Promise<void>;
   event(event: VrrpEvent): void;
@@ -215,7 +217,7 @@ export class Services {
         { what: 'the source translation', run: () => this.#sourceNat.restore() },
         { what: 'the sysctls', run: () => this.#sysctls.restore() },
         // Last: the hooks of the hand-over run meanwhile and may take their time.
-        ...this.#parts.map((part) => ({ what: 'tracked objects and hooks', run: () => part.close() })),
+        ...this.#parts.map((part) => ({ what: part.what, run: () => part.close() })),
       ],
       log,
     );

@@ -36,6 +36,7 @@ interface Running {
 }
 
 export class TrackAndHooks implements ServicesPart {
+  readonly what = 'tracked objects and hooks';
   readonly #ports: TrackAndHooksPorts;
   readonly #report: (verdict: TrackedVerdict) => void;
   /** Undefined before the first configuration. */

@@ -1,0 +1,152 @@
+/**
+ * No connection is too young for a change of master: the one that was master tells the peer of all it has, when it has just let go,
+ * and the one that is master now drops what it does not know yet instead of resetting it (planning/hand-over.ts).
+ */
+import type { DirectorConfig } from '../../config/model.js';
+import { HAND_OVER_REMOVAL, HAND_OVER_TABLE, handOverRuleset } from '../../planning/hand-over.js';
+import { workInTurn } from '../../util/in-turn.js';
+import { canonicalAddress } from '../../util/ip-address.js';
+import type { Clock, Log, Nft } from '../ports.js';
+import type { ServicesPart } from './services.js';
+import type { Roles } from './services-messages.js';
+import type { ConnectionReplay } from './sync/connection-replay.js';
+
+/** After it has become master: by then the predecessor's kernel has told of everything, and a dropped packet is repeated. */
+export const WAIT_MS = 5000;
+/** After the role is gone, once more: the last packets may still have come here. */
+export const AGAIN_MS = 300;
+
+export interface HandOverPorts {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly nft: Nft;
+  readonly replay: ConnectionReplay;
+  /** This host's, canonical; those of instances among them. */
+  readonly ownAddresses: () => readonly string[];
+}
+
+export class HandOver implements ServicesPart {
+  readonly what = `the table ${HAND_OVER_TABLE}`;
+  readonly #ports: HandOverPorts;
+  readonly #inTurn = workInTurn();
+  #config: Pick<DirectorConfig, 'instances' | 'virtualServers' | 'connectionSync'> | undefined;
+  /** Since when this host is master, by name of the instance. */
+  #masterSince = new Map<string, number>();
+  /** What an earlier process left is seen to. */
+  #begun = false;
+  /** What is in the kernel; undefined: nothing. */
+  #inForce: string | undefined;
+  #complaint: string | undefined;
+  readonly #cancels = new Set<() => void>();
+
+  constructor(ports: HandOverPorts) {
+    this.#ports = ports;
+  }
+
+  configure(config: DirectorConfig): Promise<void> {
+    this.#config = config;
+    return this.#apply();
+  }
+
+  roles(roles: Roles): void {
+    const { clock } = this.#ports;
+    const before = this.#masterSince;
+    const isMaster = (name: string): boolean => roles[name]?.state === 'master';
+    this.#masterSince = new Map(
+      Object.keys(roles)
+        .filter(isMaster)
+        .map((name) => [name, before.get(name) ?? clock.nowMs()]),
+    );
+    const [won, lost] = [this.#masterSince, before].map((these, index, all) =>
+      [...these.keys()].some((name) => all[1 - index]?.has(name) !== true),
+    );
+    if (lost === true) {
+      void this.#tell();
+      this.#in(AGAIN_MS, () => void this.#tell());
+    }
+    if (won === true) this.#in(WAIT_MS, () => void this.#apply());
+    if (lost === true) void this.#apply();
+  }
+
+  event(): void {}
+
+  healthChanged(): void {}
+
+  async close(): Promise<void> {
+    for (const cancel of this.#cancels) cancel();
+    this.#config = undefined;
+    await this.#apply();
+  }
+
+  #in(ms: number, action: () => void): void {
+    const { clock } = this.#ports;
+    const cancel = clock.at(clock.nowMs() + ms, () => {
+      this.#cancels.delete(cancel);
+      action();
+    });
+    this.#cancels.add(cancel);
+  }
+
+  async #tell(): Promise<void> {
+    const { log, replay } = this.#ports;
+    if (this.#config?.connectionSync === undefined) return;
+    try {
+      const { connections } = await replay.replay();
+      log.info({ event: 'hand-over', connections }, `the peer was told of ${connections} connections again`);
+    } catch (error) {
+      log.warn(
+        { event: 'hand-over', err: error },
+        `the youngest connections could not be told to the peer: ${wordsOf(error)}`,
+      );
+    }
+  }
+
+  /** Never rejects: a director without it does what it did without it. */
+  #apply(): Promise<void> {
+    return this.#inTurn(async () => {
+      const { log, nft } = this.#ports;
+      const wanted = this.#ruleset();
+      try {
+        if (!this.#begun && wanted === undefined && (await nft.list(HAND_OVER_TABLE)) !== undefined)
+          await nft.set(HAND_OVER_REMOVAL);
+        this.#begun = true;
+        if (wanted === this.#inForce) return;
+        await nft.set(wanted ?? HAND_OVER_REMOVAL);
+        this.#inForce = wanted;
+        this.#complaint = undefined;
+      } catch (error) {
+        // Without nft there is nothing of ours in it either.
+        const words = wordsOf(error);
+        if (wanted !== undefined && words !== this.#complaint)
+          log.warn(
+            { event: 'hand-over', err: error },
+            `${words}; connections that are younger than two seconds may be reset when the master changes`,
+          );
+        this.#complaint = words;
+      }
+    });
+  }
+
+  #ruleset(): string | undefined {
+    if (this.#config?.connectionSync === undefined) return undefined;
+    const { instances, virtualServers } = this.#config;
+    const { clock, ownAddresses } = this.#ports;
+    const held = new Map(
+      instances.flatMap(({ name, addresses }) =>
+        addresses.map(({ address }) => [canonicalAddress(address), name] as const),
+      ),
+    );
+    return handOverRuleset(virtualServers, {
+      own: new Set(ownAddresses()),
+      waits: (address) => {
+        const instance = held.get(canonicalAddress(address));
+        if (instance === undefined) return false;
+        return clock.nowMs() < (this.#masterSince.get(instance) ?? Number.POSITIVE_INFINITY) + WAIT_MS;
+      },
+    });
+  }
+}
+
+function wordsOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,106 @@
+/** Who tells and who waits when the master changes, over a fake nft. */
+import t from 'tap';
+import { HAND_OVER_REMOVAL } from '../../../src/planning/hand-over.js';
+import type { Log } from '../../../src/runtime/ports.js';
+import { AGAIN_MS, HandOver, WAIT_MS } from '../../../src/runtime/services/hand-over.js';
+import type { Roles } from '../../../src/runtime/services/services-messages.js';
+import type { VrrpState } from '../../../src/vrrp/group-types.js';
+import { realServer, virtualServer } from '../config/servers.js';
+import { HandClock, settled } from '../hand-clock.js';
+import { directorConfig, vrrpInstance } from '../vrrp/instances.js';
+
+const WEB = virtualServer({ realServers: [realServer('10.0.0.2')] });
+const CONFIG = directorConfig({
+  instances: [vrrpInstance({ addresses: [{ address: '192.0.2.51', prefixLength: 24, interface: 'eth0' }] })],
+  virtualServers: [WEB],
+  connectionSync: { interface: 'eth1', id: 51 },
+});
+
+function open({ left }: { left?: string } = {}) {
+  const clock = new HandClock();
+  const kernel = { table: left, sets: 0, replays: 0, refusal: '' };
+  const lines: string[] = [];
+  const say = (_: object, words: string): void => void lines.push(words);
+  const log: Log = { debug: () => {}, info: () => {}, warn: say, error: say };
+  const part = new HandOver({
+    clock,
+    log,
+    nft: {
+      set: async (ruleset) => {
+        if (kernel.refusal !== '') throw new Error(kernel.refusal);
+        kernel.sets += 1;
+        kernel.table = ruleset === HAND_OVER_REMOVAL ? undefined : ruleset;
+      },
+      list: async () => kernel.table,
+    },
+    replay: {
+      replay: async () => {
+        kernel.replays += 1;
+        return { connections: 3, messages: 1, untellable: 0 };
+      },
+    },
+    ownAddresses: () => ['192.0.2.11'],
+  });
+  const become = async (state: VrrpState): Promise<void> => {
+    const roles: Roles = { outside: { state, settled: true } };
+    part.roles(roles);
+    for (let turn = 0; turn < 5; turn++) await settled();
+  };
+  return { part, kernel, clock, lines, become };
+}
+
+void t.test('a backup waits, a new master still does, an old one does not', async (t) => {
+  const { part, kernel, clock, become } = open();
+  await become('backup');
+  await part.configure(CONFIG);
+  t.match(kernel.table, /192\.0\.2\.51 \. 80/);
+  await become('master');
+  await clock.advance(WAIT_MS - 1);
+  t.match(kernel.table, /192\.0\.2\.51 \. 80/, 'its predecessor may not have told of all');
+  await clock.advance(1);
+  t.equal(kernel.table, undefined);
+  t.equal(kernel.replays, 0, 'it has told nobody');
+  const { sets } = kernel;
+  await part.configure(CONFIG);
+  t.equal(kernel.sets, sets, 'a reload that changes nothing does nothing');
+  await become('backup');
+  t.match(kernel.table, /192\.0\.2\.51 \. 80/, 'it waits again');
+  await part.close();
+  t.equal(kernel.table, undefined);
+});
+
+void t.test('who lets go tells the peer, at once and once more', async (t) => {
+  const { part, kernel, clock, become } = open();
+  await become('master');
+  await part.configure(CONFIG);
+  t.equal(kernel.replays, 0);
+  await become('backup');
+  t.equal(kernel.replays, 1);
+  await clock.advance(AGAIN_MS);
+  t.equal(kernel.replays, 2);
+  await become('backup');
+  await clock.advance(60_000);
+  t.equal(kernel.replays, 2);
+  await become('master');
+  await part.configure({ ...CONFIG, connectionSync: undefined });
+  await become('initialize');
+  await clock.advance(60_000);
+  t.equal(kernel.replays, 2, 'there is nobody to tell without connection_sync');
+  t.equal(kernel.table, undefined);
+});
+
+void t.test('what an earlier process left goes, and a host without nft is told once', async (t) => {
+  const old = open({ left: 'old' });
+  await old.part.configure({ ...CONFIG, virtualServers: [] });
+  t.equal(old.kernel.table, undefined);
+
+  const { part, kernel, lines, become } = open();
+  kernel.refusal = 'connection_sync needs the nft program (package nftables)';
+  await part.configure(CONFIG);
+  await part.configure(CONFIG);
+  t.equal(lines.length, 1);
+  t.match(lines[0], /needs the nft program .*; connections that are younger than two seconds may be reset/);
+  await become('master');
+  await part.close();
+  t.equal(lines.length, 1, 'and nothing is left to take away');
+});
