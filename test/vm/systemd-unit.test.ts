@@ -22,7 +22,9 @@ END
 chmod 755 /etc/lvs-director/probe /etc/lvs-director/hook`;
 /** An argument that must not be in the journal. */
 const SECRET = 'hunter2';
-const TRACKED = `  track:
+/** So that it is the unit that takes addresses away when every process is killed, and not the kernel. */
+const TRACKED = `  permanent_addresses: true
+  track:
     - { name: probe, script: [/etc/lvs-director/probe, ${SECRET}], user: daemon, interval: 30s, timeout: 30s }
     - { name: journal, process: systemd-journal }
   hooks:
