@@ -95,7 +95,14 @@ export function formatStatus(status: DirectorStatus): string {
         ? []
         : [`  ${name}: another host (${other}) has this director's own address on ${device}`],
     );
-    const troubles = [...faults, ...conflicts];
+    const waits = status.instances.flatMap(({ name, awaits_sync: awaited }) =>
+      awaited === null || awaited === undefined
+        ? []
+        : [
+            `  ${name} takes over when the connection table is complete, in at most ${duration(awaited.at_most_s)}: ${awaited.text}`,
+          ],
+    );
+    const troubles = [...faults, ...waits, ...conflicts];
     if (troubles.length > 0) parts.push(troubles.join('\n'));
   }
   if (status.virtual_servers.length > 0) {

@@ -1,5 +1,6 @@
 /** What a good configuration had better not say: told as warnings, with the place in the file. */
-import { type DirectorConfig, OWNER_PRIORITY } from './model.js';
+import { formatDuration } from './duration.js';
+import { type DirectorConfig, OWNER_PRIORITY, type VrrpInstance } from './model.js';
 
 export interface Caution {
   readonly path: readonly (string | number)[];
@@ -8,17 +9,27 @@ export interface Caution {
 
 /** In the order of the file's parts. */
 export function cautions(config: DirectorConfig): readonly Caution[] {
-  const { connectionSync, instances } = config;
-  if (connectionSync === undefined) return [];
-  return instances.flatMap(({ name, preempt, priority }, position) => {
-    // The address owner's preemption is not a matter of choice.
-    if (preempt.mode === 'never' || priority === OWNER_PRIORITY) return [];
-    const when = preempt.delayMs === 0 ? 'at once' : 'after the delay';
-    return {
-      path: ['vrrp', 'instances', position, 'preempt'],
-      message:
-        `a director that returns from a reboot has an empty connection table, and ${name} takes the role back ${when}: ` +
-        "connections that were quiet meanwhile are lost; 'preempt: false' keeps them",
-    };
+  const isSynced = config.connectionSync !== undefined;
+  return config.instances.flatMap((instance, position) => {
+    const message = preemptCaution(instance, isSynced);
+    return message === undefined ? [] : { path: ['vrrp', 'instances', position, 'preempt'], message };
   });
+}
+
+function preemptCaution({ name, preempt, priority }: VrrpInstance, isSynced: boolean): string | undefined {
+  // The address owner's preemption is not a matter of choice.
+  if (preempt.mode === 'never' || priority === OWNER_PRIORITY) return undefined;
+  if (preempt.mode === 'synced') {
+    if (isSynced) return undefined;
+    return (
+      `without connection_sync no connection table becomes complete: ${name} takes the role back after ` +
+      `${formatDuration(preempt.atMostMs)}, whatever is lost; configure connection_sync, or leave 'after: synced' out`
+    );
+  }
+  if (!isSynced) return undefined;
+  const when = preempt.delayMs === 0 ? 'at once' : 'after the delay';
+  return (
+    `a director that returns from a reboot has an empty connection table, and ${name} takes the role back ${when}: ` +
+    "connections that were quiet meanwhile are lost; 'preempt: false' keeps them"
+  );
 }

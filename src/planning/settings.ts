@@ -7,7 +7,7 @@ import { routeText, ruleText } from './routing-text.js';
 export interface InstanceSettings {
   readonly version: 2 | 3;
   readonly family: AddressFamily;
-  /** `always`, `never`, or `after 30000 ms`. */
+  /** `always`, `never`, `after 30000 ms`, `after synced, at most 60000 ms`, or with both. */
   readonly preempt: string;
   readonly startup_delay_ms: number;
   readonly accept_mode: boolean;
@@ -48,7 +48,9 @@ export function instanceSettings(instance: VrrpInstance): InstanceSettings {
 
 function preemptText(preempt: Preempt): string {
   if (preempt.mode === 'never') return 'never';
-  return preempt.delayMs === 0 ? 'always' : `after ${preempt.delayMs} ms`;
+  const { mode, delayMs } = preempt;
+  if (mode === 'always') return delayMs === 0 ? 'always' : `after ${delayMs} ms`;
+  return `after ${delayMs === 0 ? '' : `${delayMs} ms and `}synced, at most ${preempt.atMostMs} ms`;
 }
 
 function transportText(transport: VrrpTransportKind): string {

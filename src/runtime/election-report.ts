@@ -32,6 +32,8 @@ export interface InstanceReport {
   readonly faults: number;
   /** A master that lacks something it should hold. */
   readonly isIncomplete: boolean;
+  /** A backup that waits for its connection table before it takes over from a weaker master. */
+  readonly awaitsSync: boolean;
   /** Another host has the address that it speaks from. */
   readonly isSourceTaken: boolean;
   readonly maintenance: InstanceStatus['maintenance'];

@@ -86,6 +86,8 @@ export interface InstanceStatus {
   readonly faults: readonly string[];
   /** Why a master lacks something that it should hold, such as a route whose place is taken; null when it has all. */
   readonly missing?: string | null;
+  /** What a backup waits for before it takes over from a weaker master, and how long at most; null when it does not. */
+  readonly awaits_sync?: { readonly text: string; readonly at_most_s: number } | null;
   /** The MAC address of another host that has the address this instance speaks from; null when none is known. */
   readonly source_conflict?: string | null;
   /** Seconds in this state. */

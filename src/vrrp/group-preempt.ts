@@ -19,11 +19,11 @@ export function mayPreempt(draft: Draft, member: Member, source: string, atMs: n
   if (isOwner(member)) return true;
   if (preempt.mode === 'never') return false;
   member.lowerMasterSinceMs ??= atMs;
-  tellOfWait(draft, member, source, atMs);
+  reviewWait(draft, member, source, atMs);
   return !member.awaitsSync && atMs - member.lowerMasterSinceMs >= preempt.delayMs;
 }
 
-function tellOfWait(draft: Draft, member: Member, source: string, atMs: number): void {
+function reviewWait(draft: Draft, member: Member, source: string, atMs: number): void {
   const { preempt } = member.config;
   const awaits = mustAwaitSync(draft.group, member, atMs);
   if (awaits === member.awaitsSync) return;
@@ -70,8 +70,15 @@ export function syncUnknown(draft: Draft): void {
   if (draft.group.sync.complete) draft.group.sync = HEARS_AGAIN;
 }
 
+/** Waits that are over since the table is complete. */
+export function endWaits(draft: Draft): void {
+  for (const [index, { awaitsSync, master = '' }] of draft.members.entries()) {
+    if (awaitsSync && draft.group.sync.complete) reviewWait(draft, draft.edit(index), master, draft.now);
+  }
+}
+
 /** Of these the right to preempt hangs on a table that is not complete any more. */
-export function lostSync(draft: Draft): readonly Member[] {
+export function withoutRight(draft: Draft): readonly Member[] {
   const { group, members, now } = draft;
   return members.flatMap((member, index) => {
     return member.state === 'backup' && mustAwaitSync(group, member, now) ? [draft.edit(index)] : [];

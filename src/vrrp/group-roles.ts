@@ -2,7 +2,14 @@
 import type { Draft, Member } from './group-draft.js';
 import { masterDownAt, setTimer, skewOf, startMasterDown } from './group-draft.js';
 import { depart } from './group-heard.js';
-import { forgetLowerMaster, lostSync, setSync, syncedAsMaster, syncUnknown } from './group-preempt.js';
+import {
+  endWaits,
+  forgetLowerMaster,
+  setSync,
+  syncedAsMaster,
+  syncUnknown,
+  withoutRight,
+} from './group-preempt.js';
 import { effectivePriority, faultsOf, isOwner, networkFaults, weightOf } from './group-tracking.js';
 import type { SyncProgress } from './group-types.js';
 
@@ -156,7 +163,8 @@ export function respectMaster(draft: Draft, member: Member): void {
 export function syncProgress(draft: Draft, progress: SyncProgress): void {
   const wasComplete = draft.group.sync.complete;
   setSync(draft, progress);
-  if (wasComplete) for (const member of lostSync(draft)) respectMaster(draft, member);
+  endWaits(draft);
+  if (wasComplete) for (const member of withoutRight(draft)) respectMaster(draft, member);
 }
 
 /** After a change of weights, maintenance or configuration: a master says at once what it is worth now. */

@@ -16,6 +16,7 @@ import {
 } from '../model.js';
 import type { ConfigFile } from '../schema/schema.js';
 import {
+  DEFAULT_AWAIT_SYNC_MS,
   DEFAULT_QUORUM,
   DEFAULT_UDP_PORT,
   type FileAddress,
@@ -125,7 +126,9 @@ function advertisedOf(addresses: readonly VirtualAddress[], device: string): str
 function resolvePreempt(preempt: FileInstance['preempt'], priority: number): Preempt {
   if (priority === OWNER_PRIORITY) return { mode: 'always', delayMs: 0 };
   if (preempt === false) return { mode: 'never' };
-  return { mode: 'always', delayMs: preempt === true ? 0 : preempt.delay };
+  if (preempt === true) return { mode: 'always', delayMs: 0 };
+  const { after, delay: delayMs, at_most: atMostMs = DEFAULT_AWAIT_SYNC_MS } = preempt;
+  return after === 'synced' ? { mode: 'synced', delayMs, atMostMs } : { mode: 'always', delayMs };
 }
 
 function resolveTransport(

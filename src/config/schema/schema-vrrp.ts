@@ -28,6 +28,9 @@ const ADVERTISEMENT_INTERVAL_MS = {
   said: 'from 10ms to 40.95s in whole centiseconds (version 2: from 1s to 255s in whole seconds)',
 } as const;
 const DELAY_MS = { min: 0, max: 3_600_000, step: 1 } as const;
+const AWAIT_SYNC_MS = { min: 1000, max: 3_600_000, step: 1 } as const;
+/** No default of the schema's: it goes with `after: synced` alone. */
+export const DEFAULT_AWAIT_SYNC_MS = 60_000;
 const LOOK_MS = { min: 50, max: 3_600_000, step: 1 } as const;
 const HOOK_TIMEOUT_MS = { min: 100, max: 3_600_000, step: 1 } as const;
 const ANNOUNCE_MS = { min: 10, max: 3_600_000, step: 1 } as const;
@@ -49,19 +52,17 @@ export const DEFAULT_QUORUM = 1;
 /** keepalived's bound too: a weight can carry a priority from one end to the other. */
 export const MAX_TRACK_WEIGHT = 253;
 
-const notYet = (what: string) => z.never({ error: `${what} is not supported yet` }).optional();
-
 const preempt = z
   .union(
     [
       z.boolean(),
-      mapping('delay', {
+      mapping('delay, after, at_most', {
         delay: duration(DELAY_MS).default(0),
-        after: notYet("'preempt: { after: synced }'"),
-        at_most: notYet("'at_most', which belongs to 'preempt: { after: synced }',"),
+        after: z.literal('synced', { error: expect("'synced'") }).optional(),
+        at_most: duration(AWAIT_SYNC_MS).optional(),
       }),
     ],
-    { error: expect('true, false or { delay: 30s }') },
+    { error: expect('true, false, { delay: 30s } or { after: synced, at_most: 60s }') },
   )
   .default(true);
 

@@ -2,7 +2,13 @@
 import { familyOf } from '../../util/ip-address.js';
 import { familyName } from '../address.js';
 import { formatDuration } from '../duration.js';
-import { type FileInstance, type FileVrrp, MAX_HELD, MAX_INSTANCES } from '../schema/schema-vrrp.js';
+import {
+  DEFAULT_AWAIT_SYNC_MS,
+  type FileInstance,
+  type FileVrrp,
+  MAX_HELD,
+  MAX_INSTANCES,
+} from '../schema/schema-vrrp.js';
 import type { Key, Section } from '../section.js';
 import { virtualMacName } from '../virtual-mac-name.js';
 import { quote } from '../yaml.js';
@@ -45,6 +51,7 @@ export function checkInstances(
     checkAddresses(instance, directors, report);
     checkRoutes(instance, directors, report);
     checkVersion(instance, report);
+    checkPreempt(instance, report);
     checkTransport(instance, directors, report);
     checkVirtualMac(instance, report);
     checkRepeat(instance, report);
@@ -102,6 +109,26 @@ function checkVersion(instance: Section<FileInstance>, report: Report): void {
   if (!instance.has('checksum') || (!isV2 && !isIpv6)) return;
   const what = isV2 ? 'VRRP version 2' : 'VRRP over IPv6';
   report(at('checksum'), () => `${what} has one checksum alone: leave 'checksum' out`, { at: 'key' });
+}
+
+/** Both waits begin together, and the longer of the two counts. */
+function checkPreempt(instance: Section<FileInstance>, report: Report): void {
+  const preempt = instance.part('preempt');
+  const atMost = preempt?.part('at_most');
+  if (preempt === undefined || typeof preempt.value === 'boolean') return;
+  if (!preempt.has('after')) {
+    if (!preempt.has('at_most')) return;
+    const what = "'at_most' goes with 'after: synced': it is how long the connection table is waited for";
+    return report([...preempt.path, 'at_most'], () => what, { at: 'key' });
+  }
+  const { delay = 0, at_most: atMostMs = DEFAULT_AWAIT_SYNC_MS } = preempt.value;
+  if (delay < atMostMs) return;
+  report(
+    (atMost ?? preempt).path,
+    () =>
+      `the connection table is waited for ${formatDuration(atMostMs)} at most, and the delay is ${formatDuration(delay)}: ` +
+      "make 'at_most' longer, or leave 'after' out",
+  );
 }
 
 type FileTransport = FileInstance['transport'];

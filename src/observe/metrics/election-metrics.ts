@@ -12,6 +12,7 @@ const TRANSITIONS: readonly CounterName[] = ['became_master', 'released_master',
 const EVENTS: readonly CounterName[] = [
   'hand_overs',
   'no_successor',
+  'awaited_sync',
   'still_master',
   'rogue_owner',
   'paused',
@@ -175,6 +176,12 @@ export const ELECTION_METRICS: readonly Metric[] = [
     'gauge',
     '1 when a master lacks something that it should hold, such as a route.',
     (one) => (one.isIncomplete ? 1 : 0),
+  ),
+  ofInstance(
+    'awaits_sync',
+    'gauge',
+    '1 while a backup waits for its connection table before it takes over from a weaker master.',
+    (one) => (one.awaitsSync ? 1 : 0),
   ),
   ofInstance(
     'source_conflict',

@@ -1,6 +1,6 @@
 /** What `director status` tells of an instance, without what is counted elsewhere. */
 import { instanceSettings } from '../../planning/settings.js';
-import type { InstanceState } from '../../vrrp/group-types.js';
+import type { InstanceState, SyncProgress } from '../../vrrp/group-types.js';
 import type { ElectionReport, InstanceReport } from '../election-report.js';
 import type { InstanceStatus } from '../status.js';
 import type { Channels } from './channels.js';
@@ -48,6 +48,7 @@ export class InstanceTeller {
         priority: state.config.priority,
         effectivePriority: state.priority,
         faults: runner.state.faults.length,
+        awaitsSync: state.awaitsSync,
         isIncomplete: runner.troubleOf(state.config.name) !== undefined,
         isSourceTaken: this.#channels.conflictOf(state.config.name) !== undefined,
         counters: runner.counters(state.config.name),
@@ -65,6 +66,16 @@ export class InstanceTeller {
       ]),
     );
   }
+}
+
+function awaitedSync(
+  { awaitsSync, config: { preempt }, lowerMasterSinceMs = 0 }: InstanceState,
+  { text }: SyncProgress,
+  nowMs: number,
+): NonNullable<Status['awaits_sync']> | null {
+  if (!awaitsSync || preempt.mode !== 'synced') return null;
+  const leftMs = lowerMasterSinceMs + preempt.atMostMs - nowMs;
+  return { text, at_most_s: Math.max(0, Math.ceil(leftMs / 1000)) };
 }
 
 function instanceStatus(
@@ -87,6 +98,7 @@ function instanceStatus(
     effective_priority: state.priority,
     faults: runner.state.faults,
     missing: runner.troubleOf(config.name) ?? null,
+    awaits_sync: awaitedSync(state, runner.state.sync, nowMs),
     handing_over: runner.state.phase === 'handing-over',
   };
 }

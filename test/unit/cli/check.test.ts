@@ -90,6 +90,12 @@ void t.test('preemption that loses connections is warned of, at its place', asyn
   t.match(first, /vrrp\.instances\[0\]\.preempt: warning: .* takes the role back at once/);
   t.same(others, []);
   t.match(warned(nat.replace('preempt: false', 'preempt: { delay: 30s }')), [/after the delay/]);
+  const synced = nat.replaceAll('preempt: false', 'preempt: { after: synced }');
+  t.same(warned(synced), []);
+  t.match(warned(synced.replace(/^connection_sync:(\n +.*)+/m, '')), [
+    /vrrp\.instances\[0\]\.preempt: warning: without connection_sync .* takes the role back after 1m/,
+    /vrrp\.instances\[1\]/,
+  ]);
   // The default, which has no place of its own.
   t.match(warned(nat.replace(/preempt: false.*/, '')), [/vrrp\.instances\[0\]/]);
   t.same(

@@ -51,6 +51,15 @@ void t.test('an instance that cannot serve says why', async (t) => {
   t.notMatch(formatStatus(status({})), 'cannot serve');
 });
 
+void t.test('who waits for its connection table says what for, and how long at most', async (t) => {
+  const awaits_sync = { text: '812 of 1000 connections are here', at_most_s: 43 };
+  t.match(
+    formatStatus(status({ state: 'backup', awaits_sync })),
+    'outside takes over when the connection table is complete, in at most 43s: 812 of 1000 connections are here',
+  );
+  t.notMatch(formatStatus(status({ awaits_sync: null })), 'takes over');
+});
+
 void t.test('the priority that counts now is shown where it is another', async (t) => {
   t.match(formatStatus(status({ effective_priority: 50 })), '150 (now 50)');
   t.notMatch(formatStatus(status({})), 'now');

@@ -86,6 +86,22 @@ void t.test('the owner preempts', async (t) => {
   t.strictSame(instanceOf(`${V4}, preempt: false`, 'lb2').preempt, { mode: 'never' });
 });
 
+void t.test('preemption', async (t) => {
+  const of = (text: string) => instanceOf(`${V4}, preempt: ${text}`, 'lb2').preempt;
+  t.strictSame(of('true'), { mode: 'always', delayMs: 0 });
+  t.strictSame(of('{ delay: 30s }'), { mode: 'always', delayMs: 30_000 });
+  t.strictSame(of('{ after: synced }'), { mode: 'synced', delayMs: 0, atMostMs: 60_000 });
+  t.strictSame(of('{ after: synced, at_most: 2m, delay: 1s }'), {
+    mode: 'synced',
+    delayMs: 1000,
+    atMostMs: 120_000,
+  });
+  t.strictSame(instanceOf(`${V4}, preempt: { after: synced }`, 'lb1').preempt, {
+    mode: 'always',
+    delayMs: 0,
+  });
+});
+
 void t.test('start-up delay: the general one, or its own', async (t) => {
   const general = '  startup_delay: 5s\n';
   t.equal(instanceOf(V4, 'lb1', general).startupDelayMs, 5000);

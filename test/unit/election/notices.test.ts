@@ -26,6 +26,23 @@ void t.test('a second owner that is beaten is not given way to', async (t) => {
   t.match(words({ ...notice, backOffMs: 20_000 }), /giving way for 20 s/);
 });
 
+void t.test('a wait for the connection table, and its two ends', async (t) => {
+  const source = '192.0.2.9';
+  const text = '812 of 1000 connections are here';
+  t.match(
+    words({ kind: 'awaits-sync', source, atMostMs: 60_000, text }),
+    /192\.0\.2\.9 is master with a lower priority: .* or after 60 s; waiting for it: 812 of 1000/,
+  );
+  t.match(
+    words({ kind: 'awaited-sync', source, complete: true, text }),
+    /taking over from 192\.0\.2\.9: 812/,
+  );
+  t.match(
+    words({ kind: 'awaited-sync', source, complete: false, text }),
+    /without a complete connection table/,
+  );
+});
+
 void t.test('another cluster is told with a free identifier', async (t) => {
   const notice = { kind: 'other-cluster', source: '192.0.2.9', addresses: ['192.0.2.77'] } as const;
   t.match(words(notice), /192\.0\.2\.9 uses VRID 51 .*192\.0\.2\.77.*99 is free here/);

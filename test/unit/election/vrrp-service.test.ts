@@ -340,3 +340,41 @@ void t.test('a stop says whether somebody has succeeded', async (t) => {
     t.equal(await stopped, successor);
   }
 });
+
+void t.test(
+  'who waits for the connection table says so, and goes when it is told that it is complete',
+  async (t) => {
+    const host = new FakeHost();
+    const preempt = { mode: 'synced', delayMs: 0, atMostMs: 60_000 } as const;
+    const outside = vrrpInstance({ priority: 200, preempt });
+    // What is told before there is a group is for all that begin later.
+    host.service.syncProgress({ complete: false, text: '1 of 2 connections is here' });
+    await host.start(directorConfig({ instances: [outside] }));
+    const status = () => host.service.status()[0];
+    t.equal(status()?.awaits_sync, null);
+    host.advertise({ priority: 100 });
+    t.strictSame(status()?.awaits_sync, { text: '1 of 2 connections is here', at_most_s: 60 });
+    await host.clock.advance(1000);
+    t.strictSame(status()?.awaits_sync?.at_most_s, 59);
+    t.ok(host.service.report().instances[0]?.awaitsSync);
+    t.equal(host.service.status()[0]?.counters['awaited_sync'], 1);
+    host.advertise({ priority: 100 });
+    host.service.syncProgress({ complete: true, text: 'all connections are here' });
+    t.equal(status()?.awaits_sync, null);
+    for (let seconds = 0; seconds < 3; seconds++) {
+      await host.clock.advance(1000);
+      host.advertise({ priority: 100 });
+    }
+    await host.clock.advance(1000);
+    t.equal(host.service.role('outside'), 'master');
+    t.strictSame(
+      host.log
+        .filter(({ event }) => String(event).endsWith('-sync'))
+        .map(({ level, event }) => [level, event]),
+      [
+        ['info', 'awaits-sync'],
+        ['info', 'awaited-sync'],
+      ],
+    );
+  },
+);

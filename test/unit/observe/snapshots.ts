@@ -24,6 +24,7 @@ export function instanceReport(overrides: Partial<InstanceReport> = {}): Instanc
     effectivePriority: 120,
     faults: 0,
     isIncomplete: false,
+    awaitsSync: false,
     isSourceTaken: false,
     maintenance: 'off',
     counters: { became_master: 2, advertisements_sent: 77, discarded_own: 3 },

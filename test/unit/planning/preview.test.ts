@@ -220,6 +220,14 @@ void t.test('VRRP: every other setting, by its name', async (t) => {
     [{ checksum: 'rfc9568' }, 'checksum rfc5798 -> rfc9568'],
     [{ preempt: { mode: 'always', delayMs: 0 } }, 'preempt never -> always'],
     [{ preempt: { mode: 'always', delayMs: 30_000 } }, 'preempt never -> after 30000 ms'],
+    [
+      { preempt: { mode: 'synced', delayMs: 0, atMostMs: 60_000 } },
+      'preempt never -> after synced, at most 60000 ms',
+    ],
+    [
+      { preempt: { mode: 'synced', delayMs: 1000, atMostMs: 60_000 } },
+      'preempt never -> after 1000 ms and synced, at most 60000 ms',
+    ],
     [{ startupDelayMs: 5 }, 'start-up delay (ms) 0 -> 5'],
     [{ acceptMode: false }, 'accept mode on -> off'],
     [{ virtualMacInterface: 'vrrp4-51' }, 'virtual MAC interface none -> vrrp4-51'],

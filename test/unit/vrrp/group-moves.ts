@@ -61,6 +61,15 @@ const input: fc.Arbitrary<(bench: Bench) => GroupInput> = fc.oneof(
   },
   { weight: 2, arbitrary: fc.boolean().map((on) => (): GroupInput => ({ type: 'maintenance', on })) },
   {
+    weight: 2,
+    arbitrary: fc.boolean().map(
+      (complete) => (): GroupInput => ({
+        type: 'sync-progress',
+        progress: { complete, text: String(complete) },
+      }),
+    ),
+  },
+  {
     weight: 1,
     arbitrary: fc.constantFrom(1, 2, 3).map((count) => (bench: Bench): GroupInput => {
       const addresses = Array.from({ length: count }, (_, i): VirtualAddress => {
@@ -109,7 +118,11 @@ export function wrong(state: GroupState, kernel: Kernel): string | undefined {
     return `${state.phase} and ${role}`;
   if (state.phase === 'running' && (role === 'fault') !== state.faults.length > 0)
     return `${role} with faults [${state.faults.join(', ')}]`;
-  for (const { config, priority } of state.instances) {
+  if (state.phase === 'running' && role === 'master' && !state.sync.complete)
+    return 'a master lacks connections';
+  for (const { config, priority, awaitsSync, lowerMasterSinceMs } of state.instances) {
+    if (awaitsSync && (role !== 'backup' || lowerMasterSinceMs === undefined || state.sync.complete))
+      return `${role} waits for ${state.sync.text} since ${lowerMasterSinceMs}`;
     const held = kernel.held(config.name);
     if (role === 'master' && held !== config.addresses.length) return `a master holds ${held} addresses`;
     if (role !== 'master' && held !== 0) return `${role} holds ${held} addresses`;

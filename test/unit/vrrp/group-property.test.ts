@@ -14,11 +14,11 @@ function play(bench: Bench, steps: readonly Move[]): string | undefined {
 }
 
 for (const priority of [100, 255]) {
-  for (const mode of ['never', 'always'] as const) {
+  for (const mode of ['never', 'always', 'synced'] as const) {
     await t.test(`priority ${priority}, preempt ${mode}: no order of inputs breaks the group`, async (t) => {
       fc.assert(
         fc.property(moves, fc.constantFrom(0, 3000), (steps, startupDelayMs) => {
-          const preempt = mode === 'never' ? { mode } : { mode, delayMs: 500 };
+          const preempt = { mode, delayMs: 500, atMostMs: 5000 };
           const settings = NAMES.map((one) => instance(one, { priority, preempt, startupDelayMs }));
           const fresh = new Bench(settings, { track: TRACK });
           const complaint = play(fresh, [

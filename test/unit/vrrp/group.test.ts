@@ -1,5 +1,5 @@
 import t from 'tap';
-import type { VrrpInstance } from '../../../src/config/model.js';
+import type { TrackUse, VrrpInstance } from '../../../src/config/model.js';
 import { step } from '../../../src/vrrp/group.js';
 import { Bench, instance } from './group-bench.js';
 
@@ -72,6 +72,194 @@ await t.test('preemption', async (t) => {
     // At 10,500 the delay was over: that advertisement was discarded.
     bench.run(9500 + 3415);
     t.equal(bench.roles(), 'master');
+  });
+});
+
+await t.test('preemption after sync', async (t) => {
+  const synced = { mode: 'synced', delayMs: 0, atMostMs: 60_000 } as const;
+  const complete = { type: 'sync-progress', progress: { complete: true, text: 'all are here' } } as const;
+  const incomplete = {
+    type: 'sync-progress',
+    progress: { complete: false, text: '1 of 2 is here' },
+  } as const;
+  const start = (overrides: Partial<VrrpInstance> = {}, track: readonly TrackUse[] = []) => {
+    const bench = new Bench([instance('outside', { priority: 150, preempt: synced, ...overrides })], {
+      track,
+    });
+    bench.at(0, { type: 'start' });
+    return bench;
+  };
+  /** A master of that priority is heard each second of an interval; whether this one is master at its end. */
+  const hears = (bench: Bench, fromMs: number, toMs: number, priority = 100): boolean => {
+    for (let now = fromMs; now <= toMs && bench.roles().startsWith('backup'); now += 1000) {
+      bench.run(now);
+      for (const { config, state } of bench.state.instances)
+        if (state === 'backup') bench.hear(now, config.name, priority);
+    }
+    return bench.roles().startsWith('master');
+  };
+  /** From the advertisement that is discarded first: what is left of Master_Down_Interval (3414 ms) after the one before. */
+  const DOWN = 3000;
+
+  await t.test('when the table is complete, which is told once', async (t) => {
+    const bench = start();
+    bench.at(200, incomplete);
+    t.notOk(hears(bench, 500, 20_500));
+    t.equal(bench.member().awaitsSync, true);
+    bench.at(20_700, incomplete);
+    t.notOk(hears(bench, 21_500, 30_500));
+    bench.at(30_900, complete);
+    t.notOk(hears(bench, 31_500, 33_500));
+    t.equal(bench.member().awaitsSync, false);
+    t.ok(hears(bench, 34_500, 31_500 + DOWN));
+    t.same(bench.notices, [
+      { kind: 'awaits-sync', source: '192.168.1.11', atMostMs: 60_000, text: '1 of 2 is here' },
+      { kind: 'awaited-sync', source: '192.168.1.11', complete: true, text: 'all are here' },
+    ]);
+    t.equal(bench.counters.get('outside awaited_sync'), 1);
+  });
+  await t.test('at once where it is complete already', async (t) => {
+    const bench = start();
+    bench.at(100, complete);
+    t.ok(hears(bench, 500, 3500));
+    t.same(bench.notices, []);
+  });
+  await t.test('without a word after at_most alone', async (t) => {
+    const bench = start();
+    t.notOk(hears(bench, 500, 60_500 + DOWN - 1000));
+    t.ok(hears(bench, 60_500 + DOWN, 60_500 + DOWN));
+    t.match(bench.notices, [{ kind: 'awaits-sync' }, { kind: 'awaited-sync', complete: false }]);
+  });
+  await t.test('at_most counts anew when the weaker master was away', async (t) => {
+    const bench = start();
+    t.notOk(hears(bench, 500, 50_500));
+    bench.hear(51_500, 'outside', 200, '192.168.1.13');
+    t.equal(bench.member().awaitsSync, false);
+    t.notOk(hears(bench, 52_500, 110_500));
+  });
+  await t.test('and a delay: both must hold', async (t) => {
+    const both = { ...synced, delayMs: 10_000 };
+    const early = start({ preempt: both });
+    early.at(100, complete);
+    t.notOk(hears(early, 500, 12_500));
+    t.ok(hears(early, 13_500, 13_500));
+    const late = start({ preempt: both });
+    t.notOk(hears(late, 500, 30_500));
+    late.at(30_600, complete);
+    t.ok(hears(late, 31_500, 31_500 + DOWN));
+  });
+  await t.test('a table that turns incomplete stops it, but not after at_most', async (t) => {
+    const bench = start();
+    bench.at(100, complete);
+    t.notOk(hears(bench, 500, 2500));
+    bench.at(3300, incomplete);
+    t.notOk(hears(bench, 3500, 20_500), 'the timer that ran out was restarted');
+    const late = start();
+    late.at(100, complete);
+    t.notOk(hears(late, 500, 500));
+    late.at(600, incomplete);
+    t.notOk(hears(late, 1500, 61_500));
+    late.at(61_600, complete);
+    late.at(61_700, incomplete);
+    t.ok(hears(late, 62_500, 63_500));
+  });
+  await t.test('nothing else waits: silence, a farewell, the owner', async (t) => {
+    const silence = start();
+    silence.hear(500, 'outside', 100);
+    silence.run(500 + 3415);
+    t.equal(silence.roles(), 'master');
+    const farewell = start();
+    farewell.hear(500, 'outside', 100);
+    farewell.hear(600, 'outside', 0);
+    farewell.run(600 + 415);
+    t.equal(farewell.roles(), 'master');
+    const owner = start({ priority: 255 });
+    t.equal(owner.roles(), 'master');
+    // A rogue with the greater address is given way to; a weaker master is not.
+    owner.hear(500, 'outside', 255, '192.168.1.13');
+    t.equal(owner.roles(), 'backup');
+    t.ok(hears(owner, 1500, 1500 + 3010));
+  });
+  await t.test('a master that fell below this one is not waited for', async (t) => {
+    const bench = start({ priority: 100 });
+    t.notOk(hears(bench, 500, 5500, 150));
+    t.ok(hears(bench, 6500, 9500, 90));
+    t.same(bench.notices, []);
+  });
+  await t.test('one that became weaker only since this one rose is', async (t) => {
+    const bench = start({ priority: 80 }, [{ object: 'uplink', weight: 60 }]);
+    t.notOk(hears(bench, 500, 5500));
+    bench.at(6000, { type: 'tracked', object: 'uplink', state: 'up' });
+    t.notOk(hears(bench, 6500, 30_500));
+    t.equal(bench.member().awaitsSync, true);
+  });
+  await t.test('nor is another one the one that fell', async (t) => {
+    const bench = start({ priority: 100 });
+    t.notOk(hears(bench, 500, 5500, 150));
+    for (let now = 6500; now < 20_000; now += 1000) {
+      bench.run(now);
+      bench.hear(now, 'outside', 90, '192.168.1.10');
+    }
+    t.equal(bench.roles(), 'backup');
+  });
+  await t.test('what a master is told takes nothing from it', async (t) => {
+    const bench = start({}, [{ object: 'uplink', weight: -60 }]);
+    bench.run(4000);
+    t.same(bench.at(4100, incomplete), []);
+    t.equal(bench.state.sync.complete, true);
+    // It falls, is succeeded, and rises again: it has all.
+    bench.at(5000, { type: 'tracked', object: 'uplink', state: 'down' });
+    bench.hear(5500, 'outside', 100);
+    t.equal(bench.roles(), 'backup');
+    bench.at(6000, { type: 'tracked', object: 'uplink', state: 'up' });
+    t.ok(hears(bench, 6500, 6500 + DOWN));
+  });
+  await t.test('who could not hear is told anew', async (t) => {
+    const link = (bench: Bench, now: number, up: boolean) =>
+      bench.at(now, { type: 'link', instance: 'outside', up });
+    for (const [what, atMs, away] of [
+      ['a fault', 9300, (bench: Bench) => link(bench, 5000, false)],
+      ['a standstill', 9300, (bench: Bench) => bench.at(9300, { type: 'deadline' })],
+      ['the guardian', 9300, (bench: Bench) => bench.at(9300, { type: 'withdrawn' })],
+      ['silence', 7450, (bench: Bench) => bench.hear(7450, 'outside', 100)],
+    ] as const) {
+      const bench = start();
+      bench.run(4420);
+      t.equal(bench.roles(), 'master', what);
+      away(bench);
+      link(bench, atMs, true);
+      t.equal(bench.roles(), 'backup', what);
+      t.notOk(hears(bench, atMs + 200, atMs + 30_200), what);
+      t.equal(bench.member().awaitsSync, true, what);
+      bench.at(atMs + 30_600, complete);
+      t.ok(hears(bench, atMs + 31_200, atMs + 31_200 + DOWN), what);
+    }
+  });
+  await t.test('a sync group goes when its last instance may', async (t) => {
+    const bench = new Bench([
+      instance('outside', { priority: 150, preempt: { mode: 'always', delayMs: 0 } }),
+      instance('inside', { priority: 150, preempt: synced }),
+    ]);
+    bench.at(0, { type: 'start' });
+    t.notOk(hears(bench, 500, 20_500));
+    bench.at(20_600, complete);
+    t.ok(hears(bench, 21_500, 21_500 + DOWN));
+    t.equal(bench.roles(), 'master master');
+  });
+  await t.test('in version 2 as in version 3', async (t) => {
+    const bench = start({ version: 2 });
+    t.notOk(hears(bench, 500, 20_500));
+    bench.at(20_600, complete);
+    t.ok(hears(bench, 21_500, 21_500 + DOWN));
+  });
+  await t.test('a reload to another setting', async (t) => {
+    const bench = start();
+    t.notOk(hears(bench, 500, 10_500));
+    const [outside] = bench.state.instances;
+    if (outside === undefined) throw new Error('no instance');
+    const instances = [{ ...outside.config, preempt: { mode: 'always', delayMs: 0 } as const }];
+    bench.at(10_600, { type: 'configure', instances, track: [] });
+    t.ok(hears(bench, 11_500, 11_500 + DOWN));
   });
 });
 
