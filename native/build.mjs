@@ -1,4 +1,4 @@
-// Compiles the addon, the guardian and the runner of commands with the machine's own C compiler. Plain Node, no dependencies.
+// Compiles the addon, the guardian, the runner of commands and the drill's load with the machine's own C compiler. Plain Node, no dependencies.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
@@ -61,6 +61,13 @@ const TARGETS = [
     output: 'runner',
     sources: ['runner.c'],
     headers: [],
+    flags: ['-fPIE', '-pie'],
+    needsNodeHeaders: false,
+  },
+  {
+    output: 'load',
+    sources: ['load.c', 'load-server.c'],
+    headers: ['load.h'],
     flags: ['-fPIE', '-pie'],
     needsNodeHeaders: false,
   },

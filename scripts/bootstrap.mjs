@@ -29,7 +29,8 @@ const COMMANDS = {
   async drill(args) {
     await prepare();
     const asksOnly = args.includes('--help') || args.includes('--list');
-    if (!asksOnly) await ensureLab({ marks: args.some((arg) => /\b(services|fullnat|all)\b/.test(arg)) });
+    if (!asksOnly)
+      await ensureLab({ nft: args.some((arg) => /\b(services|fullnat|one-way|sync-loss|all)\b/.test(arg)) });
     return passOn(process.execPath, [join(PROJECT, 'dist', 'director', 'main.js'), 'drill', ...args]);
   },
   async interop(args) {
@@ -117,11 +118,18 @@ async function judgesInPath() {
 }
 
 /** The tests boot the VM even where the host has ip_vs: it is what they test. */
-async function ensureLab({ always = false, marks = false } = {}) {
+async function ensureLab({ always = false, nft = false } = {}) {
   const vm = always || !(await hostHasIpvs());
   // The tests have nft among their judges, and so has the VM once they were fetched.
-  const nft = marks && !(vm && hasJudge('nft')) ? ['nftables'] : [];
-  await ensure(['iproute2', 'fping', 'procps', ...nft, ...(always ? ['ping'] : []), ...(vm ? ['qemu'] : [])]);
+  const packages = nft && !(vm && hasJudge('nft')) ? ['nftables'] : [];
+  await ensure([
+    'iproute2',
+    'fping',
+    'procps',
+    ...packages,
+    ...(always ? ['ping'] : []),
+    ...(vm ? ['qemu'] : []),
+  ]);
   if (vm) await ensureGuestKernel();
 }
 

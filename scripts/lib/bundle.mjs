@@ -6,7 +6,7 @@ import { join } from 'node:path';
 const OUTPUT = 'dist/director';
 
 /** What is started as a program of its own. The bundle has them where `src` has them: src/program.ts looks there. */
-const ENTRY_POINTS = ['main', 'drill/lab/real-server', 'drill/client/client'];
+const ENTRY_POINTS = ['main', 'drill/client/client'];
 
 /** CommonJS within asks for Node's own modules by `require`. */
 const REQUIRE = `import { createRequire as requireOf } from 'node:module'; const require = requireOf(import.meta.url);`;

@@ -7,7 +7,7 @@ import { DrillError, DrillInterrupted } from '../drill/errors.js';
 import { TOPOLOGY_NAMES, type TopologyName } from '../drill/lab/topology.js';
 import { openProgress, SILENT } from '../drill/progress.js';
 import { type DrillReport, tableText } from '../drill/report/report.js';
-import { SCENARIO_NAMES, type ScenarioName } from '../drill/report/verdict.js';
+import { DEFAULT_SCENARIOS, SCENARIO_NAMES, type ScenarioName } from '../drill/report/verdict.js';
 import { GUEST_OUT_DIR } from '../drill/vm/guest-scripts.js';
 import { VmError } from '../drill/vm/vm-error.js';
 import { hostHasIpvs, runInVm } from '../drill/vm.js';
@@ -18,11 +18,17 @@ import { jsonText } from './json-text.js';
 const INTERVALS = ['1s', '100ms', '10ms'];
 const CONNECTIONS_DEFAULT = '100';
 const MAX_CONNECTIONS = 5000;
+/** New connections a second: what an emulated machine carries, and what a host's does. */
+const REQUEST_RATES = { vm: 150, host: 1000 } as const;
+const MAX_REQUEST_RATE = 1500;
 const EXIT_INTERRUPTED = 130;
 /** Two processors and five Node programs under emulation. */
 const VM_MEMORY_MIB = 2048;
 /** All topologies and scenarios under emulation, with room to spare. */
 const VM_TIMEOUT_MS = 60 * 60_000;
+
+/** Those that are named, or come with `--all`. */
+const OTHERS = SCENARIO_NAMES.filter((name) => !DEFAULT_SCENARIOS.includes(name));
 
 const usage = `Usage: director drill [OPTIONS]
 
@@ -31,13 +37,18 @@ and shows what the client saw. Nothing outside of the lab is touched. Needs root
 
   --topology NAME        nat, nat-port-mapping, dr, tun, virtual-mac, services or all;
                          repeatable or a comma list (default nat)
-  --scenario NAME        planned, crash, power, return, real-server-down; likewise (default all of them)
+  --scenario NAME        ${DEFAULT_SCENARIOS.join(', ')};
+                         and ${OTHERS.slice(0, 4).join(', ')},
+                         ${OTHERS.slice(4).join(', ')};
+                         likewise (default those of the first line)
+  --all                  all of them
   --kernel auto|host|vm  where: this kernel, or a VM with a kernel that has IPVS (default auto)
   --out DIR              takes report.json, report.html and the directors' logs (default ./drill-report)
   --json                 prints report.json instead of the table
   --advertisement-interval 1s|100ms|10ms   instead of the configuration's own
   --probe-interval TIME  between two probes of the client, 2ms to 5ms (default 4ms)
   --connections N        of each kind: busy, one-request, idle (default 100)
+  --request-rate N       new connections a second, each with one request (default 1000, in the VM 150)
 
 Exit status: 0 every scenario passed, 1 one did not, 2 wrong arguments, 130 interrupted.
 `;
@@ -51,6 +62,7 @@ interface Choice {
   readonly advertisementInterval: string | undefined;
   readonly probeIntervalMs: number;
   readonly connections: number;
+  readonly requestRate: number | undefined;
   readonly insideVm: boolean;
 }
 
@@ -83,13 +95,15 @@ function choose(argv: readonly string[]): Choice {
     args: [...argv],
     options: {
       topology: { type: 'string', multiple: true, default: ['nat'] },
-      scenario: { type: 'string', multiple: true, default: ['all'] },
+      scenario: { type: 'string', multiple: true, default: [...DEFAULT_SCENARIOS] },
+      all: { type: 'boolean', default: false },
       kernel: { type: 'string', default: 'auto' },
       out: { type: 'string', default: 'drill-report' },
       json: { type: 'boolean', default: false },
       'advertisement-interval': { type: 'string' },
       'probe-interval': { type: 'string', default: '4ms' },
       connections: { type: 'string', default: CONNECTIONS_DEFAULT },
+      'request-rate': { type: 'string' },
       // Set by the drill for itself: the report has to say where it ran.
       'inside-vm': { type: 'boolean', default: false },
     },
@@ -104,20 +118,24 @@ function choose(argv: readonly string[]): Choice {
   }
   return {
     topologies: chooseNames('--topology', values.topology, TOPOLOGY_NAMES),
-    scenarios: chooseNames('--scenario', values.scenario, SCENARIO_NAMES),
+    scenarios: chooseNames('--scenario', values.all ? ['all'] : values.scenario, SCENARIO_NAMES),
     kernel,
     outDir: resolve(values.out),
     json: values.json,
     advertisementInterval: interval,
     probeIntervalMs: chooseNumber('--probe-interval', values['probe-interval'], /^(\d+)(?:ms)?$/, [2, 5]),
     connections: chooseNumber('--connections', values.connections, /^(\d+)$/, [1, MAX_CONNECTIONS]),
+    requestRate:
+      values['request-rate'] === undefined
+        ? undefined
+        : chooseNumber('--request-rate', values['request-rate'], /^(\d+)$/, [1, MAX_REQUEST_RATE]),
     insideVm: values['inside-vm'],
   };
 }
 
 /** The arguments that ask for the same drill inside the VM. */
 function sameDrill(choice: Choice): string[] {
-  const interval = choice.advertisementInterval;
+  const { advertisementInterval: interval, requestRate } = choice;
   const options = {
     '--kernel': 'host',
     '--out': GUEST_OUT_DIR,
@@ -126,6 +144,7 @@ function sameDrill(choice: Choice): string[] {
     '--probe-interval': String(choice.probeIntervalMs),
     '--connections': String(choice.connections),
     ...(interval === undefined ? {} : { '--advertisement-interval': interval }),
+    ...(requestRate === undefined ? {} : { '--request-rate': String(requestRate) }),
   };
   return ['drill', '--inside-vm', ...Object.entries(options).flat()];
 }
@@ -151,11 +170,13 @@ async function drillOnHost(choice: Choice, signal: AbortSignal): Promise<number>
   if (!hostHasIpvs()) {
     throw new OperationalError('ERR_DRILL_UNSUPPORTED', 'this kernel has no ip_vs: use --kernel vm');
   }
+  const where = choice.insideVm ? 'vm' : 'host';
   const report = await runDrill({
     ...choice,
     directorCommand: [process.execPath, MAIN],
     configDir: CONFIG_FOLDER,
-    where: choice.insideVm ? 'vm' : 'host',
+    where,
+    requestRate: choice.requestRate ?? REQUEST_RATES[where],
     progress: choice.json ? SILENT : openProgress(process.stdout),
     signal,
   });

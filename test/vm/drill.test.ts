@@ -1,11 +1,14 @@
-/** The drill itself, on a kernel that has IPVS: every topology loses its master, and the client judges. */
+/**
+ * The drill itself, on a kernel that has IPVS: the everyday scenarios, and every topology loses its master. The client judges.
+ * drill-scenarios.test.ts has the others.
+ */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
 import { TOPOLOGY_NAMES } from '../../src/drill/lab/topology.js';
-import type { DrillReport } from '../../src/drill/report/report.js';
+import { type DrillReport, titleOf } from '../../src/drill/report/report.js';
 import { MAIN } from '../program.js';
 import { noVm } from './no-vm.js';
 
@@ -53,4 +56,50 @@ await t.test('no topology loses a connection with its master', { skip: noVm() },
     t.ok(scenario.probes.lost > 0, `${scenario.topology}: the fault was felt, so the probe sees`);
   }
   t.match(readFileSync(join(outDir, 'report.html'), 'utf8'), /<svg /);
+});
+
+/** What the director that got the role in `reboot` knows of connections is judged where they are replayed to it. */
+const EVERYDAY = [
+  'planned',
+  'return after planned',
+  'crash',
+  'return after crash',
+  'reboot',
+  'real-server-down',
+];
+
+await t.test('the everyday drill', { skip: noVm() }, async (t) => {
+  const outDir = mkdtempSync(join(tmpdir(), 'everyday-drill-test-'));
+  t.teardown(() => rmSync(outDir, { recursive: true, force: true }));
+  const options = ['--kernel', 'vm', '--connections', '20', '--out', outDir];
+  const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, 'drill', ...options], {
+    encoding: 'utf8',
+  });
+  t.comment(stdout);
+  t.comment(stderr);
+  const report = JSON.parse(readFileSync(join(outDir, 'report.json'), 'utf8')) as DrillReport;
+  t.same(report.failures, []);
+  t.equal(status === 0, report.passed, 'the exit status says what the report says');
+  t.same(report.scenarios.map(titleOf), EVERYDAY);
+  for (const scenario of report.scenarios) {
+    const { made, failed, excused } = scenario.requests;
+    const title = titleOf(scenario);
+    t.ok(made > 0.09 * scenario.duration_ms, `${title}: ${made} new requests in ${scenario.duration_ms} ms`);
+    if (scenario.name !== 'reboot' && scenario.name !== 'crash') {
+      t.equal(failed, excused, `${title}: no new request fails`);
+    }
+    if (scenario.name !== 'reboot') {
+      for (const { opened, survived } of Object.values(scenario.connections)) {
+        t.equal(survived, opened, `${title}: every connection survives`);
+      }
+    }
+  }
+  const reboot = report.scenarios.find(({ name }) => name === 'reboot');
+  t.equal(reboot?.resynchronised?.opened, 60);
+  const events = (reboot?.events ?? []).map(({ source, event }) => `${source}: ${event}`);
+  t.ok(
+    events.some((event) => /drill: lb\d boots: nothing is in its kernel/.test(event)),
+    'the host has booted',
+  );
+  t.equal(events.filter((event) => / -> master/.test(event)).length, 4, 'the role moves twice');
 });

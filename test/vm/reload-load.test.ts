@@ -1,10 +1,9 @@
 /** Reloads while clients ask: no request fails, and what was removed ends in order. */
-import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
-import { projectFolder, startVm } from '../../src/drill/vm/session.js';
+import { startVm } from '../../src/drill/vm/session.js';
 import type { ReloadLoadReport } from './guest/reload-load.js';
 import { noVm } from './no-vm.js';
 
@@ -16,15 +15,12 @@ const RATE = 150;
 
 await t.test('thirteen reloads under load', { skip: noVm() }, async (t) => {
   const outDir = mkdtempSync(join(tmpdir(), 'reload-load-test-'));
-  const load = join(outDir, 'load');
-  const source = join(projectFolder(), 'test', 'vm', 'guest', 'load.c');
-  execFileSync('cc', ['-O2', '-Wall', '-Wextra', '-Werror', '-o', load, source]);
   const vm = await startVm({ outDir, onProgress: (line) => t.comment(line) });
   t.teardown(async () => {
     await vm.stop();
     rmSync(outDir, { recursive: true, force: true });
   });
-  const program = ['node', 'dist/test/vm/guest/reload-load.js', vm.outDir, join(vm.outDir, 'load')];
+  const program = ['node', 'dist/test/vm/guest/reload-load.js', vm.outDir];
   const { status, stdout, stderr } = await vm.run([...program, String(SECONDS), String(RATE)], {
     onOutput: (line) => t.comment(line),
   });
@@ -34,11 +30,11 @@ await t.test('thirteen reloads under load', { skip: noVm() }, async (t) => {
     t.comment(readFileSync(join(outDir, 'lb1.log'), 'utf8'));
     return;
   }
-  const { asked, downloads, seconds, reloads, draining, table }: ReloadLoadReport = JSON.parse(stdout);
+  const { asked, complaints, downloads, seconds, reloads, draining, table }: ReloadLoadReport =
+    JSON.parse(stdout);
   t.comment(JSON.stringify(asked));
-  t.equal(asked.failed, 0, `no request failed: ${asked.reason}`);
-  t.ok(seconds >= SECONDS && asked.sent > seconds * RATE * 0.9, `${asked.sent} requests in ${seconds} s`);
-  t.equal(asked.answered, asked.sent);
+  t.equal(asked.failed, 0, `no request failed: ${complaints.join()}`);
+  t.ok(seconds >= SECONDS && asked.made > seconds * RATE * 0.9, `${asked.made} requests in ${seconds} s`);
   t.equal(reloads, 13);
   t.match(draining, /^-a -t 192\.168\.1\.253:81 -r 10\.10\.10\.3:81 -m -w 0$/m, 'the removed one drains');
   t.strictSame(

@@ -31,14 +31,6 @@ export type ClientCommand =
   | { readonly command: 'close' }
   | { readonly command: 'spread'; readonly address: string; readonly port: number; readonly count: number }
   | {
-      readonly command: 'requests-start';
-      /** Asked in turn. */
-      readonly addresses: readonly string[];
-      readonly port: number;
-      readonly everyMs: number;
-    }
-  | { readonly command: 'requests-stop' }
-  | {
       readonly command: 'flows-open';
       readonly address: string;
       readonly port: number;
@@ -71,19 +63,6 @@ export interface VerifiedConnection extends OpenedConnection {
   readonly reason: string;
 }
 
-/** One new connection with one request. */
-export interface RequestSample {
-  readonly address: string;
-  /** Wall-clock milliseconds. */
-  readonly startMs: number;
-  /** From connect to the whole answer; until the failure when it failed. */
-  readonly durationMs: number;
-  /** Name of the real server that answered, null when none did. */
-  readonly server: string | null;
-  /** Why it failed; empty when it did not. */
-  readonly error: string;
-}
-
 /** One datagram. */
 export interface FlowRequest {
   /** The client's port. */
@@ -109,8 +88,6 @@ export interface ClientResults {
   readonly verify: { readonly connections: readonly VerifiedConnection[] };
   readonly close: Record<string, never>;
   readonly spread: { readonly servers: Readonly<Record<string, number>>; readonly failed: number };
-  readonly 'requests-start': Record<string, never>;
-  readonly 'requests-stop': { readonly samples: readonly RequestSample[] };
   readonly 'flows-open': { readonly opened: readonly OpenedConnection[]; readonly failed: readonly string[] };
   /** All since `flows-open`. */
   readonly 'flows-requests': { readonly requests: readonly FlowRequest[] };

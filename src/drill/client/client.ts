@@ -12,7 +12,6 @@ import {
   type ConnectionKind,
   type ConnectionUse,
   type OpenedConnection,
-  type RequestSample,
   type VerifiedConnection,
 } from './client-protocol.js';
 import { HttpConnection } from './http-connection.js';
@@ -27,8 +26,6 @@ const BUSY_INTERVAL_MS = 500;
 const BUSY_TICK_MS = 20;
 /** A client's patience with one request on a connection of its own. */
 const REQUEST_TIMEOUT_MS = 10_000;
-/** New connections under way at once; while they are, no further ones are made. */
-const MAX_REQUESTS_UNDER_WAY = 256;
 /** An answer to `verify` is waited for; connections ask in steps, so that they do not all ask at once. */
 const VERIFY_STEP = 20;
 
@@ -165,9 +162,11 @@ function close(): ClientResults['close'] {
 }
 
 /** A new connection with one request. Never rejects. */
-async function sample(address: string, port: number, localAddress?: string): Promise<RequestSample> {
-  const startMs = Date.now();
-  const begin = performance.now();
+async function sample(
+  address: string,
+  port: number,
+  localAddress?: string,
+): Promise<{ readonly server: string | null; readonly error: string }> {
   const once = async (): Promise<string> => {
     const connection = await HttpConnection.open(address, port, REQUEST_TIMEOUT_MS, localAddress);
     try {
@@ -176,11 +175,10 @@ async function sample(address: string, port: number, localAddress?: string): Pro
       connection.close();
     }
   };
-  const outcome = await once().then(
+  return once().then(
     (server) => ({ server, error: '' }),
     (error: unknown) => ({ server: null, error: messageOf(error) }),
   );
-  return { address, startMs, durationMs: Math.round((performance.now() - begin) * 10) / 10, ...outcome };
 }
 
 async function spread(address: string, port: number, count: number): Promise<ClientResults['spread']> {
@@ -211,39 +209,6 @@ async function askFrom(
   return { answers: await Promise.all(answers) };
 }
 
-let requestTimer: NodeJS.Timeout | undefined;
-let underWay: Promise<unknown>[] = [];
-let samples: RequestSample[] = [];
-
-function startRequests(
-  addresses: readonly string[],
-  port: number,
-  everyMs: number,
-): ClientResults['requests-start'] {
-  clearInterval(requestTimer);
-  samples = [];
-  let turn = 0;
-  requestTimer = setInterval(() => {
-    const address = addresses[turn % addresses.length];
-    if (address === undefined || underWay.length >= MAX_REQUESTS_UNDER_WAY) {
-      return;
-    }
-    turn += 1;
-    const running = sample(address, port).then((result) => {
-      samples.push(result);
-      underWay = underWay.filter((other) => other !== running);
-    });
-    underWay.push(running);
-  }, everyMs);
-  return {};
-}
-
-async function stopRequests(): Promise<ClientResults['requests-stop']> {
-  clearInterval(requestTimer);
-  await Promise.all(underWay);
-  return { samples: samples.toSorted((a, b) => a.startMs - b.startMs) };
-}
-
 async function handle(request: ClientRequest): Promise<ClientResults[keyof ClientResults]> {
   switch (request.command) {
     case 'open':
@@ -254,10 +219,6 @@ async function handle(request: ClientRequest): Promise<ClientResults[keyof Clien
       return close();
     case 'spread':
       return spread(request.address, request.port, request.count);
-    case 'requests-start':
-      return startRequests(request.addresses, request.port, request.everyMs);
-    case 'requests-stop':
-      return stopRequests();
     case 'flows-open':
       return flows.open(request.address, request.port, request.count, request.everyMs);
     case 'flows-requests':

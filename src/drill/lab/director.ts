@@ -1,7 +1,7 @@
 /** A director of the lab: the very daemon, in its own network namespace. */
 import { createWriteStream, type WriteStream } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
-import { fetchStatus } from '../../io/operator/control-client.js';
+import { mkdir, rm } from 'node:fs/promises';
+import { fetchStatus, orderMaintenance } from '../../io/operator/control-client.js';
 import type { DirectorStatus } from '../../runtime/status.js';
 import { DrillError } from '../errors.js';
 import type { Lab } from './lab.js';
@@ -16,8 +16,10 @@ export interface DirectorOptions {
   /** Argument vector of the `director` command, without its subcommand. */
   readonly command: readonly string[];
   readonly configFile: string;
-  /** Holds the control socket and the state; made when it is not there. */
+  /** Holds the control socket; made when it is not there. */
   readonly runtimeDir: string;
+  /** What outlives a reboot of the host; without it the runtime folder is that, too. */
+  readonly stateDir?: string;
   /** Takes everything the daemon writes. */
   readonly logFile: string;
   readonly onEvent: (event: DirectorEvent) => void;
@@ -46,10 +48,10 @@ export class Director {
 
   /** Starts the daemon; it is ready when its status says so. */
   async start(): Promise<void> {
-    const { command, configFile, name, runtimeDir } = this.#options;
-    await mkdir(runtimeDir, { recursive: true });
+    const { command, configFile, name, runtimeDir, stateDir = runtimeDir } = this.#options;
+    await Promise.all([runtimeDir, stateDir].map((folder) => mkdir(folder, { recursive: true })));
     // What the operator told this host's own director (maintenance, drained real servers) is not for the lab's.
-    const folders = ['--runtime-dir', runtimeDir, '--state-dir', runtimeDir];
+    const folders = ['--runtime-dir', runtimeDir, '--state-dir', stateDir];
     const run = ['run', '-c', configFile, '--director', name, ...folders, '--log', 'json'];
     this.#child = this.#lab.start(name, [...command, ...run], {
       onLine: (line) => this.#take(line),
@@ -60,12 +62,34 @@ export class Director {
 
   /** SIGTERM and an orderly end. */
   async stop(): Promise<Exit | undefined> {
+    // One that was stopped would not hear the other signal.
+    this.signal('SIGCONT');
     return this.#child === undefined ? undefined : stopChild(this.#child);
   }
 
   /** Sends a signal and does not wait. */
   signal(signal: NodeJS.Signals): void {
     this.#child?.kill(signal);
+  }
+
+  /** Resolves when the daemon's process is gone. */
+  async ended(): Promise<void> {
+    await this.#child?.exited;
+  }
+
+  /** What a reboot takes with it: the runtime folder lies on a tmpfs. */
+  async forgetRuntime(): Promise<void> {
+    await rm(this.#options.runtimeDir, { recursive: true, force: true });
+  }
+
+  /** `director failover`, or `--end` of it. Rejects with DrillError when the daemon does not take the order. */
+  async maintenance(on: boolean): Promise<void> {
+    try {
+      await orderMaintenance(this.#options.runtimeDir, { instances: null, on, persist: false });
+    } catch (cause) {
+      const words = cause instanceof Error ? cause.message : String(cause);
+      throw new DrillError('ERR_DRILL_PROCESS', `director ${this.name} took no order: ${words}`, { cause });
+    }
   }
 
   closeLog(): void {

@@ -1,20 +1,51 @@
-/** The lab runs the very file of `config/`; only another advertisement interval makes a copy of it. Pure. */
+/** The lab runs the files of `config/`; what is to be otherwise is changed in a copy. Pure. */
 import { dump, load } from 'js-yaml';
 import { isMapping } from '../../util/mapping.js';
 
-/**
- * The text of a configuration with `interval` (such as `100ms`) in every VRRP instance.
- * Throws TypeError when the text is no configuration.
- */
-export function withAdvertisementInterval(text: string, interval: string): string {
+type Mapping = Readonly<Record<string, unknown>>;
+
+function withInstances(text: string, change: (instance: Mapping) => Mapping): string {
   const document = load(text);
   const vrrp = isMapping(document) ? document['vrrp'] : undefined;
   const instances = isMapping(vrrp) ? vrrp['instances'] : undefined;
   if (!isMapping(document) || !isMapping(vrrp) || !Array.isArray(instances)) {
     throw new TypeError('the configuration has no vrrp.instances');
   }
-  const changed = instances.map((instance: unknown) =>
-    isMapping(instance) ? { ...instance, advertisement_interval: interval } : instance,
-  );
+  const changed = instances.map((one: unknown) => (isMapping(one) ? change(one) : one));
   return dump({ ...document, vrrp: { ...vrrp, instances: changed } });
+}
+
+/**
+ * The text of a configuration with `interval` (such as `100ms`) in every VRRP instance.
+ * Throws TypeError when the text is no configuration.
+ */
+export function withAdvertisementInterval(text: string, interval: string): string {
+  return withInstances(text, (instance) => ({ ...instance, advertisement_interval: interval }));
+}
+
+/**
+ * The text of a configuration whose preferred director takes its role back: instances that say how they preempt stay as they are,
+ * those that do not preempt do so at once. Throws TypeError when the text is no configuration.
+ */
+export function withPreemption(text: string): string {
+  return withInstances(text, (instance) =>
+    instance['preempt'] === false ? { ...instance, preempt: true } : instance,
+  );
+}
+
+/**
+ * The text of a configuration whose first virtual server gives its last real server another weight: a reload that has something to
+ * do. Throws TypeError when the text has no virtual server with real servers.
+ */
+export function withOtherWeight(text: string, weight: number): string {
+  const document = load(text);
+  const servers = isMapping(document) ? document['virtual_servers'] : undefined;
+  const [first, ...others]: readonly unknown[] = Array.isArray(servers) ? servers : [];
+  const reals = isMapping(first) ? first['real_servers'] : undefined;
+  const last: unknown = Array.isArray(reals) ? reals.at(-1) : undefined;
+  if (!isMapping(document) || !isMapping(first) || !Array.isArray(reals) || !isMapping(last)) {
+    throw new TypeError('the configuration has no virtual server with real servers');
+  }
+  const changed = { ...first, real_servers: [...reals.slice(0, -1), { ...last, weight }] };
+  return dump({ ...document, virtual_servers: [changed, ...others] });
 }

@@ -25,16 +25,52 @@ export function switchBatch(topology: Topology, pidOf: (host: string) => number)
   for (const network of topology.networks) {
     lines.push(`link add ${network} type bridge stp_state 0 mcast_snooping 0`, `link set ${network} up`);
   }
-  for (const host of topology.hosts) {
-    for (const cable of host.cables) {
-      const port = switchPort(host, cable);
-      lines.push(
-        `link add ${port} type veth peer name ${cable.interface} netns ${pidOf(host.name)}`,
-        `link set ${port} master ${cable.network} up`,
-      );
-    }
-  }
-  return lines;
+  return [...lines, ...topology.hosts.flatMap((host) => plugBatch(host, pidOf(host.name)))];
+}
+
+/** Lines for the switches' namespace that give a host its cables; `pid` holds the host's namespace. */
+export function plugBatch(host: Host, pid: number): string[] {
+  return host.cables.flatMap((cable) => {
+    const port = switchPort(host, cable);
+    return [
+      `link add ${port} type veth peer name ${cable.interface} netns ${pid}`,
+      `link set ${port} master ${cable.network} up`,
+    ];
+  });
+}
+
+/** Lines for the switches' namespace that take a host's cables away for good, both ends of them. */
+export function unplugBatch(host: Host): string[] {
+  return host.cables.map((cable) => `link del ${switchPort(host, cable)}`);
+}
+
+/** Lines for the switches' namespace: whether hosts hear each other; everybody else hears all of them all the time. */
+export function isolationBatch(hosts: readonly Host[], isolated: boolean): string[] {
+  const ports = hosts.flatMap((host) => host.cables.map((cable) => switchPort(host, cable)));
+  return ports.map((port) => `link set ${port} type bridge_slave isolated ${isolated ? 'on' : 'off'}`);
+}
+
+/** Destination port of the kernel's sync daemons (IP_VS_SYNC_PORT). */
+const SYNC_PORT = 8848;
+
+/** What is lost of what a host sends: everything, or so many of a hundred datagrams of connection synchronisation. */
+export type Loss = 'all' | { readonly syncPercent: number };
+
+/** Name of the table with the lab's losses. */
+const LOSS_TABLE = 'netdev lab_losses';
+
+/** Ruleset for `nft -f` in the switches' namespace: what hosts send is lost at the switch. Without hosts nothing is lost any more. */
+export function lossRules(hosts: readonly Host[], loss: Loss): string {
+  const rule =
+    loss === 'all' ? 'drop' : `udp dport ${SYNC_PORT} numgen random mod 100 < ${loss.syncPercent} drop`;
+  const chains = hosts
+    .flatMap((host) => host.cables.map((cable) => switchPort(host, cable)))
+    .map(
+      (port) =>
+        `  chain ${port} {\n    type filter hook ingress device "${port}" priority 0\n    ${rule}\n  }`,
+    );
+  const table = `table ${LOSS_TABLE} {\n${chains.join('\n')}\n}`;
+  return `table ${LOSS_TABLE}\ndelete table ${LOSS_TABLE}\n${chains.length === 0 ? '' : `${table}\n`}`;
 }
 
 /** Lines for a host's own namespace. */

@@ -4,9 +4,21 @@
  * Namespaces have no names. Each is held by a process that dies with the drill, so nothing is left behind
  * however the drill ends.
  */
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile, readlink } from 'node:fs/promises';
 import { DrillError } from '../errors.js';
-import { cableBatch, hostBatch, hostSysctls, needsTunnel, SWITCHES, switchBatch } from './lab-plan.js';
+import {
+  cableBatch,
+  hostBatch,
+  hostSysctls,
+  isolationBatch,
+  type Loss,
+  lossRules,
+  needsTunnel,
+  plugBatch,
+  SWITCHES,
+  switchBatch,
+  unplugBatch,
+} from './lab-plan.js';
 import { type Child, type ChildOptions, inNamespace, runChild, startChild } from './process.js';
 import type { Host, Topology } from './topology.js';
 
@@ -108,14 +120,77 @@ export class Lab {
 
   /** Pulls or plugs all cables of a host at the switches. Resolves when the kernel has done it. */
   async cables(hostName: string, state: 'up' | 'down'): Promise<void> {
-    const patchBay = this.#patchBay;
+    await this.#patch(`cables of ${hostName} did not go ${state}`, cableBatch(this.host(hostName), state));
+  }
+
+  /** Keeps hosts from hearing each other, or lets them again. Everybody else hears them all. */
+  async isolate(hostNames: readonly string[], isolated: boolean): Promise<void> {
+    const hosts = hostNames.map((name) => this.host(name));
+    await this.#patch(`${hostNames.join(' and ')} were not parted`, isolationBatch(hosts, isolated));
+  }
+
+  /** From now on this much of what these hosts send is lost, and nothing of what others send. */
+  async lose(hostNames: readonly string[], loss: Loss = 'all'): Promise<void> {
+    const hosts = hostNames.map((name) => this.host(name));
+    await this.run(SWITCHES, ['nft', '-f', '-'], lossRules(hosts, loss));
+  }
+
+  /** Processes in a host's namespace, without its holder. */
+  async processes(host: string): Promise<number[]> {
+    const holder = this.pid(host);
+    const namespace = await readlink(`/proc/${holder}/ns/net`);
+    const ids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number);
+    const namespaces = await Promise.all(
+      ids.map((id) => readlink(`/proc/${id}/ns/net`).catch(() => undefined)),
+    );
+    return ids.filter((id, index) => id !== holder && namespaces[index] === namespace);
+  }
+
+  /** Kills every process on a host but those of `except`, at once and for sure. */
+  async killAll(host: string, except: readonly number[] = []): Promise<void> {
+    for (;;) {
+      const found = (await this.processes(host)).filter((id) => !except.includes(id));
+      if (found.length === 0) {
+        return;
+      }
+      for (const id of found) {
+        try {
+          process.kill(id, 'SIGKILL');
+        } catch {
+          // It has ended by itself.
+        }
+      }
+      // Whoever was about to fork has done it by now.
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+
+  /** Ends a host with everything on it, its kernel's tables, too: no process, no interface, no namespace. */
+  async switchOff(hostName: string): Promise<void> {
     const host = this.host(hostName);
+    const holder = this.#holders.get(hostName);
+    await this.killAll(hostName);
+    await this.#batch(SWITCHES, unplugBatch(host));
+    holder?.kill('SIGKILL');
+    await holder?.exited;
+  }
+
+  /** The host as it was when the lab was built: with its addresses, and an empty kernel. */
+  async switchOn(hostName: string): Promise<void> {
+    const host = this.host(hostName);
+    this.#holders.set(hostName, await startHolder(hostName));
+    await this.#batch(SWITCHES, plugBatch(host, this.pid(hostName)));
+    await this.#configure(host);
+  }
+
+  async #patch(complaint: string, lines: readonly string[]): Promise<void> {
+    const patchBay = this.#patchBay;
     if (patchBay === undefined || !patchBay.running || this.#onPatched !== undefined) {
       throw new DrillError('ERR_DRILL_LAB', 'the switches are not ready for a change of cables');
     }
     await new Promise<void>((resolve, reject) => {
       const timer = setTimeout(
-        () => reject(new DrillError('ERR_DRILL_TIMEOUT', `cables of ${hostName} did not go ${state}`)),
+        () => reject(new DrillError('ERR_DRILL_TIMEOUT', complaint)),
         CABLE_TIMEOUT_MS,
       );
       this.#onPatched = () => {
@@ -124,7 +199,7 @@ export class Lab {
         resolve();
       };
       // The answer to the last line tells that those before it are done.
-      patchBay.write([...cableBatch(host, state), 'link show dev lo', ''].join('\n'));
+      patchBay.write([...lines, 'link show dev lo', ''].join('\n'));
     });
   }
 

@@ -37,8 +37,8 @@ export interface Child {
 const DIE_WITH_PARENT = ['setpriv', '--pdeathsig', 'KILL'];
 
 /**
- * What the command of a client or a real server begins with. Each has a host of its own outside of a lab, where a director
- * that starts does not wait for the processors of its clients.
+ * What the command of the client begins with. It has a host of its own outside of a lab, where a director that starts does not
+ * wait for the processors of its clients.
  */
 export const LAST_IN_LINE: readonly string[] = ['nice', '-n', '15'];
 

@@ -1,16 +1,15 @@
 /** The drill's end of a real server program. */
-import { programFile } from '../../program.js';
+import { nativeFile } from '../../io/sockets/native.js';
 import { DrillError } from '../errors.js';
 import type { Lab } from './lab.js';
-import { type Child, LAST_IN_LINE, stopChild } from './process.js';
+import { type Child, stopChild } from './process.js';
 import type { Host } from './topology.js';
 
-/** Node's own start, last in line for an emulated processor that other labs share. */
-const START_TIMEOUT_MS = 180_000;
+/** On an emulated processor that other labs share. */
+const START_TIMEOUT_MS = 60_000;
 
 /** Starts the real server of a host and resolves when it listens on all its ports. */
 export function startRealServer(lab: Lab, host: Host): Promise<Child> {
-  const program = programFile('drill/lab/real-server.js');
   const ports = [
     ...(host.httpPorts ?? []).flatMap((port) => ['--http', String(port)]),
     ...(host.tcpPorts ?? []).flatMap((port) => ['--tcp', String(port)]),
@@ -18,17 +17,13 @@ export function startRealServer(lab: Lab, host: Host): Promise<Child> {
   ];
   return new Promise((resolve, reject) => {
     const errors: string[] = [];
-    const child = lab.start(
-      host.name,
-      [...LAST_IN_LINE, process.execPath, program, '--name', host.name, ...ports],
-      {
-        onLine: () => {
-          clearTimeout(timer);
-          resolve(child);
-        },
-        onErrorLine: (line) => errors.push(line),
+    const child = lab.start(host.name, [nativeFile('load'), 'serve', host.name, ...ports], {
+      onLine: () => {
+        clearTimeout(timer);
+        resolve(child);
       },
-    );
+      onErrorLine: (line) => errors.push(line),
+    });
     const fail = (why: string): void => {
       clearTimeout(timer);
       reject(new DrillError('ERR_DRILL_PROCESS', `real server ${host.name}: ${why}`));

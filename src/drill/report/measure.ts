@@ -1,5 +1,4 @@
 /** Numbers out of observations. Pure; times are wall-clock milliseconds. */
-import type { RequestSample } from '../client/client-protocol.js';
 import type { AddressChange } from '../lab/observations.js';
 
 export interface Span {
@@ -136,23 +135,6 @@ export function heldAllAt(
     }
   }
   return undefined;
-}
-
-export interface RequestSummary {
-  readonly made: number;
-  readonly failed: number;
-  readonly slowest_ms: number;
-  readonly median_ms: number;
-}
-
-export function summarizeRequests(samples: readonly RequestSample[]): RequestSummary {
-  const durations = samples.map((sample) => sample.durationMs).toSorted((a, b) => a - b);
-  return {
-    made: samples.length,
-    failed: samples.filter((sample) => sample.server === null).length,
-    slowest_ms: round(durations.at(-1) ?? 0),
-    median_ms: round(durations[Math.floor(durations.length / 2)] ?? 0),
-  };
 }
 
 /** To a tenth of a millisecond: more the witnesses do not know. */

@@ -66,6 +66,20 @@ const WHAT_HAPPENS: Readonly<Record<ScenarioReport['name'], string>> = {
   planned: 'The master was asked to leave (SIGTERM): it hands over before it lets go.',
   crash: "The master's daemon was killed (SIGKILL): its guardian withdraws it.",
   power: 'All links of the master went down at once, as when its power fails.',
+  hang: "The master's VRRP process was stopped (SIGSTOP): its guardian withdraws it.",
+  'crash-all':
+    "All processes of the master were killed at once, its guardian, too: only the kernel's lease ends its addresses.",
+  switch: 'An operator handed the role over (director failover), and back again.',
+  reboot:
+    "The master's power failed; its host booted with nothing in its kernel. Then the role came to it by a planned switch.",
+  'return-with-preemption':
+    "The preferred director's power failed; its host booted with nothing in its kernel, and it took its role back by itself.",
+  'reload-under-load': 'Both directors reloaded their configuration again and again.',
+  'sync-loss':
+    'Part of the sync datagrams was lost while the connections were opened. When the loss had ended the role was handed over.',
+  'one-way': 'What the master sent was lost, while it heard everybody; then the network healed.',
+  'split-brain':
+    'The directors did not hear each other, while everybody heard both; then the network healed.',
   return: 'The failed director came back. The running master stays master, and nobody may notice.',
   'real-server-down': "A real server's program was killed, was taken out, started again and taken in.",
 };
@@ -107,11 +121,11 @@ function serviceFacts({ ipv6, udp, sorry_server: sorry }: NonNullable<ScenarioRe
 }
 
 function facts(scenario: ScenarioReport): string {
-  const { requests, synchronised, real_server: server, expectation } = scenario;
+  const { requests, resynchronised, synchronised, real_server: server, expectation } = scenario;
   const sentences = [
     `Longest stretch without an answer: <strong>${scenario.client_gap_ms} ms</strong>, limit ${expectation.client_gap_ms} ms (${escapeHtml(expectation.why)}).`,
     `A virtual address on both directors: ${scenario.duplicate_address_ms} ms, limit ${expectation.duplicate_address_ms} ms.`,
-    `New requests: ${requests.made} made, ${requests.failed} failed, median ${requests.median_ms} ms, slowest ${requests.slowest_ms} ms.`,
+    `New requests: ${requests.made} made, ${requests.failed} failed${requests.excused === 0 ? '' : ` (${requests.excused} excused by the fault)`}, limit ${expectation.request_limit_ms} ms, median ${requests.median_ms} ms, slowest ${requests.slowest_ms} ms.`,
   ];
   if (scenario.takeover_ms !== null) {
     sentences.push(`The successor held all virtual addresses ${scenario.takeover_ms} ms after the fault.`);
@@ -119,6 +133,11 @@ function facts(scenario: ScenarioReport): string {
   if (synchronised !== null) {
     sentences.push(
       `The other director knew ${synchronised.known} of ${synchronised.opened} connections beforehand.`,
+    );
+  }
+  if (resynchronised !== undefined) {
+    sentences.push(
+      `The director that got the role knew ${resynchronised.known} of ${resynchronised.opened} connections then.`,
     );
   }
   if (server !== undefined) {
@@ -141,6 +160,22 @@ function eventTable(scenario: ScenarioReport): string {
   return `<details><summary>${scenario.events.length} events, times from the fault</summary><table>${rows.join('')}</table></details>`;
 }
 
+/** Who failed, and why; empty when nobody did. */
+function failureTable({ failed_requests: failures, fault_ms: faultMs }: ScenarioReport): string {
+  const rows = failures.map(({ t_ms: atMs, address, reason, duration_ms: durationMs, excused }) => {
+    const cells = [
+      `${Math.round(atMs - faultMs)} ms`,
+      address,
+      `${reason} after ${durationMs} ms`,
+      excused ? 'excused' : '',
+    ];
+    return `<tr>${cells.map((cell) => `<td>${escapeHtml(cell)}</td>`).join('')}</tr>`;
+  });
+  return rows.length === 0
+    ? ''
+    : `<details><summary>${rows.length} new requests that failed, times from the fault</summary><table>${rows.join('')}</table></details>`;
+}
+
 /** Who is drawn above and who below. */
 function directorNames(scenario: ScenarioReport): string {
   const [above = 'the first', below = 'the other'] = addressHolders(scenario);
@@ -153,7 +188,7 @@ function section(scenario: ScenarioReport, index: number): string {
 <p>${escapeHtml(WHAT_HAPPENS[scenario.name])}</p>${reason}${facts(scenario)}
 <div class="scroll">${timelineSvg(scenario)}</div>
 <p class="key dim">Time runs to the right, 0 s is the fault. In the lane of a virtual address each director has a line of its own: ${escapeHtml(directorNames(scenario))}. A new request is a stroke, the higher the longer it took (logarithmic, 1 ms to 10 s).</p>
-${eventTable(scenario)}</section>`;
+${eventTable(scenario)}${failureTable(scenario)}</section>`;
 }
 
 /** The whole page. Every text from outside is escaped. */

@@ -1,8 +1,8 @@
 /** The drill's report: a contract for programs, so fields are only ever added. Pure. */
 import type { TopologyName } from '../lab/topology.js';
 import { type Connections, type ConnectionsOfKind, kindsOf } from './connections.js';
-import type { RequestSummary, Span } from './measure.js';
-import { round } from './measure.js';
+import { round, type Span } from './measure.js';
+import type { FailedRequest, RequestPoint, RequestSummary } from './requests.js';
 import type { Expectation, FaultName, ScenarioName } from './verdict.js';
 
 export interface TimelineEvent {
@@ -19,13 +19,6 @@ export interface TimelineSpan {
   readonly state: string;
   readonly from_ms: number;
   readonly to_ms: number;
-}
-
-export interface RequestPoint {
-  readonly t_ms: number;
-  readonly duration_ms: number;
-  /** null when the request failed. */
-  readonly server: string | null;
 }
 
 export interface ServicesReport {
@@ -70,7 +63,11 @@ export interface ScenarioReport {
   readonly duration_ms: number;
   /** Connections that the other director knew when the fault came; null when there was no other. */
   readonly synchronised: { readonly opened: number; readonly known: number } | null;
+  /** Connections that a director without them knew when the role came to it: of `reboot` and `sync-loss`. */
+  readonly resynchronised?: { readonly opened: number; readonly known: number };
   readonly requests: RequestSummary;
+  /** The first 500 of those that failed. */
+  readonly failed_requests: readonly FailedRequest[];
   /** `real-server-down`: from the death to the last new request that met the dead server. */
   readonly real_server?: {
     readonly name: string;
@@ -87,6 +84,7 @@ export interface ScenarioReport {
     readonly reason: string;
   }[];
   readonly spans: readonly TimelineSpan[];
+  /** Every request that failed, and of those answered the slowest of each tenth of a second. */
   readonly request_points: readonly RequestPoint[];
 }
 
@@ -153,11 +151,16 @@ export function timelineSpans(
 /** Names of the columns; kinds of connections that no topology has have none. */
 export function tableColumns(scenarios: readonly ScenarioReport[]): string[] {
   const before = ['topology', 'scenario', 'gap', 'limit', 'lost probes'];
-  return [...before, ...kindsOf(scenarios), 'takeover', 'duplicate', 'result'];
+  return [...before, ...kindsOf(scenarios), 'failed requests', 'takeover', 'duplicate', 'result'];
 }
 
 function kept(kind: ConnectionsOfKind | undefined): string {
   return kind === undefined ? '-' : `${kind.survived}/${kind.opened}`;
+}
+
+/** Those that the fault excuses in brackets. */
+function failedText({ made, failed, excused }: RequestSummary): string {
+  return `${failed - excused}${excused === 0 ? '' : ` (+${excused})`}/${made}`;
 }
 
 function milliseconds(value: number | null): string {
@@ -175,6 +178,7 @@ export function tableRows(scenarios: readonly ScenarioReport[]): string[][] {
       milliseconds(scenario.expectation.client_gap_ms),
       `${scenario.probes.lost}/${scenario.probes.sent}`,
       ...kinds.map((kind) => kept(scenario.connections[kind])),
+      failedText(scenario.requests),
       milliseconds(scenario.takeover_ms),
       milliseconds(scenario.duplicate_address_ms),
       scenario.passed ? 'passed' : 'FAILED',

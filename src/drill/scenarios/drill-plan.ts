@@ -18,7 +18,8 @@ export function planDrill(chosen: readonly ScenarioName[]): DrillStep[] {
         { step: 'measure', name },
         withReturn ? { step: 'measure', name: 'return', after: name } : { step: 'recover', after: name },
       );
-    } else if (name === 'real-server-down') {
+    } else if (name !== 'return') {
+      // These leave the pair complete.
       steps.push({ step: 'measure', name });
     } else if (!chosen.some(isFault)) {
       steps.push({ step: 'strike', fault: 'planned' }, { step: 'measure', name, after: 'planned' });

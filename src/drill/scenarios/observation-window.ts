@@ -1,15 +1,14 @@
 /** The time in which a scenario is looked at: probe and new connections run from its first to its last moment. */
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { FlowRequest, RequestSample } from '../client/client-protocol.js';
+import type { FlowRequest } from '../client/client-protocol.js';
+import { Load, type RequestSample } from '../client/load.js';
 import type { ProbeResult } from '../lab/observations.js';
 import { Probe } from '../lab/witnesses.js';
 import type { Span } from '../report/measure.js';
 import { waitFor } from '../wait.js';
 import type { Bench } from './site.js';
 
-/** A new connection with one request so often. */
-const REQUEST_EVERY_MS = 100;
 /** Of the second probe: an emulated processor has no room for two as eager as the first. */
 const IPV6_PROBE_MS = 20;
 const PROBE_START_TIMEOUT_MS = 60_000;
@@ -50,25 +49,35 @@ async function startProbe(
   return probe;
 }
 
-/** Resolves when the first answers to the probes are in. Rejects with DrillError when there are none. */
-export async function openWindow(bench: Bench): Promise<ObservationWindow> {
-  const { probeIntervalMs, topology } = bench.options;
+/**
+ * Resolves when the first answers to the probes are in. Rejects with DrillError when there are none.
+ *
+ * @param requestLimitMs in which each new request has to be answered
+ */
+export async function openWindow(bench: Bench, requestLimitMs: number): Promise<ObservationWindow> {
+  const { probeIntervalMs, requestRate, topology, workDir } = bench.options;
   const { vip, port, services = {} } = topology;
   const { ipv6 } = services;
   const probe = await startProbe(bench, vip, probeIntervalMs, 'probe.txt');
   const ipv6Probe =
     ipv6 === undefined ? undefined : await startProbe(bench, ipv6, IPV6_PROBE_MS, 'probe-ipv6.txt');
   const addresses = ipv6 === undefined ? [vip] : [vip, ipv6];
-  await bench.client.send({ command: 'requests-start', addresses, port, everyMs: REQUEST_EVERY_MS });
+  const load = await Load.start(bench.lab, bench.lab.hosts('client')[0]?.name ?? '', {
+    addresses,
+    port,
+    rate: requestRate,
+    limitMs: requestLimitMs,
+    file: join(workDir, 'load.txt'),
+  });
   const fromMs = Date.now();
   return {
     fromMs,
     async finish() {
       const toMs = Date.now();
-      const [result, ipv6Result, { samples }, { requests }] = await Promise.all([
+      const [result, ipv6Result, samples, { requests }] = await Promise.all([
         probe.stop(),
         ipv6Probe?.stop(),
-        bench.client.send({ command: 'requests-stop' }),
+        load.stop(),
         bench.client.send({ command: 'flows-requests' }),
       ]);
       const window = { fromMs, toMs };

@@ -1,17 +1,8 @@
 /** The scenario in which a real server dies and comes back. */
 import type { OpenedConnection } from '../client/client-protocol.js';
 import { settles, sleep } from '../wait.js';
-import type { Observed } from './observation-window.js';
 import { lackingForHealth } from './readiness.js';
-import {
-  type Course,
-  QUIET_MS,
-  type RealServerCourse,
-  type Setting,
-  STATUS_EVERY_MS,
-  step,
-  verify,
-} from './scenario-parts.js';
+import { type Course, QUIET_MS, type Setting, STATUS_EVERY_MS, step, verify } from './scenario-parts.js';
 import { askSorryService, sorryComplaints } from './service-clients.js';
 import type { Bench } from './site.js';
 
@@ -86,15 +77,11 @@ export async function runRealServerDown(bench: Bench, setting: Setting): Promise
     endedConnections: setting.opened.filter((one) => one.server === undefined && isOfVictim(one)).length,
     sorry: topology.services?.sorry === undefined ? undefined : sorry,
   };
-  return { faultMs, takeoverMs: null, ...asked, complaints, realServer };
-}
-
-/** New requests that failed although the dead real server was out already, or before it died. */
-export function undueFailures(observed: Observed, course: RealServerCourse): number {
-  return observed.samples.filter(
-    (sample) =>
-      sample.server === null &&
-      (sample.startMs < course.downFromMs - TAKEN_OUT_GRACE_MS ||
-        (course.takenOutMs !== null && sample.startMs > course.takenOutMs + TAKEN_OUT_GRACE_MS)),
-  ).length;
+  // Half of the new requests meet the dead server until it is out, and none before or afterwards.
+  const excuse = {
+    of: 'all',
+    fromMs: faultMs - TAKEN_OUT_GRACE_MS,
+    toMs: takenOutMs === null ? Infinity : takenOutMs + TAKEN_OUT_GRACE_MS,
+  } as const;
+  return { faultMs, takeoverMs: null, ...asked, complaints, realServer, excuse };
 }

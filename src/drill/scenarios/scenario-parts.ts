@@ -1,8 +1,12 @@
 /** What the scenarios share. */
 import type { OpenedConnection, VerifiedConnection } from '../client/client-protocol.js';
+import type { Director } from '../lab/director.js';
+import { heldAllAt } from '../report/measure.js';
 import { titleOf } from '../report/report.js';
+import type { Excuse } from '../report/requests.js';
 import type { Expectation, FaultName, ScenarioName } from '../report/verdict.js';
 import { settles } from '../wait.js';
+import { lackingForPair } from './readiness.js';
 import { type SorryCourse, unansweredFlows, verifyPersistentClients } from './service-clients.js';
 import type { Bench, Pair } from './site.js';
 
@@ -10,6 +14,8 @@ import type { Bench, Pair } from './site.js';
 export const QUIET_MS = 1000;
 /** The directors' control sockets are asked so often. */
 export const STATUS_EVERY_MS = 250;
+/** A director that has lost connections, or never had them, is to know them all within this. */
+const RESYNC_TIMEOUT_MS = 10_000;
 /** A connection has survived when it answers within this: TCP's retransmission backs off meanwhile. */
 const VERIFY_TIMEOUT_MS = 15_000;
 
@@ -21,6 +27,8 @@ export interface Setting {
   readonly failedToOpen: readonly string[];
   readonly synchronised: { readonly opened: number; readonly known: number } | null;
   readonly intervalMs: number;
+  /** The pair's lower one. */
+  readonly priority: number;
   readonly expectation: Expectation;
 }
 
@@ -42,6 +50,10 @@ export interface Course {
   readonly askedMs: number;
   readonly verified: readonly VerifiedConnection[];
   readonly complaints: readonly string[];
+  /** The time in which a new request may fail. */
+  readonly excuse?: Excuse;
+  /** Connections that a director without them knew before the role came to it. */
+  readonly resynchronised?: NonNullable<Setting['synchronised']>;
   readonly realServer?: RealServerCourse;
 }
 
@@ -78,4 +90,56 @@ export async function verify(
     }),
   ]);
   return { askedMs, verified: [...verified, ...clients] };
+}
+
+/** Beyond the limit, so that a late takeover is seen and not only missed. */
+const TAKEOVER_EXTRA_MS = 10_000;
+/** Two daemons and their first health verdicts, under emulation. */
+const PAIR_TIMEOUT_MS = 90_000;
+const POLL_MS = 20;
+
+/** Resolves with the time at which a director had come to hold all virtual addresses, undefined when it does not in time. */
+export async function takenOver(
+  bench: Bench,
+  setting: Setting,
+  successor: Director,
+  sinceMs: number,
+  extraMs = TAKEOVER_EXTRA_MS,
+): Promise<number | undefined> {
+  const at = (): number | undefined =>
+    heldAllAt(bench.changes, successor.name, bench.virtualAddresses, sinceMs);
+  await settles(() => (at() === undefined ? 'not taken over' : undefined), {
+    timeoutMs: setting.expectation.client_gap_ms + extraMs,
+    everyMs: POLL_MS,
+    signal: bench.options.signal,
+  });
+  return at();
+}
+
+/** Says what the pair lacks after a while; undefined when there are one master, one backup and all real servers. */
+export async function lackingInTheEnd(bench: Bench): Promise<string | undefined> {
+  const settled = await settles(async () => lackingForPair(await bench.statuses()), {
+    timeoutMs: PAIR_TIMEOUT_MS,
+    everyMs: STATUS_EVERY_MS,
+    signal: bench.options.signal,
+  });
+  return settled.done ? undefined : settled.lacking;
+}
+
+/** Connections that the kernel has an entry of its own for, by which it can be seen who knows them. */
+export function toldOf(opened: readonly OpenedConnection[]): readonly OpenedConnection[] {
+  return opened.filter(({ kind }) => kind !== 'persistent');
+}
+
+/** How many of the client's connections a director knows that had none of them, after a while. */
+export async function resynchronised(
+  bench: Bench,
+  setting: Setting,
+  director: Director,
+): Promise<NonNullable<Setting['synchronised']>> {
+  const told = toldOf(setting.opened);
+  step(bench, setting, `waiting for ${director.name} to know ${told.length} connections again`);
+  const known = await bench.synchronised(director.name, told, RESYNC_TIMEOUT_MS);
+  bench.observe(Date.now(), 'drill', `${director.name} knows ${known} of ${told.length} connections`);
+  return { opened: told.length, known };
 }

@@ -10,13 +10,12 @@ import {
   type Outage,
   round,
   type Span,
-  summarizeRequests,
 } from '../report/measure.js';
 import type { ScenarioReport, TimelineEvent, TimelineSpan } from '../report/report.js';
 import { timelineSpans } from '../report/report.js';
+import { failedRequests, requestComplaints, requestPoints, summarizeRequests } from '../report/requests.js';
 import { judge } from '../report/verdict.js';
 import type { Observed } from './observation-window.js';
-import { undueFailures } from './real-server-down.js';
 import type { Course, Setting } from './scenario-parts.js';
 import { flowsOf, probesOf, serviceComplaints, servicesOf } from './service-report.js';
 import type { RoleChange } from './site.js';
@@ -105,10 +104,13 @@ function spansOf(
 }
 
 /** Connections end in crowds: one event for each kind and reason, at the time of the first. */
-function lossEvents(losses: LabRecord['losses']): { atMs: number; source: string; event: string }[] {
+function crowdEvents(
+  losses: LabRecord['losses'],
+  fate: string,
+): { atMs: number; source: string; event: string }[] {
   const crowds = new Map<string, LabRecord['losses'][number][]>();
   for (const loss of losses) {
-    const what = `${loss.kind} connections ended: ${loss.reason}`;
+    const what = `${loss.kind} ${fate}: ${loss.reason}`;
     crowds.set(what, [...(crowds.get(what) ?? []), loss]);
   }
   return [...crowds].map(([what, members]) => {
@@ -119,12 +121,21 @@ function lossEvents(losses: LabRecord['losses']): { atMs: number; source: string
   });
 }
 
-function eventsOf(record: LabRecord, window: Span, longest: Span): TimelineEvent[] {
+function eventsOf(record: LabRecord, { window, samples }: Observed, longest: Span): TimelineEvent[] {
+  const failed = samples.filter(({ server }) => server === null);
+
+  const failures = failed.map(({ startMs, error }) => ({ atMs: startMs, kind: 'new', reason: error }));
   const within = (seen: { readonly atMs: number }): boolean =>
     seen.atMs >= window.fromMs && seen.atMs <= window.toMs;
-  const events = [...record.observations.filter(within), ...lossEvents(record.losses.filter(within))].map(
-    (seen) => ({ t_ms: round(seen.atMs - window.fromMs), source: seen.source, event: seen.event }),
-  );
+  const crowds = [
+    ...crowdEvents(record.losses.filter(within), 'connections ended'),
+    ...crowdEvents(failures, 'requests failed'),
+  ];
+  const events = [...record.observations.filter(within), ...crowds].map((seen) => ({
+    t_ms: round(seen.atMs - window.fromMs),
+    source: seen.source,
+    event: seen.event,
+  }));
   const gapMs = round(longest.toMs - longest.fromMs);
   events.push({
     t_ms: round(longest.fromMs - window.fromMs),
@@ -176,15 +187,13 @@ function lateComplaints(setting: Setting, course: Course, observed: Observed): s
   if (observed.probe.answersMs.length === 0) {
     complaints.push('the probe had no answer at all');
   }
-  const undue = course.realServer === undefined ? 0 : undueFailures(observed, course.realServer);
-  if (undue > 0) {
-    complaints.push(`${undue} new requests failed although the dead real server was out`);
+  const again = course.resynchronised;
+  if (again !== undefined && again.known < again.opened) {
+    complaints.push(
+      `only ${again.known} of ${again.opened} connections were known to the director that got the role`,
+    );
   }
-  const failed = observed.samples.filter((sample) => sample.server === null);
-  if (setting.name === 'return' && failed.length > 0) {
-    complaints.push(`${failed.length} new requests failed: ${failed[0]?.address}: ${failed[0]?.error}`);
-  }
-  return complaints;
+  return [...complaints, ...requestComplaints(observed.samples, course.excuse)];
 }
 
 export function buildScenarioReport(input: {
@@ -228,13 +237,15 @@ export function buildScenarioReport(input: {
     probe_interval_ms: probeIntervalMs,
     ...measured,
     probes: probesOf(probe),
-    events: eventsOf(record, window, longest),
+    events: eventsOf(record, observed, longest),
     ...judge(setting.name, setting.expectation, { ...measured, serviceGaps, complaints }),
     expectation: setting.expectation,
     fault_ms: round(course.faultMs - window.fromMs),
     duration_ms: round(window.toMs - window.fromMs),
     synchronised: setting.synchronised,
-    requests: summarizeRequests(samples),
+    requests: summarizeRequests(samples, course.excuse),
+    failed_requests: failedRequests(samples, window, course.excuse).slice(0, MAX_EVENTS),
+    ...(course.resynchronised === undefined ? {} : { resynchronised: course.resynchronised }),
     ...realServerOf(course, observed),
     ...(services === undefined ? {} : { services }),
     lost_connections: verified
@@ -245,10 +256,6 @@ export function buildScenarioReport(input: {
       ...spansOf(topology, record, course, observed, probeIntervalMs),
       ...timelineSpans('udp', 'no answer', flows.lost, window),
     ],
-    request_points: samples.map((sample) => ({
-      t_ms: round(sample.startMs - window.fromMs),
-      duration_ms: sample.durationMs,
-      server: sample.server,
-    })),
+    request_points: requestPoints(samples, window),
   };
 }

@@ -3,20 +3,30 @@
 import { DrillError } from '../errors.js';
 import type { Director } from '../lab/director.js';
 import { heldAllAt, longestGap, round } from '../report/measure.js';
-import { expectationOf, type FaultName, type ScenarioName } from '../report/verdict.js';
+import { expectationOf, type FaultName, requestLimitMs, type ScenarioName } from '../report/verdict.js';
 import { settles, sleep } from '../wait.js';
+import { loseSync, runOneWay, runSplitBrain, runSyncLoss } from './network-faults.js';
 import { type Observed, openWindow } from './observation-window.js';
-import { lackingForPair, timersOf } from './readiness.js';
+import { runReloads, runSwitch } from './orders.js';
+import { timersOf } from './readiness.js';
 import { runRealServerDown } from './real-server-down.js';
-import { type Course, QUIET_MS, type Setting, STATUS_EVERY_MS, step, verify } from './scenario-parts.js';
+import { arrangePreemption, runReboot, runReturnWithPreemption } from './reboot.js';
+import {
+  type Course,
+  lackingInTheEnd,
+  QUIET_MS,
+  type Setting,
+  step,
+  takenOver,
+  toldOf,
+  verify,
+} from './scenario-parts.js';
 import { openServices } from './service-clients.js';
 import type { Bench } from './site.js';
 
 const BASELINE_MS = 2500;
-/** Beyond the limit, so that a late takeover is seen and not only missed. */
-const TAKEOVER_EXTRA_MS = 10_000;
 const EXIT_TIMEOUT_MS = 10_000;
-const RETURN_TIMEOUT_MS = 90_000;
+const STRIKE_TIMEOUT_MS = 10_000;
 const POLL_MS = 20;
 
 /** Opens the connections and sees to it that the backup knows them. */
@@ -38,7 +48,7 @@ async function prepare(bench: Bench, name: ScenarioName, after: FaultName | unde
   let synchronised: Setting['synchronised'] = null;
   if (name !== 'return') {
     // A client with persistence is no connection of its own; its template has another place in the table.
-    const told = opened.filter(({ kind }) => kind !== 'persistent');
+    const told = toldOf(opened);
     step(bench, setting, `waiting for ${pair.backup.name} to know ${told.length} connections`);
     synchronised = {
       opened: told.length,
@@ -55,7 +65,17 @@ async function prepare(bench: Bench, name: ScenarioName, after: FaultName | unde
   const priority = Math.min(timersOf(master).priority, timersOf(backup).priority);
   bench.baselineGapMs ??= await measureBaseline(bench, setting);
   const expectation = expectationOf(name, intervalMs, priority, bench.baselineGapMs);
-  return { name, after, pair, opened, failedToOpen: failed, synchronised, intervalMs, expectation };
+  return {
+    name,
+    after,
+    pair,
+    opened,
+    failedToOpen: failed,
+    synchronised,
+    intervalMs,
+    priority,
+    expectation,
+  };
 }
 
 /** What ends a master. */
@@ -73,6 +93,14 @@ async function strike(bench: Bench, master: Director, fault: FaultName): Promise
       bench.observe(Date.now(), 'drill', `all links of ${master.name}, the master, are down`);
       await bench.cables(master.name, 'down');
       return;
+    case 'hang':
+      bench.observe(Date.now(), 'drill', `SIGSTOP to ${master.name}, the master`);
+      bench.hang(master, 'stopped');
+      return;
+    case 'crash-all':
+      bench.observe(Date.now(), 'drill', `SIGKILL to all processes of ${master.name}, the master`);
+      await bench.killEverything(master);
+      return;
   }
 }
 
@@ -87,14 +115,7 @@ async function runFault(bench: Bench, setting: Setting, fault: FaultName): Promi
   const faultMs = Date.now();
   await strike(bench, master, fault);
   step(bench, setting, `${master.name} is struck; waiting for ${backup.name}`);
-  const takenOver = (): number | undefined =>
-    heldAllAt(bench.changes, backup.name, bench.virtualAddresses, faultMs);
-  await settles(() => (takenOver() === undefined ? 'not taken over' : undefined), {
-    timeoutMs: setting.expectation.client_gap_ms + TAKEOVER_EXTRA_MS,
-    everyMs: POLL_MS,
-    signal,
-  });
-  const at = takenOver();
+  const at = await takenOver(bench, setting, backup, faultMs);
   step(bench, setting, `asking every connection for an answer`);
   const asked = await verify(bench, setting.opened);
   if (fault === 'planned') {
@@ -109,7 +130,11 @@ async function runFault(bench: Bench, setting: Setting, fault: FaultName): Promi
     }
   }
   await sleep(QUIET_MS, signal);
-  return { faultMs, takeoverMs: at === undefined ? null : at - faultMs, ...asked, complaints };
+  const takeoverMs = at === undefined ? null : at - faultMs;
+  const course = { faultMs, takeoverMs, ...asked, complaints };
+  return fault === 'planned'
+    ? course
+    : { ...course, excuse: { of: 'resets', fromMs: faultMs, toMs: at ?? Date.now() } };
 }
 
 /** Brings a director back from a fault. */
@@ -117,6 +142,9 @@ async function bringBack(bench: Bench, director: Director, after: FaultName): Pr
   if (after === 'power') {
     bench.observe(Date.now(), 'drill', `the links of ${director.name} are up again`);
     await bench.cables(director.name, 'up');
+  } else if (after === 'hang') {
+    bench.observe(Date.now(), 'drill', `SIGCONT to ${director.name}`);
+    bench.hang(director, 'goes on');
   } else {
     bench.observe(Date.now(), 'drill', `${director.name} is started again`);
     await director.start();
@@ -129,15 +157,12 @@ async function runReturn(bench: Bench, setting: Setting, after: FaultName): Prom
   const faultMs = Date.now();
   await bringBack(bench, returning, after);
   step(bench, setting, `${returning.name} comes back`);
-  const back = await settles(async () => lackingForPair(await bench.statuses()), {
-    timeoutMs: RETURN_TIMEOUT_MS,
-    everyMs: STATUS_EVERY_MS,
-    signal,
-  });
+  const lacking = await lackingInTheEnd(bench);
   await sleep(QUIET_MS, signal);
   step(bench, setting, 'asking every connection for an answer');
   const asked = await verify(bench, setting.opened);
-  const complaints = back.done ? [] : [`${returning.name} did not come back as backup: ${back.lacking}`];
+  const complaints =
+    lacking === undefined ? [] : [`${returning.name} did not come back as backup: ${lacking}`];
   for (const role of bench.roles) {
     if (role.atMs >= faultMs && (role.director === master.name || role.to === 'master')) {
       complaints.push(
@@ -149,15 +174,44 @@ async function runReturn(bench: Bench, setting: Setting, after: FaultName): Prom
 }
 
 function carryOut(bench: Bench, setting: Setting): Promise<Course> {
-  switch (setting.name) {
+  const { name } = setting;
+  switch (name) {
     case 'planned':
     case 'crash':
+    case 'hang':
     case 'power':
-      return runFault(bench, setting, setting.name);
+    case 'crash-all':
+      return runFault(bench, setting, name);
     case 'return':
       return runReturn(bench, setting, setting.after ?? 'planned');
+    case 'switch':
+      return runSwitch(bench, setting);
+    case 'reboot':
+      return runReboot(bench, setting);
+    case 'return-with-preemption':
+      return runReturnWithPreemption(bench, setting);
+    case 'reload-under-load':
+      return runReloads(bench, setting);
+    case 'sync-loss':
+      return runSyncLoss(bench, setting);
+    case 'one-way':
+      return runOneWay(bench, setting);
+    case 'split-brain':
+      return runSplitBrain(bench, setting);
     case 'real-server-down':
       return runRealServerDown(bench, setting);
+  }
+}
+
+/** What has to be so before the connections are opened; returns what undoes it. */
+async function arrange(bench: Bench, name: ScenarioName): Promise<() => Promise<void>> {
+  switch (name) {
+    case 'return-with-preemption':
+      return arrangePreemption(bench);
+    case 'sync-loss':
+      return loseSync(bench);
+    default:
+      return async () => undefined;
   }
 }
 
@@ -167,17 +221,20 @@ export async function runScenario(
   name: ScenarioName,
   after?: FaultName,
 ): Promise<{ readonly setting: Setting; readonly course: Course; readonly observed: Observed }> {
+  const undo = await arrange(bench, name);
   const setting = await prepare(bench, name, after);
-  const window = await openWindow(bench);
+  const window = await openWindow(bench, setting.expectation.request_limit_ms);
   await sleep(QUIET_MS, bench.options.signal);
   const course = await carryOut(bench, setting);
-  return { setting, course, observed: await window.finish() };
+  const observed = await window.finish();
+  await undo();
+  return { setting, course, observed };
 }
 
 /** The same load with nothing done to the pair: what this machine's own jitter is, in milliseconds. */
 async function measureBaseline(bench: Bench, setting: { readonly name: string }): Promise<number> {
   step(bench, setting, 'measuring the undisturbed lab');
-  const window = await openWindow(bench);
+  const window = await openWindow(bench, requestLimitMs(0));
   await sleep(BASELINE_MS, bench.options.signal);
   const observed = await window.finish();
   const gap = longestGap(observed.probe.answersMs, observed.window);
@@ -198,12 +255,12 @@ export async function strikeOnly(bench: Bench, fault: FaultName): Promise<void> 
   await settles(
     () => (heldAllAt(bench.changes, backup.name, bench.virtualAddresses, 0) === undefined ? 'no' : undefined),
     {
-      timeoutMs: TAKEOVER_EXTRA_MS,
+      timeoutMs: STRIKE_TIMEOUT_MS,
       everyMs: POLL_MS,
       signal: bench.options.signal,
     },
   );
-  await settles(() => (fault !== 'power' && master.running ? 'runs' : undefined), {
+  await settles(() => (fault === 'planned' && master.running ? 'runs' : undefined), {
     timeoutMs: EXIT_TIMEOUT_MS,
     everyMs: POLL_MS,
     signal: bench.options.signal,

@@ -16,6 +16,7 @@ import { watchAddresses } from '../lab/witnesses.js';
 import type { Progress } from '../progress.js';
 import type { Outage } from '../report/measure.js';
 import { settles, unlessAborted, waitFor } from '../wait.js';
+import { textOf } from './event-text.js';
 import { lackingForPair, roleOf, type Statuses, virtualAddresses } from './readiness.js';
 
 /** Two daemons and their first health verdicts, under emulation. */
@@ -24,7 +25,10 @@ const READY_TIMEOUT_MS = 150_000;
 const STATUS_EVERY_MS = 250;
 /** The kernel's sync thread flushes within 2 s (IPVS_SYNC_FLUSH_TIME). */
 const SYNC_TIMEOUT_MS = 5000;
-const SYNC_EVERY_MS = 100;
+/** Reading the table of a busy director costs the kernel a while. */
+const SYNC_EVERY_MS = 250;
+/** Two daemons that read and compare, under emulation. */
+const RELOAD_TIMEOUT_MS = 60_000;
 
 export interface BenchOptions {
   readonly topology: Topology;
@@ -39,6 +43,8 @@ export interface BenchOptions {
   readonly probeIntervalMs: number;
   /** Connections of each kind. */
   readonly connections: number;
+  /** New connections a second, each with one request. */
+  readonly requestRate: number;
   readonly progress: Progress;
   readonly signal: AbortSignal;
 }
@@ -63,21 +69,6 @@ export interface Pair {
   readonly backup: Director;
 }
 
-function textOf(event: DirectorEvent): string {
-  const { instance, from, to, reason, action, virtualServer, realServer, state } = event.fields;
-  const because = typeof reason === 'string' && reason !== '' ? ` (${reason})` : '';
-  switch (event.event) {
-    case 'role':
-      return `${String(instance)}: ${String(from)} -> ${String(to)}${because}`;
-    case 'addresses':
-      return `${String(instance)}: addresses ${String(action)}`;
-    case 'real-server':
-      return `${String(virtualServer)}: real server ${String(realServer)} ${String(state)}${because}`;
-    default:
-      return event.message === '' ? event.event : event.message;
-  }
-}
-
 export class Bench {
   readonly options: BenchOptions;
   readonly lab: Lab;
@@ -89,6 +80,10 @@ export class Bench {
   readonly losses: LostConnection[] = [];
   readonly #openOutages = new Map<string, number>();
   readonly #servers = new Map<string, Child>();
+  readonly #watchers = new Map<string, Child>();
+  /** Stopped by SIGSTOP: they answer nobody. */
+  readonly #hung = new Set<Director>();
+  readonly #reloads = new Map<string, number>();
   #client: ClientControl | undefined;
   /** Longest gap while nothing was done, measured once, before the first scenario. */
   baselineGapMs: number | undefined;
@@ -118,12 +113,12 @@ export class Bench {
     progress.step(`${topology.name}: building the lab`);
     await unlessAborted(this.lab.build(), signal);
     for (const director of this.directors) {
-      watchAddresses(this.lab, director.name, (change) => this.#addressChanged(change));
+      this.#watch(director);
     }
     const client = new ClientControl(this.lab, this.lab.hosts('client')[0]?.name ?? '');
     this.#client = client;
     client.onLost = (lost) => this.losses.push(lost);
-    await this.#writeConfig();
+    await writeFile(this.#configFile, await this.#readConfig());
     progress.step(`${topology.name}: starting client, real servers and directors`);
     await Promise.all(this.directors.map((director) => director.start()));
     const hosts = [...this.lab.hosts('real-server'), ...this.lab.hosts('sorry-server')];
@@ -165,7 +160,10 @@ export class Bench {
   async statuses(): Promise<Statuses> {
     const entries = await Promise.all(
       this.directors.map(
-        async (one): Promise<[string, DirectorStatus | undefined]> => [one.name, await one.status()],
+        async (one): Promise<[string, DirectorStatus | undefined]> => [
+          one.name,
+          this.#hung.has(one) ? undefined : await one.status(),
+        ],
       ),
     );
     return new Map(entries);
@@ -185,14 +183,78 @@ export class Bench {
   /** Pulls or plugs all cables of a director, and remembers while it could not be heard. */
   async cables(director: string, state: 'up' | 'down'): Promise<void> {
     if (state === 'down') {
-      this.#openOutages.set(director, Date.now());
+      this.startOutage(director);
     }
     await this.lab.cables(director, state);
+    if (state === 'up') {
+      this.endOutage(director);
+    }
+  }
+
+  /** From now on this director cannot be heard. */
+  startOutage(director: string): void {
+    this.#openOutages.set(director, Date.now());
+  }
+
+  endOutage(director: string): void {
     const since = this.#openOutages.get(director);
-    if (state === 'up' && since !== undefined) {
+    if (since !== undefined) {
       this.outages.push({ director, fromMs: since, toMs: Date.now() });
       this.#openOutages.delete(director);
     }
+  }
+
+  /** SIGSTOP and SIGCONT to a director's VRRP process. */
+  hang(director: Director, state: 'stopped' | 'goes on'): void {
+    if (state === 'stopped') {
+      this.#hung.add(director);
+    } else {
+      this.#hung.delete(director);
+    }
+    director.signal(state === 'stopped' ? 'SIGSTOP' : 'SIGCONT');
+  }
+
+  /** Kills everything that runs on a director's host; its interfaces and the kernel's tables stay. */
+  async killEverything(director: Director): Promise<void> {
+    const watcher = this.#watchers.get(director.name);
+    await this.lab.killAll(director.name, watcher === undefined ? [] : [watcher.pid]);
+    await director.ended();
+  }
+
+  /** What the end of its power does to a director: everything goes but its configuration and its state folder. */
+  async switchOff(director: Director): Promise<void> {
+    await this.cables(director.name, 'down');
+    await this.lab.switchOff(director.name);
+    await director.ended();
+    await director.forgetRuntime();
+    // Nobody was left who could have told.
+    for (const address of this.virtualAddresses) {
+      this.#addressChanged({ atMs: Date.now(), director: director.name, address, held: false });
+    }
+  }
+
+  /** Boots a director's host: its addresses are there, its kernel knows nothing, the daemon starts. */
+  async switchOn(director: Director): Promise<void> {
+    await this.lab.switchOn(director.name);
+    this.endOutage(director.name);
+    this.#watch(director);
+    await director.start();
+  }
+
+  /** Changes the configuration of both directors and resolves when both have reloaded it; returns how it was. */
+  async reconfigure(change: (text: string) => string): Promise<string> {
+    const before = await readFile(this.#configFile, 'utf8');
+    const wanted = this.directors.map(({ name }) => [name, (this.#reloads.get(name) ?? 0) + 1] as const);
+    await writeFile(this.#configFile, change(before));
+    for (const director of this.directors) {
+      director.signal('SIGHUP');
+    }
+    await waitFor(
+      'a reload',
+      () => wanted.find(([name, count]) => (this.#reloads.get(name) ?? 0) < count)?.[0],
+      { timeoutMs: RELOAD_TIMEOUT_MS, everyMs: STATUS_EVERY_MS, signal: this.options.signal },
+    );
+    return before;
   }
 
   /** Outages, those that last still included. */
@@ -206,14 +268,18 @@ export class Bench {
   }
 
   /** How many of the client's connections a director knows once its table has settled. */
-  async synchronised(director: string, connections: readonly OpenedConnection[]): Promise<number> {
+  async synchronised(
+    director: string,
+    connections: readonly OpenedConnection[],
+    timeoutMs = SYNC_TIMEOUT_MS,
+  ): Promise<number> {
     let known = 0;
     await settles(
       async () => {
         known = (await this.serversOf(director, connections)).size;
         return known < connections.length ? `${known} of ${connections.length}` : undefined;
       },
-      { timeoutMs: SYNC_TIMEOUT_MS, everyMs: SYNC_EVERY_MS, signal: this.options.signal },
+      { timeoutMs, everyMs: SYNC_EVERY_MS, signal: this.options.signal },
     );
     return known;
   }
@@ -257,7 +323,7 @@ export class Bench {
 
   /** A director that cannot be heard has no role, whatever it believes. */
   async #role(director: Director): Promise<string | undefined> {
-    return director.running && !this.#openOutages.has(director.name)
+    return director.running && !this.#hung.has(director) && !this.#openOutages.has(director.name)
       ? roleOf(await director.status())
       : undefined;
   }
@@ -267,8 +333,9 @@ export class Bench {
     return new Director(this.lab, {
       name,
       command: directorCommand,
-      configFile: this.#configFile(),
-      runtimeDir: join(workDir, `${topology.name}-${name}`),
+      configFile: this.#configFile,
+      runtimeDir: join(workDir, `${topology.name}-${name}-run`),
+      stateDir: join(workDir, `${topology.name}-${name}-state`),
       logFile: join(outDir, `${topology.name}-${name}.log`),
       onEvent: (event) => this.#directorSaid(name, event),
       onExit: () => {
@@ -278,17 +345,24 @@ export class Bench {
     });
   }
 
-  #configFile(): string {
-    const { advertisementInterval, configDir, topology, workDir } = this.options;
-    return join(advertisementInterval === undefined ? configDir : workDir, topology.configFile);
+  /** A copy: some scenarios change it. */
+  get #configFile(): string {
+    return join(this.options.workDir, this.options.topology.configFile);
   }
 
-  async #writeConfig(): Promise<void> {
+  async #readConfig(): Promise<string> {
     const { advertisementInterval, configDir, topology } = this.options;
-    if (advertisementInterval !== undefined) {
-      const text = await readFile(join(configDir, topology.configFile), 'utf8');
-      await writeFile(this.#configFile(), withAdvertisementInterval(text, advertisementInterval));
-    }
+    const text = await readFile(join(configDir, topology.configFile), 'utf8');
+    return advertisementInterval === undefined
+      ? text
+      : withAdvertisementInterval(text, advertisementInterval);
+  }
+
+  #watch({ name }: Director): void {
+    this.#watchers.set(
+      name,
+      watchAddresses(this.lab, name, (change) => this.#addressChanged(change)),
+    );
   }
 
   #addressChanged(change: AddressChange): void {
@@ -302,6 +376,9 @@ export class Bench {
 
   #directorSaid(director: string, event: DirectorEvent): void {
     this.observe(event.atMs, director, textOf(event));
+    if (event.event === 'reload') {
+      this.#reloads.set(director, (this.#reloads.get(director) ?? 0) + 1);
+    }
     const { instance, to } = event.fields;
     if (event.event === 'role' && typeof instance === 'string' && typeof to === 'string') {
       this.roles.push({ atMs: event.atMs, director, instance, to });

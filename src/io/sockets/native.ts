@@ -108,7 +108,7 @@ export function packageRoot(): string {
  *
  * @throws {NativePartError} when there is neither; its message says what to do.
  */
-export function nativeFile(name: 'lvs-director.node' | 'guardian' | 'runner'): string {
+export function nativeFile(name: 'lvs-director.node' | 'guardian' | 'runner' | 'load'): string {
   const folder = join(packageRoot(), 'native');
   const candidates = [join(folder, 'build', name), join(folder, 'prebuilt', `linux-${process.arch}`, name)];
   const found = candidates.find((file) => existsSync(file));

@@ -3,17 +3,21 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import t, { type Test } from 'tap';
 import { ClientControl } from '../../../src/drill/client/client-control.js';
 import type { FlowRequest } from '../../../src/drill/client/client-protocol.js';
+import { Load } from '../../../src/drill/client/load.js';
 import { DrillError } from '../../../src/drill/errors.js';
 import { Lab } from '../../../src/drill/lab/lab.js';
 import { startRealServer } from '../../../src/drill/lab/server-control.js';
 import { TOPOLOGIES, type TopologyName } from '../../../src/drill/lab/topology.js';
+import { findProgram } from '../../../src/io/host/programs.js';
 import { isAlive } from '../daemon-helpers.js';
 
 const skip = process.getuid?.() === 0 ? false : 'network namespaces need root';
+const noNft = findProgram('nft') === undefined ? 'nft is not installed' : false;
 /** What every kernel can build; tun needs tunl0 and is proven in the VM (test/vm). */
 const HERE = ['nat', 'nat-port-mapping', 'dr', 'services'] as const;
 
@@ -94,11 +98,12 @@ await t.test(
     const verified = await client.send({ command: 'verify', timeoutMs: 2000, only: null });
     t.equal(verified.connections.filter((one) => one.survived).length, 30);
 
-    await client.send({
-      command: 'requests-start',
+    const load = await Load.start(lab, 'client', {
       addresses: [target.address],
       port: target.port,
-      everyMs: 5,
+      rate: 200,
+      limitMs: 10_000,
+      file: join(t.testdir(), 'load.txt'),
     });
     t.same(await client.send({ command: 'spread', ...target, count: 100 }), {
       servers: { rs1: 100 },
@@ -124,12 +129,12 @@ await t.test(
     t.equal(after.connections.filter((one) => one.survived).length, 0);
     const refused = await client.send({ command: 'spread', ...target, count: 1 });
     t.same(refused, { servers: {}, failed: 1 });
-    const { samples } = await client.send({ command: 'requests-stop' });
+    const samples = await load.stop();
     t.ok(
       samples.some((one) => one.server === 'rs1' && one.error === ''),
       'requests were answered',
     );
-    t.equal(samples.at(-1)?.error, 'ECONNREFUSED', 'and refused once the server was dead');
+    t.match(samples.at(-1), { server: null, error: 'ECONNREFUSED' }, 'and refused once the server was dead');
   },
 );
 
@@ -207,6 +212,70 @@ await t.test('connections live on when the way moves to the other director', { s
   await lab.run('rs2', ['ip', 'neigh', 'flush', 'all']);
   const { connections } = await client.send({ command: 'verify', timeoutMs: 8000, only: null });
   t.equal(connections.filter((one) => one.survived).length, 15);
+});
+
+await t.test('a host that boots has its addresses and nothing else', { skip }, async (t) => {
+  const lab = await labOf(t, 'nat');
+  await lab.run('lb1', ['ip', 'addr', 'add', '192.168.1.253/24', 'dev', 'eth0']);
+  const child = lab.start('lb1', ['sleep', '600']);
+  while ((await lab.processes('lb1')).length === 0) await new Promise((resolve) => setTimeout(resolve, 20));
+  t.same(await lab.processes('lb1'), [child.pid]);
+  await lab.switchOff('lb1');
+  t.match(await child.exited, { signal: 'SIGKILL' });
+  t.notOk(await pings(lab, 'client', '192.168.1.11'), 'nobody is there meanwhile');
+  await lab.switchOn('lb1');
+  t.ok(await pings(lab, 'client', '192.168.1.11'));
+  t.notOk(await pings(lab, 'client', '192.168.1.253'), 'what it got since is gone');
+  t.ok(await pings(lab, 'rs1', '10.10.10.11'));
+});
+
+await t.test('everything on a host is killed but what watches it', { skip }, async (t) => {
+  const lab = await labOf(t, 'nat');
+  const watcher = lab.start('lb1', ['sleep', '600']);
+  // One that leaves its parent and its session, as the guardian does.
+  lab.start('lb1', ['setsid', '--fork', 'sleep', '600']);
+  while ((await lab.processes('lb1')).length < 2) await new Promise((resolve) => setTimeout(resolve, 20));
+  await lab.killAll('lb1', [watcher.pid]);
+  t.same(await lab.processes('lb1'), [watcher.pid]);
+  t.ok(await pings(lab, 'client', '192.168.1.11'), 'its kernel goes on');
+});
+
+await t.test(
+  'hosts that are parted do not hear each other, and everybody hears them',
+  { skip },
+  async (t) => {
+    const lab = await labOf(t, 'nat');
+    const heard = async () => [
+      await pings(lab, 'lb1', '192.168.1.12'),
+      await pings(lab, 'lb2', '10.10.10.11'),
+      await pings(lab, 'client', '192.168.1.11'),
+      await pings(lab, 'client', '192.168.1.12'),
+      await pings(lab, 'rs1', '10.10.10.12'),
+    ];
+    await lab.isolate(['lb1', 'lb2'], true);
+    t.same(await heard(), [false, false, true, true, true]);
+    await lab.isolate(['lb1', 'lb2'], false);
+    // Who was asked for in vain is not asked for again at once.
+    await Promise.all(['lb1', 'lb2'].map((host) => lab.run(host, ['ip', 'neigh', 'flush', 'all'])));
+    t.same(await heard(), [true, true, true, true, true]);
+  },
+);
+
+await t.test('one direction of a cable is dead', { skip: skip || noNft }, async (t) => {
+  const lab = await labOf(t, 'nat');
+  const received = async (): Promise<number> => {
+    const text = await lab.procNet('lb1', 'dev');
+    return Number(/eth0:\s*\d+\s+(\d+)/.exec(text)?.[1]);
+  };
+  await lab.lose(['lb1']);
+  const before = await received();
+  t.notOk(await pings(lab, 'client', '192.168.1.11'), 'it is not heard');
+  t.ok((await received()) > before, 'and hears');
+  t.ok(await pings(lab, 'client', '192.168.1.12'));
+  await lab.lose(['lb1', 'lb2'], { syncPercent: 99 });
+  t.ok(await pings(lab, 'client', '192.168.1.11'), 'only sync datagrams are lost');
+  await lab.lose([]);
+  t.equal(await lab.run('switches', ['nft', 'list', 'ruleset']), '', 'nothing is lost any more');
 });
 
 await t.test('a program that cannot start is reported in its own words', { skip }, async (t) => {

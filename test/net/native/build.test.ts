@@ -80,7 +80,7 @@ void t.test('compiles what changed, and only that', async (t) => {
   const first = build(folder);
   t.equal(
     first.text,
-    'compiling native/addon.c, native/handle.c, native/interfaces.c, native/memory.c, native/process.c, native/socket-filter.c, native/socket.c, native/timer.c, native/volley.c\ncompiling native/guardian.c, native/advertisement.c, native/channels.c, native/orders.c, native/successor.c, native/withdrawal.c, native/words.c\ncompiling native/runner.c\n',
+    'compiling native/addon.c, native/handle.c, native/interfaces.c, native/memory.c, native/process.c, native/socket-filter.c, native/socket.c, native/timer.c, native/volley.c\ncompiling native/guardian.c, native/advertisement.c, native/channels.c, native/orders.c, native/successor.c, native/withdrawal.c, native/words.c\ncompiling native/runner.c\ncompiling native/load.c, native/load-server.c\n',
   );
   t.match(load(folder).text, /^loaded/);
   t.equal(build(folder).text, '');

@@ -1,14 +1,21 @@
 import { readFileSync } from 'node:fs';
 import { load } from 'js-yaml';
 import t from 'tap';
-import { withAdvertisementInterval } from '../../../src/drill/lab/lab-config.js';
+import {
+  withAdvertisementInterval,
+  withOtherWeight,
+  withPreemption,
+} from '../../../src/drill/lab/lab-config.js';
 import {
   cableBatch,
   hostBatch,
   hostSysctls,
+  isolationBatch,
   needsTunnel,
+  plugBatch,
   switchBatch,
   switchPort,
+  unplugBatch,
 } from '../../../src/drill/lab/lab-plan.js';
 import { type Host, TOPOLOGIES, TOPOLOGY_NAMES } from '../../../src/drill/lab/topology.js';
 import {
@@ -254,4 +261,49 @@ await t.test('a real server is out when every director says so', async (t) => {
   t.match(of('down', 'up'), 'lb2: 10.10.10.2:80 is up');
   t.same(virtualAddresses(status('master')), ['192.168.1.253', '10.10.10.1']);
   t.same(timersOf(status('master')), { intervalMs: 1000, priority: 100 });
+});
+
+await t.test('preemption where there is none, and as the file has it otherwise', async (t) => {
+  const text =
+    'vrrp:\n  instances:\n    - { name: a, preempt: false }\n    - { name: b, preempt: { after: synced } }\n';
+  t.same(load(withPreemption(text)), {
+    vrrp: {
+      instances: [
+        { name: 'a', preempt: true },
+        { name: 'b', preempt: { after: 'synced' } },
+      ],
+    },
+  });
+});
+
+await t.test('a reload that has something to do', async (t) => {
+  const text = `virtual_servers:
+    - { name: web, real_servers: [{ address: 10.0.0.2, weight: 1 }, { address: 10.0.0.3, weight: 1 }] }
+    - { name: other, real_servers: [{ address: 10.0.0.2 }] }`;
+  t.same(load(withOtherWeight(text, 3)), {
+    virtual_servers: [
+      {
+        name: 'web',
+        real_servers: [
+          { address: '10.0.0.2', weight: 1 },
+          { address: '10.0.0.3', weight: 3 },
+        ],
+      },
+      { name: 'other', real_servers: [{ address: '10.0.0.2' }] },
+    ],
+  });
+  t.throws(() => withOtherWeight('version: 1\n', 3), TypeError);
+});
+
+await t.test('a host that boots gets the cables that it had', async (t) => {
+  const lb1 = hostOf('nat', 'lb1');
+  const all = switchBatch(TOPOLOGIES.nat, () => 7);
+  const plugged = plugBatch(lb1, 7);
+  t.equal(plugged.length, 4);
+  t.ok(plugged.every((line) => all.includes(line)));
+  t.same(unplugBatch(lb1), ['link del lb1-outside', 'link del lb1-inside']);
+  t.same(isolationBatch([lb1], true), [
+    'link set lb1-outside type bridge_slave isolated on',
+    'link set lb1-inside type bridge_slave isolated on',
+  ]);
 });

@@ -7,7 +7,6 @@ import {
   holdings,
   longestGap,
   subtract,
-  summarizeRequests,
 } from '../../../src/drill/report/measure.js';
 
 const window = { fromMs: 1000, toMs: 2000 };
@@ -115,21 +114,4 @@ await t.test('takeover is done when the last address has come', async (t) => {
   t.equal(heldAllAt(changes, 'lb2', both, 1000), 1130);
   t.equal(heldAllAt(changes, 'lb2', [...both, '10.0.0.3'], 1000), undefined);
   t.equal(heldAllAt(changes, 'lb1', both, 1000), undefined);
-});
-
-await t.test('requests: failed ones count as made, and their time as slow', async (t) => {
-  const sample = (durationMs: number, server: string | null) => ({
-    address: '192.168.1.253',
-    startMs: 0,
-    durationMs,
-    server,
-    error: '',
-  });
-  t.same(summarizeRequests([sample(5, 'rs1'), sample(1, 'rs2'), sample(9, null)]), {
-    made: 3,
-    failed: 1,
-    slowest_ms: 9,
-    median_ms: 5,
-  });
-  t.same(summarizeRequests([]), { made: 0, failed: 0, slowest_ms: 0, median_ms: 0 });
 });

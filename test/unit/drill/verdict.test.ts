@@ -1,8 +1,11 @@
 import t from 'tap';
 import {
+  DEFAULT_SCENARIOS,
   expectationOf,
+  isFault,
   judge,
   masterDownIntervalMs,
+  partitionMs,
   SCENARIO_NAMES,
 } from '../../../src/drill/report/verdict.js';
 import { planDrill } from '../../../src/drill/scenarios/drill-plan.js';
@@ -32,6 +35,18 @@ await t.test('limits', async (t) => {
   t.equal(expectationOf('return', 1000, 100, 5).client_gap_ms, 250, 'the floor');
   t.equal(expectationOf('return', 1000, 100, 120).client_gap_ms, 360, 'three times the jitter');
   t.match(expectationOf('return', 1000, 100, 120).why, /undisturbed 120 ms/, 'says where it comes from');
+});
+
+await t.test('limits of what the lab does to hosts and networks', async (t) => {
+  const limits = (name: (typeof SCENARIO_NAMES)[number]) => expectationOf(name, 1000, 100, 5);
+  t.match(limits('hang'), { client_gap_ms: 3800, duplicate_address_ms: 1500, request_limit_ms: 8500 });
+  t.match(limits('crash-all'), { client_gap_ms: 3800, duplicate_address_ms: 5000 });
+  t.match(limits('reboot'), { client_gap_ms: 3800, duplicate_address_ms: 1000 });
+  t.match(limits('switch'), { client_gap_ms: 750, duplicate_address_ms: 2000, request_limit_ms: 2500 });
+  t.match(limits('reload-under-load'), { client_gap_ms: 250, duplicate_address_ms: 0 });
+  t.match(limits('one-way'), { client_gap_ms: 3800, duplicate_address_ms: 3000 });
+  t.equal(partitionMs(1000, 100), 5610, 'long enough for two masters');
+  t.match(limits('split-brain'), { client_gap_ms: 750, duplicate_address_ms: 6000 });
 });
 
 await t.test('a good run passes in every scenario', async (t) => {
@@ -78,15 +93,25 @@ await t.test('each expectation can fail', async (t) => {
 });
 
 await t.test('every fault is followed by a return', async (t) => {
-  t.same(planDrill(SCENARIO_NAMES), [
+  t.same(planDrill(DEFAULT_SCENARIOS), [
     { step: 'measure', name: 'planned' },
     { step: 'measure', name: 'return', after: 'planned' },
     { step: 'measure', name: 'crash' },
     { step: 'measure', name: 'return', after: 'crash' },
-    { step: 'measure', name: 'power' },
-    { step: 'measure', name: 'return', after: 'power' },
+    { step: 'measure', name: 'reboot' },
     { step: 'measure', name: 'real-server-down' },
   ]);
+  const all = planDrill(SCENARIO_NAMES);
+  for (const name of SCENARIO_NAMES.filter((one) => one !== 'return')) {
+    const at = all.findIndex((step) => step.step === 'measure' && step.name === name);
+    const back = { step: 'measure', name: 'return', after: name } as const;
+    t.equal(all[at]?.step, 'measure', name);
+    t.equal(
+      JSON.stringify(all[at + 1]) === JSON.stringify(back),
+      isFault(name),
+      `${name}: who failed comes back, and nobody else`,
+    );
+  }
   t.same(planDrill(['planned', 'crash']), [
     { step: 'measure', name: 'planned' },
     { step: 'recover', after: 'planned' },

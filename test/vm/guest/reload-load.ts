@@ -2,26 +2,28 @@
  * Runs inside the VM: a director that is reloaded again and again while a client asks at a steady rate. Prints one JSON object,
  * which test/vm/reload-load.test.ts judges.
  *
- * Usage: reload-load.js OUT_DIR LOAD SECONDS RATE (LOAD: load.c, compiled; OUT_DIR takes the director's log; SECONDS at least,
- * until the last reload is done)
+ * Usage: reload-load.js OUT_DIR SECONDS RATE (OUT_DIR takes the director's log; SECONDS at least, until the last reload is done)
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Load } from '../../../src/drill/client/load.js';
 import { Director } from '../../../src/drill/lab/director.js';
 import { Lab } from '../../../src/drill/lab/lab.js';
 import { TOPOLOGIES } from '../../../src/drill/lab/topology.js';
+import {
+  type RequestSummary,
+  requestComplaints,
+  summarizeRequests,
+} from '../../../src/drill/report/requests.js';
 import { sleep, waitFor } from '../../../src/drill/wait.js';
+import { nativeFile } from '../../../src/io/sockets/native.js';
 import { MAIN } from '../../program.js';
 
 export interface ReloadLoadReport {
-  readonly asked: {
-    readonly sent: number;
-    readonly answered: number;
-    readonly failed: number;
-    readonly slowestMs: number;
-    readonly reason: string;
-  };
+  readonly asked: RequestSummary;
+  /** What is wrong with it. */
+  readonly complaints: readonly string[];
   /** One from each real server; the second one leaves meanwhile. */
   readonly downloads: readonly { readonly lastedMs: number; readonly whole: boolean; readonly end: string }[];
   /** How long the client asked. */
@@ -33,13 +35,12 @@ export interface ReloadLoadReport {
   readonly table: string;
 }
 
-const [outDir = '.', load = '', seconds = '60', rate = '150'] = process.argv.slice(2);
+const [outDir = '.', seconds = '60', rate = '150'] = process.argv.slice(2);
 const { signal } = new AbortController();
 const UP = { timeoutMs: 240_000, everyMs: 100, signal };
 const VIP = '192.168.1.253';
 /** A request that loses its SYN is answered a second later: it is late, and not failed. */
 const ANSWER_LIMIT_MS = 2500;
-const MOST_SECONDS = '600';
 
 /** What the file says of things that no client of `web` sees, by the number of the reload. */
 interface Version {
@@ -96,14 +97,11 @@ const director = new Director(lab, {
 const table = (): Promise<string> => lab.run('lb1', ['ipvsadm', '-Sn']);
 
 /** A program of the lab; `first` resolves with its first line, `last` with its last one. */
-function start(
-  host: string,
-  ...argv: readonly string[]
-): { first: Promise<void>; last: Promise<string>; end: () => void } {
+function start(host: string, ...argv: readonly string[]): { first: Promise<void>; last: Promise<string> } {
   let line = '';
   let begun: () => void = () => {};
   const first = new Promise<void>((resolve) => (begun = resolve));
-  const child = lab.start(host, [load, ...argv], {
+  const child = lab.start(host, [nativeFile('load'), ...argv], {
     onLine: (one) => {
       line = one;
       begun();
@@ -113,7 +111,7 @@ function start(
     process.stderr.write(`${argv.join(' ')}: ${line}\n`);
     return line;
   });
-  return { first, last, end: () => child.kill('SIGTERM') };
+  return { first, last };
 }
 
 async function reload(version: Version): Promise<void> {
@@ -127,7 +125,7 @@ await lab.build();
 const ip = (...lines: readonly string[]) => lab.run('lb1', ['ip', '-batch', '-'], `${lines.join('\n')}\n`);
 await ip(`addr add ${VIP}/24 dev eth0`, 'addr add 10.10.10.1/24 dev eth1');
 for (const host of ['rs1', 'rs2']) {
-  await Promise.all(['80', '81'].map((port) => start(host, 'serve', port, host).first));
+  await start(host, 'serve', host, '--http', '80', '--http', '81').first;
 }
 writeFileSync(configFile, config(FIRST));
 await director.start();
@@ -137,7 +135,13 @@ await waitFor(
   UP,
 );
 const beganMs = performance.now();
-const asking = start('client', 'ask', VIP, '80', MOST_SECONDS, rate, String(ANSWER_LIMIT_MS));
+const asking = await Load.start(lab, 'client', {
+  addresses: [VIP],
+  port: 80,
+  rate: Number(rate),
+  limitMs: ANSWER_LIMIT_MS,
+  file: join(workDir, 'load.txt'),
+});
 let draining = '';
 let downloads: ReturnType<typeof start>[] = [];
 for (const version of VERSIONS) {
@@ -152,9 +156,10 @@ for (const version of VERSIONS) {
 const left = Number(seconds) * 1000 - (performance.now() - beganMs);
 if (left > 0) await sleep(left, signal);
 const askedMs = performance.now() - beganMs;
-asking.end();
+const samples = await asking.stop();
 const report: ReloadLoadReport = {
-  asked: JSON.parse(await asking.last),
+  asked: summarizeRequests(samples),
+  complaints: requestComplaints(samples),
   downloads: await Promise.all(downloads.map(async ({ last }) => JSON.parse(await last))),
   seconds: askedMs / 1000,
   reloads,

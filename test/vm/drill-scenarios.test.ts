@@ -1,0 +1,58 @@
+/**
+ * The drill's scenarios beyond the everyday ones, on a kernel that has IPVS. Limits in milliseconds are the drill's own affair; what
+ * stands here holds on a slow machine too.
+ */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t from 'tap';
+import { type DrillReport, titleOf } from '../../src/drill/report/report.js';
+import { MAIN } from '../program.js';
+import { noVm } from './no-vm.js';
+
+t.setTimeout(1_800_000);
+
+const SCENARIOS = ['hang', 'switch', 'reload-under-load', 'one-way', 'split-brain', 'sync-loss'] as const;
+const KINDS = ['busy', 'one-request', 'idle'] as const;
+/** No director may be felt to have done something there. */
+const UNTOUCHED: readonly string[] = ['reload-under-load', 'switch', 'sync-loss'];
+
+await t.test('orders, faults of the network and a director that hangs', { skip: noVm() }, async (t) => {
+  const outDir = mkdtempSync(join(tmpdir(), 'drill-scenarios-test-'));
+  t.teardown(() => rmSync(outDir, { recursive: true, force: true }));
+  const options = ['--kernel', 'vm', '--scenario', SCENARIOS.join(), '--connections', '20', '--out', outDir];
+  const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, 'drill', ...options], {
+    encoding: 'utf8',
+  });
+  t.comment(stdout);
+  t.comment(stderr);
+  const report = JSON.parse(readFileSync(join(outDir, 'report.json'), 'utf8')) as DrillReport;
+  t.same(report.failures, []);
+  t.equal(status === 0, report.passed, 'the exit status says what the report says');
+  t.same(
+    report.scenarios.map(({ name }) => name).toSorted(),
+    [...SCENARIOS].toSorted(),
+    'each was looked at',
+  );
+  for (const scenario of report.scenarios) {
+    const title = titleOf(scenario);
+    for (const kind of KINDS) {
+      t.same(scenario.connections[kind], { opened: 20, survived: 20 }, `${title}: ${kind}`);
+    }
+    const { made, failed, excused } = scenario.requests;
+    t.ok(made > 0.09 * scenario.duration_ms, `${title}: ${made} new requests in ${scenario.duration_ms} ms`);
+    if (UNTOUCHED.includes(scenario.name)) {
+      t.same({ failed, excused }, { failed: 0, excused: 0 }, `${title}: no new request fails`);
+    }
+    t.equal(scenario.failed_requests.length, Math.min(failed, 500), `${title}: each failed one is shown`);
+  }
+  const roles = (name: string): number =>
+    report.scenarios
+      .find((scenario) => scenario.name === name)
+      ?.events.filter(({ event }) => / -> master/.test(event)).length ?? 0;
+  // Two instances each.
+  t.equal(roles('switch'), 4, 'there and back');
+  t.equal(roles('reload-under-load'), 0);
+  t.ok(roles('split-brain') >= 2, 'there were two masters');
+});
