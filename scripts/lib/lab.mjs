@@ -20,7 +20,7 @@ const JUDGES = [
   { package: 'tcpdump', programs: ['tcpdump'] },
   { package: 'tmux', programs: ['tmux'] },
   { package: 'nftables', programs: ['nft'] },
-  { package: 'frr', programs: ['zebra', 'vrrpd'] },
+  { package: 'frr', programs: ['zebra', 'vrrpd', 'bfdd'] },
   { package: 'prometheus', programs: ['promtool'], parts: ['./usr/bin/promtool'] },
 ];
 const JUDGES_ARE_FOR = 'judge in tests what the director does';

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 import { fetchStatus } from '../io/operator/control-client.js';
-import type { DirectorStatus, VirtualServerStatus } from '../runtime/status.js';
+import type { BfdStatus, DirectorStatus, VirtualServerStatus } from '../runtime/status.js';
 import { endpointText } from '../util/ip-address.js';
 import type { Command } from './command.js';
 import { jsonText } from './json-text.js';
@@ -69,6 +69,20 @@ function ownForwarding(
   return forwarding === server.forwarding ? '' : ` ${forwarding}`;
 }
 
+function bfdRows(sessions: readonly BfdStatus[]): string[][] {
+  const head = ['BFD PEER', 'STATE', 'SINCE', 'INTERFACE', 'DETECTION', 'FOR', 'REASON'];
+  const rows = sessions.map((one) => [
+    one.peer,
+    one.state,
+    duration(one.since_s),
+    one.interface,
+    one.detection_ms === null ? '-' : `${one.detection_ms} ms`,
+    [...one.instances, ...one.objects].join(' '),
+    one.fault ?? one.reason ?? '',
+  ]);
+  return [head, ...rows];
+}
+
 /** The whole status for a person. */
 export function formatStatus(status: DirectorStatus): string {
   const parts = [`director ${status.director}, started ${status.started}`];
@@ -105,6 +119,7 @@ export function formatStatus(status: DirectorStatus): string {
     const troubles = [...faults, ...waits, ...conflicts];
     if (troubles.length > 0) parts.push(troubles.join('\n'));
   }
+  if (status.bfd !== undefined && status.bfd.length > 0) parts.push(table(bfdRows(status.bfd)));
   if (status.virtual_servers.length > 0) {
     const rows = status.virtual_servers.flatMap((server) => [
       [server.name, serviceText(server), `${server.scheduler} ${server.forwarding}`, ...panicCells(server)],

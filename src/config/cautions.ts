@@ -9,9 +9,30 @@ export interface Caution {
 
 /** In the order of the file's parts. */
 export function cautions(config: DirectorConfig): readonly Caution[] {
-  const isSynced = config.connectionSync !== undefined;
-  return config.instances.flatMap((instance, position) => {
-    const message = preemptCaution(instance, isSynced);
+  return [...emptyTables(config), ...slowMembers(config)];
+}
+
+/** A sync group takes over when all its instances want to. */
+function slowMembers({ instances, syncGroups }: DirectorConfig): readonly Caution[] {
+  return syncGroups.flatMap((group) => {
+    const members = instances.filter(({ name }) => group.instances.includes(name));
+    const fast = members.find(({ bfd }) => bfd !== undefined);
+    if (fast === undefined) return [];
+    return members.flatMap((one) => {
+      if (one.bfd !== undefined) return [];
+      return {
+        path: ['vrrp', 'instances', instances.indexOf(one)],
+        message:
+          `the sync group ${group.name} waits for all its instances: ${one.name} has no bfd and waits until ` +
+          `advertisements are missed, however soon ${fast.name} knows`,
+      };
+    });
+  });
+}
+
+function emptyTables({ connectionSync, instances }: DirectorConfig): readonly Caution[] {
+  return instances.flatMap((instance, position) => {
+    const message = preemptCaution(instance, connectionSync !== undefined);
     return message === undefined ? [] : { path: ['vrrp', 'instances', position, 'preempt'], message };
   });
 }

@@ -130,6 +130,24 @@ export interface TrackUse {
   readonly weight: number | undefined;
 }
 
+/** Of a BFD session (RFC 5880), as this side wants it. */
+export interface BfdSettings {
+  /** bfd.DesiredMinTxInterval of a session that is up, 10 to 10000 ms. */
+  readonly intervalMs: number;
+  /** bfd.RequiredMinRxInterval, 10 to 10000 ms. */
+  readonly minReceiveMs: number;
+  /** bfd.DetectMult, 1 to 255: after so many intervals of this side the peer takes it for dead. */
+  readonly multiplier: number;
+}
+
+/** BFD sessions with the other directors on an instance's link: one of them is the master, and may be gone at once. */
+export interface InstanceBfd {
+  /** This director's address on the interface: the one that it advertises from. */
+  readonly local: string;
+  readonly peers: readonly string[];
+  readonly settings: BfdSettings;
+}
+
 /** One VRRP instance as one director runs it. */
 export interface VrrpInstance {
   readonly name: string;
@@ -162,6 +180,8 @@ export interface VrrpInstance {
   readonly rules: readonly VirtualRule[];
   readonly announcing: Announcing;
   readonly track: readonly TrackUse[];
+  /** Undefined: silence alone tells that a master is gone. */
+  readonly bfd?: InstanceBfd | undefined;
 }
 
 /** Instances that change state together. */
@@ -188,13 +208,22 @@ export type TrackKind =
   /** Up while a process of this name (comm, or the base name of argv[0]) runs. */
   | { readonly type: 'process'; readonly process: string }
   /** Up while the weights of the real servers that serve add up to `quorum`. */
-  | { readonly type: 'virtual-server'; readonly virtualServer: string; readonly quorum: number };
+  | { readonly type: 'virtual-server'; readonly virtualServer: string; readonly quorum: number }
+  /** Up while the BFD session with a host on the link is. */
+  | {
+      readonly type: 'bfd';
+      readonly interface: string;
+      readonly peer: string;
+      /** Undefined: the interface's primary address. */
+      readonly source: string | undefined;
+      readonly settings: BfdSettings;
+    };
 
 /** Something outside VRRP that the election looks at. */
 export interface TrackedObject {
   readonly name: string;
   readonly kind: TrackKind;
-  /** Between two looks; interfaces and virtual servers report by themselves. */
+  /** Between two looks; interfaces, virtual servers and BFD sessions report by themselves. */
   readonly intervalMs: number;
   /** Good looks in a row that bring it up, bad ones that take it down, at least 1. */
   readonly rise: number;

@@ -1,5 +1,5 @@
 /** An instance's settings as `director status --json` tells them, and their differences in words. Pure. */
-import type { Preempt, TrackUse, VrrpInstance, VrrpTransportKind } from '../config/model.js';
+import type { InstanceBfd, Preempt, TrackUse, VrrpInstance, VrrpTransportKind } from '../config/model.js';
 import type { AddressFamily } from '../util/ip-address.js';
 import { routeText, ruleText } from './routing-text.js';
 
@@ -25,6 +25,8 @@ export interface InstanceSettings {
   readonly announce_refresh_ms: number | null;
   /** Names of tracked objects, with their weights: `uplink`, `web weight -30`. */
   readonly track: readonly string[];
+  /** Such as `from 10.0.0.1 to 10.0.0.2 every 15 ms, multiplier 3`; null without. */
+  readonly bfd: string | null;
 }
 
 export function instanceSettings(instance: VrrpInstance): InstanceSettings {
@@ -43,7 +45,14 @@ export function instanceSettings(instance: VrrpInstance): InstanceSettings {
     announce_repeat_ms: instance.announcing.repeatMs,
     announce_refresh_ms: instance.announcing.refreshMs ?? null,
     track: instance.track.map(trackText),
+    bfd: instance.bfd === undefined ? null : bfdText(instance.bfd),
   };
+}
+
+function bfdText({ local, peers, settings }: InstanceBfd): string {
+  const { intervalMs, minReceiveMs, multiplier } = settings;
+  const receiving = minReceiveMs === intervalMs ? '' : `, received every ${minReceiveMs} ms`;
+  return `from ${local} to ${peers.join(', ')} every ${intervalMs} ms${receiving}, multiplier ${multiplier}`;
 }
 
 function preemptText(preempt: Preempt): string {
@@ -74,6 +83,7 @@ const NAMES: readonly (readonly [key: keyof InstanceSettings, name: string])[] =
   ['preempt', 'preempt'],
   ['startup_delay_ms', 'start-up delay (ms)'],
   ['accept_mode', 'accept mode'],
+  ['bfd', 'BFD'],
   ['announce_repeat_ms', 'announcements repeated after (ms)'],
   ['announce_refresh_ms', 'announcements refreshed every (ms)'],
 ];

@@ -10,6 +10,7 @@ import type {
   AcceptFilter,
   Addresses,
   Announcer,
+  BfdPorts,
   Clock,
   Guardian,
   LinkMonitor,
@@ -41,6 +42,7 @@ export interface DirectorPorts {
   readonly announcer: Announcer;
   readonly openVolley: OpenVolley;
   readonly guardian: Guardian;
+  readonly bfd: BfdPorts;
   readonly startServices: StartServicesProcess;
   readonly load: Load;
   readonly stateFile: StateFile<VrrpLeftovers>;
@@ -294,6 +296,7 @@ export class Director {
         .status()
         .map((instance) => ({ ...instance, maintenance: this.#maintenance.of(instance.name) })),
       sync_groups: syncGroups,
+      bfd: this.#vrrp.bfd.status(),
       connection_sync: connectionSync ?? null,
       services: this.#services.status(),
       event_loop: this.#ports.loopDelay.read(),
@@ -308,6 +311,7 @@ export class Director {
     return {
       instances: instances.map((one) => ({ ...one, maintenance: this.#maintenance.of(one.name) })),
       discards,
+      bfd: this.#vrrp.bfd.report(),
       lateness: this.#vrrp.lateness.counts(),
       sha256: this.#configuration.sha256,
       started: this.#ports.started,

@@ -1,7 +1,7 @@
 /** What the VRRP process tells the services process for its metrics: plain data, and no more than metrics need. */
 import type { VrrpState } from '../vrrp/group-types.js';
 import type { HistogramCounts } from './histogram.js';
-import type { EventLoopStatus, InstanceStatus, LogStatus } from './status.js';
+import type { BfdReport, EventLoopStatus, InstanceStatus, LogStatus } from './status.js';
 
 export interface ElectionReport {
   /** Of the configuration's text that was accepted last, in hexadecimal. */
@@ -11,6 +11,7 @@ export interface ElectionReport {
   readonly instances: readonly InstanceReport[];
   /** Messages that were not taken, by interface and reason, such as `discarded_bad_ttl`. */
   readonly discards: Readonly<Record<string, Readonly<Record<string, number>>>>;
+  readonly bfd: readonly BfdReport[];
   /** Ends of the services process that nobody asked for. */
   readonly restarts: number;
   readonly eventLoop: EventLoopStatus;

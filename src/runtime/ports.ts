@@ -99,6 +99,48 @@ export type OpenVrrpTransport = (
   onConflict?: (hardwareAddress: string) => void,
 ) => VrrpTransport;
 
+/** A BFD packet as it came in, not yet decoded. */
+export interface ReceivedBfd {
+  readonly payload: Uint8Array;
+  readonly source: string;
+  readonly ttl: number;
+  /** When the kernel took it from the wire, in the clock's milliseconds. */
+  readonly receivedAtMs: number;
+}
+
+/** One address of this host on one link, and those on the same link that it has sessions with. */
+export interface BfdLink {
+  readonly interface: string;
+  readonly family: AddressFamily;
+  readonly source: string;
+  /** `discriminator`: what the peer calls the session by once it knows of it. */
+  readonly peers: readonly { readonly address: string; readonly discriminator: number }[];
+}
+
+export interface BfdTransport {
+  /** To one of the link's peers. Throws what the kernel says. */
+  send(peer: string, payload: Uint8Array): void;
+  /** Delivers all that lies in the receive queue; called before a deadline acts. */
+  drain(): void;
+  /** Packets that the kernel dropped unread: strangers', and more than was read. */
+  unread(): number;
+  close(): void;
+}
+
+export interface BfdPorts {
+  /** In [0, 1). */
+  random(): number;
+  /** 1 to 2^32 - 1, hard to guess. */
+  discriminator(): number;
+  /** The address to speak from: `wanted`, or the interface's primary one. Throws when it is not there. */
+  sourceOf(interfaceName: string, family: AddressFamily, wanted: string | undefined): string;
+  open(
+    link: BfdLink,
+    onMessage: (message: ReceivedBfd) => void,
+    onError: (error: Error) => void,
+  ): BfdTransport;
+}
+
 /** Virtual addresses over rtnetlink. */
 export interface Addresses {
   /** Adds; one that exists already counts as done. Rejects with the kernel's words. */

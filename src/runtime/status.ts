@@ -1,3 +1,4 @@
+import type { BfdState } from '../bfd/packet.js';
 import type { InstanceSettings } from '../planning/settings.js';
 import type { LatenessSummary } from './lateness.js';
 
@@ -22,6 +23,8 @@ export interface DirectorStatus {
     readonly track?: readonly { readonly object: string; readonly weight?: number | undefined }[] | undefined;
   }[];
   readonly virtual_servers: readonly VirtualServerStatus[];
+  /** BFD sessions, if the configuration asks for any. */
+  readonly bfd?: readonly BfdStatus[] | undefined;
   readonly connection_sync: {
     readonly interface: string;
     readonly id: number;
@@ -102,6 +105,39 @@ export interface InstanceStatus {
   readonly maintenance: 'off' | 'on' | 'persistent';
   /** It has said farewell and keeps its addresses until the successor speaks. */
   readonly handing_over: boolean;
+}
+
+/** A BFD session (RFC 5880). */
+export interface BfdStatus {
+  readonly interface: string;
+  readonly peer: string;
+  readonly state: BfdState;
+  /** Seconds in this state. */
+  readonly since_s: number;
+  /** Why it is down, in the words of RFC 5880; null: it is up, or was never. */
+  readonly reason: string | null;
+  /** Why this director cannot speak to the peer, as a sentence's end; null when it can. */
+  readonly fault: string | null;
+  /** What the peer says of itself; null: it was not heard for its Detection Time. */
+  readonly peer_state: BfdState | null;
+  readonly peer_reason: string | null;
+  /** How often packets leave, before the jitter; null: the peer wants none. */
+  readonly transmit_ms: number | null;
+  /** After so long without a packet the peer is lost; null while it is not heard. */
+  readonly detection_ms: number | null;
+  /** VRRP instances that take over when the peer is lost, and tracked objects. */
+  readonly instances: readonly string[];
+  readonly objects: readonly string[];
+  readonly counters: Readonly<Record<string, number>>;
+}
+
+/** The same for metrics. */
+export interface BfdReport {
+  readonly interface: string;
+  readonly peer: string;
+  readonly isUp: boolean;
+  readonly detectionMs: number;
+  readonly counters: Readonly<Record<string, number>>;
 }
 
 /** `POST /maintenance`. */

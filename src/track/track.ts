@@ -185,9 +185,13 @@ function sameText(a: TrackedObject | TrackKind, b: TrackedObject | TrackKind): b
   return JSON.stringify(a) === JSON.stringify(b);
 }
 
+function isLookedAt(kind: TrackKind): kind is LookKind {
+  return kind.type === 'script' || kind.type === 'file' || kind.type === 'process';
+}
+
 function newObject(config: TrackedObject, firstMs: number, index: number): Tracked {
   const { kind, rise, fall, debounceMs, intervalMs } = config;
-  const look = kind.type === 'interface' || kind.type === 'virtual-server' ? undefined : kind;
+  const look = isLookedAt(kind) ? kind : undefined;
   return {
     config,
     look,

@@ -62,6 +62,7 @@ function createInstance(member: GroupMember, nowMs: number): InstanceState {
     heardAtMs: Number.NEGATIVE_INFINITY,
     heardUntilMs: Number.NEGATIVE_INFINITY,
     departed: undefined,
+    lost: undefined,
     lowerMasterSinceMs: undefined,
     awaitsSync: false,
     master: undefined,

@@ -41,6 +41,7 @@ function copyInstance(one: InstanceState): Member {
     heardAtMs: one.heardAtMs,
     heardUntilMs: one.heardUntilMs,
     departed: one.departed,
+    lost: one.lost,
     lowerMasterSinceMs: one.lowerMasterSinceMs,
     awaitsSync: one.awaitsSync,
     master: one.master,

@@ -14,7 +14,7 @@ import {
   wantMaster,
 } from './group-roles.js';
 import { isOwner } from './group-tracking.js';
-import type { InstanceState } from './group-types.js';
+import type { GroupInput, InstanceState } from './group-types.js';
 import type { Advertisement } from './packet.js';
 import { earlyMs } from './timers.js';
 
@@ -27,6 +27,8 @@ export const ROGUE_QUIET_MS = 60_000;
 export const MIN_PAUSE_MS = 250;
 /** A second owner that this one beats is not told of again for so long. */
 const ROGUE_NOTICE_PAUSE_MS = 60_000;
+/** Of BFD: an advertisement that came so much later than the last packet is from a master that outlived its session. */
+const OUTLIVED_INTERVALS = 1.5;
 
 /** RFC 9568 section 6.4.2. */
 export function heardAsBackup(
@@ -216,6 +218,27 @@ export function deadline(draft: Draft): void {
     else if (now >= Math.min(member.timerMs, member.overdueAtMs)) ranOut = masterDown(draft, index) || ranOut;
   }
   if (ranOut) goMasterWhenAllWant(draft, 'no advertisement from a master');
+}
+
+/**
+ * The BFD session with `source` expired. Is it the master here, Master_Down_Timer has run out, unless it spoke since: then
+ * the session is broken and not the master (docs/decisions/0040).
+ */
+export function peerLost(draft: Draft, input: Extract<GroupInput, { type: 'peer-lost' }>): void {
+  const { source, heardAtMs, intervalMs } = input;
+  const index = draft.indexOf(input.instance);
+  const before = draft.members[index];
+  if (draft.group.phase !== 'running' || before?.state !== 'backup' || before.master !== source) return;
+  const { lost } = before;
+  const isTrusted = lost?.lives === true && lost.source === source && draft.now < lost.untilMs;
+  if (isTrusted || before.heardAtMs > heardAtMs + OUTLIVED_INTERVALS * intervalMs)
+    return draft.count(before, 'bfd_doubted');
+  const member = draft.edit(index);
+  member.lost = { source, untilMs: draft.now + masterDownOf(member), lives: false };
+  member.heardUntilMs = Number.NEGATIVE_INFINITY;
+  wantMaster(member);
+  draft.count(member, 'bfd_expired');
+  goMasterWhenAllWant(draft, `BFD session with ${source} expired`);
 }
 
 /**

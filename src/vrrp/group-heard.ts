@@ -8,14 +8,20 @@ import type { Advertisement } from './packet.js';
  */
 const OVERTAKEN_MS = 50;
 
+/** A master that was taken for lost and spoke: for so long its BFD session is believed no more. */
+export const TRUSTED_MS = 60_000;
+
 /** An ordinary advertisement: its sender lives for its Master_Down_Interval, unless it says farewell. */
 export function remember(
   draft: Draft,
   index: number,
+  source: string,
   { advertisementIntervalMs }: Advertisement,
   atMs: number,
 ): void {
   const member = draft.edit(index);
+  if (member.lost?.source === source && !member.lost.lives && atMs < member.lost.untilMs)
+    member.lost = { source, untilMs: atMs + TRUSTED_MS, lives: true };
   member.heardAtMs = atMs;
   member.heardUntilMs = atMs + masterDownOf(member, advertisementIntervalMs);
 }

@@ -44,6 +44,11 @@ export interface InstanceState {
   readonly heardUntilMs: number;
   /** Whose farewell was heard: until then one advertisement of it is taken for an older one that came late. */
   readonly departed: { readonly source: string; readonly untilMs: number } | undefined;
+  /**
+   * Whose BFD session expired while it was master, so that this director took its place. Heard again before `untilMs` it
+   * lives, and is doubted no more until then.
+   */
+  readonly lost: { readonly source: string; readonly untilMs: number; readonly lives: boolean } | undefined;
   /** Since when a master of lower priority has been heard: start of the waits before preemption. */
   readonly lowerMasterSinceMs: number | undefined;
   /** It would preempt that master, but for the connection table. */
@@ -139,6 +144,17 @@ export type GroupInput =
       readonly receivedAtMs: number;
     }
   | { readonly type: 'deadline' }
+  /**
+   * The BFD session with a router expired that was up (docs/decisions/0040): its last packet came at `heardAtMs`, and they come
+   * once in `intervalMs`.
+   */
+  | {
+      readonly type: 'peer-lost';
+      readonly instance: string;
+      readonly source: string;
+      readonly heardAtMs: number;
+      readonly intervalMs: number;
+    }
   /** `fault`: why the link counts as down, as a sentence's end. */
   | {
       readonly type: 'link';
@@ -188,6 +204,9 @@ export type CounterName =
   | 'priority_zero_received'
   /** Received after its sender's farewell, and sent before it. */
   | 'discarded_overtaken'
+  /** The master's BFD session expired, and its place was taken at once; or it had been heard since, and nothing was done. */
+  | 'bfd_expired'
+  | 'bfd_doubted'
   | 'became_master'
   | 'released_master'
   | 'became_fault'

@@ -2,7 +2,7 @@
 import type { TrackUse, VirtualRoute, VrrpInstance } from '../config/model.js';
 import { addressDifference } from './address-difference.js';
 import { Draft, type Member } from './group-draft.js';
-import { deadline, heardAsBackup, heardAsMaster, listenAfterPause } from './group-election.js';
+import { deadline, heardAsBackup, heardAsMaster, listenAfterPause, peerLost } from './group-election.js';
 import { formed, inherit } from './group-forming.js';
 import { isOurs } from './group-guard.js';
 import { handOverEnds, heardSuccessor, setMaintenance, stop } from './group-hand-over.js';
@@ -38,6 +38,8 @@ function take(draft: Draft, input: GroupInput): void {
     case 'deadline':
       if (draft.now >= draft.group.leaveAtMs) return handOverEnds(draft);
       return deadline(draft);
+    case 'peer-lost':
+      return peerLost(draft, input);
     case 'start':
       return start(draft);
     case 'stop':
@@ -81,7 +83,7 @@ function advertisement(draft: Draft, input: Extract<GroupInput, { type: 'adverti
     // If it is there all the same and stronger, it answers this at once, and its answer counts.
     if (phase === 'running' && member.state === 'master') draft.advertise(draft.edit(index));
     return;
-  } else remember(draft, index, heard, receivedAtMs);
+  } else remember(draft, index, from, heard, receivedAtMs);
   if (phase !== 'running') return heardSuccessor(draft, index, heard, from);
   if (member.state === 'backup') return heardAsBackup(draft, index, heard, from, receivedAtMs);
   if (member.state === 'master') return heardAsMaster(draft, index, heard, from, receivedAtMs);

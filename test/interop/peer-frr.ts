@@ -1,28 +1,11 @@
 /** FRR's vrrpd with its zebra. It works on a macvlan device with the virtual MAC address, which somebody else makes. */
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { type Child, stopChild } from '../../src/drill/lab/process.js';
 import { type Bench, settled } from '../net/daemons.js';
 import type { InteropCase } from './cases.js';
-import {
-  faultsIn,
-  REAL_TIME_PRIORITY,
-  type StartPeer,
-  VIRTUAL_ADDRESSES,
-  VIRTUAL_MACS,
-  VRID,
-} from './peer.js';
+import { startFrrDaemons } from './frr.js';
+import { faultsIn, type StartPeer, VIRTUAL_ADDRESSES, VIRTUAL_MACS, VRID } from './peer.js';
 
 const DEVICE = 'vrrp51';
-/**
- * FRR looks its group up by name, and keeps a folder for each process id under /var/tmp that it never removes and, met
- * again by a later process of that id, complains about. Both are files of this run: nothing of the host's is changed.
- */
-const VTY_GROUP = 'frrvty:x:1992:root\n';
-const WITH_FILES_OF_ITS_OWN = `mount --bind "$0" /etc/group && mount --bind "$1" /var/tmp && shift && exec chrt -r ${REAL_TIME_PRIORITY} "$@"`;
-let starts = 0;
-
 /** Whether this kernel has the devices that FRR needs. */
 export function hasMacvlan(): boolean {
   const script = 'ip link add v0 type veth peer name v1 && ip link add m0 link v0 type macvlan mode private';
@@ -61,37 +44,16 @@ async function makeDevice(bench: Bench, { family }: InteropCase): Promise<void> 
 }
 
 export const startFrr: StartPeer = async (bench, which) => {
-  starts += 1;
   await makeDevice(bench, which);
-  const output: string[] = [];
-  const take = (line: string) => output.push(line);
-  const folder = join(bench.folder, `frr-${starts}`);
-  await bench.lab.run('lb2', ['mkdir', '-p', folder]);
-  const zebraFile = await bench.file(`zebra-${starts}.conf`, 'log stdout\n');
-  const vrrpFile = await bench.file(`vrrpd-${starts}.conf`, configuration(which));
-  const temporary = join(folder, 'tmp');
-  await bench.lab.run('lb2', ['mkdir', temporary]);
-  const groupFile = await bench.file(`group-${starts}`, `${readFileSync('/etc/group', 'utf8')}${VTY_GROUP}`);
-  const start = (program: string, file: string): Child => {
-    const sockets = ['-z', join(folder, 'zserv.api'), '--vty_socket', folder, '-P', '0'];
-    const argv = ['-u', 'root', '-g', 'root', '-f', file, '-i', join(folder, `${program}.pid`), ...sockets];
-    const files = [groupFile, temporary];
-    const command = ['unshare', '--mount', 'sh', '-c', WITH_FILES_OF_ITS_OWN, ...files, program, ...argv];
-    return bench.lab.start('lb2', command, { onLine: take, onErrorLine: take });
-  };
-  const zebra = start('zebra', zebraFile);
-  await settled(
-    () => `zebra listens: ${output.join('\n')}`,
-    async () => zebra.running && (await bench.lab.run('lb2', ['ls', folder])).includes('zserv.api'),
-  );
-  const vrrpd = start('vrrpd', vrrpFile);
+  const frr = await startFrrDaemons(bench, 'lb2', 'vrrpd', configuration(which));
+  const { output, daemon } = frr;
   const states = /Backup|Master/;
   const family = which.family === 'ipv4' ? '[IPv4]' : '[IPv6]';
   const stateLine = () =>
     output.findLast((line) => line.includes(family) && / -> /.test(line) && states.test(line));
   await settled(
     () => `vrrpd runs: ${output.join('\n')}`,
-    () => vrrpd.running && stateLine() !== undefined,
+    () => daemon.running && stateLine() !== undefined,
   );
   return {
     output,
@@ -104,14 +66,9 @@ export const startFrr: StartPeer = async (bench, which) => {
         output,
         /Received VRRP Advertisement|Failed to find address to bind|chown|MPLS|Refusing to start|No such|vty|no interface|disregarding|error and is/i,
       ),
-    stop: async () => {
-      await stopChild(vrrpd);
-      await stopChild(zebra);
-    },
+    stop: () => frr.stop(),
     kill: async () => {
-      vrrpd.kill('SIGKILL');
-      zebra.kill('SIGKILL');
-      await Promise.all([vrrpd.exited, zebra.exited]);
+      await frr.kill();
       // A crash leaves the device as master had it; a new start finds it as at the first.
       await bench.lab.run('lb2', ['ip', 'link', 'del', DEVICE]);
     },

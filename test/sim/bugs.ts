@@ -338,7 +338,7 @@ const SHELL_BUGS: readonly Bug[] = [
   },
   shell('the guardian has no lease', ['I5', 'I1'], {
     file: 'runtime/guardian/guardian-orders.js',
-    from: 'leaseMs: Math.max(MIN_LEASE_MS, 3 * Math.min(...intervals)),',
+    from: 'leaseMs: Math.max(MIN_LEASE_MS, Math.min(...patience)),',
     to: 'leaseMs: 0,',
   }),
   shell('what waits for address work is not dropped with the role', ['I8', 'I3'], {

@@ -1,6 +1,7 @@
 /** The VRRP process from start to end: opens what it needs, serves until a signal, reloads. */
 import { setFlagsFromString } from 'node:v8';
 import type { ElectionConfig } from '../../config/model.js';
+import { openBfdPorts } from '../../io/bfd/transport.js';
 import { openAcceptFilter } from '../../io/host/accept-filter.js';
 import { monotonicClock } from '../../io/host/clock.js';
 import { keepConfiguration } from '../../io/host/configuration-files.js';
@@ -107,6 +108,7 @@ async function bringUp(
   let director: Director | undefined;
   const config = () => director?.config ?? configuration.election;
   const instances = () => config().instances;
+  const virtualAddresses = () => instances().flatMap((one) => one.addresses.map(({ address }) => address));
   // First: it also keeps a second daemon out.
   const control = await openControlServer(runtimeDirectory, {
     get: {
@@ -147,9 +149,8 @@ async function bringUp(
     await getReady(configuration.election, addresses, announcer);
     director = await Director.start(configuration, {
       clock: monotonicClock,
-      openTransport: vrrpTransportOpener(() =>
-        instances().flatMap((one) => one.addresses.map(({ address }) => address)),
-      ),
+      openTransport: vrrpTransportOpener(virtualAddresses),
+      bfd: openBfdPorts(virtualAddresses),
       openLinkMonitor,
       addresses,
       routing,

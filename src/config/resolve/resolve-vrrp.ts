@@ -25,6 +25,7 @@ import {
   type FileVrrp,
 } from '../schema/schema-vrrp.js';
 import { virtualMacName } from '../virtual-mac-name.js';
+import { resolveInstanceBfd, resolveTrackedBfd } from './resolve-bfd.js';
 import { resolveRoute, resolveRule } from './resolve-routing.js';
 
 /** RFC 9568 section 7.1: routers of one link, so nobody has counted the TTL down. */
@@ -80,6 +81,7 @@ function resolveInstance(file: ConfigFile, instance: FileInstance, director: str
     const place = { ...splitPrefix(addressText(entry)), interface: other === parent ? device : other };
     return place.interface === virtualMacInterface ? { ...place, virtualMac: true } : place;
   });
+  const transport = resolveTransport(file, instance.transport, director);
   return {
     name: instance.name,
     interface: parent,
@@ -92,7 +94,7 @@ function resolveInstance(file: ConfigFile, instance: FileInstance, director: str
     startupDelayMs: instance.startup_delay ?? file.vrrp?.startup_delay ?? 0,
     acceptMode: instance.accept_mode,
     virtualMacInterface,
-    transport: resolveTransport(file, instance.transport, director),
+    transport,
     checksum: instance.checksum,
     addresses,
     advertised: advertisedOf(
@@ -106,6 +108,9 @@ function resolveInstance(file: ConfigFile, instance: FileInstance, director: str
     rules: instance.rules.map((rule) => resolveRule(rule, advertisedFamily(instance), director)),
     announcing: { repeatMs: instance.announce.repeat, refreshMs: instance.announce.refresh },
     track: instance.track.map(resolveTrackUse),
+    ...(instance.bfd === undefined
+      ? {}
+      : { bfd: resolveInstanceBfd(file, instance.bfd, transport, director) }),
   };
 }
 
@@ -202,6 +207,7 @@ function trackKind(object: FileTracked, director: string): TrackKind {
   if (virtualServer !== undefined) {
     return { type: 'virtual-server', virtualServer, quorum: object.quorum ?? DEFAULT_QUORUM };
   }
+  if (object.bfd !== undefined) return resolveTrackedBfd(object.bfd, director);
   throw new Error(`invariant: tracked object ${object.name} is of no kind`);
 }
 

@@ -1,6 +1,7 @@
 /** The shape of `vrrp`: instances, sync groups, tracked objects and hooks. */
 import * as z from 'zod';
 import { HOOK_EVENTS } from '../model.js';
+import { instanceBfd, trackedBfd } from './schema-bfd.js';
 import { route, rule } from './schema-routing.js';
 import {
   absolutePath,
@@ -156,6 +157,7 @@ const instance = mapping('a VRRP instance', {
     .default([]),
   announce: announce.default({ repeat: DEFAULT_REPEAT_MS }),
   track,
+  bfd: instanceBfd.optional(),
 });
 
 const instanceName = z.string({ error: expect('the name of an instance') });
@@ -170,7 +172,7 @@ const syncGroup = mapping('name, instances, track', {
 
 const processName = 'the name of a process, without its path';
 
-const tracked = mapping('name and interface, file, script, process or virtual_server', {
+const tracked = mapping('name and interface, file, script, process, virtual_server or bfd', {
   name,
   interface: interfaceOf.optional(),
   address: hostAddress.optional(),
@@ -184,6 +186,7 @@ const tracked = mapping('name and interface, file, script, process or virtual_se
     .optional(),
   virtual_server: z.string({ error: expect('the name of a virtual server') }).optional(),
   quorum: integer(1, MAX_QUORUM).optional(),
+  bfd: trackedBfd.optional(),
   interval: duration(LOOK_MS).default(1000),
   rise: integer(1, 255).default(1),
   fall: integer(1, 255).default(1),

@@ -24,6 +24,7 @@ const KINDS = new Map<Key<FileTracked>, readonly Key<FileTracked>[]>([
   ['script', ['user', 'timeout']],
   ['process', []],
   ['virtual_server', ['quorum']],
+  ['bfd', []],
 ]);
 
 const KNOWN_KEYS: ReadonlySet<string> = new Set([

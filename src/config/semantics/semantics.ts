@@ -9,6 +9,7 @@ import type { ConfigFile, FileMasquerade } from '../schema/schema.js';
 import type { Section } from '../section.js';
 import { quote, type YamlNode } from '../yaml.js';
 import { checkUnique, type Report, reportInto } from './report.js';
+import { checkBfd } from './semantics-bfd.js';
 import { checkEach, type Directors, interfaceOf, listed } from './semantics-directors.js';
 import { checkInstances, checkSyncGroups } from './semantics-instances.js';
 import { checkVirtualServers } from './semantics-servers.js';
@@ -49,6 +50,7 @@ export function checkSemantics(root: Section<ConfigFile>, tree: YamlNode, choice
   checkInstances(vrrp, directors, report);
   checkSyncGroups(vrrp, report);
   checkTracking(root, directors, report);
+  checkBfd(vrrp, directors, report);
   checkEach(root.part('connection_sync')?.part('interface'), 'interface', directors, report);
   checkMasquerades(root.each('masquerade'), directors, report);
   const around = { directors, instances: vrrp?.each('instances') ?? [], syncs: root.has('connection_sync') };

@@ -39,8 +39,12 @@ export function missingParts(config: DirectorConfig): readonly MissingPart[] {
   return [
     ...instances.flatMap(ofInstance),
     ...tracked.flatMap(({ name, kind }, position) =>
-      kind.type === 'interface'
-        ? absent(kind.interface, ['vrrp', 'track', position], `the tracked object ${name} is down`)
+      kind.type === 'interface' || kind.type === 'bfd'
+        ? absent(
+            kind.interface,
+            ['vrrp', 'track', position, ...(kind.type === 'bfd' ? ['bfd'] : [])],
+            `the tracked object ${name} is down`,
+          )
         : [],
     ),
     ...(connectionSync === undefined

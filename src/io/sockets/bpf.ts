@@ -33,6 +33,13 @@ export const BPF = {
 
 /** SKF_NET_OFF: added to an offset, it counts from the IP header wherever the socket's data begin. */
 export const FROM_IP_HEADER = 0xfff00000;
+/** Where things are in the IP header, from its start. */
+export const IN_IP = {
+  ipv4: { ttl: 8, source: 12, destination: 16 },
+  ipv6: { ttl: 7, source: 8, destination: 24 },
+} as const;
+/** An IPv4 header without options. */
+export const VERSION_4_HEADER_20 = 0x45;
 /** BPF_MAXINSNS. */
 export const MAX_INSTRUCTIONS = 4096;
 const INSTRUCTION_BYTES = 8;
@@ -83,6 +90,18 @@ export class Assembler {
       program[at] = { code: BPF.JUMP, jt: 0, jf: 0, k: distance };
     }
     return program;
+  }
+}
+
+/** Lets nothing pass. */
+export const NOTHING: readonly Instruction[] = [{ code: BPF.RETURN, jt: 0, jf: 0, k: 0 }];
+const WORD_BYTES = 4;
+
+/** Goes to `label` unless the packet has these bytes there. */
+export function equalsOr(program: Assembler, at: number, bytes: Uint8Array, label: string): void {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  for (let offset = 0; offset < bytes.length; offset += WORD_BYTES) {
+    program.do(BPF.LOAD_WORD, at + offset).unless(BPF.JUMP_EQUAL, view.getUint32(offset), label);
   }
 }
 

@@ -68,10 +68,10 @@ export abstract class IpSocket extends DatagramSocket<IpMessageInfo> {
 
   /**
    * Starts to receive. With an address, only packets to exactly that address arrive: to receive a multicast
-   * group leave it out, and limit by `bindToDevice` and `addMembership`.
+   * group leave it out, and limit by `bindToDevice` and `addMembership`. `port`: another one than it sends to.
    */
-  bind(address?: string): this {
-    this.bindTo(this.address(address ?? (this.#v6 ? '::' : '0.0.0.0')));
+  bind(address?: string, port = this.#port): this {
+    this.bindTo(this.#sockaddr(address ?? (this.#v6 ? '::' : '0.0.0.0'), 0, port));
     return this;
   }
 
@@ -165,6 +165,10 @@ export abstract class IpSocket extends DatagramSocket<IpMessageInfo> {
 
   /** The sockaddr that `sendAll` takes. */
   address(address: string, scope = 0): Buffer {
-    return this.#v6 ? inet6Address(address, scope, this.#port) : inetAddress(address, this.#port);
+    return this.#sockaddr(address, scope, this.#port);
+  }
+
+  #sockaddr(address: string, scope: number, port: number): Buffer {
+    return this.#v6 ? inet6Address(address, scope, port) : inetAddress(address, port);
   }
 }

@@ -4,7 +4,7 @@ import { IPPROTO_UDP, SO_REUSEADDR, SO_REUSEPORT, SOCK_DGRAM, SOL_SOCKET } from 
 
 export interface UdpSocketOptions {
   readonly type: 'udp4' | 'udp6';
-  /** 1 to 65535: from it, and to it. */
+  /** 1 to 65535: to it, and from it unless `bind` is told another one. */
   readonly port: number;
 }
 

@@ -7,7 +7,15 @@ import type { ExpectedRouter } from '../../runtime/ports.js';
 import type { AddressFamily } from '../../util/ip-address.js';
 import { knownAddressBytes } from '../../util/ip-address.js';
 import { IP_PROTOCOL_VRRP } from '../../vrrp/packet.js';
-import { Assembler, BPF, FROM_IP_HEADER, type Instruction } from '../sockets/bpf.js';
+import {
+  Assembler,
+  BPF,
+  equalsOr,
+  FROM_IP_HEADER,
+  IN_IP,
+  type Instruction,
+  VERSION_4_HEADER_20,
+} from '../sockets/bpf.js';
 
 /** Which of two sockets a program is for: each packet passes one of them. */
 export type Ear = 'expected' | 'others';
@@ -33,7 +41,6 @@ const SECOND_SOCKET = 1;
 const VRRP_HEADER = 8;
 /** RFC 3768 section 5.3.10. */
 const VERSION_2_AUTHENTICATION = 8;
-const WORD = 4;
 const HALF = 2;
 const ADVERTISEMENT = 1;
 /** The first word of a message but for its priority. */
@@ -42,17 +49,9 @@ const ALL_BUT_PRIORITY = 0xffff00ff;
 const PSEUDO_HEADER = 0;
 const SCRATCH = 1;
 
-/** Where things are in the IP header, from its start. */
-const IN_IP = {
-  ipv4: { ttl: 8, source: 12, destination: 16 },
-  ipv6: { ttl: 7, source: 8, destination: 24 },
-} as const;
-/** An IPv4 header without options. */
-const VERSION_4_HEADER_20 = 0x45;
 /** What of the packet lies before the message where a program sees it. */
 const BEFORE_MESSAGE = { ipv4: 20, ipv6: 0, udp: 8, payload: 0 } as const;
 
-export const NOTHING: readonly Instruction[] = [{ code: BPF.RETURN, jt: 0, jf: 0, k: NONE }];
 /** For sockets that share a port. */
 export const TO_SECOND: readonly Instruction[] = [{ code: BPF.RETURN, jt: 0, jf: 0, k: SECOND_SOCKET }];
 
@@ -133,14 +132,6 @@ function envelope(program: Assembler, route: FilterRoute, base: number): void {
     program.jump('of a peer').label(`not peer ${index}`);
   }
   program.jump('no').label('of a peer');
-}
-
-/** Goes to `label` unless the packet has these bytes there. */
-function equalsOr(program: Assembler, at: number, bytes: Uint8Array, label: string): void {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  for (let offset = 0; offset < bytes.length; offset += WORD) {
-    program.do(BPF.LOAD_WORD, at + offset).unless(BPF.JUMP_EQUAL, view.getUint32(offset), label);
-  }
 }
 
 function headOf({ version, virtualRouterId, addresses }: ExpectedRouter): number {

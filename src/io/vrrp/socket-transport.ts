@@ -8,15 +8,12 @@ import { VRRP_TTL } from '../../vrrp/packet.js';
 import { monotonicClock } from '../host/clock.js';
 import { type Instruction, MAX_INSTRUCTIONS, programBytes } from '../sockets/bpf.js';
 import type { IpMessageInfo, IpSocket } from '../sockets/ip-socket.js';
+import { sendAsNetworkControl } from '../sockets/network-control.js';
 import { ReadingPace } from '../sockets/reading-pace.js';
 import type { Depth, Ear } from './filter.js';
 import { SourceWatch } from './source-watch.js';
 import type { VrrpRoute } from './transport-route.js';
 
-/** DSCP CS6, network control (RFC 4594 section 3.1), in its place in the DS field. */
-const NETWORK_CONTROL_TOS = 0xc0;
-/** TC_PRIO_INTERACTIVE: the first band of the default queueing discipline. */
-const INTERACTIVE_PRIORITY = 6;
 /** Some hundred advertisements: room for a stalled event loop. */
 const RECEIVE_BUFFER_BYTES = 262_144;
 /** Of the socket for the rest: what it holds is read within a few rests, or dropped. */
@@ -69,10 +66,7 @@ export function prepareSending(socket: IpSocket, device: string | undefined, sou
   }
   socket.setMulticastTTL(VRRP_TTL);
   socket.setMulticastLoopback(false);
-  socket.setTTL(VRRP_TTL);
-  // In this order: setting the DS field resets the priority (ip(7)).
-  socket.setTypeOfService(NETWORK_CONTROL_TOS);
-  socket.setPriority(INTERACTIVE_PRIORITY);
+  sendAsNetworkControl(socket);
 }
 
 /**

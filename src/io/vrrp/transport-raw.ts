@@ -1,10 +1,10 @@
 /** VRRP as raw IP protocol 112 on one interface (RFC 9568 sections 5.1.1 and 5.1.2), multicast or to named peers. */
 import { ipv4Payload } from '../../vrrp/ipv4-header.js';
 import { IP_PROTOCOL_VRRP } from '../../vrrp/packet.js';
-import { programBytes } from '../sockets/bpf.js';
+import { NOTHING, programBytes } from '../sockets/bpf.js';
 import { RawSocket } from '../sockets/raw-socket.js';
 import { IPPROTO_IPV6, IPV6_FREEBIND } from '../sockets/socket-constants.js';
-import { NOTHING, vrrpFilter } from './filter.js';
+import { vrrpFilter } from './filter.js';
 import { divideByFilters, type OpenCarrier, prepareSending } from './socket-transport.js';
 import type { VrrpRoute } from './transport-route.js';
 

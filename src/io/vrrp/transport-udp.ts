@@ -1,8 +1,8 @@
 /** VRRP packets within UDP, for networks that drop IP protocol 112. Other implementations do not speak it. */
 import { isLinkLocal } from '../../util/ip-address.js';
-import { MAX_INSTRUCTIONS, programBytes } from '../sockets/bpf.js';
+import { MAX_INSTRUCTIONS, NOTHING, programBytes } from '../sockets/bpf.js';
 import { UdpSocket } from '../sockets/udp-socket.js';
-import { type FilterRoute, NOTHING, TO_SECOND, vrrpDivision, vrrpFilter } from './filter.js';
+import { type FilterRoute, TO_SECOND, vrrpDivision, vrrpFilter } from './filter.js';
 import { type Carrier, divideByFilters, type OpenCarrier, prepareSending } from './socket-transport.js';
 import type { VrrpRoute } from './transport-route.js';
 

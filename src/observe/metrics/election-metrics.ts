@@ -16,6 +16,8 @@ const EVENTS: readonly CounterName[] = [
   'still_master',
   'rogue_owner',
   'paused',
+  'bfd_expired',
+  'bfd_doubted',
   'address_mismatch',
   'interval_mismatch',
 ];

@@ -2,12 +2,18 @@
 import type { Metric as ClientMetric } from 'prom-client';
 import Registry from 'prom-client/lib/registry.js';
 import type { MetricsSnapshot } from '../../runtime/services/metrics-snapshot.js';
+import { BFD_METRICS } from './bfd-metrics.js';
 import { ELECTION_METRICS } from './election-metrics.js';
 import { type Build, type Metric, type Sample, scrapeOf } from './metric.js';
 import { SERVICES_METRICS } from './services-metrics.js';
 import { TABLE_METRICS } from './table-metrics.js';
 
-export const METRICS: readonly Metric[] = [...SERVICES_METRICS, ...ELECTION_METRICS, ...TABLE_METRICS];
+export const METRICS: readonly Metric[] = [
+  ...SERVICES_METRICS,
+  ...ELECTION_METRICS,
+  ...BFD_METRICS,
+  ...TABLE_METRICS,
+];
 
 export const CONTENT_TYPE = Registry.PROMETHEUS_CONTENT_TYPE;
 

@@ -12,14 +12,17 @@ import { Outbox } from './outbox.js';
 /** Groups that act in one turn. */
 const MAX_TOGETHER = 256;
 
-/** A group that waits for its deadline. */
+/** What is read before a deadline acts. */
+export type Drained = Pick<VrrpTransport, 'drain'>;
+
+/** A group, or a BFD session, that waits for its deadline. */
 export interface Waiting {
   /** So long before its deadline it wants to be told of it, if that is a takeover; 0: not at all. */
   readonly leadMs: number;
   /** Its deadline is near, and nothing has moved it so far. Called once at most. */
   makeReady(): void;
   /** Adds those whose queues are read before the deadline acts. */
-  addTransports(to: Set<VrrpTransport>): void;
+  addTransports(to: Set<Drained>): void;
   due(): void;
 }
 
@@ -79,7 +82,7 @@ export class Deadlines {
     if (entries.length === 0) return this.#makeReady(now);
     for (const { atMs } of entries) this.lateness.record(Math.max(0, now - atMs));
     this.#beforeDue();
-    const transports = new Set<VrrpTransport>();
+    const transports = new Set<Drained>();
     for (const { group } of entries) group.addTransports(transports);
     for (const transport of transports) transport.drain();
     this.#act(entries);

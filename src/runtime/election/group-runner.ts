@@ -20,7 +20,7 @@ import type {
   Routing,
   VrrpTransport,
 } from '../ports.js';
-import type { Deadlines, Waiting } from './deadlines.js';
+import type { Deadlines, Drained, Waiting } from './deadlines.js';
 import { isConcernedBy } from './lost-routing.js';
 import { OwnPackets } from './own-packets.js';
 import { Restorer } from './restorer.js';
@@ -238,7 +238,7 @@ export class GroupRunner implements Waiting {
     }
   }
 
-  addTransports(to: Set<VrrpTransport>): void {
+  addTransports(to: Set<Drained>): void {
     for (const { config } of this.#state.instances) {
       const transport = this.#ports.transport(config.name);
       if (transport !== undefined) to.add(transport);

@@ -10,12 +10,39 @@ export interface InterfaceTracksPorts {
 }
 
 interface Tracked {
-  readonly object: TrackedObject;
   readonly interface: string;
   readonly address: string | undefined;
-  /** Undefined until the first verdict, which does not wait. */
-  told: boolean | undefined;
-  cancel: () => void;
+  readonly verdict: DebouncedVerdict;
+}
+
+/** A verdict counts when it still holds after the debounce time; the first one does not wait. */
+export class DebouncedVerdict {
+  readonly #clock: Clock;
+  readonly #debounceMs: number;
+  readonly #tell: (up: boolean) => void;
+  #told: boolean | undefined;
+  #cancel: () => void = () => {};
+
+  constructor(clock: Clock, debounceMs: number, tell: (up: boolean) => void) {
+    this.#clock = clock;
+    this.#debounceMs = debounceMs;
+    this.#tell = (up) => {
+      this.#told = up;
+      tell(up);
+    };
+  }
+
+  look(up: boolean): void {
+    this.close();
+    if (up === this.#told) return;
+    if (this.#told === undefined || this.#debounceMs === 0) return this.#tell(up);
+    this.#cancel = this.#clock.at(this.#clock.nowMs() + this.#debounceMs, () => this.#tell(up));
+  }
+
+  close(): void {
+    this.#cancel();
+    this.#cancel = () => {};
+  }
 }
 
 export class InterfaceTracks {
@@ -30,19 +57,19 @@ export class InterfaceTracks {
   configure(objects: readonly TrackedObject[]): void {
     this.close();
     this.#tracked = objects.flatMap((object) => {
-      const { kind } = object;
+      const { kind, name, debounceMs } = object;
       if (kind.type !== 'interface') return [];
-      return [
-        { object, interface: kind.interface, address: kind.address, told: undefined, cancel: () => {} },
-      ];
+      const tell = (up: boolean): void => this.#ports.onVerdict(name, up ? 'up' : 'down');
+      const verdict = new DebouncedVerdict(this.#ports.clock, debounceMs, tell);
+      return [{ interface: kind.interface, address: kind.address, verdict }];
     });
-    for (const tracked of this.#tracked) this.#look(tracked);
+    for (const tracked of this.#tracked) tracked.verdict.look(this.#isUp(tracked));
   }
 
   /** A link or an address of this interface changed. */
   changed(interfaceName: string): void {
     for (const tracked of this.#tracked) {
-      if (tracked.interface === interfaceName) this.#look(tracked);
+      if (tracked.interface === interfaceName) tracked.verdict.look(this.#isUp(tracked));
     }
   }
 
@@ -51,29 +78,12 @@ export class InterfaceTracks {
   }
 
   close(): void {
-    for (const tracked of this.#tracked) tracked.cancel();
+    for (const { verdict } of this.#tracked) verdict.close();
     this.#tracked = [];
   }
 
   #isUp({ interface: name, address }: Tracked): boolean {
     const { links } = this.#ports;
     return links.isUp(name) && (address === undefined || links.holds(name, address));
-  }
-
-  /** A change counts when it still holds after the debounce time. */
-  #look(tracked: Tracked): void {
-    tracked.cancel();
-    tracked.cancel = () => {};
-    const up = this.#isUp(tracked);
-    if (up === tracked.told) return;
-    const { debounceMs } = tracked.object;
-    if (tracked.told === undefined || debounceMs === 0) return this.#tell(tracked, up);
-    const { clock } = this.#ports;
-    tracked.cancel = clock.at(clock.nowMs() + debounceMs, () => this.#tell(tracked, up));
-  }
-
-  #tell(tracked: Tracked, up: boolean): void {
-    tracked.told = up;
-    this.#ports.onVerdict(tracked.object.name, up ? 'up' : 'down');
   }
 }

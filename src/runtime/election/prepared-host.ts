@@ -1,7 +1,21 @@
 /** What has to be there on this host before an instance can be master: virtual MAC devices and the accept filter. */
-import { OWNER_PRIORITY, type VrrpInstance } from '../../config/model.js';
-import type { AcceptFilter } from '../ports.js';
+import { OWNER_PRIORITY, type VirtualAddress, type VrrpInstance } from '../../config/model.js';
+import type { AcceptFilter, Addresses, Log, Routing } from '../ports.js';
 import type { VirtualMacKeeper } from './virtual-mac-keeper.js';
+
+/** Removes what an earlier run left: a director that starts is no master. */
+export async function removeLeftovers(
+  suspects: readonly VirtualAddress[],
+  { addresses, routing, log }: { addresses: Addresses; routing: Routing; log: Log },
+): Promise<void> {
+  const stale = await addresses.held(suspects);
+  if (stale.length > 0) {
+    log.warn({ addresses: stale.map((a) => a.address) }, 'removing virtual addresses left by an earlier run');
+    await addresses.remove(stale);
+  }
+  const left = await routing.clear();
+  if (left > 0) log.warn({ count: left }, `removed ${left} routes and rules left by an earlier run`);
+}
 
 export class PreparedHost {
   readonly #virtualMacs: VirtualMacKeeper;

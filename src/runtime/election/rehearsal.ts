@@ -68,7 +68,7 @@ function stageTakeovers(
     instances: () => {
       const holds = runner().state.instances.some(({ state }) => state === 'master');
       const { source, destinations } = transport;
-      return [{ config, source, destinations, group: runner(), holds }];
+      return [{ config, source, destinations, group: runner(), holds, watchedMs: undefined }];
     },
     onArmed: () => {},
     onWithdrawn: () => {},

@@ -1,7 +1,6 @@
 /** All VRRP groups of this director: sockets, link events, tracked objects, the guardian's orders, reload. */
 import type { ElectionConfig, VirtualAddress, VrrpInstance } from '../../config/model.js';
 import { planGroups } from '../../planning/groups.js';
-import { addressDifference } from '../../vrrp/address-difference.js';
 import type { GroupMember } from '../../vrrp/group-create.js';
 import type {
   GroupInput,
@@ -18,6 +17,7 @@ import type {
   AcceptFilter,
   Addresses,
   Announcer,
+  BfdPorts,
   Clock,
   Guardian,
   LinkMonitor,
@@ -30,15 +30,16 @@ import type {
   VirtualMacs,
 } from '../ports.js';
 import type { InstanceStatus } from '../status.js';
+import { BfdSessions } from './bfd/bfd-sessions.js';
 import { type Channel, Channels } from './channels.js';
 import { Deadlines } from './deadlines.js';
 import { GroupRunner, type GroupRunnerPorts, type RoleEvent } from './group-runner.js';
 import { GroupSet, type Running } from './group-set.js';
-import { guardedInstances, takeoverCandidates } from './holders.js';
+import { guardedInstances, isHeldElsewhere, refuseDuplicate, takeoverCandidates } from './holders.js';
 import { type InstanceReports, InstanceTeller } from './instance-status.js';
 import { InterfaceTracks } from './interface-tracks.js';
 import { interfacesOf, linkFault } from './link-faults.js';
-import { PreparedHost } from './prepared-host.js';
+import { PreparedHost, removeLeftovers } from './prepared-host.js';
 import { Reception } from './reception/reception.js';
 import { TakeoverKeeper } from './takeover-keeper.js';
 import { Told } from './told.js';
@@ -55,6 +56,7 @@ export interface VrrpServicePorts {
   readonly links: LinkMonitor;
   readonly openVolley: OpenVolley;
   readonly guardian: Guardian;
+  readonly bfd: BfdPorts;
   readonly log: Log;
   /** The role of an instance changed, or its settings. */
   onRoles(): void;
@@ -70,6 +72,7 @@ export class VrrpService {
   readonly #guardian: GuardianKeeper;
   readonly #takeovers: TakeoverKeeper;
   readonly #interfaceTracks: InterfaceTracks;
+  readonly #bfd: BfdSessions;
   readonly #virtualMacs: VirtualMacKeeper;
   readonly #reception: Reception;
   readonly #deadlines: Deadlines;
@@ -96,7 +99,7 @@ export class VrrpService {
       clock,
       log,
       guardian: ports.guardian,
-      instances: () => guardedInstances(this.#groups, this.#channels),
+      instances: () => guardedInstances(this.#groups, this.#channels, this.#bfd),
       onArmed: () => this.#takeovers.prepareSoon(),
       onWithdrawn: () => {
         for (const { runner } of this.#groups.all) runner.input({ type: 'withdrawn' });
@@ -124,6 +127,19 @@ export class VrrpService {
       links,
       onVerdict: (object, state) => this.tracked(object, state),
     });
+    this.#bfd = new BfdSessions({
+      ...ports,
+      deadlines: this.#deadlines,
+      transport: (instance) => this.#channels.transport(instance),
+      onVerdict: (object, up) => this.tracked(object, up ? 'up' : 'down'),
+      onLost: (instance, lost) =>
+        this.#groups.runnerOf(instance)?.input({ ...lost, type: 'peer-lost', instance }),
+      // Who is watched has less time to stand still.
+      onChange: () => {
+        this.#takeovers.forget();
+        this.#guardian.changed();
+      },
+    });
     this.#virtualMacs = new VirtualMacKeeper({
       devices: ports.virtualMacs,
       links,
@@ -150,20 +166,8 @@ export class VrrpService {
    * a director that starts is no master.
    */
   async start(config: ElectionConfig, leftBehind: readonly VirtualAddress[]): Promise<void> {
-    const stale = await this.#ports.addresses.held([
-      ...leftBehind,
-      ...config.instances.flatMap((instance) => instance.addresses),
-    ]);
-    if (stale.length > 0) {
-      this.#ports.log.warn(
-        { addresses: stale.map((a) => a.address) },
-        'removing virtual addresses left by an earlier run',
-      );
-      await this.#ports.addresses.remove(stale);
-    }
-    const left = await this.#ports.routing.clear();
-    if (left > 0)
-      this.#ports.log.warn({ count: left }, `removed ${left} routes and rules left by an earlier run`);
+    const own = config.instances.flatMap((instance) => instance.addresses);
+    await removeLeftovers([...leftBehind, ...own], this.#ports);
     await this.#host.prepare(config.instances);
     if (this.#stopping) return;
     this.#track(config);
@@ -194,10 +198,12 @@ export class VrrpService {
   async stop(): Promise<boolean> {
     if (this.#stopping) return this.#groups.stop();
     this.#stopping = true;
+    this.#bfd.stop();
     const succeeded = await this.#groups.stop();
     this.#takeovers.close();
     this.#guardian.disarm();
     this.#interfaceTracks.close();
+    this.#bfd.close();
     await this.#host.prepare([]);
     return succeeded;
   }
@@ -208,6 +214,7 @@ export class VrrpService {
     this.#takeovers.forget();
     this.#linkInputs(interfaceName);
     this.#interfaceTracks.changed(interfaceName);
+    this.#bfd.changed(interfaceName);
   }
 
   /** Neighbours know the virtual addresses by a MAC address that is no more. */
@@ -217,19 +224,21 @@ export class VrrpService {
     }
   }
 
-  /** Whether an instance or a tracked object depends on this interface. */
+  /** Whether an instance, a tracked object or a BFD session depends on this interface. */
   concerns(interfaceName: string): boolean {
-    return this.#on(interfaceName).length > 0 || this.#interfaceTracks.has(interfaceName);
+    const isTracked = this.#interfaceTracks.has(interfaceName) || this.#bfd.has(interfaceName);
+    return isTracked || this.#on(interfaceName).length > 0;
   }
 
   addressChanged(change: { address: string; interface: string; added: boolean; dadFailed: boolean }): void {
-    if (change.dadFailed) this.#duplicate(change.address, change.interface);
+    if (change.dadFailed) refuseDuplicate(change, this.#groups, this.#ports.log);
     else if (!change.added) {
       for (const { runner } of this.#groups.all) runner.addressLost(change.address, change.interface);
     }
     this.#channels.refresh(change.interface);
     this.#takeovers.forget();
     this.#interfaceTracks.changed(change.interface);
+    this.#bfd.changed(change.interface);
   }
 
   routingLost(lost: LostRouting): void {
@@ -289,15 +298,8 @@ export class VrrpService {
     return this.#teller.reports(this.#groups.instances(), this.#ports.clock.nowMs());
   }
 
-  #isHeld(address: VirtualAddress, except: GroupRunner): boolean {
-    return this.#groups
-      .instances()
-      .some(
-        ({ state, runner }) =>
-          runner !== except &&
-          state.state === 'master' &&
-          addressDifference(state.config.addresses, [address]).added.length === 0,
-      );
+  get bfd(): Pick<BfdSessions, 'status' | 'report'> {
+    return this.#bfd;
   }
 
   #on(interfaceName: string): { state: InstanceState; runner: GroupRunner }[] {
@@ -316,9 +318,10 @@ export class VrrpService {
     return { type: 'link', instance: config.name, up: fault === undefined, fault };
   }
 
-  #track({ tracked }: ElectionConfig): void {
-    this.#interfaceTracks.configure(tracked);
-    this.#told.keep(tracked);
+  #track(config: ElectionConfig): void {
+    this.#interfaceTracks.configure(config.tracked);
+    this.#bfd.configure(config);
+    this.#told.keep(config.tracked);
   }
 
   #join(config: VrrpInstance): GroupMember {
@@ -337,7 +340,7 @@ export class VrrpService {
       routing,
       announcer,
       log,
-      isHeldElsewhere: (address) => this.#isHeld(address, runner),
+      isHeldElsewhere: (address) => isHeldElsewhere(address, this.#groups, runner),
       transport: (instance) => this.#channels.transport(instance),
       onChange: () => this.#changed(),
       onRole: (event) => this.#ports.onRole(event),
@@ -353,19 +356,6 @@ export class VrrpService {
   #news({ plan, runner }: Running): readonly GroupInput[] {
     const links = runner.state.instances.map(({ config }) => this.#linkInput(config));
     return [...links, ...this.#told.inputs(plan, runner.state)];
-  }
-
-  /** Another host answers for an address of ours: whoever was master with it must not be. */
-  #duplicate(address: string, interfaceName: string): void {
-    for (const { state, runner } of this.#groups.instances()) {
-      const held = state.config.addresses.some((a) => a.address === address && a.interface === interfaceName);
-      if (!held || state.state !== 'master') continue;
-      this.#ports.log.error(
-        { event: 'addresses', action: 'duplicate', instance: state.config.name, address },
-        `${state.config.name}: another host holds ${address} (duplicate address detection failed)`,
-      );
-      runner.input({ type: 'address-failed', instance: state.config.name });
-    }
   }
 
   #notice(instance: string, notice: Notice): void {

@@ -20,6 +20,8 @@ export interface GuardedInstance {
   readonly group: object;
   /** Whether the kernel may have an address of it. */
   readonly holds: boolean;
+  /** After so long without a sign of this director another one takes its place (BFD); undefined: by the advertisements alone. */
+  readonly watchedMs: number | undefined;
 }
 
 export interface GuardianKeeperPorts {
@@ -154,9 +156,10 @@ function namesOf(instances: readonly GuardedInstance[]): string {
 function ordersFor(instances: readonly GuardedInstance[]): GuardianOrders {
   if (instances.length === 0) return NO_ORDERS;
   return guardianOrders(
-    instances.map(({ config, source, destinations }) => ({
+    instances.map(({ config, source, destinations, watchedMs }) => ({
       config,
       source,
+      watchedMs,
       packets: advertisementPackets(config, 0, { source, destinations }),
     })),
   );

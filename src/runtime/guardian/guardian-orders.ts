@@ -10,12 +10,17 @@ const MIN_LEASE_MS = 250;
 interface Master {
   readonly config: VrrpInstance;
   readonly source: string;
+  /** After so long another director takes over; undefined: after three intervals. */
+  readonly watchedMs?: number | undefined;
   /** Its farewell for each destination. */
   readonly packets: readonly { readonly destination: string; readonly payload: Uint8Array }[];
 }
 
 export function guardianOrders(masters: readonly Master[]): GuardianOrders {
   const intervals = masters.map(({ config }) => config.advertisementIntervalMs);
+  const patience = masters.map(({ config, watchedMs }) =>
+    Math.min(3 * config.advertisementIntervalMs, watchedMs ?? Number.POSITIVE_INFINITY),
+  );
   return {
     farewells: masters.map(({ config, source, packets }) => ({
       interface: config.interface,
@@ -30,6 +35,6 @@ export function guardianOrders(masters: readonly Master[]): GuardianOrders {
       rules: config.rules,
     })),
     holdMs: Math.max(...intervals.map(handOverHoldMs)),
-    leaseMs: Math.max(MIN_LEASE_MS, 3 * Math.min(...intervals)),
+    leaseMs: Math.max(MIN_LEASE_MS, Math.min(...patience)),
   };
 }

@@ -41,7 +41,7 @@ export class TrackRunner {
     this.#ports = ports;
     this.#virtualServers = config.virtualServers;
     this.#quorums = quorumsOf(config);
-    const first = createTrack(withoutInterfaces(config.tracked), ports.clock.nowMs());
+    const first = createTrack(ofServices(config.tracked), ports.clock.nowMs());
     this.#machine = first.state;
     this.#take(first);
     this.healthChanged();
@@ -50,7 +50,7 @@ export class TrackRunner {
   configure(config: Config): void {
     this.#virtualServers = config.virtualServers;
     this.#quorums = quorumsOf(config);
-    this.#input({ type: 'config', tracked: withoutInterfaces(config.tracked) });
+    this.#input({ type: 'config', tracked: ofServices(config.tracked) });
     this.healthChanged();
   }
 
@@ -149,9 +149,9 @@ export class TrackRunner {
   }
 }
 
-/** Interfaces are the election's own affair: it must not wait for another process to hear of a link. */
-function withoutInterfaces(tracked: readonly TrackedObject[]): readonly TrackedObject[] {
-  return tracked.filter(({ kind }) => kind.type !== 'interface');
+/** Interfaces and BFD sessions are the election's own affair: it must not wait for another process to hear of a link. */
+function ofServices(tracked: readonly TrackedObject[]): readonly TrackedObject[] {
+  return tracked.filter(({ kind }) => kind.type !== 'interface' && kind.type !== 'bfd');
 }
 
 function quorumsOf({ tracked }: Config) {

@@ -22,6 +22,7 @@ import type { Director, File } from './director.js';
 import { GuardianLink } from './guardian.js';
 import type { Seen } from './interface.js';
 import type { Machine } from './machine.js';
+import { NO_BFD } from './no-bfd.js';
 import type { Packet } from './packet.js';
 import { Refused } from './refused.js';
 import { interfaceOf, routerOf, type Scenario, segmentOf, TRACKED_OBJECT } from './scenario.js';
@@ -376,6 +377,7 @@ export class Shell {
       },
       openVolley: (shots) => () => shots.every((one) => (one as SimulatedShot).fire()),
       guardian: this.guardian,
+      bfd: NO_BFD,
       log: this.#log(),
       onRoles: () => {},
       onRole: () => {},

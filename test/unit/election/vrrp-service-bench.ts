@@ -11,6 +11,7 @@ import type {
   VrrpTransport,
 } from '../../../src/runtime/ports.js';
 import { decodeAdvertisement, encodeAdvertisement, VRRP_MULTICAST_IPV4 } from '../../../src/vrrp/packet.js';
+import { NO_BFD } from '../../sim/simulator/no-bfd.js';
 import { HandClock, settled } from '../hand-clock.js';
 
 export const OWN = '192.0.2.11';
@@ -192,6 +193,7 @@ export class FakeHost {
         prepare: () => {},
         disarm: () => void this.said.push('disarm'),
       },
+      bfd: NO_BFD,
       log: { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') },
       onRoles: () => {},
       onRole: ({ instance, to }) => void this.said.push(`${instance} is ${to}`),

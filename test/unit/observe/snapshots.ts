@@ -37,6 +37,15 @@ export function electionReport(overrides: Partial<ElectionReport> = {}): Electio
     sha256: 'abc123',
     started: '2026-01-01T00:00:00.500Z',
     instances: [instanceReport()],
+    bfd: [
+      {
+        interface: 'eth0',
+        peer: '192.0.2.12',
+        isUp: true,
+        detectionMs: 45,
+        counters: { packets_sent: 9, packets_received: 8, expirations: 1, downs: 2, discarded_bad_length: 3 },
+      },
+    ],
     discards: { eth0: { discarded_bad_ttl: 4 } },
     restarts: 1,
     eventLoop: { max_ms: 12, p99_ms: 3 },

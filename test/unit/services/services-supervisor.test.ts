@@ -30,6 +30,7 @@ const REPORT: ElectionReport = {
   started: '2026-01-01T00:00:00.000Z',
   instances: [],
   discards: {},
+  bfd: [],
   restarts: 0,
   eventLoop: { max_ms: 0, p99_ms: 0 },
   log: { lines_lost: 0, failed_writes: 0, error: null },

@@ -166,3 +166,92 @@ await t.test(
     t.equal(bench.roles(), 'backup backup');
   },
 );
+
+await t.test('the BFD session of the master expires', async (t) => {
+  const lose = (bench: Bench, now: number, name = 'outside', source = MASTER, heardAtMs = now - 45) =>
+    bench.at(now, { type: 'peer-lost', instance: name, source, heardAtMs, intervalMs: 15 });
+  const backup = (...more: Parameters<typeof instance>[1][]) => {
+    const bench = new Bench([instance('outside', ...more)]);
+    bench.at(0, { type: 'start' });
+    bench.hear(1000, 'outside', 150);
+    return bench;
+  };
+  await t.test('and its place is taken at once', async (t) => {
+    const bench = backup();
+    t.same(lose(bench, 1700), [
+      'outside add-addresses',
+      'outside announce',
+      'outside backup->master',
+      'outside send 100 after addresses',
+    ]);
+    t.equal(bench.counters.get('outside bfd_expired'), 1);
+  });
+  await t.test('that of somebody else is nothing to a backup', async (t) => {
+    const bench = backup();
+    t.same(lose(bench, 1700, 'outside', OTHER), []);
+    t.equal(bench.roles(), 'backup');
+  });
+  await t.test('nor is it where no master was heard, or to a master', async (t) => {
+    const bench = new Bench([instance('outside')]);
+    bench.at(0, { type: 'start' });
+    t.same(lose(bench, 500), []);
+    const master = masterBench([instance('outside')]);
+    t.same(lose(master, master.now + 1), []);
+  });
+  await t.test('a master that spoke since outlived it', async (t) => {
+    const bench = backup();
+    t.same(lose(bench, 1045, 'outside', MASTER, 977), []);
+    t.equal(bench.counters.get('outside bfd_doubted'), 1);
+    t.not(lose(bench, 1045, 'outside', MASTER, 978).length, 0, 'an interval and a half is no proof');
+  });
+  await t.test('a stronger master that lives takes the role back, and is trusted for a minute', async (t) => {
+    const bench = backup();
+    lose(bench, 1700);
+    t.same(bench.hear(1701, 'outside', 150), ['outside remove-addresses', 'outside master->backup']);
+    for (let at = 2700; at < 60_000; at += 1000) bench.hear(at, 'outside', 150);
+    t.same(lose(bench, 60_300), []);
+    t.equal(bench.roles(), 'backup');
+    bench.hear(60_700, 'outside', 150);
+    bench.hear(61_700, 'outside', 150);
+    lose(bench, 62_000);
+    t.equal(bench.roles(), 'master', 'then its session is believed again');
+  });
+  await t.test('one that returns later was gone', async (t) => {
+    const bench = backup();
+    lose(bench, 1700);
+    bench.run(1700 + 3700);
+    bench.hear(5500, 'outside', 150);
+    t.equal(bench.roles(), 'backup');
+    lose(bench, 6000);
+    t.equal(bench.roles(), 'master');
+  });
+  await t.test('a sync group goes when all its instances want to', async (t) => {
+    const bench = new Bench([instance('outside'), instance('inside')]);
+    bench.at(0, { type: 'start' });
+    for (const name of ['outside', 'inside']) bench.hear(1000, name, 150);
+    lose(bench, 1700);
+    t.equal(bench.roles(), 'backup backup');
+    lose(bench, 1701, 'inside');
+    t.equal(bench.roles(), 'master master');
+  });
+  await t.test('a master that is heard on the other link goes on', async (t) => {
+    const bench = new Bench([instance('outside'), instance('inside')]);
+    bench.at(0, { type: 'start' });
+    for (const name of ['outside', 'inside']) bench.hear(1000, name, 150);
+    lose(bench, 1700);
+    for (let at = 2000; at < 9000; at += 1000) bench.hear(at, 'inside', 150);
+    t.equal(bench.roles(), 'backup backup');
+    bench.hear(9000, 'outside', 150);
+    bench.run(12_000);
+    t.equal(bench.roles(), 'backup backup', 'and nothing is left of it when it is heard on both');
+  });
+  await t.test('a reload meanwhile does not bring a master back that is gone', async (t) => {
+    const bench = new Bench([instance('outside'), instance('inside')]);
+    bench.at(0, { type: 'start' });
+    for (const name of ['outside', 'inside']) bench.hear(1000, name, 150);
+    lose(bench, 1700);
+    bench.at(1701, { type: 'configure', instances: [instance('outside'), instance('inside')], track: [] });
+    lose(bench, 1702, 'inside');
+    t.equal(bench.roles(), 'master master');
+  });
+});
