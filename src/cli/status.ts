@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import { fetchStatus } from '../io/operator/control-client.js';
+import type { PeerChannelStatus, PeerReport } from '../runtime/peer-status.js';
 import type { BfdStatus, DirectorStatus, VirtualServerStatus } from '../runtime/status.js';
 import { endpointText } from '../util/ip-address.js';
 import type { Command } from './command.js';
@@ -81,6 +82,36 @@ function bfdRows(sessions: readonly BfdStatus[]): string[][] {
     one.fault ?? one.reason ?? '',
   ]);
   return [head, ...rows];
+}
+
+function peerText({ peers, table: own, faults, discards, gateway }: PeerChannelStatus): string {
+  const head = ['PEER', 'CONDITION', 'SINCE', 'VERSION', 'FILE', 'CLOCK', 'CONNECTIONS', 'COVERAGE'];
+  const rows = peers.map((peer) => [
+    peer.name,
+    peer.condition,
+    duration(peer.since_s),
+    peer.version ?? '-',
+    peer.version === null ? '-' : fileText(peer),
+    peer.clock_offset_ms === null ? '-' : `${peer.clock_offset_ms} ms`,
+    peer.connections === null ? '-' : String(peer.connections),
+    peer.coverage === null
+      ? '-'
+      : `${peer.coverage.of} ${peer.coverage.percent}% (${duration(peer.coverage.age_s)} ago)`,
+  ]);
+  const notes = [
+    ...faults,
+    ...peers.flatMap(({ name, condition, text }) => (condition === 'up' ? [] : [`${name} ${text}`])),
+    ...(gateway === 'silent' ? ['the gateway does not answer'] : []),
+    `this director's connection table: ${own.connections === null ? '' : `${own.connections} connections, `}${own.complete ? 'complete' : 'not complete'}: ${own.text}`,
+  ];
+  const discarded = Object.entries(discards).filter(([, count]) => count > 0);
+  if (discarded.length > 0)
+    notes.push(`datagrams not taken: ${discarded.map(([reason, count]) => `${count} ${reason}`).join(', ')}`);
+  return [table([head, ...rows]), ...notes.map((note) => `  ${note}`)].join('\n');
+}
+
+function fileText({ differing_sections: differing }: PeerReport): string {
+  return differing.length === 0 ? 'same' : `differs: ${differing.join(' ')}`;
 }
 
 /** The whole status for a person. */
@@ -165,6 +196,7 @@ export function formatStatus(status: DirectorStatus): string {
     const faults = (sync.faults ?? []).map((fault) => `\n    ${fault}`);
     parts.push(`  connection sync on ${sync.interface}, syncid ${sync.id}: ${daemons}${faults.join('')}`);
   }
+  if (status.peer_channel) parts.push(peerText(status.peer_channel));
   return `${parts.join('\n\n')}\n`;
 }
 

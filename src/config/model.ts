@@ -256,6 +256,24 @@ export interface ConnectionSync {
   readonly id: number;
 }
 
+/** UDP between the directors' addresses: what they tell each other beside VRRP. */
+export interface PeerChannel {
+  /** This director's address, of the same family as those of its peers. */
+  readonly address: string;
+  /** Of both sides. */
+  readonly port: number;
+  /** Whole path; undefined: whatever the peers' addresses send is taken. */
+  readonly keyFile: string | undefined;
+  /** Probed by ICMP, to tell a dead peer from an isolated director. */
+  readonly gateway: string | undefined;
+  readonly peers: readonly { readonly name: string; readonly address: string }[];
+  /**
+   * By top-level key of the file: the first 16 hexadecimal digits of the SHA-256 of what it says (`sectionTexts`). Empty
+   * until the loader has filled it in.
+   */
+  readonly sections: Readonly<Record<string, string>>;
+}
+
 /** Of this host's IPVS as a whole. */
 export interface IpvsSettings {
   /** `ipvsadm --set`, in whole seconds; 0: as it is. */
@@ -311,6 +329,8 @@ export interface DirectorConfig {
   /** Virtual addresses stay when every process of this director is killed at once. */
   readonly permanentAddresses: boolean;
   readonly connectionSync: ConnectionSync | undefined;
+  /** Undefined: there is none. */
+  readonly peerChannel: PeerChannel | undefined;
   readonly ipvs: IpvsSettings;
   readonly virtualServers: readonly VirtualServer[];
   readonly masquerades: readonly Masquerade[];
@@ -321,7 +341,7 @@ export interface DirectorConfig {
 /** What the election needs of it: nothing that grows with the virtual servers. */
 export type ElectionConfig = Omit<
   DirectorConfig,
-  'virtualServers' | 'masquerades' | 'hooks' | 'ipvs' | 'metrics'
+  'virtualServers' | 'masquerades' | 'hooks' | 'ipvs' | 'metrics' | 'peerChannel'
 >;
 
 /** One fault of a configuration file. Line and column count from 1. */
@@ -334,7 +354,8 @@ export interface ConfigFault {
 }
 
 export type ConfigResult =
-  | { readonly ok: true; readonly config: DirectorConfig }
+  /** `written`: the whole file as plain values. */
+  | { readonly ok: true; readonly config: DirectorConfig; readonly written: unknown }
   | { readonly ok: false; readonly faults: readonly ConfigFault[] };
 
 /** RFC 9568 section 5.2.4: the router that has the virtual addresses as its own. */

@@ -39,7 +39,7 @@ export function parseConfig(text: string, director: DirectorChoice): ConfigResul
   const name = selectDirector(file, director);
   if (raw.length > 0 || !parsed.success || name === undefined)
     return { ok: false, faults: locate(text, raw) };
-  return { ok: true, config: resolveConfig(parsed.data, name) };
+  return { ok: true, config: resolveConfig(parsed.data, name), written };
 }
 
 /** Words about places of a text that `parseConfig` took, each at the deepest place on its path that is there. */

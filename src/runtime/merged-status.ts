@@ -22,6 +22,7 @@ export function mergedStatus(
       sync === null
         ? null
         : { ...sync, daemons: services?.sync_daemons ?? [], faults: services?.sync_faults ?? [] },
+    peer_channel: services?.peer_channel ?? null,
     services: {
       ...election.services,
       answers: services !== undefined,

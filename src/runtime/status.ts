@@ -1,6 +1,7 @@
 import type { BfdState } from '../bfd/packet.js';
 import type { InstanceSettings } from '../planning/settings.js';
 import type { LatenessSummary } from './lateness.js';
+import type { PeerChannelStatus } from './peer-status.js';
 
 /** The answer of `director status --json`: a contract for programs, so fields are only ever added. */
 export interface DirectorStatus {
@@ -33,6 +34,8 @@ export interface DirectorStatus {
     /** Why one does not run as wanted, as sentences; empty when both do. */
     readonly faults?: readonly string[] | undefined;
   } | null;
+  /** What the directors tell each other beside VRRP; null without it, or while the services process does not answer. */
+  readonly peer_channel?: PeerChannelStatus | null | undefined;
   /** The process that programs IPVS and checks the real servers. */
   readonly services: {
     /** `restarting`: it ended or hung. */
@@ -65,7 +68,10 @@ export interface LogStatus {
 }
 
 /** The VRRP process's own part, without what the services process tells. */
-export type ElectionStatus = Omit<DirectorStatus, 'virtual_servers' | 'connection_sync' | 'services'> & {
+export type ElectionStatus = Omit<
+  DirectorStatus,
+  'virtual_servers' | 'connection_sync' | 'peer_channel' | 'services'
+> & {
   readonly connection_sync: { readonly interface: string; readonly id: number } | null;
   readonly services: Pick<DirectorStatus['services'], 'state' | 'pid' | 'restarts'>;
 };

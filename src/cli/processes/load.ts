@@ -1,8 +1,14 @@
+import { createHash } from 'node:crypto';
+import type { DirectorConfig } from '../../config/model.js';
+import { sectionTexts } from '../../config/section-texts.js';
 import { writeConfiguration } from '../../io/host/configuration-files.js';
 import { takeLowPriority } from '../../io/host/real-time.js';
 import { type LoadAnswer, type LoadRequest, loadFailed } from '../../runtime/configuration.js';
 import { type Command, UsageError } from '../command.js';
 import { formatFault, readConfig } from '../load-config.js';
+
+/** 64 bits: enough to see a difference, which is no matter of security here. */
+const SECTION_DIGITS = 16;
 
 const USAGE = `'director run' starts this by itself: the process that reads and checks the configuration.
 `;
@@ -18,8 +24,9 @@ async function load(request: LoadRequest): Promise<LoadAnswer> {
       untold: Math.max(0, faults.length - request.maxFaults),
     };
   }
-  const { config, sha256 } = result;
-  const { virtualServers, hooks: _hooks, metrics: _metrics, ...election } = config;
+  const { sha256 } = result;
+  const config = withSections(result.config, result.written);
+  const { virtualServers, hooks: _hooks, metrics: _metrics, peerChannel: _channel, ...election } = config;
   try {
     return {
       ok: true,
@@ -35,6 +42,17 @@ async function load(request: LoadRequest): Promise<LoadAnswer> {
     const words = error instanceof Error ? error.message : String(error);
     return loadFailed(`the configuration cannot be left in ${request.runtimeDirectory}: ${words}`);
   }
+}
+
+/** Peers compare what their files say. */
+function withSections(config: DirectorConfig, written: unknown): DirectorConfig {
+  const { peerChannel } = config;
+  if (peerChannel === undefined) return config;
+  const sections = Object.entries(sectionTexts(written)).map(([key, text]) => [
+    key,
+    createHash('sha256').update(text).digest('hex').slice(0, SECTION_DIGITS),
+  ]);
+  return { ...config, peerChannel: { ...peerChannel, sections: Object.fromEntries(sections) } };
 }
 
 export const command: Command = {

@@ -1,6 +1,8 @@
+import { randomBytes } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { parseArgs } from 'node:util';
+import { IcmpProbes } from '../../io/checks/icmp-probes.js';
 import { openProber } from '../../io/checks/probes.js';
 import { openTrackProber } from '../../io/checks/track-probes.js';
 import { monotonicClock } from '../../io/host/clock.js';
@@ -14,15 +16,21 @@ import { syncInterfaces } from '../../io/host/sync-interfaces.js';
 import { openSysctls } from '../../io/host/sysctls.js';
 import { eventSocketPath, openEventSocket } from '../../io/operator/event-socket.js';
 import { openServicesSocket, servicesSocketPath } from '../../io/operator/services-socket.js';
+import { readPeerKey } from '../../io/peer/peer-key.js';
+import { openPeerSocket } from '../../io/peer/peer-socket.js';
 import { openCommands } from '../../io/processes/command.js';
 import { openLoader } from '../../io/processes/loader.js';
 import { openParentLink, type ParentLink } from '../../io/processes/services-process.js';
+import { connectionsIn } from '../../ipvs/count.js';
 import type { LogFormat, LogLevel } from '../../observe/logger.js';
 import { MAIN } from '../../program.js';
 import type { Log } from '../../runtime/ports.js';
 import { HandOver, type HandOverPorts } from '../../runtime/services/hand-over.js';
 import type { MetricsPorts } from '../../runtime/services/metrics-keeper.js';
+import { PeerChannelPart } from '../../runtime/services/peer/peer-channel.js';
+import type { PeerPorts } from '../../runtime/services/peer/peer-ports.js';
 import { ServicesHost } from '../../runtime/services/services-host.js';
+import type { IpvsCounters } from '../../runtime/services/services-ports.js';
 import { type ConnectionReplay, OneReplayAtATime } from '../../runtime/services/sync/connection-replay.js';
 import { TrackAndHooks, type TrackAndHooksPorts } from '../../runtime/services/track-and-hooks.js';
 import { canonicalAddress } from '../../util/ip-address.js';
@@ -35,6 +43,8 @@ import { openProcessLog } from './process-log.js';
 
 /** By then the first table is in the kernel, as a rule. */
 const STARTED_AFTER_MS = 10_000;
+
+const GATEWAY_TIMEOUT_MS = 1000;
 
 const USAGE = `'director run' starts this by itself: the process that programs IPVS and checks the real servers.
 `;
@@ -75,16 +85,42 @@ function openReplay(): ConnectionReplay {
   });
 }
 
-function handOverPorts(log: Log): HandOverPorts {
+function handOverPorts(log: Log, replay: ConnectionReplay): HandOverPorts {
   return {
     clock: monotonicClock,
     log,
     nft: openNft('connection_sync'),
-    replay: openReplay(),
+    replay,
     ownAddresses: () =>
       Object.values(networkInterfaces()).flatMap((addresses) =>
         (addresses ?? []).map(({ address }) => canonicalAddress(address)),
       ),
+  };
+}
+
+function peerPorts(log: Log, replay: ConnectionReplay): PeerPorts {
+  const gateway = new IcmpProbes();
+  let counters: Promise<IpvsCounters> | undefined;
+  return {
+    clock: monotonicClock,
+    log,
+    open: openPeerSocket,
+    readKey: readPeerKey,
+    random64: () => randomBytes(8).readBigUInt64BE(),
+    nowEpochMs: () => Date.now(),
+    version,
+    countConnections: async () => {
+      counters ??= import('../../io/netlink/ipvs.js').then(({ openIpvs }) => openIpvs());
+      try {
+        return connectionsIn(await (await counters).read());
+      } catch (error) {
+        // The next count begins anew.
+        counters = undefined;
+        throw error;
+      }
+    },
+    probeGateway: async (address) => (await gateway.probe(undefined, address, GATEWAY_TIMEOUT_MS)).ok,
+    replay: async () => (await replay.replay()).connections,
   };
 }
 
@@ -129,6 +165,7 @@ async function openHost(
   const { log } = opened;
   const refusals = takeLowPriority();
   if (refusals.length > 0) log.debug({ event: 'real-time', refusals }, 'priorities could not be set');
+  const replay = openReplay();
   const host = new ServicesHost(
     {
       load: openLoader({ main: MAIN }),
@@ -151,7 +188,8 @@ async function openHost(
       metrics: metricsPorts(),
       parts: [
         ({ tracked }) => new TrackAndHooks(trackAndHooksPorts(runtimeDirectory, log), tracked),
-        () => new HandOver(handOverPorts(log)),
+        () => new HandOver(handOverPorts(log, replay)),
+        (election) => new PeerChannelPart(peerPorts(log, replay), election),
       ],
     },
     (message) => parent.send(message),

@@ -4,7 +4,16 @@ import { ipvs } from './schema-ipvs.js';
 import { metrics } from './schema-metrics.js';
 import { network } from './schema-routing.js';
 import { virtualServer } from './schema-servers.js';
-import { expect, hostAddress, integer, interfaceOf, list, mapping, name } from './schema-values.js';
+import {
+  absolutePath,
+  expect,
+  hostAddress,
+  integer,
+  interfaceOf,
+  list,
+  mapping,
+  name,
+} from './schema-values.js';
 import { vrrp } from './schema-vrrp.js';
 
 const director = mapping('priority, address', {
@@ -13,6 +22,22 @@ const director = mapping('priority, address', {
 });
 
 const connectionSync = mapping('interface, id', { interface: interfaceOf, id: integer(1, 255) });
+
+/** Beside 8112, where VRRP within UDP has its default: one rule of a firewall lets both pass. */
+export const DEFAULT_PEER_PORT = 8113;
+
+const PEER_CHANNEL = "a mapping (port, key_file, gateway), or 'off'";
+const peerChannel = z.union(
+  [
+    mapping('port, key_file, gateway', {
+      port: integer(1, 65_535).default(DEFAULT_PEER_PORT),
+      key_file: absolutePath('the whole path of a file with the key').optional(),
+      gateway: hostAddress.optional(),
+    }),
+    z.literal('off', { error: expect(PEER_CHANNEL) }),
+  ],
+  { error: expect(PEER_CHANNEL) },
+);
 
 const masquerade = mapping('source, interface, snat_address', {
   source: network,
@@ -28,6 +53,7 @@ export const fileSchema = mapping('version, directors, ...', {
   }),
   vrrp: vrrp.optional(),
   connection_sync: connectionSync.optional(),
+  peer_channel: peerChannel.optional(),
   ipvs: ipvs.optional(),
   virtual_servers: list('virtual servers', virtualServer).default([]),
   masquerade: list('{ source, interface, snat_address }', masquerade).default([]),

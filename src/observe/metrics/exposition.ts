@@ -5,6 +5,7 @@ import type { MetricsSnapshot } from '../../runtime/services/metrics-snapshot.js
 import { BFD_METRICS } from './bfd-metrics.js';
 import { ELECTION_METRICS } from './election-metrics.js';
 import { type Build, type Metric, type Sample, scrapeOf } from './metric.js';
+import { PEER_METRICS } from './peer-metrics.js';
 import { SERVICES_METRICS } from './services-metrics.js';
 import { TABLE_METRICS } from './table-metrics.js';
 
@@ -12,6 +13,7 @@ export const METRICS: readonly Metric[] = [
   ...SERVICES_METRICS,
   ...ELECTION_METRICS,
   ...BFD_METRICS,
+  ...PEER_METRICS,
   ...TABLE_METRICS,
 ];
 

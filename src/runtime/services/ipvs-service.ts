@@ -3,7 +3,7 @@ import type { DirectorConfig } from '../../config/model.js';
 import type { RealServer, VirtualServer } from '../../config/model-servers.js';
 import { type Drain, type DrainTimes, drainKey } from '../../ipvs/drain.js';
 import { foreignRemovals, foundWords } from '../../ipvs/found.js';
-import type { IpvsOp, StartedSyncDaemon } from '../../ipvs/model.js';
+import type { IpvsOp, StartedSyncDaemon, SyncDaemon } from '../../ipvs/model.js';
 import { describeOp, EVERY_KEY, plan, serviceKeyText } from '../../ipvs/plan.js';
 import { serviceKeyOf } from '../../planning/desired.js';
 import { requiredSyncDaemons } from '../../planning/requirements.js';
@@ -40,6 +40,8 @@ export interface IpvsServicePorts {
   saveDrains(times: DrainTimes): Promise<void>;
   /** A health verdict changed. */
   onVerdict(): void;
+  /** A sync daemon that did not run was started. */
+  onSyncDaemonStarted?(state: SyncDaemon['state']): void;
   /** Lets the event loop turn. */
   breathe?(): Promise<void>;
 }
@@ -95,6 +97,7 @@ export class IpvsService {
       log: ports.log,
       counts: ports.counts,
       save: (daemons) => ports.saveSyncDaemons(daemons),
+      onStarted: (state) => ports.onSyncDaemonStarted?.(state),
     });
     this.#health = new HealthRunner(config.virtualServers, {
       clock: ports.clock,

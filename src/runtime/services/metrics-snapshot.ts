@@ -1,6 +1,7 @@
 /** All that metrics tell, as of one moment. */
 import type { CountedService } from '../../ipvs/model.js';
 import type { ElectionReport } from '../election-report.js';
+import type { PeerChannelStatus } from '../peer-status.js';
 import type { EventLoopStatus, LogStatus } from '../status.js';
 import type { SyncDaemonsStatus } from './keepers/sync-daemon-keeper.js';
 import type { VirtualServerReport } from './virtual-server-report.js';
@@ -26,6 +27,8 @@ export interface ServicesReport {
   readonly work: WorkReport;
   /** Undefined without `connection_sync`. */
   readonly sync: SyncDaemonsStatus | undefined;
+  /** Undefined without one. */
+  readonly peerChannel?: PeerChannelStatus | undefined;
   readonly eventLoop: EventLoopStatus;
   readonly log: LogStatus;
 }

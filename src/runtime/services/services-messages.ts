@@ -7,6 +7,7 @@ import type { SyncDaemon } from '../../ipvs/model.js';
 import type { SyncProgress, TrackState, VrrpState } from '../../vrrp/group-types.js';
 import type { LoadAnswer, LoadRequest } from '../configuration.js';
 import type { ElectionReport } from '../election-report.js';
+import type { PeerChannelStatus } from '../peer-status.js';
 import type { EventLoopStatus, LogStatus, VirtualServerStatus } from '../status.js';
 
 export interface RoleReport {
@@ -36,6 +37,8 @@ export interface ServicesStatus {
   readonly sync_faults?: readonly string[] | undefined;
   /** Why something else of the kernel is not as wanted. */
   readonly faults?: readonly string[] | undefined;
+  /** Null without one. */
+  readonly peer_channel?: PeerChannelStatus | null | undefined;
   readonly event_loop: EventLoopStatus;
   readonly log: LogStatus;
 }

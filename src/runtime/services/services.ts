@@ -2,6 +2,7 @@
 import { type DirectorConfig, NO_IPVS_SETTINGS } from '../../config/model.js';
 import { type RealServer } from '../../config/model-servers.js';
 import type { VrrpEvent } from '../../hooks/hooks.js';
+import type { SyncDaemon } from '../../ipvs/model.js';
 import {
   type Override,
   type OverrideOrder,
@@ -16,6 +17,7 @@ import { dispensableSysctl, hasIpvsSettings, requiredSysctls } from '../../plann
 import type { RealServerHealth } from '../../track/quorum.js';
 import type { SyncProgress } from '../../vrrp/group-types.js';
 import { cleanUp } from '../clean-up.js';
+import type { PeerChannelStatus } from '../peer-status.js';
 import type { Clock, Log, LoopDelay, Nft, StateFile } from '../ports.js';
 import type { LogStatus } from '../status.js';
 import { withOverrides } from '../virtual-server-status.js';
@@ -52,7 +54,18 @@ export interface ServicesPart {
   roles(roles: Roles): void;
   /** A health verdict changed, or what is checked. */
   healthChanged(health: RealServerHealthOf): void;
+  /** After each configuration, and when a sync daemon was started. */
+  syncDaemons?(seen: SyncDaemonsSeen): void;
+  /** What it adds to `director status` and to metrics. */
+  peerChannel?(): PeerChannelStatus | undefined;
   close(): Promise<void> | void;
+}
+
+export interface SyncDaemonsSeen {
+  /** A backup daemon runs as wanted, by the kernel's word. */
+  readonly isBackupRunning: boolean;
+  /** Times that this process has started a backup daemon: what was told while none ran is missing here. */
+  readonly backupStarts: number;
 }
 
 export interface ServicesPorts {
@@ -87,6 +100,7 @@ export class Services {
   #roles: Roles = {};
   #ipvs: IpvsService | undefined;
   #ipvsClient: Ipvs | undefined;
+  #backupStarts = 0;
 
   private constructor(
     leftovers: ServicesLeftovers,
@@ -175,6 +189,22 @@ export class Services {
     const configured = this.#parts.map((part) => part.configure(config));
     this.#healthChanged();
     await Promise.all(configured);
+    this.#tellSyncDaemons();
+  }
+
+  #syncDaemonStarted(state: SyncDaemon['state']): void {
+    if (state !== 'backup') return;
+    this.#backupStarts += 1;
+    this.#tellSyncDaemons();
+  }
+
+  #tellSyncDaemons(): void {
+    const isBackupRunning = this.#ipvs?.syncDaemons.daemons.includes('backup') ?? false;
+    for (const part of this.#parts) part.syncDaemons?.({ isBackupRunning, backupStarts: this.#backupStarts });
+  }
+
+  #peerChannel(): PeerChannelStatus | undefined {
+    return this.#parts.flatMap((part) => part.peerChannel?.() ?? [])[0];
   }
 
   #openService(config: DirectorConfig, ipvs: Ipvs): IpvsService {
@@ -191,6 +221,7 @@ export class Services {
       saveSyncDaemons: (syncDaemons) => this.#save({ syncDaemons }),
       saveDrains: (drains) => this.#save({ drains }),
       onVerdict: () => this.#healthChanged(),
+      onSyncDaemonStarted: (state) => this.#syncDaemonStarted(state),
       breathe: async () => this.#ports.breathe?.(),
     });
   }
@@ -250,6 +281,7 @@ export class Services {
       sync_daemons: this.#ipvs?.syncDaemons.daemons ?? [],
       sync_faults: this.#ipvs?.syncDaemons.faults ?? [],
       faults: this.#sourceNat.fault === undefined ? [] : [this.#sourceNat.fault],
+      peer_channel: this.#peerChannel() ?? null,
       event_loop: this.#ports.loopDelay.read(),
       log: this.#ports.logStatus(),
     };
@@ -262,6 +294,7 @@ export class Services {
       virtualServers: this.#ipvs?.report() ?? [],
       work: this.#counts.report(clock.nowMs()),
       sync: this.#config.connectionSync && (this.#ipvs?.syncDaemons ?? { daemons: [], faults: [] }),
+      peerChannel: this.#peerChannel(),
       eventLoop: loopDelay.read(),
       log: logStatus(),
     };
@@ -291,6 +324,7 @@ const NOTHING: DirectorConfig = {
   hooks: [],
   permanentAddresses: false,
   connectionSync: undefined,
+  peerChannel: undefined,
   ipvs: NO_IPVS_SETTINGS,
   virtualServers: [],
   masquerades: [],

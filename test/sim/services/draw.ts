@@ -201,6 +201,7 @@ function drawConfig(random: Random, checks: Random, exclusive: boolean): Directo
     hooks: [],
     permanentAddresses: false,
     connectionSync: random.chance(0.6) ? { interface: SYNC_INTERFACE, id: random.whole(1, 2) } : undefined,
+    peerChannel: undefined,
     ipvs: { ...(random.chance(0.3) ? drawIpvs(random) : NO_IPVS_SETTINGS), exclusive },
     virtualServers: numbers.map((number) => drawServer(random, checks, number)),
     masquerades: [],

@@ -474,6 +474,7 @@ export class Shell {
       hooks: [],
       permanentAddresses: false,
       connectionSync: undefined,
+      peerChannel: undefined,
       ipvs: NO_IPVS_SETTINGS,
       virtualServers: [],
       masquerades: [],

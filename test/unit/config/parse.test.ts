@@ -68,6 +68,14 @@ void t.test('nat.yaml as lb2 sees it', async (t) => {
     hooks: [],
     permanentAddresses: false,
     connectionSync: { interface: 'eth1', id: 51 },
+    peerChannel: {
+      address: '10.10.10.12',
+      port: 8113,
+      keyFile: undefined,
+      gateway: undefined,
+      peers: [{ name: 'lb1', address: '10.10.10.11' }],
+      sections: {},
+    },
     ipvs: NO_IPVS_SETTINGS,
     virtualServers: [
       virtualServer({

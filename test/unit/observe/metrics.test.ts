@@ -9,6 +9,7 @@ import {
   electionReport,
   instanceReport,
   manyServices,
+  peerChannel,
   realServerReport,
   servicesReport,
   snapshot,
@@ -49,6 +50,7 @@ const FULL = snapshot({
         ],
       }),
     ],
+    peerChannel: peerChannel(),
     sync: { daemons: ['master'], faults: ['the backup sync daemon does not run'] },
     work: { ...new WorkCounts().report(0), sinceReconciledMs: 1500 },
   }),
@@ -75,6 +77,21 @@ void t.test('every metric has its words once, and a sample with the labels that 
   }
   t.ok(text.endsWith('\n'));
   t.notMatch(text, / (?:NaN|Nan|undefined)$|\[object/m);
+});
+
+void t.test('peers by their condition, and what was not taken', async (t) => {
+  t.same(
+    await samplesOf('peer_condition', FULL).then((lines) => lines.filter((line) => line.endsWith(' 1'))),
+    ['peer_condition{peer="lb2",condition="up"} 1'],
+  );
+  t.same(await samplesOf('connection_table_coverage_ratio', FULL), [
+    'connection_table_coverage_ratio{director="lb2",peer="lb2"} 0.995',
+  ]);
+  const discards = await samplesOf('peer_channel_discards_total', FULL);
+  t.ok(discards.includes('peer_channel_discards_total{reason="bad_mac"} 3'));
+  t.ok(discards.includes('peer_channel_discards_total{reason="replayed"} 0'), 'what never came, too');
+  const none = snapshot({ services: servicesReport({ peerChannel: peerChannel({ peers: [] }) }) });
+  t.same(await samplesOf('peer_condition', none), []);
 });
 
 void t.test('no two samples are of one name and one set of labels', async (t) => {

@@ -1,4 +1,5 @@
 /** Snapshots for metrics, made up. */
+
 import type {
   CountedDestination,
   CountedService,
@@ -6,7 +7,9 @@ import type {
   TrafficStats,
 } from '../../../src/ipvs/model.js';
 import { serviceKeyText } from '../../../src/ipvs/plan.js';
+import { DISCARD_REASONS } from '../../../src/peer/wire.js';
 import type { ElectionReport, InstanceReport } from '../../../src/runtime/election-report.js';
+import type { PeerChannelStatus } from '../../../src/runtime/peer-status.js';
 import type { MetricsSnapshot, ServicesReport } from '../../../src/runtime/services/metrics-snapshot.js';
 import type {
   RealServerReport,
@@ -60,8 +63,39 @@ export function servicesReport(overrides: Partial<ServicesReport> = {}): Service
     virtualServers: [],
     work: new WorkCounts().report(0),
     sync: undefined,
+    peerChannel: undefined,
     eventLoop: { max_ms: 250, p99_ms: 40 },
     log: { lines_lost: 0, failed_writes: 0, error: null },
+    ...overrides,
+  };
+}
+
+export function peerChannel(overrides: Partial<PeerChannelStatus> = {}): PeerChannelStatus {
+  const discards = Object.fromEntries(DISCARD_REASONS.map((reason) => [reason, 0]));
+  return {
+    address: '10.7.0.11',
+    port: 8113,
+    authenticated: true,
+    faults: [],
+    peers: [
+      {
+        name: 'lb2',
+        address: '10.7.0.12',
+        condition: 'up',
+        text: 'is up',
+        since_s: 60,
+        version: '0.1.0',
+        differing_sections: ['vrrp'],
+        clock_offset_ms: -12,
+        round_trip_ms: 0.25,
+        connections: 995,
+        complete: true,
+        coverage: { of: 'lb2', percent: 99.5, age_s: 2 },
+      },
+    ],
+    table: { complete: true, text: 'the table was kept', connections: 1000 },
+    gateway: 'answers',
+    discards: { ...discards, 'bad-mac': 3 } as PeerChannelStatus['discards'],
     ...overrides,
   };
 }

@@ -84,6 +84,7 @@ export function directorConfig(overrides: Partial<DirectorConfig> = {}): Directo
     hooks: [],
     permanentAddresses: false,
     connectionSync: undefined,
+    peerChannel: undefined,
     ipvs: NO_IPVS_SETTINGS,
     virtualServers: [],
     masquerades: [],

@@ -20,6 +20,8 @@ export interface SyncDaemonKeeperPorts {
   readonly counts: Pick<WorkCounts, 'syncDaemonRepaired'>;
   /** Saves which sync daemons are ours. */
   save(daemons: readonly StartedSyncDaemon[]): Promise<void>;
+  /** A daemon that did not run was started. */
+  onStarted?(state: SyncDaemon['state']): void;
 }
 
 export interface SyncDaemonsStatus {
@@ -143,7 +145,10 @@ export class SyncDaemonKeeper {
     const others = this.#started.filter((daemon) => daemon.state !== state);
     // Known as ours before it runs: a crash in between must not make it a stranger's.
     await this.#own(start === undefined ? others : [...others, start]);
-    if (start !== undefined) await ipvs.startSyncDaemon(start);
+    if (start !== undefined) {
+      await ipvs.startSyncDaemon(start);
+      this.#ports.onStarted?.(start.state);
+    }
     const repair = start !== undefined && !this.#fresh;
     if (repair) this.#ports.counts.syncDaemonRepaired();
     log[repair ? 'warn' : 'info'](

@@ -1,0 +1,201 @@
+/**
+ * The director that lacks connections: asks a peer to replay its table over the sync group, compares what came with what was
+ * sent, asks again, and says when it is complete. Pure. It always comes to an end: nobody waits for ever for a peer that is
+ * not there.
+ */
+import type { ReplayAnswer } from './hello.js';
+
+/** So long no peer may answer before this director counts as complete: it is alone. */
+export const NO_PEER_MS = 10_000;
+/** A replay that has not begun after so long is asked for anew. */
+export const STALL_MS = 20_000;
+/** After a replay the kernel's backup daemon still has messages to read, and its table is counted. */
+export const SETTLE_MS = 2500;
+/** Replays that are asked for one after the other. */
+export const MAX_ASKS = 3;
+/** From the first question to the end, whatever happens. */
+export const RESYNC_LIMIT_MS = 600_000;
+/** Connections end while others are sent: a table that holds this part of what was sent has all there was. */
+export const ENOUGH = 0.98;
+
+/** A peer that answers on the channel. */
+export interface ReplayPeer {
+  readonly name: string;
+  /** It is master of an instance: its table counts before others. */
+  readonly isMaster: boolean;
+  readonly replays: boolean;
+  readonly connections: number | undefined;
+  readonly answer: ReplayAnswer | undefined;
+}
+
+export interface Around {
+  /** Those that are up, in the file's order. */
+  readonly peers: readonly ReplayPeer[];
+  /** How many connections this host's kernel holds, and when it was asked. */
+  readonly held: { readonly connections: number; readonly atMs: number } | undefined;
+}
+
+export type AskState =
+  /** It is not known yet whether the table has a gap. */
+  | { readonly phase: 'unknown' }
+  | {
+      readonly phase: 'asking';
+      /** 1 to 2^32 - 1. */
+      readonly request: number;
+      /** Since the gap. */
+      readonly sinceMs: number;
+      readonly asks: number;
+      /** Whom; undefined while nobody is there. */
+      readonly peer: string | undefined;
+      /** By its word, when it is done. */
+      readonly sent: number;
+      /** When it was asked, or was seen at work last. */
+      readonly changedAtMs: number;
+      /** When the peer said that it had sent all. */
+      readonly doneAtMs: number | undefined;
+      /** Nobody was there for long: complete, as far as can be told, and still asking. */
+      readonly isAlone: boolean;
+      /** Of the replay before. */
+      readonly coverage: number | undefined;
+    }
+  | { readonly phase: 'ended'; readonly coverage: number | undefined; readonly text: string };
+
+export type AskInput =
+  /** The kernel's backup daemon was not running until now: what was told meanwhile is missing here. */
+  | { readonly type: 'gap' }
+  /** It has been running since before this process. */
+  | { readonly type: 'kept' }
+  /** A peer is heard again after it was silent for a while: what it told meanwhile may be missing. */
+  | { readonly type: 'healed' }
+  /** Time has passed, or something around has changed. */
+  | { readonly type: 'look' };
+
+/** `nonce`: 32 random bits, for the number of the next request. */
+export function stepAsk(
+  state: AskState,
+  input: AskInput,
+  around: Around,
+  { nowMs, nonce }: { readonly nowMs: number; readonly nonce: number },
+): AskState {
+  switch (input.type) {
+    case 'gap':
+      return look(begin(nowMs, nonce), around, { nowMs, nonce });
+    case 'healed':
+      return state.phase === 'ended' ? look(begin(nowMs, nonce), around, { nowMs, nonce }) : state;
+    case 'kept':
+      return state.phase === 'unknown'
+        ? { phase: 'ended', coverage: undefined, text: 'the table was kept' }
+        : state;
+    case 'look':
+      return state.phase === 'asking' ? look(state, around, { nowMs, nonce }) : state;
+  }
+}
+
+/** For the election, and for people. */
+export function askProgress(state: AskState): { readonly complete: boolean; readonly text: string } {
+  if (state.phase === 'unknown') return { complete: false, text: 'the sync daemon does not run yet' };
+  if (state.phase === 'ended') return { complete: true, text: state.text };
+  const { peer, sent, doneAtMs, isAlone } = state;
+  if (isAlone) return { complete: true, text: 'no peer answers' };
+  if (peer === undefined) return { complete: false, text: 'waits for a peer that can replay its table' };
+  if (doneAtMs !== undefined) return { complete: false, text: `counts what ${peer} has sent: ${sent}` };
+  return { complete: false, text: `receives the connections of ${peer}` };
+}
+
+type Asking = Extract<AskState, { phase: 'asking' }>;
+type Now = { readonly nowMs: number; readonly nonce: number };
+
+function begin(nowMs: number, nonce: number): Asking {
+  return {
+    phase: 'asking',
+    request: requestOf(nonce),
+    sinceMs: nowMs,
+    asks: 0,
+    peer: undefined,
+    sent: 0,
+    changedAtMs: nowMs,
+    doneAtMs: undefined,
+    isAlone: false,
+    coverage: undefined,
+  };
+}
+
+function look(state: Asking, { peers, held }: Around, now: Now): AskState {
+  const { nowMs } = now;
+  if (!state.isAlone && nowMs >= state.sinceMs + RESYNC_LIMIT_MS) return ended(state, 'took too long');
+  const peer = peers.find(({ name }) => name === state.peer);
+  if (peer === undefined) return withoutPeer(state, peers, now);
+  const { answer } = peer;
+  if (answer === undefined || answer.request !== state.request) return stalled(state, now);
+  if (answer.state === 'failed') return again(state, now, `${peer.name} cannot replay its table`);
+  if (answer.state === 'running') return { ...state, changedAtMs: nowMs };
+  if (answer.state === 'waiting') return stalled(state, now);
+  const next = { ...state, sent: answer.sent };
+  if (next.doneAtMs === undefined) return { ...next, doneAtMs: nowMs };
+  if (nowMs < next.doneAtMs + SETTLE_MS || held === undefined || held.atMs < next.doneAtMs + SETTLE_MS)
+    // A kernel that cannot be asked is no reason to wait for ever.
+    return nowMs < next.doneAtMs + STALL_MS ? next : ended(next, 'this kernel does not tell its table');
+  const coverage = answer.sent === 0 ? 1 : Math.min(1, held.connections / answer.sent);
+  const told = `${held.connections} of ${answer.sent} connections of ${peer.name} are here`;
+  if (coverage >= ENOUGH) return { phase: 'ended', coverage, text: told };
+  return again({ ...next, coverage }, now, told);
+}
+
+/** The one that was asked is silent, or none was yet. */
+function withoutPeer(state: Asking, peers: readonly ReplayPeer[], { nowMs, nonce }: Now): AskState {
+  const peer = bestOf(peers);
+  if (peer !== undefined) {
+    return {
+      ...state,
+      request: requestOf(nonce),
+      asks: state.asks + 1,
+      peer: peer.name,
+      sent: 0,
+      changedAtMs: nowMs,
+      doneAtMs: undefined,
+      isAlone: false,
+      // One that comes late has all the time that there is.
+      sinceMs: state.isAlone ? nowMs : state.sinceMs,
+    };
+  }
+  if (peers.length > 0 && nowMs >= state.changedAtMs + NO_PEER_MS)
+    return ended(state, `no peer can replay its table, such as ${peers[0]?.name}`);
+  if (state.isAlone || nowMs < state.changedAtMs + NO_PEER_MS) return state;
+  return { ...state, peer: undefined, isAlone: true };
+}
+
+function stalled(state: Asking, now: Now): AskState {
+  return now.nowMs < state.changedAtMs + STALL_MS
+    ? state
+    : again(state, now, `${state.peer} does not begin its replay`);
+}
+
+function again(state: Asking, { nowMs, nonce }: Now, why: string): AskState {
+  if (state.asks >= MAX_ASKS) return ended(state, why);
+  return {
+    ...state,
+    request: requestOf(nonce),
+    asks: state.asks + 1,
+    sent: 0,
+    changedAtMs: nowMs,
+    doneAtMs: undefined,
+  };
+}
+
+function ended({ coverage }: Asking, why: string): AskState {
+  const told = coverage === undefined ? '' : `, coverage ${Math.floor(coverage * 100)} %`;
+  return { phase: 'ended', coverage, text: `${why}${told}` };
+}
+
+/** A master before others, then the one with the most. */
+function bestOf(peers: readonly ReplayPeer[]): ReplayPeer | undefined {
+  return peers
+    .filter(({ replays }) => replays)
+    .toSorted(
+      (a, b) => Number(b.isMaster) - Number(a.isMaster) || (b.connections ?? 0) - (a.connections ?? 0),
+    )[0];
+}
+
+function requestOf(nonce: number): number {
+  return Math.max(1, nonce >>> 0);
+}

@@ -1,0 +1,242 @@
+/** The peer channel of the services process: what this director and its peers tell each other beside VRRP. */
+import type { DirectorConfig } from '../../../config/model.js';
+import type { PeerRole } from '../../../peer/hello.js';
+import type { PeerMessage } from '../../../peer/wire.js';
+import type { SyncProgress } from '../../../vrrp/group-types.js';
+import type { PeerChannelStatus, PeerReport } from '../../peer-status.js';
+import type { ServicesPart, SyncDaemonsSeen } from '../services.js';
+import type { Roles } from '../services-messages.js';
+import { GatewayWatch } from './gateway-watch.js';
+import { type OwnWords, PeerLink } from './peer-link.js';
+import { PeerPortKeeper } from './peer-port-keeper.js';
+import type { PeerListener, PeerPorts } from './peer-ports.js';
+import { type Own, peerReport } from './peer-report.js';
+import { PeerResync } from './peer-resync.js';
+import { PeerTeller } from './peer-teller.js';
+import { TableCounter } from './table-counter.js';
+
+export class PeerChannelPart implements ServicesPart {
+  readonly what = 'the peer channel';
+  readonly #ports: PeerPorts;
+  readonly #listener: PeerListener;
+  readonly #port: PeerPortKeeper;
+  readonly #resync: PeerResync;
+  readonly #counter: TableCounter;
+  readonly #gateway: GatewayWatch;
+  readonly #teller: PeerTeller;
+  #config: DirectorConfig | undefined;
+  #roles: Roles = {};
+  #links: readonly PeerLink[] = [];
+  #version = '';
+  /** Times that a backup daemon was started, when it was looked at last. */
+  #starts = 0;
+
+  constructor(ports: PeerPorts, listener: PeerListener) {
+    this.#ports = ports;
+    this.#listener = listener;
+    const { clock, log } = ports;
+    this.#port = new PeerPortKeeper({
+      clock,
+      log,
+      open: (address, port, take) => ports.open(address, port, take),
+      readKey: (path) => ports.readKey(path),
+      isPeer: (address) => this.#links.some((link) => link.address === address),
+      take: (message, source, receivedAtMs) => this.#take(message, source, receivedAtMs),
+    });
+    this.#resync = new PeerResync({
+      clock,
+      log,
+      random64: () => ports.random64(),
+      replay: ports.replay,
+      around: () => ({ peers: this.#replayPeers(), held: this.#counter.last }),
+      tellPeers: () => this.#tellPeers(),
+      told: (progress) => this.#listener.syncProgress(progress),
+    });
+    this.#counter = new TableCounter(
+      clock,
+      () => ports.countConnections(),
+      () => this.#changed(),
+    );
+    this.#gateway = new GatewayWatch(
+      clock,
+      (address) => ports.probeGateway(address),
+      () => this.#changed(),
+    );
+    this.#teller = new PeerTeller(log);
+  }
+
+  async configure(config: DirectorConfig): Promise<void> {
+    this.#config = config;
+    const channel = config.peerChannel;
+    if (channel !== undefined) this.#version = this.#ports.version();
+    const kept = this.#links.filter(({ name, address }) =>
+      channel?.peers.some((peer) => peer.name === name && peer.address === address),
+    );
+    for (const link of this.#links) if (!kept.includes(link)) link.close();
+    this.#links = (channel?.peers ?? []).map(
+      (peer) => kept.find(({ name }) => name === peer.name) ?? this.#link(peer),
+    );
+    this.#gateway.watch(channel?.gateway);
+    this.#counter.turn(channel !== undefined && config.connectionSync !== undefined);
+    await this.#port.configure(channel);
+    this.#tellPeers();
+    this.#tellWithoutResync();
+  }
+
+  roles(roles: Roles): void {
+    const before = this.#roles;
+    this.#roles = roles;
+    const isBack = Object.entries(roles).some(
+      ([name, { state }]) => before[name]?.state === 'fault' && state !== 'fault',
+    );
+    // While its link was down it has not heard what was told.
+    if (isBack) {
+      if (this.#resyncs) this.#resync.step('gap');
+      else this.#tellWithoutResync();
+    }
+    this.#changed();
+  }
+
+  event(): void {}
+
+  healthChanged(): void {}
+
+  /** A daemon that was started now has missed what was told before; one that was found running has not. */
+  syncDaemons({ isBackupRunning, backupStarts }: SyncDaemonsSeen): void {
+    // Before there is a channel nobody can be asked.
+    if (!this.#resyncs) return;
+    const hasStarted = backupStarts > this.#starts;
+    this.#starts = backupStarts;
+    if (hasStarted) this.#resync.step('gap');
+    else if (isBackupRunning) this.#resync.step('kept');
+  }
+
+  close(): void {
+    for (const link of this.#links) link.close();
+    this.#gateway.watch(undefined);
+    this.#counter.turn(false);
+    this.#resync.close();
+    this.#port.close();
+  }
+
+  /** Undefined without a channel. */
+  peerChannel(): PeerChannelStatus | undefined {
+    const channel = this.#config?.peerChannel;
+    if (channel === undefined) return undefined;
+    const { fault, discards } = this.#port;
+    return {
+      address: channel.address,
+      port: channel.port,
+      authenticated: channel.keyFile !== undefined,
+      faults: fault === undefined ? [] : [fault],
+      peers: this.#reports(),
+      table: { ...this.#progress(), connections: this.#counter.last?.connections ?? null },
+      gateway: this.#gateway.verdict,
+      discards,
+    };
+  }
+
+  /** There is something to synchronise, and a way to ask for it. */
+  get #resyncs(): boolean {
+    return this.#config?.connectionSync !== undefined && this.#config.peerChannel !== undefined;
+  }
+
+  #progress(): SyncProgress {
+    if (this.#resyncs) return this.#resync.progress;
+    const isSynchronised = this.#config?.connectionSync !== undefined;
+    return { complete: true, text: isSynchronised ? 'there is no peer channel' : 'nothing is synchronised' };
+  }
+
+  #tellWithoutResync(): void {
+    if (this.#config !== undefined && !this.#resyncs) this.#listener.syncProgress(this.#progress());
+  }
+
+  #link(peer: { readonly name: string; readonly address: string }): PeerLink {
+    const ports = this.#ports;
+    return new PeerLink(peer, {
+      clock: ports.clock,
+      random64: () => ports.random64(),
+      nowEpochMs: () => ports.nowEpochMs(),
+      words: () => this.#words(peer.name),
+      send: (message) => this.#port.send(message, peer.address),
+      drain: () => this.#port.drain(),
+      discard: (reason) => this.#port.discard(reason),
+      heardAgain: () => {
+        // What it told the sync group meanwhile has not arrived either, perhaps.
+        if (this.#resyncs) this.#resync.step('healed');
+      },
+      expect: () => this.#port.expect(this.#links.flatMap(({ session }) => session ?? [])),
+      changed: () => {
+        const link = this.#links.find(({ name }) => name === peer.name);
+        if (link?.isUp === true) this.#resync.asked(peer.name, link.hello?.said.asks ?? 0);
+        this.#changed();
+      },
+    });
+  }
+
+  #take(message: PeerMessage, source: string, receivedAtMs: number): void {
+    this.#links.find(({ address }) => address === source)?.take(message, receivedAtMs);
+  }
+
+  #words(peer: string): OwnWords {
+    const { clock, replay } = this.#ports;
+    const { director = '', peerChannel } = this.#config ?? {};
+    const { last } = this.#counter;
+    return {
+      director,
+      version: this.#version,
+      sections: peerChannel?.sections ?? {},
+      roles: this.#ownRoles(),
+      table: last && {
+        connections: last.connections,
+        ageMs: Math.max(0, Math.round(clock.nowMs() - last.atMs)),
+      },
+      gateway: this.#gateway.verdict,
+      replays: replay !== undefined,
+      isComplete: this.#progress().complete,
+      asks: this.#resync.asksOf(peer),
+      answer: this.#resync.answerTo(peer),
+    };
+  }
+
+  #ownRoles(): readonly PeerRole[] {
+    return (this.#config?.instances ?? []).map(({ name }) => this.#roles[name]?.state ?? 'initialize');
+  }
+
+  #replayPeers() {
+    return this.#links.flatMap(({ name, isUp, hello }) =>
+      !isUp || hello === undefined
+        ? []
+        : {
+            name,
+            isMaster: hello.said.roles.includes('master'),
+            replays: hello.said.replays,
+            connections: hello.said.table?.connections,
+            answer: hello.said.answer,
+          },
+    );
+  }
+
+  #tellPeers(): void {
+    for (const link of this.#links) link.tellSoon();
+  }
+
+  #changed(): void {
+    if (this.#config?.peerChannel === undefined) return;
+    this.#resync.step('look');
+    for (const report of this.#reports()) this.#teller.tell(report, this.#version);
+  }
+
+  #reports(): readonly PeerReport[] {
+    const nowMs = this.#ports.clock.nowMs();
+    const own: Own = {
+      director: this.#config?.director ?? '',
+      sections: this.#config?.peerChannel?.sections ?? {},
+      roles: this.#ownRoles(),
+      hearsMaster: Object.values(this.#roles).some(({ state, settled }) => state === 'backup' && settled),
+      gateway: this.#gateway.verdict,
+      held: this.#counter.last,
+    };
+    return this.#links.map((link) => peerReport(link, own, nowMs));
+  }
+}

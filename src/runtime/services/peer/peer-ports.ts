@@ -1,0 +1,48 @@
+/** What the peer channel needs from the world. */
+import type { Mac } from '../../../peer/wire.js';
+import type { SyncProgress } from '../../../vrrp/group-types.js';
+import type { Clock, Log } from '../../ports.js';
+
+/** A UDP socket on this director's address, between whose port and the peers' the channel is. */
+export interface PeerSocket {
+  /** Throws what the system says. */
+  send(bytes: Uint8Array, address: string): void;
+  /** Datagrams of these sessions are read apart from all others, which can be any number. */
+  expect(sessions: readonly bigint[]): void;
+  /** Delivers at once what lies in the queue. */
+  drain(): void;
+  /** Datagrams that found no room, since it was opened. */
+  droppedCount(): number;
+  close(): void;
+}
+
+/** A datagram as it came: `receivedAtMs` of CLOCK_MONOTONIC. */
+export type TakeDatagram = (bytes: Uint8Array, source: string, receivedAtMs: number) => void;
+
+/** Sends this host's connection table to the sync group. Resolves with the number of connections that were sent. */
+export type Replay = () => Promise<number>;
+
+export interface PeerPorts {
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Throws what the system says. */
+  open(address: string, port: number, take: TakeDatagram): PeerSocket;
+  /** Rejects with an error whose message says what is the matter with the file, as a sentence's end. */
+  readKey(path: string): Promise<Mac>;
+  /** 64 random bits. */
+  random64(): bigint;
+  /** Milliseconds since 1970. */
+  nowEpochMs(): number;
+  /** Of the program; read when there is a channel. */
+  version(): string;
+  /** Connections that the kernel holds for all virtual servers, templates among them. Rejects with the kernel's words. */
+  countConnections(): Promise<number>;
+  /** Whether it answers; undefined when this host cannot ask. */
+  probeGateway(address: string): Promise<boolean | undefined>;
+  /** Undefined where it cannot. */
+  readonly replay: Replay | undefined;
+}
+
+export interface PeerListener {
+  readonly syncProgress: (progress: SyncProgress) => void;
+}

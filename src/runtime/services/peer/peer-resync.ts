@@ -1,0 +1,122 @@
+/** Asks a peer for its table when this host's has a gap, and replays this host's when a peer asks. */
+import type { ReplayAnswer } from '../../../peer/hello.js';
+import { type Around, type AskInput, type AskState, askProgress, stepAsk } from '../../../peer/resync-ask.js';
+import { NOBODY_SERVED, type ServeInput, type ServeState, stepServe } from '../../../peer/resync-serve.js';
+import type { SyncProgress } from '../../../vrrp/group-types.js';
+import type { Clock, Log } from '../../ports.js';
+import type { Replay } from './peer-ports.js';
+
+/** While it asks, it looks again at least so often. */
+const LOOK_MS = 500;
+
+export interface PeerResyncPorts {
+  readonly clock: Clock;
+  readonly log: Log;
+  random64(): bigint;
+  readonly replay: Replay | undefined;
+  around(): Around;
+  /** There is news for the peers. */
+  tellPeers(): void;
+  told(progress: SyncProgress): void;
+}
+
+export class PeerResync {
+  readonly #ports: PeerResyncPorts;
+  #ask: AskState = { phase: 'unknown' };
+  #serve: ServeState = NOBODY_SERVED;
+  #told = '';
+  #cancelLook: () => void = () => {};
+  #cancelServe: () => void = () => {};
+  #closed = false;
+
+  constructor(ports: PeerResyncPorts) {
+    this.#ports = ports;
+  }
+
+  get progress(): SyncProgress {
+    return askProgress(this.#ask);
+  }
+
+  /** What the last replay has brought, 0 to 1. */
+  get coverage(): number | undefined {
+    return this.#ask.phase === 'unknown' ? undefined : this.#ask.coverage;
+  }
+
+  /** What `peer` is asked for; 0: nothing. */
+  asksOf(peer: string): number {
+    return this.#ask.phase === 'asking' && this.#ask.peer === peer ? this.#ask.request : 0;
+  }
+
+  answerTo(peer: string): ReplayAnswer | undefined {
+    return this.#serve.answers[peer];
+  }
+
+  step(type: AskInput['type']): void {
+    if (this.#closed) return;
+    const { clock } = this.#ports;
+    const before = this.#ask;
+    const around = this.#ports.around();
+    const nonce = Number(BigInt.asUintN(32, this.#ports.random64()));
+    this.#ask = stepAsk(before, { type }, around, { nowMs: clock.nowMs(), nonce });
+    const isAsked = requestOf(this.#ask) !== requestOf(before);
+    if (isAsked) this.#ports.tellPeers();
+    this.#tell(before.phase !== this.#ask.phase);
+    this.#cancelLook();
+    if (this.#ask.phase === 'asking')
+      this.#cancelLook = clock.at(clock.nowMs() + LOOK_MS, () => this.step('look'));
+  }
+
+  /** What `peer` asks for, as it says again and again. */
+  asked(peer: string, request: number): void {
+    this.#stepServe({ type: 'asked', peer, request });
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#cancelLook();
+    this.#cancelServe();
+  }
+
+  /** `isNews`: a comparison has begun or ended. What it found is said even if it was the same before. */
+  #tell(isNews: boolean): void {
+    if (this.#ask.phase === 'unknown') return;
+    const { complete, text } = this.progress;
+    if (!isNews && text === this.#told) return;
+    this.#told = text;
+    this.#ports.log.info({ event: 'resync', complete }, `connection table: ${text}`);
+    this.#ports.told({ complete, text });
+  }
+
+  #stepServe(input: ServeInput): void {
+    if (this.#closed) return;
+    const { clock } = this.#ports;
+    const before = this.#serve;
+    const { state, start, deadlineMs } = stepServe(before, input, clock.nowMs());
+    this.#serve = state;
+    this.#cancelServe();
+    if (deadlineMs < Number.POSITIVE_INFINITY)
+      this.#cancelServe = clock.at(deadlineMs, () => this.#stepServe({ type: 'deadline' }));
+    if (state.answers !== before.answers) this.#ports.tellPeers();
+    if (start !== undefined) void this.#replay(start);
+  }
+
+  async #replay(peer: string): Promise<void> {
+    const { clock, log, replay } = this.#ports;
+    const begunMs = clock.nowMs();
+    try {
+      if (replay === undefined) throw new Error('this director cannot');
+      log.info({ event: 'resync', peer }, `replays the connection table for ${peer}`);
+      const sent = await replay();
+      const tookMs = Math.round(clock.nowMs() - begunMs);
+      log.info({ event: 'resync', peer, sent }, `replayed ${sent} connections for ${peer} in ${tookMs} ms`);
+      this.#stepServe({ type: 'done', peer, sent });
+    } catch (error) {
+      log.error({ event: 'resync', peer, err: error }, `the connection table cannot be replayed for ${peer}`);
+      this.#stepServe({ type: 'failed', peer });
+    }
+  }
+}
+
+function requestOf(state: AskState): number {
+  return state.phase === 'asking' ? state.request : 0;
+}

@@ -1,0 +1,58 @@
+/** Puts into the log what has changed about a peer: once, and when it is well again. */
+import type { PeerReport } from '../../peer-status.js';
+import type { Log } from '../../ports.js';
+
+/** Wall clocks that differ by more make the logs of two hosts hard to read side by side. */
+export const CLOCK_LIMIT_MS = 1000;
+
+export class PeerTeller {
+  readonly #log: Log;
+  readonly #told = new Map<string, string>();
+
+  constructor(log: Log) {
+    this.#log = log;
+  }
+
+  tell(peer: PeerReport, ownVersion: string): void {
+    const { name, condition, text, version, differing_sections: differing, clock_offset_ms: offset } = peer;
+    this.#once(name, 'condition', condition, {
+      isWell: condition === 'up' || condition === 'waiting',
+      isQuiet: condition === 'waiting',
+      words: `${name} ${text}`,
+    });
+    if (version === null) return;
+    this.#once(name, 'version', version, {
+      isWell: true,
+      isQuiet: version === ownVersion,
+      words: `${name} runs version ${version}, this director ${ownVersion}`,
+    });
+    this.#once(name, 'file', differing.join(', '), {
+      isWell: differing.length === 0,
+      isQuiet: false,
+      words:
+        differing.length === 0
+          ? `the file of ${name} says the same as this one's`
+          : `the file of ${name} differs from this one's in ${differing.join(', ')}`,
+    });
+    const isOff = offset !== null && Math.abs(offset) > CLOCK_LIMIT_MS;
+    this.#once(name, 'clock', String(isOff), {
+      isWell: !isOff,
+      isQuiet: !isOff && !this.#told.has(`${name} clock`),
+      words: isOff
+        ? `the clock of ${name} is ${Math.abs(offset)} ms ${offset > 0 ? 'ahead' : 'behind'}: synchronise both hosts with NTP`
+        : `the clock of ${name} agrees with this one's again`,
+    });
+  }
+
+  #once(
+    name: string,
+    what: string,
+    value: string,
+    { isWell, isQuiet, words }: { isWell: boolean; isQuiet: boolean; words: string },
+  ): void {
+    const key = `${name} ${what}`;
+    if (this.#told.get(key) === value) return;
+    this.#told.set(key, value);
+    if (!isQuiet) this.#log[isWell ? 'info' : 'warn']({ event: 'peer', peer: name, [what]: value }, words);
+  }
+}

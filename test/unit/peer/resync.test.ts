@@ -1,0 +1,238 @@
+/** Who lacks connections and who replays them: each alone, and the two against each other. */
+import t from 'tap';
+import type { ReplayAnswer } from '../../../src/peer/hello.js';
+import {
+  type Around,
+  type AskState,
+  askProgress,
+  MAX_ASKS,
+  NO_PEER_MS,
+  type ReplayPeer,
+  SETTLE_MS,
+  STALL_MS,
+  stepAsk,
+} from '../../../src/peer/resync-ask.js';
+import {
+  NOBODY_SERVED,
+  REPLAY_PAUSE_MS,
+  type ServeInput,
+  stepServe,
+} from '../../../src/peer/resync-serve.js';
+
+const STEP_MS = 500;
+
+/** A director with a gap, among peers that a test moves. */
+class Asker {
+  state: AskState = { phase: 'unknown' };
+  nowMs = 0;
+  peers: ReplayPeer[] = [];
+  held = 0;
+  /** Without one, the kernel does not tell. */
+  tells = true;
+  #nonce = 100;
+  readonly requests: number[] = [];
+
+  constructor() {
+    this.step('gap');
+  }
+
+  step(type: 'gap' | 'kept' | 'look'): void {
+    this.#nonce += 1;
+    const around: Around = {
+      peers: this.peers,
+      held: this.tells ? { connections: this.held, atMs: this.nowMs } : undefined,
+    };
+    this.state = stepAsk(this.state, { type }, around, { nowMs: this.nowMs, nonce: this.#nonce });
+    const request = this.state.phase === 'asking' && this.state.peer !== undefined ? this.state.request : 0;
+    if (request !== 0 && request !== this.requests.at(-1)) this.requests.push(request);
+  }
+
+  pass(ms: number): void {
+    for (const endMs = this.nowMs + ms; this.nowMs < endMs; ) {
+      this.nowMs += STEP_MS;
+      this.step('look');
+    }
+  }
+
+  answer(state: ReplayAnswer['state'], sent = 0): void {
+    this.peers = this.peers.map((peer) => ({
+      ...peer,
+      answer: { request: this.requests.at(-1) ?? 0, state, sent },
+    }));
+    this.step('look');
+  }
+
+  get said(): string {
+    const { complete, text } = askProgress(this.state);
+    return `${complete ? 'complete' : 'waits'}: ${text}`;
+  }
+}
+
+function peer(overrides: Partial<ReplayPeer> = {}): ReplayPeer {
+  return { name: 'lb1', isMaster: true, replays: true, connections: 1000, answer: undefined, ...overrides };
+}
+
+void t.test('a table that was kept needs nothing', async (t) => {
+  const state = stepAsk(
+    { phase: 'unknown' },
+    { type: 'kept' },
+    { peers: [], held: undefined },
+    { nowMs: 0, nonce: 1 },
+  );
+  t.same(askProgress(state), { complete: true, text: 'the table was kept' });
+});
+
+void t.test('asked, sent, counted, complete', async (t) => {
+  const asker = new Asker();
+  t.equal(asker.said, 'waits: waits for a peer that can replay its table');
+  asker.peers = [peer({ name: 'lb3', isMaster: false, connections: 5000 }), peer()];
+  asker.step('look');
+  t.match(asker.state, { peer: 'lb1' }, 'a master before one with more');
+  asker.answer('running', 400);
+  t.equal(asker.said, 'waits: receives the connections of lb1');
+  asker.answer('done', 1000);
+  asker.held = 990;
+  asker.pass(SETTLE_MS - STEP_MS);
+  t.equal(asker.said, 'waits: counts what lb1 has sent: 1000');
+  asker.pass(STEP_MS);
+  t.equal(asker.said, 'complete: 990 of 1000 connections of lb1 are here');
+  t.equal(asker.requests.length, 1);
+});
+
+void t.test('what is missing is asked for again, and not for ever', async (t) => {
+  const asker = new Asker();
+  asker.peers = [peer()];
+  asker.held = 870;
+  asker.step('look');
+  for (let round = 0; round < 10; round++) {
+    asker.answer('done', 1000);
+    asker.pass(SETTLE_MS);
+  }
+  t.equal(asker.requests.length, MAX_ASKS);
+  t.equal(asker.said, 'complete: 870 of 1000 connections of lb1 are here, coverage 87 %');
+});
+
+void t.test('an empty table of the peer is all there is', async (t) => {
+  const asker = new Asker();
+  asker.peers = [peer({ connections: 0 })];
+  asker.step('look');
+  asker.answer('done', 0);
+  asker.pass(SETTLE_MS);
+  t.equal(asker.said, 'complete: 0 of 0 connections of lb1 are here');
+});
+
+void t.test('a lone director does not wait for ever, and asks one that comes late', async (t) => {
+  const asker = new Asker();
+  asker.pass(NO_PEER_MS - STEP_MS);
+  t.match(asker.said, /^waits/);
+  asker.pass(STEP_MS);
+  t.equal(asker.said, 'complete: no peer answers');
+  asker.pass(3_600_000);
+  asker.peers = [peer()];
+  asker.pass(STEP_MS);
+  t.match(asker.said, /^waits: receives/);
+});
+
+void t.test('a peer of another release cannot', async (t) => {
+  const asker = new Asker();
+  asker.peers = [peer({ replays: false })];
+  asker.pass(NO_PEER_MS);
+  t.equal(asker.said, 'complete: no peer can replay its table, such as lb1');
+});
+
+void t.test('the peer restarts in the middle', async (t) => {
+  const asker = new Asker();
+  asker.peers = [peer()];
+  asker.step('look');
+  asker.answer('running', 100);
+  asker.peers = [];
+  asker.pass(2000);
+  asker.peers = [peer()];
+  asker.pass(STEP_MS);
+  t.equal(asker.requests.length, 1, 'it is asked the same: it knows nothing of it yet');
+  t.match(asker.said, /^waits: receives/);
+  asker.answer('done', 10);
+  asker.held = 10;
+  asker.pass(SETTLE_MS);
+  t.match(asker.said, /^complete: 10 of 10/);
+});
+
+void t.test('the peer falls silent in the middle', async (t) => {
+  const asker = new Asker();
+  asker.peers = [peer()];
+  asker.step('look');
+  asker.answer('running', 100);
+  asker.peers = [];
+  asker.pass(NO_PEER_MS + STEP_MS);
+  t.equal(asker.said, 'complete: no peer answers');
+});
+
+void t.test(
+  'a peer that says nothing of the request, or stands still, is asked again at most so often',
+  async (t) => {
+    const asker = new Asker();
+    asker.peers = [peer()];
+    asker.pass(MAX_ASKS * (STALL_MS + STEP_MS) + STEP_MS);
+    t.equal(asker.requests.length, MAX_ASKS);
+    t.equal(asker.said, 'complete: lb1 does not begin its replay');
+  },
+);
+
+void t.test('a peer that fails', async (t) => {
+  const asker = new Asker();
+  asker.peers = [peer()];
+  asker.step('look');
+  for (let i = 0; i < 5; i++) asker.answer('failed');
+  t.equal(asker.said, 'complete: lb1 cannot replay its table');
+});
+
+void t.test('a kernel that does not tell its table', async (t) => {
+  const asker = new Asker();
+  asker.tells = false;
+  asker.peers = [peer()];
+  asker.step('look');
+  asker.answer('done', 5);
+  asker.pass(STALL_MS);
+  t.equal(asker.said, 'complete: this kernel does not tell its table');
+});
+
+void t.test('a gap in the middle begins anew', async (t) => {
+  const asker = new Asker();
+  asker.peers = [peer()];
+  asker.step('look');
+  asker.answer('done', 5);
+  asker.step('gap');
+  asker.held = 5;
+  asker.pass(SETTLE_MS);
+  t.equal(asker.requests.length, 2);
+  t.match(asker.said, /^waits/, 'the answer to the request before is none');
+});
+
+void t.test('requests are served one after the other, at a pace', async (t) => {
+  let state = NOBODY_SERVED;
+  const step = (input: ServeInput, nowMs: number) => {
+    const done = stepServe(state, input, nowMs);
+    state = done.state;
+    return done;
+  };
+  t.equal(step({ type: 'asked', peer: 'lb1', request: 0 }, 0).start, undefined, 'nothing is asked for');
+  t.equal(step({ type: 'asked', peer: 'lb1', request: 5 }, 0).start, 'lb1');
+  t.equal(step({ type: 'asked', peer: 'lb1', request: 5 }, 1).start, undefined, 'the same again');
+  t.equal(step({ type: 'asked', peer: 'lb3', request: 6 }, 2).start, undefined, 'one at a time');
+  const done = step({ type: 'done', peer: 'lb1', sent: 20 }, 4);
+  t.same(done.state.answers['lb1'], { request: 5, state: 'done', sent: 20 });
+  t.equal(done.start, undefined, 'not at once');
+  t.equal(done.deadlineMs, REPLAY_PAUSE_MS);
+  t.equal(step({ type: 'deadline' }, REPLAY_PAUSE_MS).start, 'lb3');
+  step({ type: 'failed', peer: 'lb3' }, REPLAY_PAUSE_MS + 1);
+  t.equal(state.answers['lb3']?.state, 'failed');
+  let started = 0;
+  for (let i = 0; i < 10_000; i++) {
+    const nowMs = 20_000 + i;
+    if (step({ type: 'asked', peer: 'lb1', request: 1000 + i }, nowMs).start !== undefined) {
+      started += 1;
+      step({ type: 'done', peer: 'lb1', sent: 0 }, nowMs);
+    }
+  }
+  t.equal(started, 10_000 / REPLAY_PAUSE_MS, 'a flood of requests');
+});
