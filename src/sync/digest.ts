@@ -24,7 +24,12 @@ const BUCKET_SEED = 0x9747b28c;
 const SUM_SEED = 0x1b873593;
 
 /** 0 to BUCKETS - 1, by protocol, client and virtual address: the real server may be another and the bucket is the same. */
-export function bucketOf({
+export function bucketOf(connection: SyncConnection): number {
+  return hashOf(connection) % BUCKETS;
+}
+
+/** 32 bits over what a connection is found by: all but its real server. */
+export function hashOf({
   protocol,
   flags,
   clientAddress,
@@ -34,8 +39,7 @@ export function bucketOf({
 }: SyncConnection): number {
   let hash = mixed(BUCKET_SEED, protocol | (flags & CONN_F.TEMPLATE));
   hash = mixed(hash, (clientPort << 16) | virtualPort);
-  hash = mixedBytes(mixedBytes(hash, clientAddress), virtualAddress);
-  return finished(hash) % BUCKETS;
+  return finished(mixedBytes(mixedBytes(hash, clientAddress), virtualAddress));
 }
 
 /**
@@ -87,8 +91,13 @@ function mixed(hash: number, word: number): number {
 function mixedBytes(hash: number, bytes: Uint8Array): number {
   let result = hash;
   for (let at = 0; at + 4 <= bytes.length; at += 4) {
-    const [a = 0, b = 0, c = 0, d = 0] = [bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]];
-    result = mixed(result, (a << 24) | (b << 16) | (c << 8) | d);
+    result = mixed(
+      result,
+      ((bytes[at] ?? 0) << 24) |
+        ((bytes[at + 1] ?? 0) << 16) |
+        ((bytes[at + 2] ?? 0) << 8) |
+        (bytes[at + 3] ?? 0),
+    );
   }
   return result;
 }
