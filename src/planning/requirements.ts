@@ -22,6 +22,12 @@ const SYNC_BY_TIME: readonly (readonly [key: string, value: string])[] = [
 ];
 
 /**
+ * Bytes of the sync daemons' sockets, when they are started; the kernel caps it at net.core.rmem_max and wmem_max and takes twice
+ * that. A replay comes in thousands of messages, and the receiving thread does not always have a processor.
+ */
+const SYNC_SOCKET_BYTES: readonly [key: string, value: string] = ['net.ipv4.vs.sync_sock_size', '8388608'];
+
+/**
  * What becomes of the clients of a server that is gone. Without the first, a connection whose server was removed is
  * dropped packet by packet, UDP from one port for ever; with it, its next packet is scheduled anew (UDP) or reset
  * (TCP). Without the second, a persistent client's new connections go on to a server of weight 0.
@@ -83,7 +89,7 @@ export function requiredSysctls(config: DirectorConfig): ReadonlyMap<string, str
     for (const key of LEAVE_DEAD_SERVERS) wanted.set(key, '1');
   }
   if (config.connectionSync !== undefined) {
-    for (const [key, value] of SYNC_BY_TIME) wanted.set(key, value);
+    for (const [key, value] of [...SYNC_BY_TIME, SYNC_SOCKET_BYTES]) wanted.set(key, value);
   }
   // The operator's own words count more.
   for (const [name, value] of Object.entries(config.ipvs.sysctls)) wanted.set(`${VS}${name}`, value);

@@ -41,6 +41,7 @@ const SYNC = {
   'net.ipv4.vs.sync_refresh_period': '10',
   'net.ipv4.vs.sync_retries': '3',
   'net.ipv4.vs.sync_threshold': '2 0',
+  'net.ipv4.vs.sync_sock_size': '8388608',
 };
 const PROMOTING = { 'net.ipv4.conf.eth0.promote_secondaries': '1' };
 const ROUTER = {

@@ -79,7 +79,7 @@ async function print({ stream, table, listener }: Heard, json: boolean, signal: 
     const missedNow = listener.dropped;
     table.expire(nowSeconds());
     const look: WatchLook = {
-      seconds: (nowMs - atMs) / 1000,
+      seconds: Math.round(nowMs - atMs) / 1000,
       senders: stream.take(),
       known: table.size,
       missed: missedNow - missed,

@@ -160,6 +160,7 @@ void t.test('connection sync: both daemons, and connections are told by time', a
     ['net.ipv4.vs.sync_refresh_period', '10'],
     ['net.ipv4.vs.sync_retries', '3'],
     ['net.ipv4.vs.sync_threshold', '2 0'],
+    ['net.ipv4.vs.sync_sock_size', '8388608'],
   ]);
   t.strictSame(requiredSyncDaemons(config([], sync)), [
     { state: 'master', interface: 'eth1', syncid: 51 },
