@@ -90,6 +90,11 @@ export class Probe {
     }
   }
 
+  /** What it has seen until now. */
+  async soFar(): Promise<ProbeResult> {
+    return parseProbe(await readFile(this.#file, 'utf8'), '');
+  }
+
   async stop(): Promise<ProbeResult> {
     await stopChild(this.#child, 'SIGINT');
     return parseProbe(await readFile(this.#file, 'utf8'), this.#errors.join('\n'));

@@ -60,6 +60,18 @@ export function holdings(
   return spans;
 }
 
+/** Those of `addresses` that a director holds now. */
+export function heldNow(
+  changes: readonly AddressChange[],
+  director: string,
+  addresses: readonly string[],
+): string[] {
+  return addresses.filter(
+    (address) =>
+      changes.findLast((one) => one.director === director && one.address === address)?.held === true,
+  );
+}
+
 /** `spans` without the parts that lie in `holes`. */
 export function subtract(spans: readonly Span[], holes: readonly Span[]): Span[] {
   return holes.reduce<Span[]>(

@@ -52,7 +52,7 @@ const PLANNED_OVERLAP_MS = 1000;
 /** The guardian keeps a dead master's addresses until it heard the successor, and no longer than this. */
 const CRASH_OVERLAP_MS = 1500;
 /** `crash-all`: nobody is left to withdraw the addresses but the kernel, when their lifetime ends. */
-const LEASE_MS = 5000;
+export const LEASE_MS = 5000;
 /** `split-brain`: how long both are masters before the network heals. */
 const PARTITION_EXTRA_MS = 2000;
 /** After the healing, beyond two advertisement intervals: the loser gives its addresses up. */

@@ -5,7 +5,7 @@ import type { FlowRequest } from '../client/client-protocol.js';
 import { Load, type RequestSample } from '../client/load.js';
 import type { ProbeResult } from '../lab/observations.js';
 import { Probe } from '../lab/witnesses.js';
-import type { Span } from '../report/measure.js';
+import { longestGap, round, type Span } from '../report/measure.js';
 import { waitFor } from '../wait.js';
 import type { Bench } from './site.js';
 
@@ -26,6 +26,8 @@ export interface Observed {
 
 export interface ObservationWindow {
   readonly fromMs: number;
+  /** Longest stretch without an answer until now. */
+  gapSoFar(): Promise<number>;
   /** Ends the observation and hands over what was seen. */
   finish(): Promise<Observed>;
 }
@@ -58,20 +60,26 @@ export async function openWindow(bench: Bench, requestLimitMs: number): Promise<
   const { probeIntervalMs, requestRate, topology, workDir } = bench.options;
   const { vip, port, services = {} } = topology;
   const { ipv6 } = services;
-  const probe = await startProbe(bench, vip, probeIntervalMs, 'probe.txt');
-  const ipv6Probe =
-    ipv6 === undefined ? undefined : await startProbe(bench, ipv6, IPV6_PROBE_MS, 'probe-ipv6.txt');
   const addresses = ipv6 === undefined ? [vip] : [vip, ipv6];
-  const load = await Load.start(bench.lab, bench.lab.hosts('client')[0]?.name ?? '', {
-    addresses,
-    port,
-    rate: requestRate,
-    limitMs: requestLimitMs,
-    file: join(workDir, 'load.txt'),
-  });
+  const [probe, ipv6Probe, load] = await Promise.all([
+    startProbe(bench, vip, probeIntervalMs, 'probe.txt'),
+    ipv6 === undefined ? undefined : startProbe(bench, ipv6, IPV6_PROBE_MS, 'probe-ipv6.txt'),
+    Load.start(bench.lab, bench.lab.hosts('client')[0]?.name ?? '', {
+      addresses,
+      port,
+      rate: requestRate,
+      limitMs: requestLimitMs,
+      file: join(workDir, 'load.txt'),
+    }),
+  ]);
   const fromMs = Date.now();
   return {
     fromMs,
+    async gapSoFar() {
+      const { answersMs } = await probe.soFar();
+      const gap = longestGap(answersMs, { fromMs, toMs: answersMs.at(-1) ?? Date.now() });
+      return round(gap.toMs - gap.fromMs);
+    },
     async finish() {
       const toMs = Date.now();
       const [result, ipv6Result, samples, { requests }] = await Promise.all([
@@ -81,7 +89,13 @@ export async function openWindow(bench: Bench, requestLimitMs: number): Promise<
         bench.client.send({ command: 'flows-requests' }),
       ]);
       const window = { fromMs, toMs };
-      return { window, probe: result, ipv6Probe: ipv6Result, samples, flowRequests: requests };
+      return {
+        window,
+        probe: result,
+        ipv6Probe: ipv6Result,
+        samples: samples.filter(({ startMs }) => startMs >= fromMs),
+        flowRequests: requests,
+      };
     },
   };
 }

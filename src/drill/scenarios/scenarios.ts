@@ -2,8 +2,14 @@
 
 import { DrillError } from '../errors.js';
 import type { Director } from '../lab/director.js';
-import { heldAllAt, longestGap, round } from '../report/measure.js';
-import { expectationOf, type FaultName, requestLimitMs, type ScenarioName } from '../report/verdict.js';
+import { heldAllAt, heldNow } from '../report/measure.js';
+import {
+  type Expectation,
+  expectationOf,
+  type FaultName,
+  LEASE_MS,
+  type ScenarioName,
+} from '../report/verdict.js';
 import { settles, sleep } from '../wait.js';
 import { loseSync, runOneWay, runSplitBrain, runSyncLoss } from './network-faults.js';
 import { type Observed, openWindow } from './observation-window.js';
@@ -24,13 +30,20 @@ import {
 import { openServices } from './service-clients.js';
 import type { Bench } from './site.js';
 
+/** In which this machine shows its own jitter. */
 const BASELINE_MS = 2500;
+/** What the other director knows of connections is no matter there. */
+const NOBODY_SUCCEEDS: readonly ScenarioName[] = ['return', 'reload-under-load', 'real-server-down'];
 const EXIT_TIMEOUT_MS = 10_000;
 const STRIKE_TIMEOUT_MS = 10_000;
 const POLL_MS = 20;
 
 /** Opens the connections and sees to it that the backup knows them. */
-async function prepare(bench: Bench, name: ScenarioName, after: FaultName | undefined): Promise<Setting> {
+async function prepare(
+  bench: Bench,
+  name: ScenarioName,
+  after: FaultName | undefined,
+): Promise<Omit<Setting, 'expectation'>> {
   const { connections, topology } = bench.options;
   const pair = await bench.pair();
   const setting = { name, after };
@@ -46,7 +59,7 @@ async function prepare(bench: Bench, name: ScenarioName, after: FaultName | unde
   const opened = [...first.opened, ...others.opened];
   const failed = [...first.failed, ...others.failed];
   let synchronised: Setting['synchronised'] = null;
-  if (name !== 'return') {
+  if (!NOBODY_SUCCEEDS.includes(name)) {
     // A client with persistence is no connection of its own; its template has another place in the table.
     const told = toldOf(opened);
     step(bench, setting, `waiting for ${pair.backup.name} to know ${told.length} connections`);
@@ -63,8 +76,6 @@ async function prepare(bench: Bench, name: ScenarioName, after: FaultName | unde
   }
   const { intervalMs } = timersOf(master);
   const priority = Math.min(timersOf(master).priority, timersOf(backup).priority);
-  bench.baselineGapMs ??= await measureBaseline(bench, setting);
-  const expectation = expectationOf(name, intervalMs, priority, bench.baselineGapMs);
   return {
     name,
     after,
@@ -74,7 +85,6 @@ async function prepare(bench: Bench, name: ScenarioName, after: FaultName | unde
     synchronised,
     intervalMs,
     priority,
-    expectation,
   };
 }
 
@@ -118,6 +128,9 @@ async function runFault(bench: Bench, setting: Setting, fault: FaultName): Promi
   const at = await takenOver(bench, setting, backup, faultMs);
   step(bench, setting, `asking every connection for an answer`);
   const asked = await verify(bench, setting.opened);
+  if (fault === 'crash-all') {
+    complaints.push(...(await addressesLeft(bench, master, faultMs)));
+  }
   if (fault === 'planned') {
     const exit = await settles(() => (master.running ? 'runs' : undefined), {
       timeoutMs: EXIT_TIMEOUT_MS,
@@ -135,6 +148,20 @@ async function runFault(bench: Bench, setting: Setting, fault: FaultName): Promi
   return fault === 'planned'
     ? course
     : { ...course, excuse: { of: 'resets', fromMs: faultMs, toMs: at ?? Date.now() } };
+}
+
+/** Says which addresses a director on whose host nothing runs any more holds when the kernel's lease is over. */
+async function addressesLeft(bench: Bench, { name }: Director, faultMs: number): Promise<string[]> {
+  const held = (): string[] => heldNow(bench.changes, name, bench.virtualAddresses);
+  await settles(() => (held().length > 0 ? 'held' : undefined), {
+    timeoutMs: Math.max(0, faultMs + LEASE_MS - Date.now()),
+    everyMs: POLL_MS,
+    signal: bench.options.signal,
+  });
+  const left = held();
+  return left.length === 0
+    ? []
+    : [`${name} still held ${left.join(' and ')} ${LEASE_MS / 1000} s after the fault`];
 }
 
 /** Brings a director back from a fault. */
@@ -222,23 +249,24 @@ export async function runScenario(
   after?: FaultName,
 ): Promise<{ readonly setting: Setting; readonly course: Course; readonly observed: Observed }> {
   const undo = await arrange(bench, name);
-  const setting = await prepare(bench, name, after);
-  const window = await openWindow(bench, setting.expectation.request_limit_ms);
-  await sleep(QUIET_MS, bench.options.signal);
+  const prepared = await prepare(bench, name, after);
+  const limits = (baselineMs: number): Expectation =>
+    expectationOf(name, prepared.intervalMs, prepared.priority, baselineMs);
+  const { request_limit_ms } = limits(bench.baselineGapMs ?? 0);
+  const window = await openWindow(bench, request_limit_ms);
+  if (bench.baselineGapMs === undefined) {
+    // The same load with nothing done to the pair.
+    step(bench, prepared, 'measuring the undisturbed lab');
+    await sleep(BASELINE_MS, bench.options.signal);
+    bench.baselineGapMs = await window.gapSoFar();
+  } else {
+    await sleep(QUIET_MS, bench.options.signal);
+  }
+  const setting = { ...prepared, expectation: { ...limits(bench.baselineGapMs), request_limit_ms } };
   const course = await carryOut(bench, setting);
   const observed = await window.finish();
   await undo();
   return { setting, course, observed };
-}
-
-/** The same load with nothing done to the pair: what this machine's own jitter is, in milliseconds. */
-async function measureBaseline(bench: Bench, setting: { readonly name: string }): Promise<number> {
-  step(bench, setting, 'measuring the undisturbed lab');
-  const window = await openWindow(bench, requestLimitMs(0));
-  await sleep(BASELINE_MS, bench.options.signal);
-  const observed = await window.finish();
-  const gap = longestGap(observed.probe.answersMs, observed.window);
-  return round(gap.toMs - gap.fromMs);
 }
 
 /** A failed director comes back without being looked at, for the next scenario. */

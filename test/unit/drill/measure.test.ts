@@ -4,6 +4,7 @@ import {
   duplicateAddressMs,
   gaps,
   heldAllAt,
+  heldNow,
   holdings,
   longestGap,
   subtract,
@@ -50,6 +51,12 @@ await t.test('holdings: doubled news changes nothing, an open end reaches the en
   ]);
   t.same(holdings(changes, 'lb2', '10.0.0.1', 100), []);
   t.same(holdings(changes, 'lb1', '10.0.0.2', 100), []);
+});
+
+await t.test('what a director holds now', async (t) => {
+  const changes = [change(1, 'lb1', true), change(2, 'lb1', false), change(3, 'lb2', true)];
+  t.same(heldNow(changes, 'lb1', ['10.0.0.1']), [], 'it gave it up');
+  t.same(heldNow(changes, 'lb2', ['10.0.0.1', '10.0.0.9']), ['10.0.0.1']);
 });
 
 await t.test('subtract cuts holes out', async (t) => {
