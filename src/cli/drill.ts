@@ -2,9 +2,12 @@
 import { mkdir, readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import type { DirectorConfig } from '../config/model.js';
 import { runDrill } from '../drill/drill.js';
 import { DrillError, DrillInterrupted } from '../drill/errors.js';
-import { TOPOLOGY_NAMES, type TopologyName } from '../drill/lab/topology.js';
+import { directorNames } from '../drill/lab/lab-config.js';
+import { ownTopology } from '../drill/lab/own-topology.js';
+import { TOPOLOGIES, TOPOLOGY_NAMES, type Topology, type TopologyName } from '../drill/lab/topology.js';
 import { openProgress, SILENT } from '../drill/progress.js';
 import { type DrillReport, tableText } from '../drill/report/report.js';
 import { DEFAULT_SCENARIOS, SCENARIO_NAMES, type ScenarioName } from '../drill/report/verdict.js';
@@ -14,6 +17,7 @@ import { hostHasIpvs, runInVm } from '../drill/vm.js';
 import { CONFIG_FOLDER, MAIN } from '../program.js';
 import { type Command, OperationalError, UsageError } from './command.js';
 import { jsonText } from './json-text.js';
+import { EXIT_CONFIG, loadConfig } from './load-config.js';
 
 const INTERVALS = ['1s', '100ms', '10ms'];
 const CONNECTIONS_DEFAULT = '100';
@@ -35,8 +39,9 @@ const usage = `Usage: director drill [OPTIONS]
 Builds a lab of network namespaces with two real directors, a client and real servers, makes the master fail,
 and shows what the client saw. Nothing outside of the lab is touched. Needs root, or the VM.
 
-  --topology NAME        nat, nat-port-mapping, dr, tun, virtual-mac, services or all;
+  --topology NAME        ${TOPOLOGY_NAMES.join(', ')} or all;
                          repeatable or a comma list (default nat)
+  --config FILE          the lab is made from this configuration, instead of a topology
   --scenario NAME        ${DEFAULT_SCENARIOS.join(', ')};
                          and ${OTHERS.slice(0, 4).join(', ')},
                          ${OTHERS.slice(4).join(', ')};
@@ -55,6 +60,8 @@ Exit status: 0 every scenario passed, 1 one did not, 2 wrong arguments, 130 inte
 
 interface Choice {
   readonly topologies: readonly TopologyName[];
+  /** Absolute path of somebody's own configuration. */
+  readonly config: string | undefined;
   readonly scenarios: readonly ScenarioName[];
   readonly kernel: 'auto' | 'host' | 'vm';
   readonly outDir: string;
@@ -94,7 +101,8 @@ function choose(argv: readonly string[]): Choice {
   const { values } = parseArgs({
     args: [...argv],
     options: {
-      topology: { type: 'string', multiple: true, default: ['nat'] },
+      topology: { type: 'string', multiple: true },
+      config: { type: 'string' },
       scenario: { type: 'string', multiple: true, default: [...DEFAULT_SCENARIOS] },
       all: { type: 'boolean', default: false },
       kernel: { type: 'string', default: 'auto' },
@@ -116,8 +124,13 @@ function choose(argv: readonly string[]): Choice {
   if (interval !== undefined && !INTERVALS.includes(interval)) {
     throw new UsageError(`--advertisement-interval: '${interval}' is none of ${INTERVALS.join(', ')}`);
   }
+  const { config } = values;
+  if (config !== undefined && values.topology !== undefined) {
+    throw new UsageError('--config and --topology exclude each other');
+  }
   return {
-    topologies: chooseNames('--topology', values.topology, TOPOLOGY_NAMES),
+    topologies: chooseNames('--topology', values.topology ?? ['nat'], TOPOLOGY_NAMES),
+    config: config === undefined ? undefined : resolve(config),
     scenarios: chooseNames('--scenario', values.all ? ['all'] : values.scenario, SCENARIO_NAMES),
     kernel,
     outDir: resolve(values.out),
@@ -139,7 +152,10 @@ function sameDrill(choice: Choice): string[] {
   const options = {
     '--kernel': 'host',
     '--out': GUEST_OUT_DIR,
-    '--topology': choice.topologies.join(','),
+    // The guest has the host's files where the host has them.
+    ...(choice.config === undefined
+      ? { '--topology': choice.topologies.join(',') }
+      : { '--config': choice.config }),
     '--scenario': choice.scenarios.join(','),
     '--probe-interval': String(choice.probeIntervalMs),
     '--connections': String(choice.connections),
@@ -160,7 +176,11 @@ function printResult(choice: Choice, report: DrillReport): void {
   }
 }
 
-async function drillOnHost(choice: Choice, signal: AbortSignal): Promise<number> {
+async function drillOnHost(
+  choice: Choice,
+  topologies: readonly Topology[],
+  signal: AbortSignal,
+): Promise<number> {
   if (process.geteuid?.() !== 0) {
     throw new OperationalError(
       'ERR_DRILL_UNSUPPORTED',
@@ -173,6 +193,7 @@ async function drillOnHost(choice: Choice, signal: AbortSignal): Promise<number>
   const where = choice.insideVm ? 'vm' : 'host';
   const report = await runDrill({
     ...choice,
+    topologies,
     directorCommand: [process.execPath, MAIN],
     configDir: CONFIG_FOLDER,
     where,
@@ -213,15 +234,39 @@ async function drillInVm(choice: Choice, signal: AbortSignal): Promise<number> {
   return exitStatus;
 }
 
+/** Undefined when the faults of the configuration have been told. */
+async function topologiesOf({ config, topologies }: Choice): Promise<readonly Topology[] | undefined> {
+  if (config === undefined) return topologies.map((name) => TOPOLOGIES[name]);
+  const text = await readFile(config, 'utf8').catch(() => '');
+  const views: DirectorConfig[] = [];
+  const names = directorNames(text);
+  // Without names there are faults to tell.
+  for (const director of names.length === 0 ? [undefined] : names) {
+    const view = await loadConfig({ config, director });
+    if (view === undefined) return undefined;
+    views.push(view);
+  }
+  try {
+    return [ownTopology(views, config)];
+  } catch (error) {
+    if (error instanceof DrillError) throw new OperationalError(error.code, error.message, { cause: error });
+    throw error;
+  }
+}
+
 async function run(argv: readonly string[]): Promise<number> {
   const choice = choose(argv);
+  const topologies = await topologiesOf(choice);
+  if (topologies === undefined) return EXIT_CONFIG;
   const interrupt = new AbortController();
   const stop = (): void => interrupt.abort();
   process.once('SIGINT', stop);
   process.once('SIGTERM', stop);
   try {
     const inVm = choice.kernel === 'vm' || (choice.kernel === 'auto' && !hostHasIpvs());
-    return await (inVm ? drillInVm(choice, interrupt.signal) : drillOnHost(choice, interrupt.signal));
+    return await (inVm
+      ? drillInVm(choice, interrupt.signal)
+      : drillOnHost(choice, topologies, interrupt.signal));
   } catch (error) {
     if (error instanceof DrillInterrupted || interrupt.signal.aborted) {
       process.stderr.write('director: the drill was interrupted; everything it started has ended\n');

@@ -4,7 +4,7 @@ import { release } from 'node:os';
 import { join } from 'node:path';
 import { DrillError } from './errors.js';
 import { scratchFolder } from './lab/scratch-folder.js';
-import { TOPOLOGIES, type TopologyName } from './lab/topology.js';
+import type { Topology } from './lab/topology.js';
 import { buildReport, type DrillReport, type ScenarioReport, titleOf } from './report/report.js';
 import { htmlReport } from './report/report-html.js';
 import type { FaultName, ScenarioName } from './report/verdict.js';
@@ -14,7 +14,7 @@ import { recover, runScenario, strikeOnly } from './scenarios/scenarios.js';
 import { Bench, type BenchOptions } from './scenarios/site.js';
 
 export interface DrillOptions extends Omit<BenchOptions, 'topology' | 'workDir'> {
-  readonly topologies: readonly TopologyName[];
+  readonly topologies: readonly Topology[];
   readonly scenarios: readonly ScenarioName[];
   readonly where: 'host' | 'vm';
 }
@@ -24,7 +24,7 @@ class Results {
   readonly #options: DrillOptions;
   readonly #startedMs = Date.now();
   readonly scenarios: ScenarioReport[] = [];
-  readonly baselines: { topology: TopologyName; client_gap_ms: number }[] = [];
+  readonly baselines: { topology: Topology['name']; client_gap_ms: number }[] = [];
   readonly failures: string[] = [];
 
   constructor(options: DrillOptions) {
@@ -97,8 +97,9 @@ export async function runDrill(options: DrillOptions): Promise<DrillReport> {
   await mkdir(options.outDir, { recursive: true });
   const workDir = scratchFolder();
   try {
-    for (const name of options.topologies) {
-      const bench = new Bench({ ...options, topology: TOPOLOGIES[name], workDir });
+    for (const topology of options.topologies) {
+      const { name } = topology;
+      const bench = new Bench({ ...options, topology, workDir });
       try {
         await drillTopology(bench, options, results);
       } catch (error) {

@@ -49,3 +49,23 @@ export function withOtherWeight(text: string, weight: number): string {
   const changed = { ...first, real_servers: [...reals.slice(0, -1), { ...last, weight }] };
   return dump({ ...document, virtual_servers: [changed, ...others] });
 }
+
+/** The text of a configuration without its hooks: what a change of role starts is nothing for a drill. */
+export function withoutHooks(text: string): string {
+  const document = load(text);
+  const vrrp = isMapping(document) ? document['vrrp'] : undefined;
+  if (!isMapping(document) || !isMapping(vrrp) || vrrp['hooks'] === undefined) return text;
+  const { hooks: _hooks, ...rest } = vrrp;
+  return dump({ ...document, vrrp: rest });
+}
+
+/** Names of the directors of a configuration, in its order; empty when the text is none. */
+export function directorNames(text: string): string[] {
+  try {
+    const document = load(text);
+    const directors = isMapping(document) ? document['directors'] : undefined;
+    return isMapping(directors) ? Object.keys(directors) : [];
+  } catch {
+    return [];
+  }
+}

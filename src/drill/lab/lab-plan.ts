@@ -9,7 +9,7 @@ const MAX_INTERFACE_NAME = 15;
 
 /** The switch's end of a cable. Throws RangeError when the kernel could not take the name. */
 export function switchPort(host: Host, cable: Cable): string {
-  const name = `${host.name}-${cable.network}`;
+  const name = `${host.label ?? host.name}-${cable.network}`;
   if (name.length > MAX_INTERFACE_NAME) {
     throw new RangeError(`'${name}' is too long for an interface name`);
   }

@@ -23,6 +23,8 @@ export interface Cable {
 
 export interface Host {
   readonly name: string;
+  /** What its ports at the switches begin with, where the name is too long for that. */
+  readonly label?: string;
   readonly role: 'client' | 'director' | 'real-server' | 'sorry-server';
   readonly cables: readonly Cable[];
   /** Next hop of the default route, of either family. */
@@ -56,8 +58,9 @@ export interface Services {
 }
 
 export interface Topology {
-  readonly name: TopologyName;
-  /** File below `config/`. */
+  /** `own`: somebody's own file. */
+  readonly name: TopologyName | 'own';
+  /** File below `config/`, or an absolute path. */
   readonly configFile: string;
   readonly networks: readonly string[];
   readonly hosts: readonly Host[];
@@ -68,7 +71,7 @@ export interface Topology {
 }
 
 /** A real server that holds the VIP must neither answer ARP for it nor announce it. */
-const SILENT_ARP = {
+export const SILENT_ARP = {
   'net.ipv4.conf.all.arp_ignore': '1',
   'net.ipv4.conf.all.arp_announce': '2',
   'net.ipv4.conf.lo.arp_ignore': '1',
@@ -76,7 +79,7 @@ const SILENT_ARP = {
 };
 
 /** The tunnel interface gets decapsulated packets from the client's network, which rp_filter would drop. */
-const TUNNEL_SYSCTLS = {
+export const TUNNEL_SYSCTLS = {
   'net.ipv4.conf.all.arp_ignore': '1',
   'net.ipv4.conf.all.arp_announce': '2',
   'net.ipv4.conf.tunl0.arp_ignore': '1',

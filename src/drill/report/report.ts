@@ -1,5 +1,5 @@
 /** The drill's report: a contract for programs, so fields are only ever added. Pure. */
-import type { TopologyName } from '../lab/topology.js';
+import type { Topology } from '../lab/topology.js';
 import { type Connections, type ConnectionsOfKind, kindsOf } from './connections.js';
 import { round, type Span } from './measure.js';
 import type { FailedRequest, RequestPoint, RequestSummary } from './requests.js';
@@ -42,7 +42,7 @@ export interface ServicesReport {
 }
 
 export interface ScenarioReport {
-  readonly topology: TopologyName;
+  readonly topology: Topology['name'];
   readonly name: ScenarioName;
   /** For `return`: the fault from which the director comes back. */
   readonly after?: FaultName;
@@ -94,7 +94,7 @@ export interface DrillReport {
   /** ISO 8601. */
   readonly started: string;
   readonly duration_ms: number;
-  readonly baselines: readonly { readonly topology: TopologyName; readonly client_gap_ms: number }[];
+  readonly baselines: readonly { readonly topology: Topology['name']; readonly client_gap_ms: number }[];
   readonly scenarios: readonly ScenarioReport[];
   /** What kept the drill from its end; empty when it got there. */
   readonly failures: readonly string[];

@@ -1,13 +1,13 @@
 /** One topology under test: lab, client, real servers, both directors and the witnesses of what they do. */
 import { readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import type { DirectorStatus } from '../../runtime/status.js';
 import { ClientControl, type LostConnection } from '../client/client-control.js';
 import type { OpenedConnection } from '../client/client-protocol.js';
 import { DrillError } from '../errors.js';
 import { Director } from '../lab/director.js';
 import { Lab } from '../lab/lab.js';
-import { withAdvertisementInterval } from '../lab/lab-config.js';
+import { withAdvertisementInterval, withoutHooks } from '../lab/lab-config.js';
 import { type AddressChange, type DirectorEvent, parseConnectionTable } from '../lab/observations.js';
 import type { Child } from '../lab/process.js';
 import { startRealServer } from '../lab/server-control.js';
@@ -347,12 +347,12 @@ export class Bench {
 
   /** A copy: some scenarios change it. */
   get #configFile(): string {
-    return join(this.options.workDir, this.options.topology.configFile);
+    return join(this.options.workDir, basename(this.options.topology.configFile));
   }
 
   async #readConfig(): Promise<string> {
     const { advertisementInterval, configDir, topology } = this.options;
-    const text = await readFile(join(configDir, topology.configFile), 'utf8');
+    const text = withoutHooks(await readFile(resolve(configDir, topology.configFile), 'utf8'));
     return advertisementInterval === undefined
       ? text
       : withAdvertisementInterval(text, advertisementInterval);

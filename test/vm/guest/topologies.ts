@@ -10,7 +10,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ClientResults } from '../../../src/drill/client/client-protocol.js';
 import type { Exit } from '../../../src/drill/lab/process.js';
-import { TOPOLOGIES, TOPOLOGY_NAMES, type TopologyName } from '../../../src/drill/lab/topology.js';
+import {
+  TOPOLOGIES,
+  TOPOLOGY_NAMES,
+  type Topology,
+  type TopologyName,
+} from '../../../src/drill/lab/topology.js';
 import { projectFolder } from '../../../src/drill/vm/session.js';
 import { waitFor } from '../../../src/drill/wait.js';
 import { HOST, type Port21, Site, SOON, type View } from './site.js';
@@ -188,7 +193,7 @@ async function main(): Promise<void> {
   };
   await Promise.all(sites.map((site) => site.open()));
   say('all labs are up');
-  const reports = new Map<TopologyName, TopologyReport>();
+  const reports = new Map<Topology['name'], TopologyReport>();
   // One after the other: each start of Node takes seconds under emulation, and what is judged has a second for a check.
   for (const site of sites) {
     const { name } = site.topology;
