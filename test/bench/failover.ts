@@ -21,13 +21,14 @@ import type { Standstill } from './support/standstills.js';
 import { mean, printTable } from './support/table.js';
 import type { Heard } from './support/witness.js';
 
-const FAULTS = ['planned', 'crash', 'power'] as const;
+const FAULTS = ['planned', 'crash', 'power', 'power-bfd'] as const;
 type Fault = (typeof FAULTS)[number];
 
 const USAGE = `Usage: npm run bench:failover -- [OPTIONS]
 
   --intervals LIST   advertisement intervals, such as 1s,100ms,10ms (the default)
-  --faults LIST      of planned (SIGTERM), crash (SIGKILL), power (link cut, processes stopped); default all
+  --faults LIST      of planned (SIGTERM), crash (SIGKILL), power (link cut, processes stopped), power-bfd (the same, ours
+                     with a BFD session between the directors); default all
   --repeats N        runs of each, 1 to 50, default 3
   --only WHO         ours or keepalived; default both, in turn
   --slowed           half of every processor is taken away, a millisecond at a time (needs CAP_SYS_NICE)
@@ -49,6 +50,11 @@ const MATTERS_FOR_MS = 100;
 const MAX_AGAIN = 4;
 /** Longer than any single run. */
 const SLOWED_LIMIT_MS = 60_000;
+
+/** Ours for `power-bfd`: the defaults, 15 ms and a multiplier of 3. */
+const BFD_YAML = ['bfd: { peers: { lb1: 192.168.7.11, lb2: 192.168.7.12 } }'];
+
+const isPower = (fault: Fault): boolean => fault.startsWith('power');
 
 interface Options {
   readonly intervals: readonly number[];
@@ -217,12 +223,12 @@ function once(
     await atPhase(heard, setup, phase, signal);
     const struck = { wallMs: Date.now(), monotonicMs: monotonicMs() };
     const stopped = await strike(bench, fault, master);
-    const watched = sleep((fault === 'power' ? 4 : 2) * setup.intervalMs + AFTER_MS, signal);
+    const watched = sleep((isPower(fault) ? 4 : 2) * setup.intervalMs + AFTER_MS, signal);
     await watched.finally(() => {
       for (const pid of stopped) process.kill(pid, 'SIGKILL');
     });
     const { answersMs } = await probe.stop();
-    const holders = fault === 'power' ? ['lb2'] : await bench.holders();
+    const holders = isPower(fault) ? ['lb2'] : await bench.holders();
     await stopChild(witness);
     return measure(run, struck, answersMs, heard, { holders, standstills });
   });
@@ -276,8 +282,9 @@ async function run(chosen: Options, signal: AbortSignal): Promise<number> {
   const { intervals, faults, repeats, contenders, slowed } = chosen;
   const total = intervals.length * faults.length * repeats * contenders.length;
   for (const intervalMs of intervals) {
-    const setup = { intervalMs, instances: [OUTSIDE] };
     for (const fault of faults) {
+      const instanceYaml = fault === 'power-bfd' ? BFD_YAML : [];
+      const setup = { intervalMs, instances: [OUTSIDE], instanceYaml };
       for (let repeat = 0; repeat < repeats; repeat++) {
         for (const contender of contenders) {
           const result = await onceUndisturbed(

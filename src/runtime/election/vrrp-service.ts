@@ -137,7 +137,7 @@ export class VrrpService {
       // Who is watched has less time to stand still.
       onChange: () => {
         this.#takeovers.forget();
-        this.#guardian.changed();
+        this.#changed();
       },
     });
     this.#virtualMacs = new VirtualMacKeeper({

@@ -171,5 +171,6 @@ async function isBackup(running: Running, { instances }: Setup): Promise<boolean
   }
   // Until the daemon has its parts together, its answer is empty.
   const status: Partial<DirectorStatus> = await fetchStatus(running.runtimeDirectory).catch(() => ({}));
+  if (status.bfd?.some(({ state }) => state !== 'up') === true) return false;
   return status.instances?.every(({ state, master }) => state === 'backup' && master !== null) ?? false;
 }
