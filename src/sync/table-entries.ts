@@ -35,6 +35,10 @@ const FORWARDING: Readonly<Record<ForwardingMethod, number>> = {
 };
 
 const FTP_PORT = 21;
+/** Both ports of a template whose real server was gone when it was asked for (`ip_vs_check_template`). */
+const INVALIDATED_PORT = 0xffff;
+/** The kernel writes what is left of a timer without a sign: more than this is a timer that is overdue. */
+const MAX_SECONDS = 0x7fffffff;
 
 /** A virtual server with its real servers by address and port. */
 interface IndexedService {
@@ -73,7 +77,9 @@ export class TableEntries {
     if (persistence === undefined) return 'unknown kind';
     const family = familyOf(client.address);
     if (familyOf(destination.address) !== family) return 'two families';
-    const found = this.#find(connection, protocol, isTemplate);
+    const isInvalidated =
+      isTemplate && virtual.port === INVALIDATED_PORT && destination.port === INVALIDATED_PORT;
+    const found = isInvalidated ? undefined : this.#find(connection, protocol, isTemplate);
     if (found === undefined) return 'no real server';
     const clientAddress = addressBytes(client.address);
     const virtualAddress = addressBytes(virtual.address);
@@ -198,7 +204,7 @@ function flagsOf(
  */
 function timeoutOf({ expiresSeconds }: Connection, isTemplate: boolean, service: IndexedService): number {
   if (isTemplate && service.timeoutSeconds > 0) return service.timeoutSeconds;
-  return Math.max(1, expiresSeconds);
+  return expiresSeconds > MAX_SECONDS ? 1 : Math.max(1, expiresSeconds);
 }
 
 function persistenceOf({

@@ -137,6 +137,16 @@ const CASES: readonly (readonly [what: string, line: string, told: ReturnType<ty
     'TCP C0A80102 D431 C0A801FD 0050 0A0A0A07 0050 ESTABLISHED 9',
     'no real server',
   ],
+  [
+    'whose timer is overdue: the kernel has no sign for it',
+    'TCP C0A80102 D431 C0A801FD 0050 0A0A0A03 0050 ESTABLISHED 73786976294838206',
+    { flags: DROUTE, state: 1, fwmark: 0, timeoutSeconds: 1, protocol: 6 },
+  ],
+  [
+    'a template that the kernel has given up',
+    'TCP C0A80102 0000 C0A801FD FFFF 0A0A0A02 FFFF NONE 12',
+    'no real server',
+  ],
   ['through a tunnel of IPv6', 'TCP C0A80102 D431 C0A801FD 0050 fd00::2 0050 ESTABLISHED 9', 'two families'],
   ['a state of the future', 'TCP C0A80102 D431 C0A801FD 0050 0A0A0A03 0050 HALF_SHUT 9', 'unknown kind'],
   ['a protocol of the future', 'QUIC C0A80102 D431 C0A801FD 0050 0A0A0A03 0050 NONE 9', 'unknown kind'],
