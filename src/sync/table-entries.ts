@@ -17,14 +17,23 @@ import {
   TEMPLATE_STATES,
 } from './uapi.js';
 
-/** Why the peer is not told of a connection. */
+/** Why neither the peer is told of a connection nor its digest has it. */
 export type Untellable =
-  /** No virtual server has its real server, as after the removal of one: nobody knows how it is forwarded. */
+  /** Its virtual server has its real server no more: nobody knows how it is forwarded. */
   | 'no real server'
   /** Client and real server are of two families (a tunnel), which the protocol cannot say. */
   | 'two families'
   /** A protocol, state or persistence engine that is unknown here. */
   | 'unknown kind';
+
+export interface TableEntry {
+  readonly connection: SyncConnection;
+  /**
+   * False: no virtual server here has such connections, as on a backup where virtual servers of a VRRP instance are the master's
+   * alone. It is there, and the forwarding method in its flags is none that is known.
+   */
+  readonly isServed: boolean;
+}
 
 const FORWARDING: Readonly<Record<ForwardingMethod, number>> = {
   masq: 0,
@@ -53,6 +62,13 @@ interface Found {
   readonly destination: Destination;
 }
 
+const UNSERVED: IndexedService = {
+  fwmark: 0,
+  timeoutSeconds: 0,
+  byEndpoint: new Map(),
+  byAddress: new Map(),
+};
+
 export class TableEntries {
   readonly #byKey = new Map<string, IndexedService>();
   /** With a firewall mark, by family. */
@@ -67,7 +83,7 @@ export class TableEntries {
     }
   }
 
-  entryOf(connection: Connection): SyncConnection | Untellable {
+  entryOf(connection: Connection): TableEntry | Untellable {
     const { client, virtual, destination } = connection;
     const isTemplate = client.port === 0 && isTemplateState(connection.state);
     const protocol = protocolNumber(connection.protocol);
@@ -79,16 +95,17 @@ export class TableEntries {
     if (familyOf(destination.address) !== family) return 'two families';
     const isInvalidated =
       isTemplate && virtual.port === INVALIDATED_PORT && destination.port === INVALIDATED_PORT;
-    const found = isInvalidated ? undefined : this.#find(connection, protocol, isTemplate);
-    if (found === undefined) return 'no real server';
+    const found = isInvalidated ? 'no real server' : this.#find(connection, protocol, isTemplate);
+    if (found === 'no real server') return found;
+    const service = found?.service ?? UNSERVED;
     const clientAddress = addressBytes(client.address);
     const virtualAddress = addressBytes(virtual.address);
     const destinationAddress = addressBytes(destination.address);
     if (clientAddress === undefined || virtualAddress === undefined || destinationAddress === undefined)
       return 'unknown kind';
-    return {
+    const told: SyncConnection = {
       protocol,
-      flags: flagsOf(connection, protocol, isTemplate, found.destination.forwarding),
+      flags: flagsOf(connection, protocol, isTemplate, found?.destination.forwarding ?? 'masq'),
       state,
       clientAddress,
       clientPort: client.port,
@@ -96,14 +113,22 @@ export class TableEntries {
       virtualPort: virtual.port,
       destinationAddress,
       destinationPort: destination.port,
-      fwmark: found.service.fwmark,
-      timeoutSeconds: timeoutOf(connection, isTemplate, found.service),
+      fwmark: service.fwmark,
+      timeoutSeconds: timeoutOf(connection, isTemplate, service),
       ...persistence,
     };
+    return { connection: told, isServed: found !== undefined };
   }
 
-  /** As `ip_vs_find_dest` finds it at the backup, and where that finds none (a data connection of FTP), by address alone. */
-  #find({ virtual, destination }: Connection, protocol: number, isTemplate: boolean): Found | undefined {
+  /**
+   * As `ip_vs_find_dest` finds it at the backup, and where that finds none (a data connection of FTP), by address alone.
+   * Undefined: there is no such virtual server.
+   */
+  #find(
+    { virtual, destination }: Connection,
+    protocol: number,
+    isTemplate: boolean,
+  ): Found | 'no real server' | undefined {
     const family = familyOf(virtual.address);
     const candidates: IndexedService[] = [];
     const add = (service: IndexedService | undefined): void => {
@@ -127,7 +152,7 @@ export class TableEntries {
       const server = service.byAddress.get(destination.address);
       if (server !== undefined) return { service, destination: server };
     }
-    return undefined;
+    return candidates.length === 0 ? undefined : 'no real server';
   }
 }
 

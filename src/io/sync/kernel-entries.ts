@@ -5,8 +5,11 @@ import { TableEntries, type Untellable } from '../../sync/table-entries.js';
 import { readConnections } from '../netlink/connection-table.js';
 
 export interface KernelEntries {
+  /** Those that a peer can be told of. */
   readonly connections: readonly SyncConnection[];
-  /** Those that a peer cannot be told of, by reason. */
+  /** Those that no virtual server here has (`TableEntry`). */
+  readonly unserved: readonly SyncConnection[];
+  /** The rest, by reason. */
   readonly untellable: ReadonlyMap<Untellable, number>;
 }
 
@@ -21,12 +24,13 @@ export async function* readKernelEntries(
   const entries = new TableEntries(table);
   for await (const batch of readConnections(path)) {
     const connections: SyncConnection[] = [];
+    const unserved: SyncConnection[] = [];
     const untellable = new Map<Untellable, number>();
     for (const connection of batch) {
       const entry = entries.entryOf(connection);
       if (typeof entry === 'string') untellable.set(entry, (untellable.get(entry) ?? 0) + 1);
-      else connections.push(entry);
+      else (entry.isServed ? connections : unserved).push(entry.connection);
     }
-    yield { connections, untellable };
+    yield { connections, unserved, untellable };
   }
 }

@@ -39,7 +39,8 @@ export async function replayConnections(
     counts.messages += 1;
   };
   try {
-    for await (const { connections, untellable } of readKernelEntries(await ipvs.dump())) {
+    for await (const { connections, unserved, untellable } of readKernelEntries(await ipvs.dump())) {
+      counts.untellable += unserved.length;
       for (const number of untellable.values()) counts.untellable += number;
       for (const connection of connections) {
         if (buckets?.has(bucketOf(connection)) === false) continue;
@@ -58,8 +59,8 @@ export async function replayConnections(
 /** Of the kernel's table as it is now. */
 export async function digestConnections(ipvs: Pick<TableReader, 'dump'>): Promise<ConnectionDigest> {
   const builder = new DigestBuilder();
-  for await (const { connections } of readKernelEntries(await ipvs.dump())) {
-    for (const connection of connections) builder.add(connection);
+  for await (const { connections, unserved } of readKernelEntries(await ipvs.dump())) {
+    for (const connection of [...connections, ...unserved]) builder.add(connection);
   }
   return builder.digest();
 }

@@ -2,6 +2,7 @@
 import t from 'tap';
 import { parseConnection } from '../../../src/ipvs/connections.js';
 import type { Destination, ForwardingMethod, Service, ServiceKey } from '../../../src/ipvs/model.js';
+import { DigestBuilder } from '../../../src/sync/digest.js';
 import { TableEntries } from '../../../src/sync/table-entries.js';
 
 const server = (address: string, port: number, forwarding: ForwardingMethod): Destination => ({
@@ -57,7 +58,8 @@ function entry(line: string) {
   if (connection === undefined) throw new Error(`not taken: ${line}`);
   const told = TABLE.entryOf(connection);
   if (typeof told === 'string') return told;
-  const { flags, state, fwmark, timeoutSeconds, protocol } = told;
+  const { flags, state, fwmark, timeoutSeconds, protocol } = told.connection;
+  if (!told.isServed) return 'not served';
   return { flags, state, fwmark, timeoutSeconds, protocol };
 }
 
@@ -156,6 +158,28 @@ void t.test('a line and what is told', async (t) => {
   for (const [what, line, told] of CASES) t.strictSame(entry(line), told, what);
 });
 
+void t.test('a virtual server that is not here, as those of an instance on its backup', async (t) => {
+  const empty = new TableEntries([]);
+  const digest = (table: TableEntries) => {
+    const builder = new DigestBuilder();
+    for (const [, line] of CASES) {
+      const connection = parseConnection(line);
+      const told = connection && table.entryOf(connection);
+      if (told === undefined || typeof told === 'string') continue;
+      if (table === empty) t.notOk(told.isServed, line);
+      builder.add(told.connection);
+    }
+    return builder.digest();
+  };
+  const gone = CASES.filter(([, , told]) => told === 'no real server').map(([, line]) => line);
+  t.equal(gone.length, 2);
+  const sum = (counts: Uint32Array) => counts.reduce((total, count) => total + count, 0);
+  const [there, here] = [digest(TABLE), digest(empty)];
+  t.equal(sum(here.counts), sum(there.counts) + 1, 'the one to a server that is gone there is one more here');
+  const same = there.sums.filter((bucket, index) => bucket === here.sums[index]).length;
+  t.ok(same >= 255, 'and all others are the same');
+});
+
 void t.test('what a persistence engine knows', async (t) => {
   const table = new TableEntries([
     service(
@@ -168,6 +192,6 @@ void t.test('what a persistence engine knows', async (t) => {
   const connection = parseConnection(line);
   const told = connection && table.entryOf(connection);
   if (told === undefined || typeof told === 'string') throw new Error(`not told: ${told}`);
-  t.equal(Buffer.from(told.persistenceData ?? []).toString(), '7f3a@192.168.1.2');
-  t.equal(Buffer.from(told.persistenceEngine ?? []).toString(), 'sip');
+  t.equal(Buffer.from(told.connection.persistenceData ?? []).toString(), '7f3a@192.168.1.2');
+  t.equal(Buffer.from(told.connection.persistenceEngine ?? []).toString(), 'sip');
 });
