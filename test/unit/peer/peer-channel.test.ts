@@ -1,0 +1,289 @@
+/** Two services processes on one wire: what they tell each other, when one asks for a replay, and what the election hears. */
+import t from 'tap';
+import type { DirectorConfig, PeerChannel } from '../../../src/config/model.js';
+import { NO_PEER_MS, SETTLE_MS } from '../../../src/peer/resync-ask.js';
+import type { PeerChannelStatus } from '../../../src/runtime/peer-status.js';
+import type { Log } from '../../../src/runtime/ports.js';
+import { PeerChannelPart } from '../../../src/runtime/services/peer/peer-channel.js';
+import type { TakeDatagram } from '../../../src/runtime/services/peer/peer-ports.js';
+import type { Roles } from '../../../src/runtime/services/services-messages.js';
+import { HandClock } from '../hand-clock.js';
+import { directorConfig, vrrpInstance } from '../vrrp/instances.js';
+import { macOf } from './helloes.js';
+
+const ADDRESSES = { lb1: '10.0.0.1', lb2: '10.0.0.2' } as const;
+type Name = keyof typeof ADDRESSES;
+
+/** A wire that can be cut. */
+class Wire {
+  readonly clock = new HandClock();
+  readonly ears = new Map<string, TakeDatagram>();
+  isCut = false;
+}
+
+class Host {
+  readonly name: Name;
+  readonly #wire: Wire;
+  readonly told: string[] = [];
+  readonly log: string[] = [];
+  part: PeerChannelPart;
+  /** In the kernel. */
+  connections = 0;
+  replays = 0;
+  /** What a replay of this host brings to the other one. */
+  onReplay: () => void = () => {};
+  replayFails = false;
+  keyFault: string | undefined;
+  #random = 0n;
+
+  constructor(name: Name, wire: Wire) {
+    this.name = name;
+    this.#wire = wire;
+    this.part = this.start();
+  }
+
+  start(): PeerChannelPart {
+    const wire = this.#wire;
+    const own = ADDRESSES[this.name];
+    const tell = (_: object, words: string): void => void this.log.push(words);
+    const log: Log = { debug: tell, info: tell, warn: tell, error: tell };
+    this.part = new PeerChannelPart(
+      {
+        clock: wire.clock,
+        log,
+        open: (address, _port, take) => {
+          wire.ears.set(address, take);
+          return {
+            send: (bytes, to) => {
+              if (wire.isCut) return;
+              // Never within the call, as with a socket.
+              queueMicrotask(() => wire.ears.get(to)?.(bytes, own, wire.clock.nowMs()));
+            },
+            expect: () => {},
+            drain: () => {},
+            droppedCount: () => 0,
+            close: () => void wire.ears.delete(address),
+          };
+        },
+        readKey: async () => {
+          if (this.keyFault !== undefined) throw new Error(this.keyFault);
+          return macOf('k'.repeat(32));
+        },
+        random64: () => {
+          this.#random += 1n;
+          return (BigInt(this.name.charCodeAt(2)) << 32n) + this.#random;
+        },
+        nowEpochMs: () => 1_790_000_000_000 + wire.clock.nowMs() + (this.name === 'lb2' ? 2500 : 0),
+        version: () => '1.2.3',
+        countConnections: async () => this.connections,
+        probeGateway: async () => true,
+        replay: async () => {
+          this.replays += 1;
+          if (this.replayFails) throw new Error('the kernel runs no sync daemon that sends');
+          this.onReplay();
+          return this.connections;
+        },
+      },
+      {
+        syncProgress: ({ complete, text }) =>
+          void this.told.push(`${complete ? 'complete' : 'waits'}: ${text}`),
+      },
+    );
+    return this.part;
+  }
+
+  config(channel: Partial<PeerChannel> = {}, more: Partial<DirectorConfig> = {}): DirectorConfig {
+    const peer = this.name === 'lb1' ? 'lb2' : 'lb1';
+    return directorConfig({
+      director: this.name,
+      instances: [vrrpInstance()],
+      connectionSync: { interface: 'eth1', id: 1 },
+      peerChannel: {
+        address: ADDRESSES[this.name],
+        port: 8113,
+        keyFile: undefined,
+        gateway: undefined,
+        peers: [{ name: peer, address: ADDRESSES[peer] }],
+        sections: { vrrp: '0000000000000001' },
+        ...channel,
+      },
+      ...more,
+    });
+  }
+
+  /** As `Services` does it: `isKept` when the backup daemon was found running. */
+  async boot(isKept: boolean, config = this.config()): Promise<void> {
+    await this.part.configure(config);
+    this.part.syncDaemons({ isBackupRunning: true, backupStarts: isKept ? 0 : 1 });
+  }
+
+  role(state: Roles[string]['state']): void {
+    this.part.roles({ outside: { state, settled: true } });
+  }
+
+  get status(): PeerChannelStatus {
+    const status = this.part.peerChannel();
+    if (status === undefined) throw new Error('there is no channel');
+    return status;
+  }
+}
+
+/** lb1 is master with connections; lb2 has a replay's fruits. */
+async function pair(): Promise<{ wire: Wire; lb1: Host; lb2: Host }> {
+  const wire = new Wire();
+  const [lb1, lb2] = [new Host('lb1', wire), new Host('lb2', wire)];
+  lb1.connections = 1000;
+  lb1.onReplay = () => {
+    lb2.connections = lb1.connections;
+  };
+  await lb1.boot(true);
+  lb1.role('master');
+  return { wire, lb1, lb2 };
+}
+
+void t.test('a director that comes from nothing gets its table', async (t) => {
+  const { wire, lb1, lb2 } = await pair();
+  await lb2.boot(false);
+  lb2.role('backup');
+  await wire.clock.advance(1000);
+  t.equal(lb1.replays, 1);
+  t.match(lb2.status, { table: { complete: false } });
+  await wire.clock.advance(SETTLE_MS + 5000);
+  t.same(lb2.told, [
+    'waits: waits for a peer that can replay its table',
+    'waits: receives the connections of lb1',
+    'waits: counts what lb1 has sent: 1000',
+    'complete: 1000 of 1000 connections of lb1 are here',
+  ]);
+  t.match(lb2.status, {
+    table: { complete: true, connections: 1000 },
+    peers: [
+      {
+        condition: 'up',
+        version: '1.2.3',
+        clock_offset_ms: -2500,
+        round_trip_ms: 0,
+        coverage: { of: 'lb2', percent: 100 },
+        complete: true,
+      },
+    ],
+  });
+  t.match(lb1.status.peers, [{ coverage: { of: 'lb2', percent: 100 }, clock_offset_ms: 2500 }]);
+  t.ok(lb1.log.includes('the clock of lb2 is 2500 ms ahead: synchronise both hosts with NTP'));
+  await wire.clock.advance(120_000);
+  t.equal(lb1.replays, 1);
+  t.equal(lb2.told.length, 4, 'nothing more is said');
+});
+
+void t.test('a services process that restarts with the table kept asks for nothing', async (t) => {
+  const { wire, lb1, lb2 } = await pair();
+  await lb2.boot(true);
+  await wire.clock.advance(10_000);
+  lb2.part.close();
+  lb2.start();
+  await lb2.boot(true);
+  await wire.clock.advance(10_000);
+  t.equal(lb1.replays, 0);
+  t.same(lb2.told, ['complete: the table was kept', 'complete: the table was kept']);
+  t.match(lb1.status.peers, [{ condition: 'up' }]);
+});
+
+void t.test('both boot at once', async (t) => {
+  const wire = new Wire();
+  const [lb1, lb2] = [new Host('lb1', wire), new Host('lb2', wire)];
+  await Promise.all([lb1.boot(false), lb2.boot(false)]);
+  await wire.clock.advance(20_000);
+  t.equal(lb1.told.at(-1), 'complete: 0 of 0 connections of lb2 are here');
+  t.equal(lb2.told.at(-1), 'complete: 0 of 0 connections of lb1 are here');
+});
+
+void t.test('alone, and then not', async (t) => {
+  const { wire, lb1, lb2 } = await pair();
+  wire.isCut = true;
+  await lb2.boot(false);
+  await wire.clock.advance(NO_PEER_MS + 1000);
+  t.equal(lb2.told.at(-1), 'complete: no peer answers');
+  t.match(lb2.status.peers, [{ condition: 'peer-silent', version: null }]);
+  wire.isCut = false;
+  await wire.clock.advance(20_000);
+  t.equal(lb2.told.at(-1), 'complete: 1000 of 1000 connections of lb1 are here');
+  t.equal(lb1.replays, 1);
+});
+
+void t.test('what was missed while the wire was cut, or a link was down, is asked for', async (t) => {
+  const { wire, lb1, lb2 } = await pair();
+  await lb2.boot(true);
+  await wire.clock.advance(5000);
+  wire.isCut = true;
+  await wire.clock.advance(10_000);
+  wire.isCut = false;
+  await wire.clock.advance(20_000);
+  t.equal(lb1.replays, 1);
+  t.match(lb2.told.at(-1), /^complete: 1000 of 1000/);
+  lb2.role('fault');
+  lb2.role('backup');
+  await wire.clock.advance(20_000);
+  t.equal(lb1.replays, 2);
+  t.match(lb2.told.slice(-3), [/^waits/, /^waits/, /^complete/], 'it is said anew');
+});
+
+void t.test('a replay that cannot be', async (t) => {
+  const { wire, lb1, lb2 } = await pair();
+  lb1.replayFails = true;
+  await lb2.boot(false);
+  await wire.clock.advance(30_000);
+  t.equal(lb1.replays, 3);
+  t.equal(lb2.told.at(-1), 'complete: lb1 cannot replay its table');
+});
+
+void t.test('where there is nothing to ask for', async (t) => {
+  const wire = new Wire();
+  const lb1 = new Host('lb1', wire);
+  await lb1.boot(false, lb1.config({}, { connectionSync: undefined }));
+  t.same(lb1.told, ['complete: nothing is synchronised']);
+  t.equal(lb1.part.peerChannel()?.table.complete, true);
+  await lb1.part.configure(lb1.config({}, { peerChannel: undefined }));
+  t.equal(lb1.told.at(-1), 'complete: there is no peer channel');
+  t.equal(lb1.part.peerChannel(), undefined);
+  lb1.role('fault');
+  lb1.role('backup');
+  t.equal(lb1.told.length, 3, 'a group that comes back from a fault hears it again');
+});
+
+void t.test('a key that cannot be read closes the channel, and is tried again', async (t) => {
+  const { wire, lb1, lb2 } = await pair();
+  lb2.keyFault = '/etc/key can be read by others than root';
+  await lb1.part.configure(lb1.config({ keyFile: '/etc/key' }));
+  await lb2.boot(true, lb2.config({ keyFile: '/etc/key' }));
+  await wire.clock.advance(15_000);
+  t.match(lb2.status, { authenticated: true, faults: [/^the peer channel is closed: .*others than root$/] });
+  t.match(lb1.status.peers, [{ condition: 'peer-silent' }]);
+  lb2.keyFault = undefined;
+  await wire.clock.advance(5000);
+  t.match(lb1.status.peers, [{ condition: 'up' }]);
+  t.same(lb2.status.faults, []);
+  t.equal(lb2.log.filter((line) => line.startsWith('the peer channel is closed')).length, 1, 'told once');
+});
+
+void t.test('a file that differs is told of once, and a reload that mends it', async (t) => {
+  const { wire, lb1, lb2 } = await pair();
+  await lb2.boot(true, lb2.config({ sections: { vrrp: '0000000000000002' } }));
+  await wire.clock.advance(60_000);
+  t.match(lb1.status.peers, [{ differing_sections: ['vrrp'] }]);
+  t.equal(lb1.log.filter((line) => line === "the file of lb2 differs from this one's in vrrp").length, 1);
+  await lb2.part.configure(lb2.config());
+  await wire.clock.advance(1000);
+  t.match(lb1.status.peers, [{ differing_sections: [] }]);
+  t.match(lb1.log.at(-1), /says the same/);
+});
+
+void t.test('a flood of strangers has one line a minute', async (t) => {
+  const { wire, lb1 } = await pair();
+  for (let minute = 0; minute < 3; minute++) {
+    for (let i = 0; i < 1000; i++)
+      wire.ears.get('10.0.0.1')?.(new Uint8Array(i), '10.9.9.9', wire.clock.nowMs());
+    await wire.clock.advance(60_000);
+  }
+  t.equal(lb1.status.discards.stranger, 3000);
+  t.equal(lb1.log.filter((line) => line.includes('not taken: 1000 stranger')).length, 3);
+});
