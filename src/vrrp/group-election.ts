@@ -69,14 +69,15 @@ export function heardAsMaster(
   }
   const { config, priority } = member;
   const order = heard.priority - priority || compareAddresses(source, member.source);
+  // Silent for longer than the others wait: who speaks now has rightly taken over.
+  const wasSilent = atMs - member.spokeAtMs > 3 * config.advertisementIntervalMs;
   if (order > 0) {
     if (isOwner(member)) backOff(draft, index, source);
     else if (isContested(draft, index, atMs)) return;
+    if (wasSilent) syncUnknown(draft);
     return yieldTo(draft, index, heard, source, atMs, `${source} advertises priority ${heard.priority}`);
   }
-  // Silent for longer than the others wait: who speaks now has rightly taken over.
-  const silentMs = atMs - member.spokeAtMs;
-  if (!preemptsAtOnce(member) && silentMs > 3 * config.advertisementIntervalMs) {
+  if (!preemptsAtOnce(member) && wasSilent) {
     syncUnknown(draft);
     return yieldTo(draft, index, heard, source, atMs, `${source} took over while this director was silent`);
   }
@@ -255,6 +256,7 @@ function masterDown(draft: Draft, index: number): boolean {
   if (lateMs > (member.listensAgain ? waitMs : member.activeAdverIntervalMs)) {
     setTimer(member, now + waitMs);
     member.listensAgain = true;
+    syncUnknown(draft);
     draft.notice(member, { kind: 'paused', pausedMs: lateMs });
     draft.count(member, 'paused');
     return false;

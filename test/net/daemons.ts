@@ -127,7 +127,8 @@ export interface YamlOptions {
   readonly priorities?: readonly [number, number];
   /** Duration as in the file. */
   readonly interval?: string;
-  readonly preempt?: boolean;
+  /** As in the file. */
+  readonly preempt?: boolean | string;
   readonly instances?: readonly InstanceOptions[];
   /** Further lines at the end of the file. */
   readonly more?: string;

@@ -474,6 +474,51 @@ const UNICAST_BUGS = withExtra('unicast', [
   }),
 ]);
 
+const PREEMPT = 'vrrp/group-preempt.js';
+
+const SYNCED_BUGS = withExtra('synced', [
+  shell('the connection table is not waited for', ['I6'], {
+    file: PREEMPT,
+    from: 'if (awaits === member.awaitsSync)',
+    to: 'if (true)',
+  }),
+  shell('at_most is never over', ['I2'], {
+    file: PREEMPT,
+    from: 'masterPeak < priority && atMs - lowerMasterSinceMs < config.preempt.atMostMs',
+    to: 'masterPeak < priority',
+  }),
+  shell('a complete connection table changes nothing', ['I2'], {
+    file: PREEMPT,
+    from: '|| sync.complete ||',
+    to: '||',
+  }),
+  shell('a master that fell is waited for', ['I2'], {
+    file: PREEMPT,
+    from: 'return masterPeak < priority && ',
+    to: 'return ',
+  }),
+  shell('every lower master counts as one that fell', ['I6'], {
+    file: PREEMPT,
+    from: 'Math.max(member.masterPeak, priority) : priority;',
+    to: '255 : priority;',
+  }),
+  shell('a table that is complete no more stops no timer', ['I6'], {
+    file: 'vrrp/group-roles.js',
+    from: 'if (wasComplete)',
+    to: 'if (false)',
+  }),
+  shell('who was in fault counts as complete', ['I6'], {
+    file: 'vrrp/group-roles.js',
+    from: 'syncUnknown(draft);\n    const reason',
+    to: 'const reason',
+  }),
+  shell('what the services process says does not reach the groups', ['I2'], {
+    file: 'runtime/election/vrrp-service.js',
+    from: "runner.input({ type: 'sync-progress', progress });",
+    to: '0;',
+  }),
+]);
+
 export const BUGS: readonly Bug[] = [
   timersHalved,
   timerNotRestarted,
@@ -505,4 +550,5 @@ export const BUGS: readonly Bug[] = [
   ...SOURCE_BUGS,
   ...VIRTUAL_MAC_BUGS,
   ...UNICAST_BUGS,
+  ...SYNCED_BUGS,
 ];

@@ -53,7 +53,10 @@ export class Bounds {
     this.workMs = 2 * largest * scenario.addressWorkMs;
     this.#hasMacVlans = all.some(({ virtualMacInterface }) => virtualMacInterface !== undefined);
     this.#preemptDelayMs = Math.max(
-      ...all.map(({ preempt }) => (preempt.mode === 'always' ? preempt.delayMs : 0)),
+      ...all.map(({ preempt }) => {
+        if (preempt.mode === 'never') return 0;
+        return Math.max(preempt.delayMs, preempt.mode === 'synced' ? preempt.atMostMs : 0);
+      }),
     );
     this.#startupDelayMs = Math.max(...all.map((instance) => instance.startupDelayMs));
   }
@@ -128,6 +131,14 @@ export class Bounds {
     // What was sent before the end of the fault may still be under way.
     bound += this.lateMs(kinds);
     return bound;
+  }
+
+  /**
+   * I2: from the right to preempt until the role: the next advertisement is discarded, and the one before it, up to an
+   * interval old, restarted the timer last.
+   */
+  get preemptMs(): number {
+    return this.intervalMs * this.stretch + this.masterDownMs + this.overlapMs;
   }
 
   /** An address that went is waited for, and what went with it is put back at a pace. */

@@ -7,6 +7,7 @@ import type { KeptVirtualMacs, VirtualMac, VrrpPacket } from '../../../src/runti
 import { compareAddresses } from '../../../src/util/ip-address.js';
 import type { InstanceState } from '../../../src/vrrp/group-types.js';
 import { VERDICT_MS } from './bounds.js';
+import { Comparisons } from './comparisons.js';
 import type { Guardian, GuardianHost } from './guardian.js';
 import { Interface, type Seen } from './interface.js';
 import type { Machine } from './machine.js';
@@ -40,6 +41,9 @@ export class Director implements GuardianHost {
   offs = 0;
   pauses = 0;
   maintenances = 0;
+  /** The sync of its connection table does not work; its services process says nothing. */
+  syncBreaks = 0;
+  syncSilences = 0;
   readonly downObjects = new Map<string, number>();
   /** Told to stop and not yet gone. */
   stopping = false;
@@ -49,6 +53,7 @@ export class Director implements GuardianHost {
   awakeSinceMs = 0;
   pausedSinceMs = Number.POSITIVE_INFINITY;
   #shell: Shell | undefined;
+  #comparisons: Comparisons | undefined;
   /** Those that act. */
   #guardians: Guardian[] = [];
   /** The whole host stands still: what comes for it, if it is kept at all. */
@@ -317,6 +322,7 @@ export class Director implements GuardianHost {
     this.#shell = new Shell(this, this.#world, this.#scenario, this.#machine);
     this.#shell.start();
     this.#firstVerdicts();
+    this.#startComparisons();
     if (this.pauses > 0) this.pause();
   }
 
@@ -328,6 +334,23 @@ export class Director implements GuardianHost {
         if (this.life === life) this.tracked(object);
       });
     }
+  }
+
+  #startComparisons(): void {
+    const { life } = this;
+    const { comparisons: plan } = this.#scenario;
+    if (plan === undefined || plan.isMute[this.number] === true) return;
+    this.#comparisons = new Comparisons(plan, {
+      random: this.#world.comparisonsRandom,
+      after: (delayMs, run) =>
+        this.#world.at(this.#world.nowMs + delayMs, () => {
+          if (this.life === life) run();
+        }),
+      isBroken: () => this.syncBreaks > 0,
+      isSilent: () => this.syncSilences > 0,
+      say: (complete) => this.#shell?.syncProgress(complete),
+    });
+    this.#comparisons.start();
   }
 
   /** SIGKILL. */
@@ -354,6 +377,7 @@ export class Director implements GuardianHost {
     this.life += 1;
     this.process = 'off';
     this.#shell = undefined;
+    this.#comparisons = undefined;
     this.stopping = false;
     this.#world.judge.processEnded(this, inGoodOrder);
   }
@@ -429,6 +453,10 @@ export class Director implements GuardianHost {
 
   tracked(object: string): void {
     this.#shell?.tracked(object);
+  }
+
+  compare(): void {
+    this.#comparisons?.say();
   }
 
   maintenanceChanged(): void {

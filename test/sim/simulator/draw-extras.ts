@@ -1,10 +1,18 @@
 /** Draws what not every episode has. */
-import type { VrrpInstance } from '../../../src/config/model.js';
+import type { Preempt, VrrpInstance } from '../../../src/config/model.js';
 import { Bounds, MAX_AWAITED_MS } from './bounds.js';
 import { EXTRAS, type Extra } from './extras.js';
 import { drawLayouts } from './layouts.js';
 import { Random } from './random.js';
-import { type Fault, type Layout, type Round, type Router, type Scenario, sourceOf } from './scenario.js';
+import {
+  type Fault,
+  type Layout,
+  type Round,
+  type Router,
+  type Scenario,
+  sourceOf,
+  TRACKED_OBJECT,
+} from './scenario.js';
 
 /** Of episodes that have it, each for itself. */
 const HAS_IT = 0.3;
@@ -14,6 +22,7 @@ const STREAMS: Readonly<Record<Extra, number>> = {
   sources: 0x50c5e,
   'virtual-mac': 0x3ac,
   unicast: 0x7e01,
+  synced: 0x5ce0,
 };
 /** Of rounds with faults that have one of an extra, too. */
 const BESIDE_OTHERS = 0.5;
@@ -33,6 +42,7 @@ const BESIDE: Readonly<Record<Extra, DrawFault>> = {
   sources: loss,
   'virtual-mac': deletion,
   unicast: forgery,
+  synced: brokenSync,
 };
 /** In a cluster in which nothing is wrong. */
 const ALONE: Readonly<Record<Extra, DrawFault>> = {
@@ -40,6 +50,7 @@ const ALONE: Readonly<Record<Extra, DrawFault>> = {
   sources: shortLoss,
   'virtual-mac': deletion,
   unicast: forgery,
+  synced: returnOrFall,
 };
 
 export class DrawnExtras {
@@ -68,7 +79,9 @@ export class DrawnExtras {
   equip(scenario: Scenario): Scenario {
     const [devices, peers] = [this.#random.get('virtual-mac'), this.#random.get('unicast')];
     const withDevices = devices === undefined ? scenario : withVirtualMacs(devices, scenario);
-    return peers === undefined ? withDevices : withUnicast(peers, withDevices);
+    const withPeers = peers === undefined ? withDevices : withUnicast(peers, withDevices);
+    const synced = this.#random.get('synced');
+    return synced === undefined ? withPeers : withSync(synced, withPeers);
   }
 
   /** Of a round, beside its others. */
@@ -157,6 +170,43 @@ function withUnicast(random: Random, scenario: Scenario): Scenario {
     return { ...director, variants: director.variants.map((variant) => variant.map(toPeers)) };
   });
   return { ...scenario, directors, hops };
+}
+
+/** Most virtual routers wait for the connection table before they preempt, and some for a delay, too. */
+function withSync(random: Random, scenario: Scenario): Scenario {
+  const unitMs = new Bounds(scenario).intervalMs;
+  const atMostMs = Math.round(random.magnitude(1, 60) * unitMs);
+  const delayMs = random.chance(0.3) ? Math.round(random.unit() * atMostMs) : 0;
+  const preempts = scenario.routers.map(
+    (): Preempt => (random.chance(0.8) ? { mode: 'synced', delayMs, atMostMs } : { mode: 'always', delayMs }),
+  );
+  const directors = scenario.directors.map((director) => ({
+    ...director,
+    variants: director.variants.map((variant) =>
+      variant.map((instance, router) => ({ ...instance, preempt: preempts[router] ?? instance.preempt })),
+    ),
+  }));
+  const comparisons = {
+    everyMs: random.between(0.5, 8) * unitMs,
+    learnMs: random.magnitude(0.1, 2) * atMostMs,
+    doubt: random.pick([0, 0, 0.3]),
+    isMute: directors.map(() => random.chance(0.25)),
+  };
+  return { ...scenario, directors, comparisons };
+}
+
+function brokenSync(random: Random, { directors }: Scenario, atMs: number, untilMs: number): Fault {
+  const director = random.whole(0, directors.length - 1);
+  return { kind: 'sync', director, silent: random.chance(0.4), atMs, untilMs };
+}
+
+/** One that leaves and comes back, or becomes weaker. */
+function returnOrFall(random: Random, { directors, track }: Scenario, atMs: number, untilMs: number): Fault {
+  const director = random.whole(0, directors.length - 1);
+  const isWeighed = track.some(({ weight }) => weight !== undefined);
+  return random.chance(0.5) || !isWeighed
+    ? { kind: 'stop', director, afterSpeech: false, atMs, untilMs }
+    : { kind: 'track', director, object: TRACKED_OBJECT, atMs, untilMs };
 }
 
 function deletion(random: Random, { directors, routers }: Scenario, atMs: number): Fault {

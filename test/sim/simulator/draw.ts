@@ -104,6 +104,7 @@ export function drawScenario(seed: number, episode: number, wanted: readonly Ext
     addressWorkMs: random.between(workMost / 10, workMost),
     latenessMs: random.between(0.01, Math.min(1.5, intervalMs / 10)),
     hops: 0,
+    comparisons: undefined,
     rounds: [],
     durationMs: 0,
   });
@@ -388,6 +389,7 @@ function drawFault(random: Random, scenario: Scenario, atMs: number, untilMs: nu
     case 'device':
     case 'macvlan':
     case 'forge':
+    case 'sync':
       return [];
     case 'track':
       return [{ ...span, kind, director, object: TRACKED_OBJECT }];

@@ -1,6 +1,12 @@
 /** The invariants. Each is one method with its reason; the lengths they allow are in bounds.ts. */
-import type { GroupInput, GroupState, GroupStep, InstanceState } from '../../../src/vrrp/group-types.js';
-import { OVERTAKEN_MS } from './bounds.js';
+import type {
+  GroupEffect,
+  GroupInput,
+  GroupState,
+  GroupStep,
+  InstanceState,
+} from '../../../src/vrrp/group-types.js';
+import { MIN_LEASE_MS, OVERTAKEN_MS } from './bounds.js';
 import type { Director } from './director.js';
 import type { Packet } from './packet.js';
 import { type Fault, type FaultKind, type Round, routerOf } from './scenario.js';
@@ -61,6 +67,9 @@ interface Heard {
   atMs: number;
   intervalMs: number;
   priority: number;
+  /** From whom, and the highest priority that it said in a row. */
+  source: string;
+  peak: number;
   /** Since when only weaker masters were heard; NaN: the last was not weaker. */
   weakerSinceMs: number;
   farewellMs: number;
@@ -80,6 +89,18 @@ interface Spin {
 
 /** What keeps advertisements from others, and so two masters from knowing of one another. */
 const SEGMENT_FAULTS: ReadonlySet<FaultKind> = new Set(['loss', 'partition', 'delay', 'source']);
+/** Faults that leave nothing behind which is waited for. */
+const SOON_OVER: ReadonlySet<FaultKind> = new Set([
+  'loss',
+  'duplicate',
+  'partition',
+  'crash',
+  'power',
+  'stop',
+  'link',
+  'track',
+  'sync',
+]);
 /** Of Active_Down_Interval, whatever the priority: silence that lets a backup take over. */
 const SILENT_INTERVALS = 3;
 /** The longest Active_Down_Interval, with the skew of the lowest priority. */
@@ -92,6 +113,8 @@ function nothingHeard(): Heard {
     atMs: Number.NEGATIVE_INFINITY,
     intervalMs: 0,
     priority: 0,
+    source: '',
+    peak: 0,
     weakerSinceMs: Number.NaN,
     farewellMs: Number.NEGATIVE_INFINITY,
   };
@@ -107,6 +130,10 @@ export class Judge {
   /** By director, then by router. */
   readonly #departures: Departures[][];
   readonly #spins = new Map<GroupView, Spin>();
+  /** By director, then by router: its connection table counts as complete. */
+  readonly #isComplete: boolean[][];
+  /** By director: the last word of its services process, and how often that changed. */
+  readonly #words: { complete: boolean; changes: number }[];
   #settled = false;
   #planned = false;
   /** Routers whose new group is made of nothing but lone instances, while nothing else is wrong. */
@@ -120,6 +147,8 @@ export class Judge {
   /** When the pauses of a director end, those that are over included. */
   readonly #pausedUntilMs = new Map<number, number>();
   #round = 0;
+  /** Nothing is done any more that a right to preempt may have to wait for. */
+  #isUndisturbed = false;
   readonly #kinds = new Set<FaultKind>();
 
   constructor(world: World) {
@@ -138,6 +167,8 @@ export class Judge {
     this.#departures = directors.map(() =>
       routers.map(() => ({ untilMs: Number.NEGATIVE_INFINITY, ignored: new Set() })),
     );
+    this.#isComplete = directors.map(() => routers.map(() => false));
+    this.#words = directors.map(() => ({ complete: false, changes: 0 }));
     this.#speech = directors.map(() => ({
       lastMs: routers.map(() => Number.NaN),
       intervalMs: routers.map(() => Number.NaN),
@@ -185,6 +216,7 @@ export class Judge {
     this.#settled &&= round.calm;
     this.#round += 1;
     this.#kinds.clear();
+    this.#isUndisturbed = false;
     // The first round is the start of all.
     if (this.#round === 1) this.#kinds.add('stop');
     const [first] = round.planned ? round.faults : [];
@@ -201,7 +233,9 @@ export class Judge {
     } else if (first?.kind === 'regroup') {
       this.#planned = isHealthy;
       if (this.#planned) this.#expectOf(first);
-    } else this.#planned = round.planned && this.#hasSuccessors(round);
+    } else this.#planned = round.planned && first?.kind !== 'track' && this.#hasSuccessors(round);
+    // A master that falls, while nothing else is wrong.
+    this.#isUndisturbed = isHealthy && first?.kind === 'track';
   }
 
   /**
@@ -241,6 +275,7 @@ export class Judge {
 
   roundEnds(round: Round): void {
     const number = this.#round;
+    this.#isUndisturbed = [...this.#kinds].every((kind) => SOON_OVER.has(kind));
     const settleMs = round.untilMs + this.#world.bounds.settleMs(this.#kinds);
     this.#world.at(settleMs, () => {
       if (this.#round !== number) return;
@@ -390,7 +425,7 @@ export class Judge {
   ): void {
     const config = master.config(router);
     const best = Math.max(...candidates.map((d) => this.#worth(d, router)));
-    const preempts = config.preempt.mode === 'always' || best === 255;
+    const preempts = config.preempt.mode !== 'never' || best === 255;
     if (preempts && this.#worth(master, router) < best) {
       this.#fail('I2', `d${master.number} is master of r${router} ${when}, a stronger one is ready`);
     }
@@ -433,7 +468,7 @@ export class Judge {
     if (Number.isNaN(known)) view.contradictedMs[director.number] = this.#world.nowMs;
   }
 
-  #remember(director: Director, { router, advertisement }: Packet, receivedAtMs: number): void {
+  #remember(director: Director, { router, advertisement, source }: Packet, receivedAtMs: number): void {
     const heard = this.#heard[director.number]?.[router];
     if (heard === undefined) return;
     if (advertisement.priority === 0) {
@@ -451,8 +486,74 @@ export class Judge {
     heard.atMs = receivedAtMs;
     heard.intervalMs = advertisement.advertisementIntervalMs;
     heard.priority = advertisement.priority;
+    heard.peak = Math.max(advertisement.priority, source === heard.source ? heard.peak : 0);
+    heard.source = source;
+    const wasWeaker = !Number.isNaN(heard.weakerSinceMs);
     if (advertisement.priority >= own) heard.weakerSinceMs = Number.NaN;
-    else if (Number.isNaN(heard.weakerSinceMs)) heard.weakerSinceMs = receivedAtMs;
+    else if (!wasWeaker) {
+      heard.weakerSinceMs = receivedAtMs;
+      if (heard.peak >= own) this.#watchRight(director, router);
+    }
+  }
+
+  // ---- preemption and the connection table ----
+
+  /** A word of the services process reaches the election. */
+  isTold(director: Director, complete: boolean): void {
+    const word = this.#words[director.number];
+    const isComplete = this.#isComplete[director.number];
+    if (word === undefined || isComplete === undefined) return;
+    if (word.complete !== complete) word.changes += 1;
+    word.complete = complete;
+    for (const router of isComplete.keys()) {
+      // What a master's table lacks nobody has.
+      if (complete || !director.isMaster(router)) isComplete[router] = complete;
+      if (complete) this.#watchRight(director, router);
+    }
+  }
+
+  #mayPreempt(director: Director, { config, priority }: InstanceState, heard: Heard, nowMs: number): boolean {
+    const { preempt } = config;
+    if (heard.priority >= priority || preempt.mode === 'never') return false;
+    const weakerMs = nowMs - heard.weakerSinceMs + ROUNDING_MS;
+    if (weakerMs < preempt.delayMs) return false;
+    if (preempt.mode === 'always' || weakerMs >= preempt.atMostMs) return true;
+    return this.#isComplete[director.number]?.[routerOf(config.name)] === true || heard.peak >= priority;
+  }
+
+  /**
+   * I2: who has the right to preempt a master that it hears, or gets it when the delay is over, uses it, while nothing else
+   * happens.
+   */
+  #watchRight(director: Director, router: number): void {
+    if (!this.#isUndisturbed) return;
+    const { bounds, nowMs } = this.#world;
+    const { life } = director;
+    const round = this.#round;
+    const changes = this.#words[director.number]?.changes;
+    const group = director.groupOf(router) ?? [];
+    const localMs = director.localMs(nowMs);
+    let leftMs = 0;
+    for (const member of group) {
+      const one = director.instance(member);
+      const heard = this.#heard[director.number]?.[member];
+      if (one?.state !== 'backup' || heard === undefined || one.config.preempt.mode === 'never') return;
+      // NaN where it hears none that is weaker.
+      if (!(heard.weakerSinceMs <= localMs)) return;
+      if (localMs - heard.atMs >= SILENT_INTERVALS * heard.intervalMs) return;
+      const endMs = heard.weakerSinceMs + one.config.preempt.delayMs;
+      leftMs = Math.max(leftMs, endMs - localMs);
+      if (!this.#mayPreempt(director, one, heard, localMs + leftMs)) return;
+    }
+    this.#world.at(nowMs + leftMs * bounds.stretch + bounds.preemptMs, () => {
+      if (this.#round !== round || director.life !== life || director.isMaster(router)) return;
+      if (!this.#isUndisturbed || this.#words[director.number]?.changes !== changes) return;
+      const candidates = this.#candidates(router);
+      const worth = this.#worth(director, router);
+      const isBest = candidates.every((one) => one === director || this.#worth(one, router) < worth);
+      if (!candidates.includes(director) || !isBest) return;
+      this.#fail('I2', `d${director.number} may preempt r${router} and does not`);
+    });
   }
 
   #departuresOf(director: Director, router: number): Departures {
@@ -499,12 +600,9 @@ export class Judge {
     if (members.some((one) => nowMs - heardOf(one).farewellMs <= down)) return;
     for (const one of members) {
       const heard = heardOf(one);
-      const { preempt } = one.config;
       if (nowMs - heard.atMs >= SILENT_INTERVALS * heard.intervalMs - ROUNDING_MS) continue;
       if (one.priority === 255) continue;
-      const weakerMs = nowMs - heard.weakerSinceMs;
-      const isWeaker = heard.priority < one.priority;
-      if (isWeaker && preempt.mode === 'always' && weakerMs >= preempt.delayMs - ROUNDING_MS) continue;
+      if (this.#mayPreempt(director, one, heard, nowMs)) continue;
       const age = (nowMs - heard.atMs).toFixed(1);
       this.#fail(
         'I6',
@@ -539,6 +637,8 @@ export class Judge {
   /** Everything is off in the kernel when the process left in good order, and soon after its guardian acted. */
   processEnded(director: Director, inGoodOrder: boolean): void {
     this.#forgetSpeech(director);
+    this.#words[director.number] = { complete: false, changes: 0 };
+    this.#isComplete[director.number]?.fill(false);
     const { life } = director;
     const { bounds } = this.#world;
     const afterMs = inGoodOrder ? 0 : bounds.holdMs + bounds.reactionMs;
@@ -667,8 +767,14 @@ export class Judge {
   begins(director: Director, { state }: GroupView): void {
     const heard = this.#heard[director.number];
     if (heard === undefined) return;
-    for (const one of state.instances)
-      if (one.state === 'initialize') heard[routerOf(one.config.name)] = nothingHeard();
+    const isComplete = this.#isComplete[director.number];
+    const word = this.#words[director.number]?.complete === true;
+    for (const one of state.instances) {
+      if (one.state !== 'initialize') continue;
+      const router = routerOf(one.config.name);
+      heard[router] = nothingHeard();
+      if (isComplete !== undefined) isComplete[router] = word;
+    }
   }
 
   /** I9: whatever it is given, the machine does not throw. */
@@ -718,6 +824,7 @@ export class Judge {
           this.#checkListened(director, before, group);
         } else if (effect.from === 'master') this.#checkYield(director, before, input, nowMs);
         this.#roleChanged(director, router, effect.from, effect.to);
+        this.#tableChanged(director, before, input, effect, nowMs);
       }
       if ('instance' in effect && !instances.some((one) => one.config.name === effect.instance)) {
         this.#fail('I9', `an effect for ${effect.instance}, which is not in ${group.state.name}`);
@@ -733,6 +840,35 @@ export class Judge {
     if (Number.isNaN(result.deadlineMs))
       this.#fail('I9', `${group.state.name} of d${director.number}: deadline NaN`);
     if (input.type === 'deadline') this.#checkSpin(director, group, result.deadlineMs, nowMs);
+  }
+
+  /** A master has all; who was in fault or silent may have missed something. */
+  #tableChanged(
+    director: Director,
+    before: GroupState,
+    input: GroupInput,
+    { instance: name, to }: GroupEffect & { type: 'role' },
+    nowMs: number,
+  ): void {
+    const router = routerOf(name);
+    const isComplete = this.#isComplete[director.number];
+    const heard = this.#heard[director.number]?.[router];
+    if (isComplete === undefined || heard === undefined) return;
+    heard.peak = heard.priority;
+    if (to === 'fault') isComplete[router] = false;
+    if (to === 'master') isComplete[router] = true;
+    if (to !== 'backup') return;
+    const wasSilent = before.instances.some(({ config, spokeAtMs, state }) => {
+      const silentMs = nowMs - spokeAtMs;
+      const { advertisementIntervalMs: intervalMs } = config;
+      if (state !== 'master') return false;
+      if (input.type === 'advertisement' && input.instance === config.name)
+        return input.receivedAtMs - spokeAtMs > SILENT_INTERVALS * intervalMs + ROUNDING_MS;
+      return (
+        before.phase === 'running' && silentMs > Math.max(MASTER_DOWN_INTERVALS * intervalMs, MIN_LEASE_MS)
+      );
+    });
+    if (wasSilent) isComplete[router] = false;
   }
 
   /** I4: what a reload formed of masters and backups hands over, and keeps no address longer for it (docs/decisions/0035). */

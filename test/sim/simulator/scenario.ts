@@ -1,5 +1,6 @@
 /** What one episode is: directors, virtual routers, the segment, and the faults with their times. All from one seed. */
 import type { TrackUse, VrrpInstance } from '../../../src/config/model.js';
+import type { ComparisonPlan } from './comparisons.js';
 
 export const FAULT_KINDS = [
   'loss',
@@ -22,6 +23,7 @@ export const FAULT_KINDS = [
   'device',
   'macvlan',
   'forge',
+  'sync',
 ] as const;
 export type FaultKind = (typeof FAULT_KINDS)[number];
 
@@ -77,6 +79,8 @@ export type Fault = Span &
     | { readonly kind: 'device'; readonly director: number; readonly segment: number }
     /** From further away than peers may be, somebody sends advertisements and farewells in the name of a director. */
     | { readonly kind: 'forge'; readonly segment: number }
+    /** The sync of the connection tables is broken; `silent`: the services process is gone, and says nothing of them. */
+    | { readonly kind: 'sync'; readonly director: number; readonly silent: boolean }
     /** Somebody deletes the device of a router's virtual MAC address. */
     | { readonly kind: 'macvlan'; readonly director: number; readonly router: number }
   );
@@ -134,6 +138,8 @@ export interface Scenario {
   readonly jitterMs: number;
   /** Between directors that send to named peers: so many routers lower the TTL. */
   readonly hops: number;
+  /** What the services processes say of the connection tables; undefined: nothing. */
+  readonly comparisons: ComparisonPlan | undefined;
   /** Greatest time one change of addresses takes in the kernel. */
   readonly addressWorkMs: number;
   /** Greatest lateness of a timer. */

@@ -208,6 +208,13 @@ export class Shell {
     this.#read('control', () => this.#service.tracked(object, this.director.isDown(object) ? 'down' : 'up'));
   }
 
+  syncProgress(complete: boolean): void {
+    this.#read('control', () => {
+      this.#world.judge.isTold(this.director, complete);
+      this.#service.syncProgress({ complete, text: complete ? 'complete' : 'not complete' });
+    });
+  }
+
   maintenanceChanged(): void {
     this.#read('control', () => this.#maintain(this.director.maintenances > 0));
   }

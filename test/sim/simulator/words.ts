@@ -14,6 +14,8 @@ export function inputWords(input: GroupInput, nowMs: number): string {
       return `${input.instance} address failed`;
     case 'tracked':
       return `tracked ${input.object} ${input.state}`;
+    case 'sync-progress':
+      return `the connection table is ${input.progress.text}`;
     case 'maintenance':
       return `maintenance ${input.on ? 'on' : 'off'}`;
     default:

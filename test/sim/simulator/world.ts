@@ -27,6 +27,7 @@ const HOPS_TO_A_PORT = 4;
 const FORGED_EVERY = 0.4;
 /** Streams of random numbers of one episode. */
 const WORLD_STREAM = 0x5eed;
+const COMPARISONS_STREAM = 0xc03a;
 
 export interface EpisodeResult {
   readonly virtualMs: number;
@@ -39,6 +40,8 @@ export class World implements GuardianWorld {
   readonly scenario: Scenario;
   readonly bounds: Bounds;
   readonly random: Random;
+  /** For what is said of connection tables. */
+  readonly comparisonsRandom: Random;
   readonly judge: Judge;
   readonly directors: readonly Director[];
   readonly tracing: boolean;
@@ -64,6 +67,7 @@ export class World implements GuardianWorld {
     this.scenario = scenario;
     this.bounds = new Bounds(scenario);
     this.random = new Random(seed ^ WORLD_STREAM, scenario.episode);
+    this.comparisonsRandom = new Random(seed ^ COMPARISONS_STREAM, scenario.episode);
     this.tracing = print !== undefined;
     this.#print = print ?? (() => {});
     const segments = Array.from({ length: scenario.segments });
@@ -295,6 +299,10 @@ export class World implements GuardianWorld {
         return director.loseSource(fault.segment, fault.flush);
       case 'macvlan':
         return director.deleteMacVlan(director.deviceOf(fault.router));
+      case 'sync':
+        if (fault.silent) director.syncSilences += 1;
+        else director.syncBreaks += 1;
+        return director.compare();
       case 'device':
         this.#interface(director, fault).deletions += 1;
         return director.deleteDevice(fault.segment);
@@ -373,6 +381,10 @@ export class World implements GuardianWorld {
       case 'source':
         this.#interface(director, fault).losses -= 1;
         return director.regainSource(fault.segment);
+      case 'sync':
+        if (fault.silent) director.syncSilences -= 1;
+        else director.syncBreaks -= 1;
+        return;
       case 'device':
         this.#interface(director, fault).deletions -= 1;
         return director.makeDevice(fault.segment);
