@@ -3,7 +3,9 @@
  *
  * load serve NAME [--http PORT | --tcp PORT | --udp PORT]...   a real server; writes a line when it listens (load-server.c)
  * load ask PORT RATE LIMIT ADDRESS...                           RATE new connections a second, each with one request, to the addresses
- *                                                              in turn, until SIGTERM; each has to be answered within LIMIT milliseconds
+ *                                                              in turn, until SIGTERM; each has to be answered within LIMIT milliseconds.
+ *                                                              While those of a quarter of a second are under way, a tenth of the rate:
+ *                                                              a lab that carries no more is not to be overrun
  * load download ADDRESS PORT                                    one line when it has begun, one when it has ended, with what came
  *
  * `ask` writes a line to standard error when it begins, and one to standard output for each connection when it is over:
@@ -27,7 +29,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MAX_UNDER_WAY = 16384, MAX_FILES = 65536, MAX_ANSWER = 512, MAX_EVENTS = 64, MAX_ADDRESSES = 8, LIMITS_EVERY_MS = 10, CATCH_UP_MS = 250, DOWNLOAD_BYTES = 600, SILENCE_S = 15 };
+enum { MAX_UNDER_WAY = 16384, MAX_FILES = 65536, MAX_ANSWER = 512, MAX_EVENTS = 64, MAX_ADDRESSES = 8, LIMITS_EVERY_MS = 10, CATCH_UP_MS = 250, SLOWER = 10, MAX_RATE = 10000, DOWNLOAD_BYTES = 600, SILENCE_S = 15 };
 
 struct request {
 	int fd; /* -1: free */
@@ -199,32 +201,33 @@ static void expire(long limit)
 
 static void ask(char **argv)
 {
-	long rate = atol(argv[1]), limit = atol(argv[2]);
+	long rate = atol(argv[1]), limit = atol(argv[2]), most = rate * CATCH_UP_MS / 1000 + 1;
 	int count = 0, poll = epoll_create1(EPOLL_CLOEXEC);
 	struct place to[MAX_ADDRESSES];
 	struct epoll_event events[MAX_EVENTS];
-	int64_t start = now_ms(), checked = start, sent = 0;
+	int64_t due_us = now_ms() * 1000, checked = now_ms(), sent = 0;
 
 	while (count < MAX_ADDRESSES && argv[3 + count] != NULL) {
 		to[count] = place_of(argv[3 + count], argv[0]);
 		count++;
 	}
-	if (rate < 1 || limit < 1 || rate * limit / 1000 >= MAX_UNDER_WAY) {
-		fprintf(stderr, "RATE and LIMIT: no more than %d connections at a time\n", MAX_UNDER_WAY);
+	if (rate < 1 || limit < 1 || rate > MAX_RATE) {
+		fprintf(stderr, "RATE is 1 to %d, LIMIT 1 or more\n", MAX_RATE);
 		exit(2);
 	}
 	signal(SIGTERM, on_term);
 	fprintf(stderr, "asks\n");
 	while (!is_over || under_way > 0) {
-		int64_t late = now_ms() - start - sent * 1000 / rate;
+		int64_t now_us = now_ms() * 1000;
 		int ready;
 
 		/* Who was not given a processor does not make up for all of it at once. */
-		if (late > CATCH_UP_MS)
-			start += late - CATCH_UP_MS;
-		while (!is_over && sent < (now_ms() - start) * rate / 1000) {
+		if (due_us < now_us - CATCH_UP_MS * 1000)
+			due_us = now_us - CATCH_UP_MS * 1000;
+		while (!is_over && due_us <= now_us) {
 			begin(poll, &to[sent % count], argv[3 + sent % count]);
 			sent++;
+			due_us += 1000000 / rate * (under_way < most ? 1 : SLOWER);
 		}
 		/* Until the next is due. */
 		ready = epoll_wait(poll, events, MAX_EVENTS, rate < 1000 ? (int)(1000 / rate / 2 + 1) : 1);

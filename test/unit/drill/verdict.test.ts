@@ -92,6 +92,14 @@ await t.test('each expectation can fail', async (t) => {
   });
 });
 
+await t.test('where the other director has to take over', async (t) => {
+  const untouched: readonly string[] = ['return', 'reload-under-load', 'split-brain', 'real-server-down'];
+  for (const name of SCENARIO_NAMES) {
+    const { passed } = judge(name, expectationOf(name, 1000, 100, 5), { ...good, takeover_ms: null });
+    t.equal(passed, untouched.includes(name), name);
+  }
+});
+
 await t.test('every fault is followed by a return', async (t) => {
   t.same(planDrill(DEFAULT_SCENARIOS), [
     { step: 'measure', name: 'planned' },
