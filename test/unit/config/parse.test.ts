@@ -39,7 +39,7 @@ void t.test('the examples of docs/CONFIG.md are good', async (t) => {
   );
   const [whole, ...parts] = examples;
   const head = 'version: 1\ndirectors: { lb1: { address: 10.0.0.1 }, lb2: { address: 10.0.0.2 } }\n';
-  t.equal(parts.length, 6);
+  t.equal(parts.length, 7);
   for (const text of [whole ?? '', ...parts.map((part) => head + part)]) t.same(faultsOf(text), []);
 });
 
