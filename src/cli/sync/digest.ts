@@ -1,5 +1,4 @@
 import { parseArgs } from 'node:util';
-import { takeLowPriority } from '../../io/host/real-time.js';
 import { digestConnections } from '../../io/sync/replay.js';
 import { jsonText } from '../json-text.js';
 import { withKernelTable } from '../kernel-table.js';
@@ -9,10 +8,8 @@ export async function digest(argv: readonly string[]): Promise<number> {
     args: [...argv],
     options: {
       json: { type: 'boolean', default: false },
-      'with-parent': { type: 'boolean', default: false },
     },
   });
-  if (values['with-parent']) takeLowPriority();
   const { counts, sums } = await withKernelTable(digestConnections);
   if (values.json) {
     process.stdout.write(jsonText({ counts: [...counts], sums: [...sums] }));

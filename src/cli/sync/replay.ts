@@ -1,5 +1,4 @@
 import { parseArgs } from 'node:util';
-import { takeLowPriority } from '../../io/host/real-time.js';
 import { replayConnections } from '../../io/sync/replay.js';
 import { BUCKETS } from '../../sync/digest.js';
 import { UsageError } from '../command.js';
@@ -12,12 +11,9 @@ export async function replay(argv: readonly string[]): Promise<number> {
     options: {
       buckets: { type: 'string' },
       json: { type: 'boolean', default: false },
-      // The services process asks: what it starts ends with it and does not weigh on the election.
-      'with-parent': { type: 'boolean', default: false },
     },
   });
   const buckets = values.buckets === undefined ? undefined : parseBuckets(values.buckets);
-  if (values['with-parent']) takeLowPriority();
   const report = await withKernelTable((ipvs) => replayConnections(ipvs, buckets));
   const { connections, messages, untellable } = report;
   const rest = untellable === 0 ? '' : `; ${untellable} cannot be told of`;

@@ -17,12 +17,29 @@ export class NoSyncDaemonError extends Error {
   }
 }
 
+/** By then, before Linux 7, some hundreds of thousands of connections are read: time grows with the square of their number. */
+const REPLAY_LIMIT_MS = 600_000;
+
+/** What was read until then was sent. */
+export class ReplayLimitError extends Error {
+  override readonly name = 'ReplayLimitError';
+  readonly code = 'ERR_REPLAY_LIMIT';
+  constructor(connections: number) {
+    super(
+      `the kernel's table is too large to be read in ${REPLAY_LIMIT_MS / 1000} s: ${connections} connections were sent, not all. Linux 7 reads it faster`,
+    );
+  }
+}
+
 interface TableReader {
   dump(): Promise<readonly Service[]>;
   syncDaemons(): Promise<readonly DumpedSyncDaemon[]>;
 }
 
-/** @throws NoSyncDaemonError where no daemon says where to send; and what reading and sending refuse. */
+/**
+ * @throws NoSyncDaemonError where no daemon says where to send, ReplayLimitError for a table that takes too long; and what
+ * reading and sending refuse.
+ */
 export async function replayConnections(
   ipvs: TableReader,
   buckets: ReadonlySet<number> | undefined,
@@ -32,6 +49,7 @@ export async function replayConnections(
   const group = groupOf(sending);
   const writer = new MessageWriter(group.syncid, group.maxBytes);
   const sender = new GroupSender(group);
+  const endMs = performance.now() + REPLAY_LIMIT_MS;
   const counts = { connections: 0, messages: 0, untellable: 0 };
   const send = async (message: Uint8Array | undefined): Promise<void> => {
     if (message === undefined) return;
@@ -40,6 +58,7 @@ export async function replayConnections(
   };
   try {
     for await (const { connections, unserved, untellable } of readKernelEntries(await ipvs.dump())) {
+      if (performance.now() > endMs) throw new ReplayLimitError(counts.connections);
       counts.untellable += unserved.length;
       for (const number of untellable.values()) counts.untellable += number;
       for (const connection of connections) {
