@@ -1,0 +1,253 @@
+/**
+ * `npm run bench:sync`: how long it takes to digest and to replay tables of 10,000 to 1,000,000 connections, out of a shadow
+ * table on this host, and in the VM out of the kernel's table and out of a shadow.
+ */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { startVm } from '../../src/drill/vm/session.js';
+import { decodeMessage, MessageWriter } from '../../src/sync/message.js';
+import { ShadowTable } from '../../src/sync/shadow-table.js';
+import { DEFAULT_MESSAGE_BYTES } from '../../src/sync/uapi.js';
+import type { KernelResult } from './guest/sync-scale.js';
+import { numberWithin } from './support/options.js';
+import { COMMON_OPTIONS, runBench } from './support/run-bench.js';
+import { syntheticConnection } from './support/synthetic-connections.js';
+import { printTable } from './support/table.js';
+
+const USAGE = `Usage: npm run bench:sync -- [OPTIONS]
+
+  --counts LIST   connections of the shadow on this host, 1000 to 1000000 each, default 10000,100000,1000000
+  --kernel LIST   connections of the kernel in the VM, default 10000,100000; none with ''
+  --limit N       seconds that one reading of the kernel's table may take, default 120
+  --json          the results as JSON on standard output, progress on standard error
+`;
+
+const RUN_LIMIT_MS = 30 * 60_000;
+
+type Family = 'ipv4' | 'ipv6';
+
+interface ShadowResult {
+  readonly count: number;
+  readonly family: Family;
+  /** Seconds of processor time. */
+  readonly hearSeconds: number;
+  readonly digestSeconds: number;
+  readonly replaySeconds: number;
+  readonly expireSeconds: number;
+  readonly messages: number;
+  /** Of its typed arrays. */
+  readonly tableMiB: number;
+  /** Digest and count of what the replayed messages say are those of the table. */
+  readonly isSame: boolean;
+}
+
+interface Chosen {
+  readonly counts: readonly number[];
+  readonly kernel: readonly number[];
+  readonly limit: number;
+  readonly one: { readonly count: number; readonly family: Family } | undefined;
+  readonly json: boolean;
+}
+
+function options(): Chosen | undefined {
+  const { values } = parseArgs({
+    options: {
+      counts: { type: 'string', default: '10000,100000,1000000' },
+      kernel: { type: 'string', default: '10000,100000' },
+      limit: { type: 'string', default: '120' },
+      // One table in a process of its own: memory is that of one.
+      one: { type: 'string' },
+      ...COMMON_OPTIONS,
+    },
+  });
+  if (values.help) return undefined;
+  const list = (text: string, name: string) =>
+    text
+      .split(',')
+      .filter((part) => part !== '')
+      .map((part) => numberWithin(part, 1000, 1_000_000, name));
+  const [count, family] = values.one?.split(',') ?? [];
+  return {
+    counts: list(values.counts, 'counts'),
+    kernel: list(values.kernel, 'kernel'),
+    limit: numberWithin(values.limit, 1, 1800, 'limit'),
+    one:
+      count === undefined ? undefined : { count: Number(count), family: family === 'ipv6' ? 'ipv6' : 'ipv4' },
+    json: values.json,
+  };
+}
+
+function seconds(work: () => void): number {
+  const before = process.cpuUsage();
+  work();
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / 1e6;
+}
+
+function shadowResult(count: number, family: Family): ShadowResult {
+  const addressBytes = family === 'ipv6' ? 16 : 4;
+  const writer = new MessageWriter(51, DEFAULT_MESSAGE_BYTES);
+  const messages: Uint8Array[] = [];
+  for (let number = 0; number < count; number++) {
+    const full = writer.add(syntheticConnection(number, addressBytes));
+    if (full !== undefined) messages.push(full);
+  }
+  const rest = writer.flush();
+  if (rest !== undefined) messages.push(rest);
+  const table = new ShadowTable();
+  const bytesBefore = arrayBytes();
+  const hearSeconds = seconds(() => {
+    for (const message of messages) {
+      for (const connection of decodeMessage(message).connections) table.hear(connection, 1);
+    }
+  });
+  const tableMiB = (arrayBytes() - bytesBefore) / 2 ** 20;
+  let digest = table.digest(2);
+  const digestSeconds = seconds(() => {
+    digest = table.digest(2);
+  });
+  const heard = new ShadowTable();
+  const replayed: Uint8Array[] = [];
+  const replaySeconds = seconds(() => {
+    for (const connection of table.connections(2)) {
+      const full = writer.add(connection);
+      if (full !== undefined) replayed.push(full);
+    }
+    const last = writer.flush();
+    if (last !== undefined) replayed.push(last);
+  });
+  for (const message of replayed) {
+    for (const connection of decodeMessage(message).connections) heard.hear(connection, 2);
+  }
+  const again = heard.digest(3);
+  const expireSeconds = seconds(() => table.expire(2));
+  return {
+    count,
+    family,
+    hearSeconds,
+    digestSeconds,
+    replaySeconds,
+    expireSeconds,
+    messages: replayed.length,
+    tableMiB,
+    isSame:
+      heard.size === count &&
+      digest.sums.every(
+        (sum, bucket) => sum === again.sums[bucket] && digest.counts[bucket] === again.counts[bucket],
+      ),
+  };
+}
+
+function arrayBytes(): number {
+  globalThis.gc?.();
+  return process.memoryUsage().arrayBuffers;
+}
+
+function apart(count: number, family: Family): ShadowResult {
+  const self = fileURLToPath(import.meta.url);
+  const argv = ['--expose-gc', self, '--one', `${count},${family}`];
+  const { stdout, stderr, status } = spawnSync(process.execPath, argv, { encoding: 'utf8' });
+  if (status !== 0) throw new Error(`${count} connections: ${stderr.trim()}`);
+  return JSON.parse(stdout);
+}
+
+async function kernelResults({ kernel, limit }: Chosen, signal: AbortSignal): Promise<KernelResult[]> {
+  if (kernel.length === 0) return [];
+  const outDir = mkdtempSync(join(tmpdir(), 'bench-sync-'));
+  const progress = (line: string): void => void process.stderr.write(`${line}\n`);
+  const results: KernelResult[] = [];
+  const vm = await startVm({ outDir, signal, memoryMiB: 4096, onProgress: progress });
+  try {
+    for (const count of kernel) {
+      progress(`${count} connections in the kernel`);
+      const command = ['node', 'dist/test/bench/guest/sync-scale.js', String(count), String(limit)];
+      const { status, stdout, stderr } = await vm.run(command, { timeoutMs: RUN_LIMIT_MS });
+      if (status !== 0) throw new Error(`the guest's program failed: ${stderr.trim()}`);
+      progress(`  ${stdout.trim()}`);
+      results.push(JSON.parse(stdout));
+    }
+  } finally {
+    await vm.stop();
+    rmSync(outDir, { recursive: true, force: true });
+  }
+  return results;
+}
+
+function print(shadows: readonly ShadowResult[], kernels: readonly KernelResult[]): void {
+  const s = (value: number | undefined): string => (value === undefined ? 'too long' : value.toFixed(2));
+  printTable(
+    [
+      'shadow',
+      'connections',
+      'hear, s',
+      'digest, s',
+      'replay, s',
+      'expire, s',
+      'messages',
+      'table, MiB',
+      'same',
+    ],
+    shadows.map((one) => [
+      one.family,
+      String(one.count),
+      s(one.hearSeconds),
+      s(one.digestSeconds),
+      s(one.replaySeconds),
+      s(one.expireSeconds),
+      String(one.messages),
+      one.tableMiB.toFixed(1),
+      one.isSame ? 'yes' : 'NO',
+    ]),
+  );
+  if (kernels.length === 0) return;
+  console.log('');
+  printTable(
+    [
+      'in the VM',
+      'digest, s',
+      'replay, s',
+      'arrived',
+      'same',
+      'shadow: heard',
+      'digest, s',
+      'replay, s',
+      'arrived',
+    ],
+    kernels.map((one) => [
+      String(one.count),
+      s(one.digestSeconds),
+      s(one.replaySeconds),
+      String(one.arrived ?? '-'),
+      one.isSame === undefined ? '-' : one.isSame ? 'yes' : 'NO',
+      String(one.heard),
+      s(one.shadowDigestSeconds),
+      s(one.shadowReplaySeconds),
+      String(one.shadowArrived ?? '-'),
+    ]),
+  );
+}
+
+await runBench({
+  name: 'bench:sync',
+  usage: USAGE,
+  options,
+  async run(chosen, signal) {
+    const { one, counts, json } = chosen;
+    if (one !== undefined) {
+      process.stdout.write(JSON.stringify(shadowResult(one.count, one.family)));
+      return 0;
+    }
+    const shadows = (['ipv4', 'ipv6'] as const).flatMap((family) =>
+      counts.map((count) => apart(count, family)),
+    );
+    const kernels = await kernelResults(chosen, signal);
+    if (json) process.stdout.write(`${JSON.stringify({ shadows, kernels }, null, 2)}\n`);
+    else print(shadows, kernels);
+    const isWhole = shadows.every(({ isSame }) => isSame) && kernels.every(({ isSame }) => isSame !== false);
+    return isWhole ? 0 : 1;
+  },
+});
