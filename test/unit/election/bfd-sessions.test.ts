@@ -16,6 +16,8 @@ interface OpenLink {
   readonly link: BfdLink;
   readonly deliver: (message: ReceivedBfd) => void;
   readonly sent: BfdPacket[];
+  /** In the receive queue, not yet read. */
+  readonly queue: ReceivedBfd[];
   closed: boolean;
 }
 
@@ -38,7 +40,7 @@ class BfdHost extends FakeHost {
       },
       open: (link, deliver) => {
         if (this.refusesBfd !== undefined) throw this.refusesBfd;
-        const open: OpenLink = { link, deliver, sent: [], closed: false };
+        const open: OpenLink = { link, deliver, sent: [], queue: [], closed: false };
         this.links.push(open);
         return {
           send: (_, payload) => {
@@ -46,7 +48,9 @@ class BfdHost extends FakeHost {
             if (!decoded.ok) throw new Error(decoded.reason);
             open.sent.push(decoded.packet);
           },
-          drain: () => {},
+          drain: () => {
+            for (const message of open.queue.splice(0)) deliver(message);
+          },
           unread: () => 0,
           close: () => {
             open.closed = true;
@@ -82,6 +86,10 @@ class BfdHost extends FakeHost {
   }
 
   say(packet: Partial<BfdPacket>, more: Partial<ReceivedBfd> = {}): void {
+    this.last.deliver(this.message(packet, more));
+  }
+
+  message(packet: Partial<BfdPacket>, more: Partial<ReceivedBfd> = {}): ReceivedBfd {
     const payload = encodeBfd({
       state: 'up',
       diagnostic: 0,
@@ -95,7 +103,7 @@ class BfdHost extends FakeHost {
       requiredMinRxUs: 15_000,
       ...packet,
     });
-    this.last.deliver({ payload, source: PEER, ttl: 255, receivedAtMs: this.clock.nowMs(), ...more });
+    return { payload, source: PEER, ttl: 255, receivedAtMs: this.clock.nowMs(), ...more };
   }
 
   async comeUp(): Promise<void> {
@@ -163,6 +171,21 @@ void t.test('one that was never up, or ends in good order, moves nothing', async
     t.equal(host.director.role('outside'), 'backup', last);
     await host.end();
   }
+});
+
+void t.test('what lies in the receive queue is read before a peer is lost', async (t) => {
+  const host = new BfdHost();
+  await host.begin(PAIR);
+  host.advertise({ priority: 150 });
+  await host.comeUp();
+  await host.clock.advance(30);
+  host.last.queue.push(host.message({}));
+  await host.clock.advance(30);
+  t.equal(host.last.queue.length, 0);
+  t.equal(host.session.state, 'up');
+  await host.clock.advance(20);
+  t.equal(host.session.state, 'down', 'and tells when it came');
+  await host.end();
 });
 
 void t.test('this director says that it leaves, before it says farewell', async (t) => {

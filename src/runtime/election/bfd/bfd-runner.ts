@@ -11,7 +11,7 @@ import {
 import { type BfdPacket, type BfdState, diagnosticText, encodeBfd } from '../../../bfd/packet.js';
 import type { WantedBfd } from '../../../planning/bfd-sessions.js';
 import type { BfdTransport, Clock, Log, VrrpTransport } from '../../ports.js';
-import type { Deadlines, Drained, Waiting } from '../deadlines.js';
+import type { Deadlines, Waiting } from '../deadlines.js';
 import { DebouncedVerdict } from '../interface-tracks.js';
 
 /** A session that was not up by then is down for those who track it: speaking slowly, two hosts need three seconds. */
@@ -103,14 +103,9 @@ export class BfdRunner implements Waiting {
     this.#track();
   }
 
-  input(input: BfdInput): void {
+  input(input: BfdInput, nowMs = this.#ports.clock.nowMs()): void {
     if (input.type === 'packet') this.counters.packets_received += 1;
-    const { state, effects, deadlineMs } = stepBfd(
-      this.#session,
-      input,
-      this.#ports.clock.nowMs(),
-      this.#ports.random(),
-    );
+    const { state, effects, deadlineMs } = stepBfd(this.#session, input, nowMs, this.#ports.random());
     this.#session = state;
     this.#rearm(deadlineMs);
     for (const effect of effects) this.#run(effect);
@@ -120,21 +115,21 @@ export class BfdRunner implements Waiting {
     this.discards.set(reason, (this.discards.get(reason) ?? 0) + 1);
   }
 
-  /** A deadline that was handed over to this process late finds what came meanwhile. */
-  addTransports(to: Set<Drained>): void {
-    if (this.link !== undefined) to.add(this.link);
-    for (const instance of this.wanted.instances) {
-      const transport = this.#ports.transport(instance);
-      if (transport !== undefined) to.add(transport);
-    }
-  }
+  /** Most deadlines are those of packets to send, a hundred in a second: only the peer's end has to be read for (`due`). */
+  addTransports(): void {}
 
   makeReady(): void {}
 
+  /** A stalled loop must not lose a peer whose packets, or advertisements, lie in the queue. */
   due(): void {
     this.#deadlineMs = Number.NaN;
     this.#cancelTimer = () => {};
-    this.input({ type: 'deadline' });
+    const nowMs = this.#ports.clock.nowMs();
+    if (nowMs >= this.#session.detectAtMs) {
+      this.link?.drain();
+      for (const instance of this.wanted.instances) this.#ports.transport(instance)?.drain();
+    }
+    this.input({ type: 'deadline' }, nowMs);
   }
 
   close(): void {
