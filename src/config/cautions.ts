@@ -30,21 +30,26 @@ function slowMembers({ instances, syncGroups }: DirectorConfig): readonly Cautio
   });
 }
 
-function emptyTables({ connectionSync, instances }: DirectorConfig): readonly Caution[] {
+function emptyTables({ connectionSync, peerChannel, instances }: DirectorConfig): readonly Caution[] {
   return instances.flatMap((instance, position) => {
-    const message = preemptCaution(instance, connectionSync !== undefined);
+    const isSynced = connectionSync !== undefined;
+    const message = preemptCaution(instance, { isSynced, isCompared: isSynced && peerChannel !== undefined });
     return message === undefined ? [] : { path: ['vrrp', 'instances', position, 'preempt'], message };
   });
 }
 
-function preemptCaution({ name, preempt, priority }: VrrpInstance, isSynced: boolean): string | undefined {
+function preemptCaution(
+  { name, preempt, priority }: VrrpInstance,
+  { isSynced, isCompared }: { readonly isSynced: boolean; readonly isCompared: boolean },
+): string | undefined {
   // The address owner's preemption is not a matter of choice.
   if (preempt.mode === 'never' || priority === OWNER_PRIORITY) return undefined;
   if (preempt.mode === 'synced') {
-    if (isSynced) return undefined;
+    if (isCompared) return undefined;
+    const lacks = isSynced ? 'peer_channel' : 'connection_sync';
     return (
-      `without connection_sync no connection table becomes complete: ${name} takes the role back after ` +
-      `${formatDuration(preempt.atMostMs)}, whatever is lost; configure connection_sync, or leave 'after: synced' out`
+      `without ${lacks} no connection table becomes complete: ${name} takes the role back after ` +
+      `${formatDuration(preempt.atMostMs)}, whatever is lost; configure ${lacks}, or leave 'after: synced' out`
     );
   }
   if (!isSynced) return undefined;

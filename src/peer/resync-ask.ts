@@ -58,7 +58,13 @@ export type AskState =
       /** Of the replay before. */
       readonly coverage: number | undefined;
     }
-  | { readonly phase: 'ended'; readonly coverage: number | undefined; readonly text: string };
+  | {
+      readonly phase: 'ended';
+      /** It was found to have all; else there is nothing more to be asked. */
+      readonly isWhole: boolean;
+      readonly coverage: number | undefined;
+      readonly text: string;
+    };
 
 export type AskInput =
   /** The kernel's backup daemon was not running until now: what was told meanwhile is missing here. */
@@ -84,14 +90,14 @@ export function stepAsk(
       return state.phase === 'ended' ? look(begin(nowMs, nonce), around, { nowMs, nonce }) : state;
     case 'kept':
       return state.phase === 'unknown'
-        ? { phase: 'ended', coverage: undefined, text: 'the table was kept' }
+        ? { phase: 'ended', isWhole: true, coverage: undefined, text: 'the table was kept' }
         : state;
     case 'look':
       return state.phase === 'asking' ? look(state, around, { nowMs, nonce }) : state;
   }
 }
 
-/** For the election, and for people. */
+/** For people, and for peers. */
 export function askProgress(state: AskState): { readonly complete: boolean; readonly text: string } {
   if (state.phase === 'unknown') return { complete: false, text: 'the sync daemon does not run yet' };
   if (state.phase === 'ended') return { complete: true, text: state.text };
@@ -100,6 +106,11 @@ export function askProgress(state: AskState): { readonly complete: boolean; read
   if (peer === undefined) return { complete: false, text: 'waits for a peer that can replay its table' };
   if (doneAtMs !== undefined) return { complete: false, text: `counts what ${peer} has sent: ${sent}` };
   return { complete: false, text: `receives the connections of ${peer}` };
+}
+
+/** For the election, which waits a while for a table that may yet come: what was not compared is not complete. */
+export function askWord(state: AskState): { readonly complete: boolean; readonly text: string } {
+  return { ...askProgress(state), complete: state.phase === 'ended' && state.isWhole };
 }
 
 type Asking = Extract<AskState, { phase: 'asking' }>;
@@ -137,7 +148,7 @@ function look(state: Asking, { peers, held }: Around, now: Now): AskState {
     return nowMs < next.doneAtMs + STALL_MS ? next : ended(next, 'this kernel does not tell its table');
   const coverage = answer.sent === 0 ? 1 : Math.min(1, held.connections / answer.sent);
   const told = `${held.connections} of ${answer.sent} connections of ${peer.name} are here`;
-  if (coverage >= ENOUGH) return { phase: 'ended', coverage, text: told };
+  if (coverage >= ENOUGH) return { phase: 'ended', isWhole: true, coverage, text: told };
   return again({ ...next, coverage }, now, told);
 }
 
@@ -184,7 +195,7 @@ function again(state: Asking, { nowMs, nonce }: Now, why: string): AskState {
 
 function ended({ coverage }: Asking, why: string): AskState {
   const told = coverage === undefined ? '' : `, coverage ${Math.floor(coverage * 100)} %`;
-  return { phase: 'ended', coverage, text: `${why}${told}` };
+  return { phase: 'ended', isWhole: false, coverage, text: `${why}${told}` };
 }
 
 /** A master before others, then the one with the most. */

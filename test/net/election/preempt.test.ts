@@ -32,7 +32,7 @@ test('a director that returns says what it waits for, and takes over after at_mo
   await settled('it waits', async () => (await instanceOf(lb1)).awaits_sync !== null);
   const { awaits_sync: awaited, state } = await instanceOf(lb1);
   t.equal(state, 'backup');
-  t.match(awaited, { text: /nothing is known of it yet/, at_most_s: Number });
+  t.match(awaited, { text: 'nothing is synchronised', at_most_s: Number });
   const { output } = await bench.command('lb1', ['status', '--runtime-dir', lb1.runtimeDirectory]);
   t.match(
     output.join('\n'),

@@ -96,6 +96,10 @@ void t.test('preemption that loses connections is warned of, at its place', asyn
     /vrrp\.instances\[0\]\.preempt: warning: without connection_sync .* takes the role back after 1m/,
     /vrrp\.instances\[1\]/,
   ]);
+  t.match(warned(`${synced}\npeer_channel: off\n`), [
+    /without peer_channel no connection table becomes complete/,
+    /vrrp\.instances\[1\]/,
+  ]);
   // The default, which has no place of its own.
   t.match(warned(nat.replace(/preempt: false.*/, '')), [/vrrp\.instances\[0\]/]);
   t.same(

@@ -5,6 +5,7 @@ import {
   type Around,
   type AskState,
   askProgress,
+  askWord,
   MAX_ASKS,
   NO_PEER_MS,
   type ReplayPeer,
@@ -66,6 +67,11 @@ class Asker {
     const { complete, text } = askProgress(this.state);
     return `${complete ? 'complete' : 'waits'}: ${text}`;
   }
+
+  /** What the election hears. */
+  get word(): boolean {
+    return askWord(this.state).complete;
+  }
 }
 
 function peer(overrides: Partial<ReplayPeer> = {}): ReplayPeer {
@@ -96,6 +102,7 @@ void t.test('asked, sent, counted, complete', async (t) => {
   t.equal(asker.said, 'waits: counts what lb1 has sent: 1000');
   asker.pass(STEP_MS);
   t.equal(asker.said, 'complete: 990 of 1000 connections of lb1 are here');
+  t.equal(asker.word, true);
   t.equal(asker.requests.length, 1);
 });
 
@@ -127,6 +134,7 @@ void t.test('a lone director does not wait for ever, and asks one that comes lat
   t.match(asker.said, /^waits/);
   asker.pass(STEP_MS);
   t.equal(asker.said, 'complete: no peer answers');
+  t.equal(asker.word, false, 'the election waits as long as it is told to');
   asker.pass(3_600_000);
   asker.peers = [peer()];
   asker.pass(STEP_MS);
@@ -138,6 +146,7 @@ void t.test('a peer of another release cannot', async (t) => {
   asker.peers = [peer({ replays: false })];
   asker.pass(NO_PEER_MS);
   t.equal(asker.said, 'complete: no peer can replay its table, such as lb1');
+  t.equal(asker.word, false, 'the election waits as long as it is told to');
 });
 
 void t.test('the peer restarts in the middle', async (t) => {

@@ -144,7 +144,7 @@ export class PeerChannelPart implements ServicesPart {
   #progress(): SyncProgress {
     if (this.#resyncs) return this.#resync.progress;
     const isSynchronised = this.#config?.connectionSync !== undefined;
-    return { complete: true, text: isSynchronised ? 'there is no peer channel' : 'nothing is synchronised' };
+    return { complete: false, text: isSynchronised ? 'there is no peer channel' : 'nothing is synchronised' };
   }
 
   #tellWithoutResync(): void {

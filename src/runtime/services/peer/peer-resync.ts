@@ -1,6 +1,13 @@
 /** Asks a peer for its table when this host's has a gap, and replays this host's when a peer asks. */
 import type { ReplayAnswer } from '../../../peer/hello.js';
-import { type Around, type AskInput, type AskState, askProgress, stepAsk } from '../../../peer/resync-ask.js';
+import {
+  type Around,
+  type AskInput,
+  type AskState,
+  askProgress,
+  askWord,
+  stepAsk,
+} from '../../../peer/resync-ask.js';
 import { NOBODY_SERVED, type ServeInput, type ServeState, stepServe } from '../../../peer/resync-serve.js';
 import type { SyncProgress } from '../../../vrrp/group-types.js';
 import type { Clock, Log } from '../../ports.js';
@@ -84,7 +91,7 @@ export class PeerResync {
     if (!isNews && text === this.#told) return;
     this.#told = text;
     this.#ports.log.info({ event: 'resync', complete }, `connection table: ${text}`);
-    this.#ports.told({ complete, text });
+    this.#ports.told(askWord(this.#ask));
   }
 
   #stepServe(input: ServeInput): void {
