@@ -216,6 +216,8 @@ static void ask(char **argv)
 		exit(2);
 	}
 	signal(SIGTERM, on_term);
+	/* Somebody looks while it asks. */
+	setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
 	fprintf(stderr, "asks\n");
 	while (!is_over || under_way > 0) {
 		int64_t now_us = now_ms() * 1000;

@@ -24,7 +24,7 @@ class Results {
   readonly #options: DrillOptions;
   readonly #startedMs = Date.now();
   readonly scenarios: ScenarioReport[] = [];
-  readonly baselines: { topology: Topology['name']; client_gap_ms: number }[] = [];
+  readonly baselines: DrillReport['baselines'][number][] = [];
   readonly failures: string[] = [];
 
   constructor(options: DrillOptions) {
@@ -55,9 +55,13 @@ class Results {
 async function measure(bench: Bench, results: Results, name: ScenarioName, after?: FaultName): Promise<void> {
   const { probeIntervalMs, progress, topology } = bench.options;
   const { setting, course, observed } = await runScenario(bench, name, after);
-  const { observations, changes, roles, losses, virtualAddresses, baselineGapMs } = bench;
-  if (baselineGapMs !== undefined && !results.baselines.some((one) => one.topology === topology.name)) {
-    results.baselines.push({ topology: topology.name, client_gap_ms: baselineGapMs });
+  const { observations, changes, roles, losses, virtualAddresses, baseline } = bench;
+  if (baseline !== undefined && !results.baselines.some((one) => one.topology === topology.name)) {
+    results.baselines.push({
+      topology: topology.name,
+      client_gap_ms: baseline.gapMs,
+      slowest_request_ms: baseline.requestMs,
+    });
   }
   const outages = bench.outagesUntil(observed.window.toMs);
   const record = { observations, changes, roles, outages, losses, virtualAddresses };

@@ -49,7 +49,7 @@ export interface LoadOptions {
   readonly port: number;
   /** New connections a second. */
   readonly rate: number;
-  /** In which each has to be answered, in milliseconds. */
+  /** After which none is waited for any more, in milliseconds. */
   readonly limitMs: number;
   /** Takes the output, so that reading it disturbs nothing. */
   readonly file: string;
@@ -93,6 +93,11 @@ export class Load {
     } finally {
       await output.close();
     }
+  }
+
+  /** Those that are over by now. */
+  async soFar(): Promise<RequestSample[]> {
+    return parseLoad(await readFile(this.#options.file, 'utf8'));
   }
 
   /** Makes no further ones, waits for those under way. Rejects with DrillError when it has ended before. */

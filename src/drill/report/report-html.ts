@@ -193,7 +193,9 @@ ${eventTable(scenario)}${failureTable(scenario)}</section>`;
 
 /** The whole page. Every text from outside is escaped. */
 export function htmlReport(report: DrillReport): string {
-  const baselines = report.baselines.map((one) => `${one.topology} ${one.client_gap_ms} ms`).join(', ');
+  const baselines = report.baselines
+    .map((one) => `${one.topology} ${one.client_gap_ms} ms (slowest request ${one.slowest_request_ms} ms)`)
+    .join(', ');
   const where = report.kernel.where === 'vm' ? 'in a VM' : 'on this host';
   const failures = report.failures.map(
     (failure) => `<p><strong>Not finished: ${escapeHtml(failure)}</strong></p>`,

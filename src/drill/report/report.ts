@@ -94,7 +94,11 @@ export interface DrillReport {
   /** ISO 8601. */
   readonly started: string;
   readonly duration_ms: number;
-  readonly baselines: readonly { readonly topology: Topology['name']; readonly client_gap_ms: number }[];
+  readonly baselines: readonly {
+    readonly topology: Topology['name'];
+    readonly client_gap_ms: number;
+    readonly slowest_request_ms: number;
+  }[];
   readonly scenarios: readonly ScenarioReport[];
   /** What kept the drill from its end; empty when it got there. */
   readonly failures: readonly string[];

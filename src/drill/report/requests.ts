@@ -48,6 +48,15 @@ export function isExcused(sample: RequestSample, excuse: Excuse | undefined): bo
   );
 }
 
+/** Whoever was answered, but not in time, has failed. */
+export function withinLimit(samples: readonly RequestSample[], limitMs: number): RequestSample[] {
+  return samples.map((sample) =>
+    sample.server !== null && sample.durationMs > limitMs
+      ? { ...sample, server: null, error: 'no answer in time' }
+      : sample,
+  );
+}
+
 export function summarizeRequests(samples: readonly RequestSample[], excuse?: Excuse): RequestSummary {
   const durations = samples.map((sample) => sample.durationMs).toSorted((a, b) => a - b);
   const failed = samples.filter((sample) => sample.server === null);

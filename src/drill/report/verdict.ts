@@ -63,6 +63,14 @@ const TAKEOVER_SLACK_MS = 190;
 const QUIET_GAP_FLOOR_MS = 250;
 const QUIET_GAP_FACTOR = 3;
 
+/** The undisturbed lab. */
+export interface Baseline {
+  /** Longest stretch without an answer to the probe. */
+  readonly gapMs: number;
+  /** The slowest new request. */
+  readonly requestMs: number;
+}
+
 export interface Expectation {
   readonly client_gap_ms: number;
   readonly duplicate_address_ms: number;
@@ -84,30 +92,33 @@ export function partitionMs(advertisementIntervalMs: number, priority: number): 
 
 /** When Linux sends a SYN again that was not answered (RFC 6298: after a second, then twice as long each time). */
 const SYN_RETRIES_MS = [1000, 3000, 7000, 15_000, 31_000, 63_000, 127_000];
-/** For the way there and back, in a lab whose processor is busy. */
+/** For the way there and back, and as many times what the slowest request of the undisturbed lab took, where that is more. */
 const ANSWER_SLACK_MS = 1500;
+const ANSWER_FACTOR = 3;
 
 /**
  * The time limit of a new request, in milliseconds: that of the first SYN that is sent again when the longest allowed gap is over.
  * A lost SYN makes a request late, not failed; a reset or no answer within this is a failure.
+ *
+ * @param baselineMs the slowest request of the same lab while nothing was done to it
  */
-export function requestLimitMs(gapLimitMs: number): number {
+export function requestLimitMs(gapLimitMs: number, baselineMs = 0): number {
   const retry = SYN_RETRIES_MS.find((atMs) => atMs >= gapLimitMs) ?? SYN_RETRIES_MS.at(-1) ?? 0;
-  return retry + ANSWER_SLACK_MS;
+  return Math.ceil(retry + Math.max(ANSWER_SLACK_MS, ANSWER_FACTOR * baselineMs));
 }
 
 /**
  * @param priority the lower one of the pair
- * @param baselineGapMs longest gap of the same lab under the same load while nothing was done to it
+ * @param baseline of the same lab under the same load while nothing was done to it
  */
 export function expectationOf(
   scenario: ScenarioName,
   advertisementIntervalMs: number,
   priority: number,
-  baselineGapMs: number,
+  baseline: Baseline,
 ): Expectation {
-  const limits = limitsOf(scenario, advertisementIntervalMs, priority, baselineGapMs);
-  return { ...limits, request_limit_ms: requestLimitMs(limits.client_gap_ms) };
+  const limits = limitsOf(scenario, advertisementIntervalMs, priority, baseline.gapMs);
+  return { ...limits, request_limit_ms: requestLimitMs(limits.client_gap_ms, baseline.requestMs) };
 }
 
 function limitsOf(

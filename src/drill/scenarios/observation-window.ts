@@ -6,11 +6,14 @@ import { Load, type RequestSample } from '../client/load.js';
 import type { ProbeResult } from '../lab/observations.js';
 import { Probe } from '../lab/witnesses.js';
 import { longestGap, round, type Span } from '../report/measure.js';
+import type { Baseline } from '../report/verdict.js';
 import { waitFor } from '../wait.js';
 import type { Bench } from './site.js';
 
 /** Of the second probe: an emulated processor has no room for two as eager as the first. */
 const IPV6_PROBE_MS = 20;
+/** A new request is waited for so long at least: how long is too long, the undisturbed lab tells. */
+const REQUEST_PATIENCE_MS = 20_000;
 const PROBE_START_TIMEOUT_MS = 60_000;
 const PROBE_START_EVERY_MS = 50;
 
@@ -26,8 +29,8 @@ export interface Observed {
 
 export interface ObservationWindow {
   readonly fromMs: number;
-  /** Longest stretch without an answer until now. */
-  gapSoFar(): Promise<number>;
+  /** What was seen until now, as that of a lab to which nothing was done. */
+  baseline(): Promise<Baseline>;
   /** Ends the observation and hands over what was seen. */
   finish(): Promise<Observed>;
 }
@@ -54,7 +57,7 @@ async function startProbe(
 /**
  * Resolves when the first answers to the probes are in. Rejects with DrillError when there are none.
  *
- * @param requestLimitMs in which each new request has to be answered
+ * @param requestLimitMs in which each new request is to be answered, as far as is known yet
  */
 export async function openWindow(bench: Bench, requestLimitMs: number): Promise<ObservationWindow> {
   const { probeIntervalMs, requestRate, topology, workDir } = bench.options;
@@ -68,17 +71,18 @@ export async function openWindow(bench: Bench, requestLimitMs: number): Promise<
       addresses,
       port,
       rate: requestRate,
-      limitMs: requestLimitMs,
+      limitMs: Math.max(REQUEST_PATIENCE_MS, requestLimitMs),
       file: join(workDir, 'load.txt'),
     }),
   ]);
   const fromMs = Date.now();
   return {
     fromMs,
-    async gapSoFar() {
-      const { answersMs } = await probe.soFar();
+    async baseline() {
+      const [{ answersMs }, samples] = await Promise.all([probe.soFar(), load.soFar()]);
       const gap = longestGap(answersMs, { fromMs, toMs: answersMs.at(-1) ?? Date.now() });
-      return round(gap.toMs - gap.fromMs);
+      const requestMs = samples.reduce((slowest, { durationMs }) => Math.max(slowest, durationMs), 0);
+      return { gapMs: round(gap.toMs - gap.fromMs), requestMs: round(requestMs) };
     },
     async finish() {
       const toMs = Date.now();

@@ -95,7 +95,7 @@ export async function verify(
 /** Beyond the limit, so that a late takeover is seen and not only missed. */
 const TAKEOVER_EXTRA_MS = 10_000;
 /** Two daemons and their first health verdicts, under emulation. */
-const PAIR_TIMEOUT_MS = 90_000;
+const PAIR_TIMEOUT_MS = 180_000;
 const POLL_MS = 20;
 
 /** Resolves with the time at which a director had come to hold all virtual addresses, undefined when it does not in time. */

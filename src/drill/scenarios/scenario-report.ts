@@ -13,7 +13,13 @@ import {
 } from '../report/measure.js';
 import type { ScenarioReport, TimelineEvent, TimelineSpan } from '../report/report.js';
 import { timelineSpans } from '../report/report.js';
-import { failedRequests, requestComplaints, requestPoints, summarizeRequests } from '../report/requests.js';
+import {
+  failedRequests,
+  requestComplaints,
+  requestPoints,
+  summarizeRequests,
+  withinLimit,
+} from '../report/requests.js';
 import { judge } from '../report/verdict.js';
 import type { Observed } from './observation-window.js';
 import type { Course, Setting } from './scenario-parts.js';
@@ -204,7 +210,11 @@ export function buildScenarioReport(input: {
   readonly record: LabRecord;
   readonly probeIntervalMs: number;
 }): ScenarioReport {
-  const { topology, setting, course, observed, record, probeIntervalMs } = input;
+  const { topology, setting, course, record, probeIntervalMs } = input;
+  const observed = {
+    ...input.observed,
+    samples: withinLimit(input.observed.samples, setting.expectation.request_limit_ms),
+  };
   const { window, probe, samples } = observed;
   const longest = longestGap(probe.answersMs, window);
   const flows = flowsOf(setting, course, observed);

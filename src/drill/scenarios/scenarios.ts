@@ -4,6 +4,7 @@ import { DrillError } from '../errors.js';
 import type { Director } from '../lab/director.js';
 import { heldAllAt, heldNow } from '../report/measure.js';
 import {
+  type Baseline,
   type Expectation,
   expectationOf,
   type FaultName,
@@ -250,19 +251,18 @@ export async function runScenario(
 ): Promise<{ readonly setting: Setting; readonly course: Course; readonly observed: Observed }> {
   const undo = await arrange(bench, name);
   const prepared = await prepare(bench, name, after);
-  const limits = (baselineMs: number): Expectation =>
-    expectationOf(name, prepared.intervalMs, prepared.priority, baselineMs);
-  const { request_limit_ms } = limits(bench.baselineGapMs ?? 0);
-  const window = await openWindow(bench, request_limit_ms);
-  if (bench.baselineGapMs === undefined) {
+  const { intervalMs, priority } = prepared;
+  const limits = (baseline: Baseline): Expectation => expectationOf(name, intervalMs, priority, baseline);
+  const window = await openWindow(bench, limits({ gapMs: 0, requestMs: 0 }).request_limit_ms);
+  if (bench.baseline === undefined) {
     // The same load with nothing done to the pair.
     step(bench, prepared, 'measuring the undisturbed lab');
     await sleep(BASELINE_MS, bench.options.signal);
-    bench.baselineGapMs = await window.gapSoFar();
+    bench.baseline = await window.baseline();
   } else {
     await sleep(QUIET_MS, bench.options.signal);
   }
-  const setting = { ...prepared, expectation: { ...limits(bench.baselineGapMs), request_limit_ms } };
+  const setting = { ...prepared, expectation: limits(bench.baseline) };
   const course = await carryOut(bench, setting);
   const observed = await window.finish();
   await undo();

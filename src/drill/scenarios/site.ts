@@ -15,6 +15,7 @@ import type { Topology } from '../lab/topology.js';
 import { watchAddresses } from '../lab/witnesses.js';
 import type { Progress } from '../progress.js';
 import type { Outage } from '../report/measure.js';
+import type { Baseline } from '../report/verdict.js';
 import { settles, unlessAborted, waitFor } from '../wait.js';
 import { textOf } from './event-text.js';
 import { lackingForPair, roleOf, type Statuses, virtualAddresses } from './readiness.js';
@@ -85,8 +86,8 @@ export class Bench {
   readonly #hung = new Set<Director>();
   readonly #reloads = new Map<string, number>();
   #client: ClientControl | undefined;
-  /** Longest gap while nothing was done, measured once, before the first scenario. */
-  baselineGapMs: number | undefined;
+  /** While nothing was done, measured once, before the first fault. */
+  baseline: Baseline | undefined;
   /** What the directors call their virtual addresses. */
   virtualAddresses: readonly string[] = [];
 

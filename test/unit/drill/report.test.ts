@@ -47,7 +47,7 @@ function scenario(
       failedToOpen: [],
       synchronised: { opened: 3, known: 3 },
       intervalMs: 1000,
-      expectation: expectationOf('crash', 1000, 100, 5),
+      expectation: expectationOf('crash', 1000, 100, { gapMs: 5, requestMs: 20 }),
       ...change.setting,
     } as unknown as Setting,
     course: {
@@ -90,7 +90,7 @@ function scenario(
 }
 
 function reportOf(scenarios: readonly ScenarioReport[], failures: readonly string[] = []) {
-  const baselines = [{ topology: 'nat' as const, client_gap_ms: 5 }];
+  const baselines = [{ topology: 'nat' as const, client_gap_ms: 5, slowest_request_ms: 20 }];
   return buildReport({
     release: '6.1',
     where: 'vm',
@@ -188,7 +188,7 @@ await t.test('a dead real server takes its own connections along, and nothing el
     .map((one) => ({ ...one, survived: true, reason: '' }));
   const setting = {
     name: 'real-server-down',
-    expectation: expectationOf('real-server-down', 1000, 100, 300),
+    expectation: expectationOf('real-server-down', 1000, 100, { gapMs: 300, requestMs: 20 }),
   };
   const excuse = { of: 'all', fromMs: 1000, toMs: 1200 } as const;
   const report = scenario({ course: { realServer, verified, takeoverMs: null, excuse }, setting });

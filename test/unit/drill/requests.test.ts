@@ -6,6 +6,7 @@ import {
   requestComplaints,
   requestPoints,
   summarizeRequests,
+  withinLimit,
 } from '../../../src/drill/report/requests.js';
 import { requestLimitMs } from '../../../src/drill/report/verdict.js';
 
@@ -31,6 +32,17 @@ await t.test('the time limit lets a SYN that was lost in the gap be sent again',
   t.equal(requestLimitMs(1001), 4500);
   t.equal(requestLimitMs(3800), 8500);
   t.equal(requestLimitMs(1e6), 128_500);
+  t.equal(requestLimitMs(0, 500), 2500, 'a lab that is quick enough');
+  t.equal(requestLimitMs(0, 600), 2800, 'and one that is slow by itself');
+});
+
+await t.test('an answer that comes too late is none', async (t) => {
+  const reset = sample(3, 9000, 'ECONNRESET');
+  t.same(withinLimit([sample(1, 2500), sample(2, 2501), reset], 2500), [
+    sample(1, 2500),
+    sample(2, 2501, 'no answer in time'),
+    reset,
+  ]);
 });
 
 await t.test('an unplanned fault excuses the resets of what was under way until the takeover', async (t) => {
