@@ -29,7 +29,7 @@ const SYNC_TIMEOUT_MS = 5000;
 /** Reading the table of a busy director costs the kernel a while. */
 const SYNC_EVERY_MS = 250;
 /** Two daemons that read and compare, under emulation. */
-const RELOAD_TIMEOUT_MS = 60_000;
+const RELOAD_TIMEOUT_MS = 180_000;
 
 export interface BenchOptions {
   readonly topology: Topology;
