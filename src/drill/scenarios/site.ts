@@ -16,7 +16,7 @@ import { watchAddresses } from '../lab/witnesses.js';
 import type { Progress } from '../progress.js';
 import type { Outage } from '../report/measure.js';
 import type { Baseline } from '../report/verdict.js';
-import { settles, unlessAborted, waitFor } from '../wait.js';
+import { settles, sleep, unlessAborted, waitFor } from '../wait.js';
 import { textOf } from './event-text.js';
 import { lackingForPair, roleOf, type Statuses, virtualAddresses } from './readiness.js';
 
@@ -28,6 +28,8 @@ const STATUS_EVERY_MS = 250;
 const SYNC_TIMEOUT_MS = 5000;
 /** Reading the table of a busy director costs the kernel a while. */
 const SYNC_EVERY_MS = 250;
+/** States of connections that are over: those of thousands of requests, which the kernel keeps for two minutes. */
+const OVER = /FIN_WAIT|TIME_WAIT|CLOSE|LAST_ACK/;
 /** Two daemons that read and compare, under emulation. */
 const RELOAD_TIMEOUT_MS = 180_000;
 
@@ -277,7 +279,10 @@ export class Bench {
     let known = 0;
     await settles(
       async () => {
+        const beganMs = performance.now();
         known = (await this.serversOf(director, connections)).size;
+        // A large table costs an emulated processor seconds: half of the time is for others.
+        if (known < connections.length) await sleep(performance.now() - beganMs, this.options.signal);
         return known < connections.length ? `${known} of ${connections.length}` : undefined;
       },
       { timeoutMs, everyMs: SYNC_EVERY_MS, signal: this.options.signal },
@@ -290,7 +295,8 @@ export class Bench {
     director: string,
     connections: readonly OpenedConnection[],
   ): Promise<Map<OpenedConnection, string>> {
-    const table = parseConnectionTable(await this.lab.procNet(director, 'ip_vs_conn'));
+    const lines = (await this.lab.procNet(director, 'ip_vs_conn')).split('\n');
+    const table = parseConnectionTable(lines.filter((line) => !OVER.test(line)).join('\n'));
     const servers = new Map(
       table.map(({ protocol, virtualAddress, virtualPort, clientPort, realServer }) => [
         `${protocol} ${virtualAddress} ${virtualPort} ${clientPort}`,
