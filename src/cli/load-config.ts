@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { hostname } from 'node:os';
 import type { ConfigFault, ConfigResult, DirectorConfig } from '../config/model.js';
-import { growAtOnce } from '../io/host/memory.js';
+import { endSoon } from '../io/host/memory.js';
 
 export const DEFAULT_CONFIG_FILE = '/etc/lvs-director/director.yaml';
 /** The configuration or the arguments are wrong. */
@@ -37,14 +37,19 @@ export type LoadResult =
   | Extract<ConfigResult, { ok: false }>
   | { readonly ok: false; readonly unreadable: string };
 
-/** Reads and checks the file; prints nothing, never rejects. */
-export async function readConfig(options: ConfigOptions): Promise<LoadResult> {
-  growAtOnce();
-  // Loaded only here: `run` starts its services process before it pays for this.
+/** Loaded only when a file is to be read: `run` starts its services process before it pays for this. */
+export async function readingParts() {
+  endSoon();
   const [{ parseConfig }, { MAX_TEXT_LENGTH }] = await Promise.all([
     import('../config/parse.js'),
     import('../config/yaml.js'),
   ]);
+  return { parseConfig, MAX_TEXT_LENGTH };
+}
+
+/** Reads and checks the file; prints nothing, never rejects. */
+export async function readConfig(options: ConfigOptions): Promise<LoadResult> {
+  const { parseConfig, MAX_TEXT_LENGTH } = await readingParts();
   let text: string;
   try {
     text = await readText(options.config, MAX_CHARACTER_BYTES * MAX_TEXT_LENGTH);

@@ -114,7 +114,9 @@ export function addressText(bytes: Uint8Array): string | undefined {
 
 /** The one text of an address (RFC 5952). @throws RangeError when it is no address. */
 export function canonicalAddress(text: string): string {
-  return addressText(knownAddressBytes(text)) ?? text;
+  const bytes = knownAddressBytes(text);
+  // Without leading zeros there is one way to write it.
+  return bytes.length === IPV4_OCTETS ? text : (addressText(bytes) ?? text);
 }
 
 /** Negative, zero or positive as `a` is the lower, the same or the higher address of one family, unsigned. */
@@ -148,6 +150,7 @@ export function endpointText(address: string, port: number): string {
 
 /** fe80::/10 (RFC 4291 section 2.5.6); false for what is no address. */
 export function isLinkLocal(text: string): boolean {
+  if (familyOf(text) === 'ipv4') return false;
   const bytes = addressBytes(text);
   return bytes?.length === 16 && bytes[0] === 0xfe && ((bytes[1] ?? 0) & 0xc0) === 0x80;
 }

@@ -19,7 +19,7 @@ import { openServicesSocket, servicesSocketPath } from '../../io/operator/servic
 import { readPeerKey } from '../../io/peer/peer-key.js';
 import { openPeerSocket } from '../../io/peer/peer-socket.js';
 import { openCommands } from '../../io/processes/command.js';
-import { openLoader } from '../../io/processes/loader.js';
+import { openLoaderAhead } from '../../io/processes/loader.js';
 import { openParentLink, type ParentLink } from '../../io/processes/services-process.js';
 import { connectionsIn } from '../../ipvs/count.js';
 import type { LogFormat, LogLevel } from '../../observe/logger.js';
@@ -45,6 +45,9 @@ import { openProcessLog } from './process-log.js';
 const STARTED_AFTER_MS = 10_000;
 
 const GATEWAY_TIMEOUT_MS = 1000;
+
+/** Virtual servers of a file that is long in reading: worth the memory of a loader that waits for the next one. */
+const LARGE_FILE = 1000;
 
 const USAGE = `'director run' starts this by itself: the process that programs IPVS and checks the real servers.
 `;
@@ -166,10 +169,15 @@ async function openHost(
   const refusals = takeLowPriority();
   if (refusals.length > 0) log.debug({ event: 'real-time', refusals }, 'priorities could not be set');
   const replay = openReplay();
+  const loader = openLoaderAhead({ main: MAIN, afterMs: STARTED_AFTER_MS });
   const host = new ServicesHost(
     {
-      load: openLoader({ main: MAIN }),
-      readConfiguration,
+      load: loader.load,
+      readConfiguration: async (path) => {
+        const config = await readConfiguration(path);
+        loader.keepReady(config.virtualServers.length >= LARGE_FILE);
+        return config;
+      },
       breathe: nextTurn,
       clock: monotonicClock,
       openIpvs: async () => (await import('../../io/netlink/ipvs.js')).openIpvs(),

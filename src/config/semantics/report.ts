@@ -37,8 +37,8 @@ export function checkUnique(
   const seen = new Set<string>();
   for (const section of sections) {
     if (section === undefined) continue;
-    const { value, path, said } = section;
-    if (seen.has(value)) report(path, () => `there is already ${what} ${said}`);
+    const { value } = section;
+    if (seen.has(value)) report(section.path, () => `there is already ${what} ${section.said}`);
     seen.add(value);
   }
 }

@@ -188,9 +188,10 @@ function checkThresholds(real: Real, report: Report): void {
   report([...thresholds.path, 'lower'], () => `is above the upper threshold ${upper}`);
 }
 
-function checkLinkLocal({ value, path }: Target, report: Report): void {
-  if (value.address === undefined || !isLinkLocal(value.address)) return;
-  const at = [...path, 'address'];
+function checkLinkLocal(target: Target, report: Report): void {
+  const { address } = target.value;
+  if (address === undefined || !isLinkLocal(address)) return;
+  const at = [...target.path, 'address'];
   report(at, () => 'is link-local, and IPVS tells no interfaces apart: expected another address');
 }
 
@@ -217,11 +218,14 @@ function checkPorts(
   const { address, port } = real.value;
   if (real.has('port') && port === undefined) return;
   if (address !== undefined) {
-    const keys = [...(port === undefined ? own : [port])].map((one) => `${address}:${one}`);
-    const twice = keys.find((key) => seen.has(key));
+    let twice: string | undefined;
+    for (const one of port === undefined ? own : [port]) {
+      const key = `${address}:${one}`;
+      if (seen.has(key)) twice ??= key;
+      seen.add(key);
+    }
     if (twice !== undefined)
       report(real.path, () => `${twice} is already a real server of this virtual server`);
-    for (const key of keys) seen.add(key);
   }
   const forwarding = forwardingOf(real, server);
   // Under dr and tun the packet reaches the real server with its port unchanged.

@@ -2,7 +2,6 @@
 import { endpointText, isLinkLocal } from '../../util/ip-address.js';
 import { familyName } from '../address.js';
 import type { SchedulerFlag, ServiceAddress } from '../model-servers.js';
-import type { Path } from '../place.js';
 import type { FileVirtualServer } from '../schema/schema-servers.js';
 import type { Key, Section } from '../section.js';
 import { addressesOfServer, familyOfService, MAX_SERVICES, portsOfServer } from '../service-addresses.js';
@@ -12,10 +11,10 @@ import { nameOf, type Report } from './report.js';
 type Server = Section<FileVirtualServer>;
 
 /** Who has a service of the kernel already. */
-export type Taken = Map<string, { readonly name: string; readonly path: Path }>;
+export type Taken = Map<string, Server>;
 
-const ADDRESS_KEYS: readonly Key<FileVirtualServer>[] = ['address', 'addresses'];
-const PORT_KEYS: readonly Key<FileVirtualServer>[] = ['port', 'ports'];
+const ADDRESS_KEYS = ['address', 'addresses'] as const;
+const PORT_KEYS = ['port', 'ports'] as const;
 
 /** As `ipvsadm` would be told: `tcp 192.0.2.1:80`, `fwmark 7 (IPv6)`. */
 function serviceText(service: ServiceAddress): string {
@@ -44,30 +43,36 @@ export function checkServices(
 
 /** One way to say it, and all of it. */
 function checkKeys(server: Server, report: Report): void {
-  const { path } = server;
   const has = (key: Key<FileVirtualServer>): boolean => server.has(key);
-  const both = (keys: readonly Key<FileVirtualServer>[], words: string): void => {
-    const [first, second] = keys.filter(has);
-    if (first === undefined || second === undefined) return;
-    report([...path, second], () => `${quote(first)} is there already: expected ${words}`, { at: 'key' });
-  };
-  both(ADDRESS_KEYS, 'one of the two');
-  both(PORT_KEYS, 'one of the two');
+  for (const keys of [ADDRESS_KEYS, PORT_KEYS]) {
+    const [first, second] = keys;
+    if (!has(first) || !has(second)) continue;
+    report([...server.path, second], () => `${quote(first)} is there already: expected one of the two`, {
+      at: 'key',
+    });
+  }
   if (!has('fwmark')) {
     if (!ADDRESS_KEYS.some(has)) {
-      report([...path, 'address'], () => "is missing: expected 'address', 'addresses' or 'fwmark'");
+      report([...server.path, 'address'], () => "is missing: expected 'address', 'addresses' or 'fwmark'");
     }
-    if (!PORT_KEYS.some(has)) report([...path, 'port'], () => "is missing: expected 'port' or 'ports'");
+    if (!PORT_KEYS.some(has))
+      report([...server.path, 'port'], () => "is missing: expected 'port' or 'ports'");
     if (has('family')) {
-      report([...path, 'family'], () => "goes with 'fwmark': an address has its family", { at: 'key' });
+      report([...server.path, 'family'], () => "goes with 'fwmark': an address has its family", {
+        at: 'key',
+      });
     }
     return;
   }
   for (const key of [...ADDRESS_KEYS, ...PORT_KEYS, 'protocol'] as const) {
     if (!has(key)) continue;
-    report([...path, key], () => "goes not with 'fwmark': the firewall's rule says which traffic is meant", {
-      at: 'key',
-    });
+    report(
+      [...server.path, key],
+      () => "goes not with 'fwmark': the firewall's rule says which traffic is meant",
+      {
+        at: 'key',
+      },
+    );
   }
 }
 
@@ -94,19 +99,20 @@ function checkCount(server: Server, report: Report): void {
 
 /** The kernel keys a service by protocol, address and port, or by family and mark (`ip_vs_svc_hashkey`). */
 function checkTaken(server: Server, services: readonly ServiceAddress[], taken: Taken, report: Report): void {
-  const { path } = server;
-  const own = { name: nameOf(server), path };
   // Of all that two entries have in common the first is told.
-  const told = new Set<unknown>();
+  const told = new Set<Server>();
   for (const service of services) {
     const text = serviceText(service);
     const other = taken.get(text);
-    if (other === undefined) taken.set(text, own);
+    if (other === undefined) taken.set(text, server);
     if (other === undefined || told.has(other)) continue;
     told.add(other);
-    if (other === own) report(path, () => `${text} is in it twice`);
-    else
-      report(path, () => `${text} is already the virtual server ${quote(other.name)}`, { other: other.path });
+    if (other === server) report(server.path, () => `${text} is in it twice`);
+    else {
+      report(server.path, () => `${text} is already the virtual server ${quote(nameOf(other))}`, {
+        other: other.path,
+      });
+    }
   }
 }
 

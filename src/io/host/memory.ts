@@ -14,12 +14,17 @@ export function staySmall(): void {
   setFlagsFromString('--heap-growing-percent=25');
 }
 
+/** V8 11 has no compiler between its first one and TurboFan. */
+const HAS_TURBOFAN_ALONE = process.versions.v8.startsWith('11.');
+
 /**
  * For a process that reads a large file and ends soon: its young generation grows to its full size at once, instead of being
- * collected again and again while nothing in it is garbage. It halves the time.
+ * collected again and again while nothing in it is garbage. And TurboFan, which costs more than it saves in what runs for
+ * some tenths of a second, begins later.
  */
-export function growAtOnce(): void {
+export function endSoon(): void {
   setFlagsFromString('--semi-space-growth-factor=16');
+  if (HAS_TURBOFAN_ALONE) setFlagsFromString('--interrupt-budget=500000');
 }
 
 /** Collects what the start left behind. Takes some ten milliseconds: not while an election runs. */

@@ -1,10 +1,11 @@
 /** The process that reads and checks the configuration: what it leaves, and what becomes of one that fails. */
-import { existsSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { waitFor } from '../../../src/drill/wait.js';
 import { keepConfiguration, readConfiguration } from '../../../src/io/host/configuration-files.js';
-import { openLoader } from '../../../src/io/processes/loader.js';
+import { AHEAD, openLoader, openLoaderAhead } from '../../../src/io/processes/loader.js';
 import type { LoadRequest } from '../../../src/runtime/configuration.js';
 import { MAIN } from '../../program.js';
 
@@ -110,4 +111,52 @@ void t.test('one that crashes, hangs, talks too much or cannot be started', asyn
   });
   process.execPath = '/nowhere/node';
   t.match(await words(openLoader({ main: MAIN })), /cannot be started \(spawn \/nowhere\/node ENOENT\)/);
+});
+
+/** Loaders that wait, children of this process. */
+function waiting(): number[] {
+  return readdirSync('/proc').flatMap((name) => {
+    try {
+      const argv = readFileSync(`/proc/${name}/cmdline`, 'utf8').split('\0');
+      const parent = /^PPid:\s*(\d+)$/m.exec(readFileSync(`/proc/${name}/status`, 'utf8'))?.[1];
+      return argv.includes(AHEAD) && parent === String(process.pid) ? [Number(name)] : [];
+    } catch {
+      return [];
+    }
+  });
+}
+
+/** Resolves when so many wait. */
+async function wait(count: number): Promise<number[]> {
+  const limits = { timeoutMs: 60_000, everyMs: 20, signal: new AbortController().signal };
+  await waitFor(
+    `${count} that wait`,
+    () => (waiting().length === count ? undefined : `${waiting().length} do`),
+    limits,
+  );
+  return waiting();
+}
+
+void t.test('one that waits answers the next request, and another one is made', async (t) => {
+  const request = requestFor(folder(t), YAML);
+  const loader = openLoaderAhead({ main: MAIN, afterMs: 1 });
+  t.teardown(() => loader.keepReady(false));
+  t.match(await loader.load(request), { ok: true });
+  t.same(waiting(), [], 'nobody asked for one');
+
+  loader.keepReady(true);
+  const first = await wait(1);
+  t.match(await loader.load(request), { ok: true, configuration: { virtualServers: 1 } });
+  const second = await wait(1);
+  t.notSame(second, first, 'the first has answered and ended');
+  const faulty = requestFor(folder(t), `${YAML}a: 1\n`);
+  t.match(await loader.load(faulty), { ok: false, faults: [/director\.yaml:12:1: a: unknown key/] });
+
+  const [third = 0] = await wait(1);
+  process.kill(third, 'SIGKILL');
+  t.match(await loader.load(request), { ok: true }, 'one is started in its place');
+
+  await wait(1);
+  loader.keepReady(false);
+  t.same(await wait(0), [], 'none, when none is wanted any more');
 });
