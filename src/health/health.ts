@@ -86,8 +86,8 @@ type Endpoint = Pick<RealServer, 'address' | 'port'>;
 export interface HealthState {
   /** By target key. */
   targets: Map<string, Target>;
-  /** By `serverKey`; undefined: known, but without a check. */
-  members: Map<string, MemberHealth | undefined>;
+  /** By `serverKey`: those that have a check. */
+  members: Map<string, MemberHealth>;
   readonly inFlight: Map<number, Target>;
   /** By address and port: when a probe that a reload made pointless has ended at the latest. */
   readonly leftovers: Map<string, number>;
@@ -130,6 +130,15 @@ export function stepHealth(state: HealthState, input: HealthInput, nowMs: number
   return { state, effects, deadlineMs: next };
 }
 
+/** Verdict and weight of one that has a check. */
+export function memberOf(
+  { members }: HealthState,
+  virtualServer: string,
+  realServer: Endpoint,
+): Pick<MemberHealth, 'verdict' | 'weight' | 'cameBack' | 'verdictMs'> | undefined {
+  return members.size === 0 ? undefined : members.get(serverKey(virtualServer, realServer));
+}
+
 export function healthOf(state: HealthState, virtualServer: string, realServer: Endpoint): Health {
   const member = state.members.get(serverKey(virtualServer, realServer));
   if (member === undefined) return { health: 'unchecked', reason: null };
@@ -149,7 +158,7 @@ export function recoveredMs(
   virtualServer: string,
   realServer: Endpoint,
 ): number | undefined {
-  const member = state.members.get(serverKey(virtualServer, realServer));
+  const member = memberOf(state, virtualServer, realServer);
   return member?.cameBack === true ? member.verdictMs : undefined;
 }
 
@@ -209,15 +218,12 @@ function configure(
     return target;
   };
   for (const { name, healthChecks, realServers } of virtualServers) {
-    const checks = (healthChecks?.checks ?? []).map((check) => ({ check, suffix: checkKey(check) }));
+    if (healthChecks === undefined) continue;
+    const checks = healthChecks.checks.map((check) => ({ check, suffix: checkKey(check) }));
     for (const realServer of realServers) {
       const key = serverKey(name, realServer);
       // Several addresses of one entry of the file are several virtual servers of one name.
       if (state.members.has(key)) continue;
-      if (healthChecks === undefined) {
-        state.members.set(key, undefined);
-        continue;
-      }
       const before = oldMembers.get(key);
       const heardMs = before && heardMsOf(before);
       const own = checks.map(({ check, suffix }) => targetOf(realServer, check, suffix, heardMs));
@@ -236,7 +242,6 @@ function configure(
   settle(state, nowMs);
   state.awaited = 0;
   for (const member of state.members.values()) {
-    if (member === undefined) continue;
     decide(member, nowMs, effects);
     if (member.isAwaited) state.awaited += 1;
   }

@@ -73,25 +73,45 @@ export interface Conditions extends Standings {
 
 /** One service for each virtual server, with its pool (pool.ts) as destinations. Timeouts are rounded up to whole seconds. */
 export function desiredServices(virtualServers: readonly VirtualServer[], conditions: Conditions): Service[] {
-  const { wasSorry, share } = conditions;
+  const { serves, weight, wasSorry, share } = conditions;
   return virtualServers.map((virtualServer) => {
-    const { persistence } = virtualServer;
-    const key = serviceKeyOf(virtualServer);
+    const { sorryServer, realServers } = virtualServer;
     const members = poolOf(virtualServer, {
-      ...conditions,
-      wasSorry: wasSorry !== undefined && wasSorry(serviceKeyText(key)),
+      serves,
+      ...(weight && { weight }),
+      wasSorry: sorryServer !== undefined && wasSorry?.(serviceKeyText(serviceKeyOf(virtualServer))) === true,
       share: (realServer) => share?.(virtualServer, realServer) ?? 1,
     });
-    return {
-      key,
-      scheduler: virtualServer.scheduler,
-      flags: flagsOf(virtualServer),
-      timeoutSeconds: persistence === undefined ? 0 : Math.ceil(persistence.timeoutMs / 1000),
-      netmask: persistence?.netmask ?? WHOLE_ADDRESS[key.family],
-      ...(persistence?.engine && { persistenceEngine: persistence.engine }),
-      destinations: members.map(destinationOf),
-    };
+    const isWhole =
+      members.length === realServers.length && members.every((member, at) => member === realServers[at]);
+    return isWhole ? wholeService(virtualServer) : serviceOf(virtualServer, members);
   });
+}
+
+/** Of virtual servers all of whose real servers are in the table as configured. */
+const wholeServicesMade = new WeakMap<VirtualServer, Service>();
+
+/** The same object for the same virtual server, as nearly all of a large table are again and again. */
+function wholeService(virtualServer: VirtualServer): Service {
+  const known = wholeServicesMade.get(virtualServer);
+  if (known !== undefined) return known;
+  const service = serviceOf(virtualServer, virtualServer.realServers);
+  wholeServicesMade.set(virtualServer, service);
+  return service;
+}
+
+function serviceOf(virtualServer: VirtualServer, members: readonly RealServer[]): Service {
+  const { persistence } = virtualServer;
+  const key = serviceKeyOf(virtualServer);
+  return {
+    key,
+    scheduler: virtualServer.scheduler,
+    flags: flagsOf(virtualServer),
+    timeoutSeconds: persistence === undefined ? 0 : Math.ceil(persistence.timeoutMs / 1000),
+    netmask: persistence?.netmask ?? WHOLE_ADDRESS[key.family],
+    ...(persistence?.engine && { persistenceEngine: persistence.engine }),
+    destinations: members.map(destinationOf),
+  };
 }
 
 /** The same when every real server is healthy. */

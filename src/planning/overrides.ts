@@ -106,6 +106,7 @@ export function withoutStrangers(
   overrides: readonly Override[],
   virtualServers: readonly VirtualServer[],
 ): readonly Override[] {
+  if (overrides.length === 0) return overrides;
   const known = new Set(
     virtualServers.flatMap(({ name, realServers }) =>
       realServers.map(({ address, port }) => keyOf({ virtualServer: name, address, port })),

@@ -6,7 +6,7 @@ import { IcmpProbes } from '../../io/checks/icmp-probes.js';
 import { openProber } from '../../io/checks/probes.js';
 import { openTrackProber } from '../../io/checks/track-probes.js';
 import { monotonicClock } from '../../io/host/clock.js';
-import { readConfiguration } from '../../io/host/configuration-files.js';
+import { openConfigurationReader } from '../../io/host/configuration-files.js';
 import { openLoopDelay } from '../../io/host/event-loop-delay.js';
 import { releaseCode, staySmall } from '../../io/host/memory.js';
 import { openNft } from '../../io/host/nft.js';
@@ -169,6 +169,7 @@ async function openHost(
   const refusals = takeLowPriority();
   if (refusals.length > 0) log.debug({ event: 'real-time', refusals }, 'priorities could not be set');
   const replay = openReplay();
+  const readConfiguration = openConfigurationReader();
   const loader = openLoaderAhead({ main: MAIN, afterMs: STARTED_AFTER_MS });
   const host = new ServicesHost(
     {

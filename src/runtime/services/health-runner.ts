@@ -11,6 +11,7 @@ import {
   type HealthStep,
   healthAges,
   healthOf,
+  memberOf,
   recoveredMs,
   stepHealth,
 } from '../../health/health.js';
@@ -65,13 +66,13 @@ export class HealthRunner {
     virtualServer: string,
     realServer: { readonly address: string; readonly port: number },
   ): boolean | undefined {
-    const { health } = this.of(virtualServer, realServer);
-    return health === 'unknown' ? undefined : health !== 'down';
+    const verdict = memberOf(this.#state, virtualServer, realServer)?.verdict;
+    return verdict === 'unknown' ? undefined : verdict !== 'down';
   }
 
   /** The weight that a real server's checks ask for; undefined: the configured one. */
   weight(virtualServer: string, realServer: Pick<RealServer, 'address' | 'port'>): number | undefined {
-    return this.of(virtualServer, realServer).checkWeight;
+    return memberOf(this.#state, virtualServer, realServer)?.weight;
   }
 
   /** The part of its weight that a real server gets, above 0 to 1: less than all while it starts slowly. */

@@ -77,10 +77,17 @@ export class TableComparer {
     const wanted = wantedNow();
     if (!known.pruned || !wanted.prune) return undefined;
     const healthy = healthyServices(wanted, known.services);
-    const before = new Map(known.services.map((service) => [serviceKeyText(service.key), service]));
+    // Nearly all are the same objects as before. One that drains never is.
+    const [is, was] = [new Set(healthy), new Set(known.services)];
+    const otherwise = healthy.filter((service) => !was.has(service));
+    const before = new Map(
+      known.services
+        .filter((service) => !is.has(service))
+        .map((service) => [serviceKeyText(service.key), service]),
+    );
     const touched = new Set(known.drains.map(({ key }) => serviceKeyText(key)));
     const gone = new Set(before.keys());
-    for (const service of healthy) {
+    for (const service of otherwise) {
       const text = serviceKeyText(service.key);
       const was = before.get(text);
       if (was === undefined) return undefined;
@@ -91,14 +98,16 @@ export class TableComparer {
     const actual = await this.#ask(before, touched);
     if (actual === undefined) return undefined;
     const isTouched = ({ key }: Service): boolean => touched.has(serviceKeyText(key));
-    const { desired, drains } = draining(healthy.filter(isTouched), actual, wanted);
+    const { desired, drains } = draining(otherwise.filter(isTouched), actual, wanted);
     const ops = await this.#plan(desired, actual, wanted);
-    const repairs = await this.#plan(known.services.filter(isTouched), actual, {
+    const repairs = await this.#plan([...before.values()].filter(isTouched), actual, {
       ownedKeys: new Set(),
       prune: true,
     });
     const renewed = new Map(desired.map((service) => [serviceKeyText(service.key), service]));
-    const table = healthy.map((service) => renewed.get(serviceKeyText(service.key)) ?? service);
+    const table = healthy.map((service) =>
+      was.has(service) ? service : (renewed.get(serviceKeyText(service.key)) ?? service),
+    );
     return { wanted, desired: table, drains, ops, repairs };
   }
 
