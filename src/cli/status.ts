@@ -84,7 +84,10 @@ function bfdRows(sessions: readonly BfdStatus[]): string[][] {
   return [head, ...rows];
 }
 
-function peerText({ peers, table: own, faults, discards, gateway }: PeerChannelStatus): string {
+function peerText(
+  { peers, table: own, faults, discards, gateway }: PeerChannelStatus,
+  isSynchronised: boolean,
+): string {
   const head = ['PEER', 'CONDITION', 'SINCE', 'VERSION', 'FILE', 'CLOCK', 'CONNECTIONS', 'COVERAGE'];
   const rows = peers.map((peer) => [
     peer.name,
@@ -102,12 +105,17 @@ function peerText({ peers, table: own, faults, discards, gateway }: PeerChannelS
     ...faults,
     ...peers.flatMap(({ name, condition, text }) => (condition === 'up' ? [] : [`${name} ${text}`])),
     ...(gateway === 'silent' ? ['the gateway does not answer'] : []),
-    `this director's connection table: ${own.connections === null ? '' : `${own.connections} connections, `}${own.complete ? 'complete' : 'not complete'}: ${own.text}`,
+    ...(isSynchronised ? [tableText(own)] : []),
   ];
   const discarded = Object.entries(discards).filter(([, count]) => count > 0);
   if (discarded.length > 0)
     notes.push(`datagrams not taken: ${discarded.map(([reason, count]) => `${count} ${reason}`).join(', ')}`);
   return [table([head, ...rows]), ...notes.map((note) => `  ${note}`)].join('\n');
+}
+
+function tableText({ connections, complete, text }: PeerChannelStatus['table']): string {
+  const count = connections === null ? '' : `${connections} connections, `;
+  return `this director's connection table: ${count}${complete ? 'complete' : 'not complete'}: ${text}`;
 }
 
 function fileText({ differing_sections: differing }: PeerReport): string {
@@ -196,7 +204,7 @@ export function formatStatus(status: DirectorStatus): string {
     const faults = (sync.faults ?? []).map((fault) => `\n    ${fault}`);
     parts.push(`  connection sync on ${sync.interface}, syncid ${sync.id}: ${daemons}${faults.join('')}`);
   }
-  if (status.peer_channel) parts.push(peerText(status.peer_channel));
+  if (status.peer_channel) parts.push(peerText(status.peer_channel, sync !== null));
   return `${parts.join('\n\n')}\n`;
 }
 

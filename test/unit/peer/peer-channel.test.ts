@@ -202,7 +202,8 @@ void t.test('alone, and then not', async (t) => {
   wire.isCut = true;
   await lb2.boot(false);
   await wire.clock.advance(NO_PEER_MS + 1000);
-  t.equal(lb2.told.at(-1), 'complete: no peer answers');
+  t.equal(lb2.told.at(-1), 'waits: no peer answers', 'the election has its own limit');
+  t.match(lb2.status.table, { complete: true, text: 'no peer answers' });
   t.match(lb2.status.peers, [{ condition: 'peer-silent', version: null }]);
   wire.isCut = false;
   await wire.clock.advance(20_000);
@@ -233,17 +234,17 @@ void t.test('a replay that cannot be', async (t) => {
   await lb2.boot(false);
   await wire.clock.advance(30_000);
   t.equal(lb1.replays, 3);
-  t.equal(lb2.told.at(-1), 'complete: lb1 cannot replay its table');
+  t.equal(lb2.told.at(-1), 'waits: lb1 cannot replay its table');
 });
 
 void t.test('where there is nothing to ask for', async (t) => {
   const wire = new Wire();
   const lb1 = new Host('lb1', wire);
   await lb1.boot(false, lb1.config({}, { connectionSync: undefined }));
-  t.same(lb1.told, ['complete: nothing is synchronised']);
-  t.equal(lb1.part.peerChannel()?.table.complete, true);
+  t.same(lb1.told, ['waits: nothing is synchronised']);
+  t.equal(lb1.part.peerChannel()?.table.complete, false, 'it was compared with nobody');
   await lb1.part.configure(lb1.config({}, { peerChannel: undefined }));
-  t.equal(lb1.told.at(-1), 'complete: there is no peer channel');
+  t.equal(lb1.told.at(-1), 'waits: there is no peer channel');
   t.equal(lb1.part.peerChannel(), undefined);
   lb1.role('fault');
   lb1.role('backup');
