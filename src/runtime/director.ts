@@ -247,7 +247,8 @@ export class Director {
     return Object.fromEntries(
       this.#vrrp.states().map(({ config: { name }, state, master }) => {
         if (state === 'master' || (state === 'backup' && master !== undefined)) this.#settled.add(name);
-        return [name, { state, settled: this.#settled.has(name) }];
+        const asks = this.#vrrp.asksSync(name) ? ({ asksSync: true } as const) : {};
+        return [name, { state, settled: this.#settled.has(name), ...asks }];
       }),
     );
   }

@@ -6,7 +6,8 @@ import type { Draft, Member } from './group-draft.js';
 import { isOwner } from './group-tracking.js';
 import type { GroupState, InstanceState, SyncProgress } from './group-types.js';
 
-const HEARS_AGAIN: SyncProgress = {
+const HEARS_AGAIN: GroupState['sync'] = {
+  isVoid: true,
   complete: false,
   text: 'it heard nothing for a while, and the tables were not compared since',
 };

@@ -107,7 +107,7 @@ export interface GroupState {
   /** One for each of `track`, in its order. */
   readonly verdicts: readonly TrackedVerdict[];
   /** As last told. Whoever is master has all there is; who could not hear for a while has to be told again. */
-  readonly sync: SyncProgress;
+  readonly sync: SyncProgress & { readonly isVoid?: true };
   /** Why the group cannot serve, each as a sentence's end; empty when it can. */
   readonly faults: readonly string[];
   /** End of the start-up delay; Infinity when there is none. */

@@ -262,6 +262,11 @@ export class VrrpService {
     for (const { runner } of this.#groups.all) runner.input({ type: 'sync-progress', progress });
   }
 
+  /** Whether the last word of it is void, and another one wanted. */
+  asksSync(instance: string): boolean {
+    return this.#groups.runnerOf(instance)?.state.sync.isVoid === true;
+  }
+
   /** The operator's switch for the groups of these instances; before the start it holds from the start on. */
   maintenance(instances: readonly string[], on: boolean): void {
     this.#told.maintenance(instances, on);

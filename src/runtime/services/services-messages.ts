@@ -17,6 +17,8 @@ export interface RoleReport {
    * server that an earlier run left behind may belong to the next master.
    */
   readonly settled: boolean;
+  /** This director stood still, or could not hear: what was said of the connection table before is void, and wanted anew. */
+  readonly asksSync?: true;
 }
 /** By name of the instance. */
 export type Roles = Readonly<Record<string, RoleReport>>;

@@ -231,7 +231,9 @@ await t.test('preemption after sync', async (t) => {
       t.equal(bench.roles(), 'backup', what);
       t.notOk(hears(bench, atMs + 200, atMs + 30_200), what);
       t.equal(bench.member().awaitsSync, true, what);
+      t.equal(bench.state.sync.isVoid, true, 'another word is asked for');
       bench.at(atMs + 30_600, complete);
+      t.equal(bench.state.sync.isVoid, undefined);
       t.ok(hears(bench, atMs + 31_200, atMs + 31_200 + DOWN), what);
     }
   });

@@ -86,10 +86,11 @@ export class PeerChannelPart implements ServicesPart {
   roles(roles: Roles): void {
     const before = this.#roles;
     this.#roles = roles;
-    const isBack = Object.entries(roles).some(
-      ([name, { state }]) => before[name]?.state === 'fault' && state !== 'fault',
-    );
-    // While its link was down it has not heard what was told.
+    const isBack = Object.entries(roles).some(([name, { state, asksSync }]) => {
+      if (state === 'fault') return false;
+      return before[name]?.state === 'fault' || (asksSync === true && before[name]?.asksSync !== true);
+    });
+    // While its link was down, or it stood still, it has not heard what was told.
     if (isBack) {
       if (this.#resyncs) this.#resync.step('gap');
       else this.#tellWithoutResync();
