@@ -519,6 +519,14 @@ const SYNCED_BUGS = withExtra('synced', [
   }),
 ]);
 
+const BFD_BUGS = withExtra('bfd', [
+  shell('a lost BFD session takes the whole group along', ['I6'], {
+    file: 'vrrp/group-election.js',
+    from: "wantMaster(member);\n    draft.count(member, 'bfd_expired');",
+    to: "draft.all().forEach(wantMaster);\n    draft.count(member, 'bfd_expired');",
+  }),
+]);
+
 export const BUGS: readonly Bug[] = [
   timersHalved,
   timerNotRestarted,
@@ -551,4 +559,5 @@ export const BUGS: readonly Bug[] = [
   ...VIRTUAL_MAC_BUGS,
   ...UNICAST_BUGS,
   ...SYNCED_BUGS,
+  ...BFD_BUGS,
 ];

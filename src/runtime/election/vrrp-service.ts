@@ -30,6 +30,7 @@ import type {
   VirtualMacs,
 } from '../ports.js';
 import type { InstanceStatus } from '../status.js';
+import type { LostPeer } from './bfd/bfd-runner.js';
 import { BfdSessions } from './bfd/bfd-sessions.js';
 import { type Channel, Channels } from './channels.js';
 import { Deadlines } from './deadlines.js';
@@ -132,8 +133,7 @@ export class VrrpService {
       deadlines: this.#deadlines,
       transport: (instance) => this.#channels.transport(instance),
       onVerdict: (object, up) => this.tracked(object, up ? 'up' : 'down'),
-      onLost: (instance, lost) =>
-        this.#groups.runnerOf(instance)?.input({ ...lost, type: 'peer-lost', instance }),
+      onLost: (instance, lost) => this.peerLost(instance, lost),
       // Who is watched has less time to stand still.
       onChange: () => {
         this.#takeovers.forget();
@@ -265,6 +265,11 @@ export class VrrpService {
   /** Whether the last word of it is void, and another one wanted. */
   asksSync(instance: string): boolean {
     return this.#groups.runnerOf(instance)?.state.sync.isVoid === true;
+  }
+
+  /** The BFD session with a router that an instance hears expired. */
+  peerLost(instance: string, lost: LostPeer): void {
+    this.#groups.runnerOf(instance)?.input({ ...lost, type: 'peer-lost', instance });
   }
 
   /** The operator's switch for the groups of these instances; before the start it holds from the start on. */

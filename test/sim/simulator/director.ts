@@ -231,6 +231,11 @@ export class Director implements GuardianHost {
     }
   }
 
+  /** Its BFD sessions with another director on a segment expire. */
+  loses(peer: number, segment: number): void {
+    this.#shell?.lose(peer, segment);
+  }
+
   /** Somebody deletes all of them by hand. */
   rob(): void {
     for (const router of this.held.keys()) this.#setHeld(router, 0);

@@ -23,6 +23,7 @@ const STREAMS: Readonly<Record<Extra, number>> = {
   'virtual-mac': 0x3ac,
   unicast: 0x7e01,
   synced: 0x5ce0,
+  bfd: 0xbfd,
 };
 /** Of rounds with faults that have one of an extra, too. */
 const BESIDE_OTHERS = 0.5;
@@ -43,6 +44,7 @@ const BESIDE: Readonly<Record<Extra, DrawFault>> = {
   'virtual-mac': deletion,
   unicast: forgery,
   synced: brokenSync,
+  bfd: expiry,
 };
 /** In a cluster in which nothing is wrong. */
 const ALONE: Readonly<Record<Extra, DrawFault>> = {
@@ -51,6 +53,7 @@ const ALONE: Readonly<Record<Extra, DrawFault>> = {
   'virtual-mac': deletion,
   unicast: forgery,
   synced: returnOrFall,
+  bfd: expiry,
 };
 
 export class DrawnExtras {
@@ -146,6 +149,14 @@ function loss(random: Random, scenario: Scenario, atMs: number, untilMs: number)
 function shortLoss(random: Random, scenario: Scenario, atMs: number): Fault {
   const untilMs = atMs + random.between(0.05, SURELY_AWAITED) * awaitedMs(scenario);
   return { ...somewhere(random, scenario), kind: 'source', flush: random.chance(0.5), atMs, untilMs };
+}
+
+/** Early where the peer is about to be missed anyway, and spurious where it lives. */
+function expiry(random: Random, scenario: Scenario, atMs: number): Fault {
+  const { director, segment } = somewhere(random, scenario);
+  const others = scenario.directors.length - 1;
+  const peer = (director + random.whole(1, Math.max(1, others))) % scenario.directors.length;
+  return { kind: 'expire', director, peer, segment, atMs, untilMs: atMs };
 }
 
 function forgery(random: Random, { segments }: Scenario, atMs: number, untilMs: number): Fault {

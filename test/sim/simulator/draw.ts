@@ -390,6 +390,7 @@ function drawFault(random: Random, scenario: Scenario, atMs: number, untilMs: nu
     case 'macvlan':
     case 'forge':
     case 'sync':
+    case 'expire':
       return [];
     case 'track':
       return [{ ...span, kind, director, object: TRACKED_OBJECT }];

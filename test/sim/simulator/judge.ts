@@ -88,7 +88,7 @@ interface Spin {
 }
 
 /** What keeps advertisements from others, and so two masters from knowing of one another. */
-const SEGMENT_FAULTS: ReadonlySet<FaultKind> = new Set(['loss', 'partition', 'delay', 'source']);
+const SEGMENT_FAULTS: ReadonlySet<FaultKind> = new Set(['loss', 'partition', 'delay', 'source', 'expire']);
 /** Faults that leave nothing behind which is waited for. */
 const SOON_OVER: ReadonlySet<FaultKind> = new Set([
   'loss',
@@ -554,6 +554,12 @@ export class Judge {
       if (!candidates.includes(director) || !isBest) return;
       this.#fail('I2', `d${director.number} may preempt r${router} and does not`);
     });
+  }
+
+  /** A session of its with the master expires: it need not wait for silence (docs/decisions/0040). */
+  loses(director: Director, router: number): void {
+    const heard = this.#heard[director.number]?.[router];
+    if (heard !== undefined) heard.atMs = Number.NEGATIVE_INFINITY;
   }
 
   #departuresOf(director: Director, router: number): Departures {

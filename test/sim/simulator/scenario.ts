@@ -24,6 +24,7 @@ export const FAULT_KINDS = [
   'macvlan',
   'forge',
   'sync',
+  'expire',
 ] as const;
 export type FaultKind = (typeof FAULT_KINDS)[number];
 
@@ -81,6 +82,8 @@ export type Fault = Span &
     | { readonly kind: 'forge'; readonly segment: number }
     /** The sync of the connection tables is broken; `silent`: the services process is gone, and says nothing of them. */
     | { readonly kind: 'sync'; readonly director: number; readonly silent: boolean }
+    /** The BFD sessions of a director with another one on a segment expire, whether that one lives or not. */
+    | { readonly kind: 'expire'; readonly director: number; readonly peer: number; readonly segment: number }
     /** Somebody deletes the device of a router's virtual MAC address. */
     | { readonly kind: 'macvlan'; readonly director: number; readonly router: number }
   );

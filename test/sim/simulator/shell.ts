@@ -25,12 +25,15 @@ import type { Machine } from './machine.js';
 import { NO_BFD } from './no-bfd.js';
 import type { Packet } from './packet.js';
 import { Refused } from './refused.js';
-import { interfaceOf, routerOf, type Scenario, segmentOf, TRACKED_OBJECT } from './scenario.js';
+import { interfaceOf, routerOf, type Scenario, segmentOf, sourceOf, TRACKED_OBJECT } from './scenario.js';
 import { type SimulatedShot, Socket, shot } from './socket.js';
 import type { World } from './world.js';
 
 /** From what happens in the kernel until a process is told of it, at most. */
 const NOTICE_MS = 0.2;
+
+/** Of the sessions that expire. */
+const BFD = { intervalMs: 15, multiplier: 3 };
 
 /** Where something comes from that a process has to read: in which order it looks there nobody promises. */
 type Source = 'timer' | 'soon' | 'kernel' | 'events' | 'guardian' | 'control';
@@ -201,6 +204,24 @@ export class Shell {
         this.#world.awaitPromises();
         resolve();
       });
+    });
+  }
+
+  /** The queues are read first, as bfd-runner.ts does. Who stands still listens before it loses anybody (bfd/machine.ts). */
+  lose(peer: number, segment: number): void {
+    if (this.director.process === 'paused') return;
+    const source = sourceOf(peer, segment);
+    this.#read('timer', () => {
+      for (const socket of this.sockets) if (socket.isOnDevice) socket.drain();
+      const heardAtMs = this.director.nowMs() - BFD.intervalMs * BFD.multiplier;
+      for (const [router, group] of this.#groups.entries()) {
+        const instance = this.instance(router);
+        if (group === undefined || this.#scenario.routers[router]?.segment !== segment) continue;
+        if (instance?.master !== source) continue;
+        this.#world.judge.loses(this.director, router);
+        const lost = { source, heardAtMs, intervalMs: BFD.intervalMs };
+        this.#service.peerLost(instance.config.name, lost);
+      }
     });
   }
 

@@ -294,6 +294,8 @@ export class World implements GuardianWorld {
         return;
       case 'steal':
         return director.rob();
+      case 'expire':
+        return director.loses(fault.peer, fault.segment);
       case 'source':
         this.#interface(director, fault).losses += 1;
         return director.loseSource(fault.segment, fault.flush);
