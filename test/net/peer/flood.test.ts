@@ -20,8 +20,8 @@ import {
 t.setTimeout(FILE_LIMIT_MS);
 
 const KEY = 'a key of at least thirty-two bytes';
-/** Enough to fill every buffer a hundred times. */
-const FLOOD = 100_000;
+/** For longer than a peer may be silent. */
+const FLOOD = 1_000_000;
 const FLOODER = join(projectFolder(), 'dist', 'test', 'net', 'peer', 'flooder.js');
 
 async function channelOf(director: LaunchedDirector): Promise<PeerChannelStatus> {
@@ -55,7 +55,8 @@ test('a flood from the address of the peer', async (t) => {
     return channels.every(({ peers }) => peers[0]?.condition === 'up');
   });
   const before = await statusOf(lb1);
-  const argv = [process.execPath, FLOODER, '10.7.0.11', '8113', String(FLOOD)];
+  // Behind everybody else's work: it is the buffers that are to be full, not the processors.
+  const argv = ['nice', '-n', '19', process.execPath, FLOODER, '10.7.0.11', '8113', String(FLOOD)];
   const sent = Number(await bench.lab.run('lb2', [...argv, ...Array.from({ length: 8 }, recording)]));
   t.equal(sent, FLOOD);
 
