@@ -165,12 +165,14 @@ await t.test('what was lost is named and fails the scenario', async (t) => {
 
 await t.test('connections that nobody told the director that got the role', async (t) => {
   const complaint = 'only 2 of 3 connections were known to the director that got the role';
-  t.match(scenario({ course: { resynchronised: { opened: 3, known: 2 } } }), {
-    passed: false,
-    reason: complaint,
-    resynchronised: { opened: 3, known: 2 },
-  });
-  t.match(scenario({ course: { resynchronised: { opened: 3, known: 3 } } }), { passed: true });
+  const resynchronised = { opened: 3, known: 2 };
+  const verified = opened.map((one) => ({ ...one, survived: one.kind !== 'idle', reason: 'ECONNRESET' }));
+  const lost = scenario({ course: { resynchronised, verified } });
+  t.match(lost, { passed: false, resynchronised });
+  t.match(lost.reason, complaint);
+  t.match(scenario({ course: { resynchronised } }), { passed: true }, 'what survived anyhow is no fault');
+  const setting = { name: 'sync-loss' };
+  t.match(scenario({ course: { resynchronised }, setting }).reason, complaint);
 });
 
 await t.test('a dead real server takes its own connections along, and nothing else', async (t) => {
