@@ -188,6 +188,21 @@ void t.test('a services process that restarts with the table kept asks for nothi
   t.match(lb1.status.peers, [{ condition: 'up' }]);
 });
 
+void t.test('a peer that comes back with nothing is not asked for it', async (t) => {
+  const { wire, lb1, lb2 } = await pair();
+  await lb2.boot(true);
+  await wire.clock.advance(5000);
+  lb2.part.close();
+  await wire.clock.advance(10_000);
+  t.match(lb1.status.peers, [{ condition: 'peer-silent' }]);
+  lb2.start();
+  await lb2.boot(false);
+  await wire.clock.advance(20_000);
+  t.equal(lb2.told.at(-1), 'complete: 1000 of 1000 connections of lb1 are here');
+  t.equal(lb1.replays, 1);
+  t.equal(lb2.replays, 0);
+});
+
 void t.test('both boot at once', async (t) => {
   const wire = new Wire();
   const [lb1, lb2] = [new Host('lb1', wire), new Host('lb2', wire)];

@@ -162,9 +162,11 @@ export class PeerChannelPart implements ServicesPart {
       send: (message) => this.#port.send(message, peer.address),
       drain: () => this.#port.drain(),
       discard: (reason) => this.#port.discard(reason),
-      heardAgain: () => {
+      heardAgain: (isNew) => {
         // What it told the sync group meanwhile has not arrived either, perhaps.
-        if (this.#resyncs) this.#resync.step('healed');
+        // One that has just rebooted has nothing to give, and asks itself.
+        const hasTable = this.#links.find(({ name }) => name === peer.name)?.hello?.said.isComplete;
+        if (this.#resyncs && (!isNew || hasTable === true)) this.#resync.step('healed');
       },
       expect: () => this.#port.expect(this.#links.flatMap(({ session }) => session ?? [])),
       changed: () => {

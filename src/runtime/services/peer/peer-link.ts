@@ -16,8 +16,8 @@ export interface PeerLinkPorts {
   /** Takes what lies in the socket: before time alone decides. */
   drain(): void;
   discard(reason: DiscardReason): void;
-  /** It is up again after it was silent. */
-  heardAgain(): void;
+  /** It is up again after it was silent; `isNew`: as another process. */
+  heardAgain(isNew: boolean): void;
   /** It has a new session. */
   expect(): void;
   /** It spoke, appeared or fell silent. */
@@ -98,6 +98,7 @@ export class PeerLink {
     const { state, effects, deadlineMs } = stepSession(this.#session, input, this.#ports.clock.nowMs());
     this.#session = state;
     let isChanged = false;
+    let isNew = false;
     for (const effect of effects) {
       switch (effect.type) {
         case 'send':
@@ -108,12 +109,13 @@ export class PeerLink {
           break;
         case 'taken':
           if (input.type === 'datagram') this.#heard(input.message.hello, input.receivedAtMs);
+          if (this.#wasSilent) this.#ports.heardAgain(isNew);
+          this.#wasSilent = false;
           isChanged = true;
           break;
         case 'up':
-          if (effect.isNew) this.#ports.expect();
-          if (this.#wasSilent) this.#ports.heardAgain();
-          this.#wasSilent = false;
+          isNew = effect.isNew;
+          if (isNew) this.#ports.expect();
           isChanged = true;
           break;
         case 'silent':
