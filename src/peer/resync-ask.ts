@@ -29,6 +29,8 @@ export interface ReplayPeer {
 }
 
 export interface Around {
+  /** This director is master of an instance. */
+  readonly isMaster: boolean;
   /** Those that are up, in the file's order. */
   readonly peers: readonly ReplayPeer[];
   /** How many connections this host's kernel holds, and when it was asked. */
@@ -131,8 +133,11 @@ function begin(nowMs: number, nonce: number): Asking {
   };
 }
 
-function look(state: Asking, { peers, held }: Around, now: Now): AskState {
+function look(state: Asking, { isMaster, peers, held }: Around, now: Now): AskState {
   const { nowMs } = now;
+  // What a backup would tell it may be old news of connections that it forwards itself. Two masters each have their own.
+  if (isMaster && !peers.some((peer) => peer.isMaster))
+    return ended(state, 'this director is master, and nobody has what its table lacks');
   if (!state.isAlone && nowMs >= state.sinceMs + RESYNC_LIMIT_MS) return ended(state, 'took too long');
   const peer = peers.find(({ name }) => name === state.peer);
   if (peer === undefined) return withoutPeer(state, peers, now);

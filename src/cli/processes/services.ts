@@ -14,6 +14,7 @@ import { takeLowPriority } from '../../io/host/real-time.js';
 import { OVERRIDES, SERVICES_STATE } from '../../io/host/state-file.js';
 import { syncInterfaces } from '../../io/host/sync-interfaces.js';
 import { openSysctls } from '../../io/host/sysctls.js';
+import type { KernelIpvs } from '../../io/netlink/ipvs.js';
 import { eventSocketPath, openEventSocket } from '../../io/operator/event-socket.js';
 import { openServicesSocket, servicesSocketPath } from '../../io/operator/services-socket.js';
 import { readPeerKey } from '../../io/peer/peer-key.js';
@@ -69,31 +70,37 @@ function trackAndHooksPorts(runtimeDirectory: string, log: Log): TrackAndHooksPo
   };
 }
 
+/** For one piece of work, over a connection of its own to the kernel. */
+async function withIpvs<T>(work: (ipvs: KernelIpvs) => Promise<T>): Promise<T> {
+  const { openIpvs } = await import('../../io/netlink/ipvs.js');
+  const ipvs = await openIpvs();
+  try {
+    return await work(ipvs);
+  } finally {
+    ipvs.close();
+  }
+}
+
 /**
  * In this process: it is there at once, and each of its steps is short. Of a large table it costs the kernel seconds, which another
  * thread waits for.
  */
 function openReplay(): ConnectionReplay {
   return new OneReplayAtATime(async (buckets) => {
-    const [{ openIpvs }, { replayConnections }] = await Promise.all([
-      import('../../io/netlink/ipvs.js'),
-      import('../../io/sync/replay.js'),
-    ]);
-    const ipvs = await openIpvs();
-    try {
-      return await replayConnections(ipvs, buckets);
-    } finally {
-      ipvs.close();
-    }
+    const { replayConnections } = await import('../../io/sync/replay.js');
+    return withIpvs((ipvs) => replayConnections(ipvs, buckets));
   });
 }
 
-function handOverPorts(log: Log, replay: ConnectionReplay): HandOverPorts {
+function handOverPorts(log: Log): HandOverPorts {
   return {
     clock: monotonicClock,
     log,
     nft: openNft('connection_sync'),
-    replay,
+    tellYoung: async (limitMs) => {
+      const { replayYoung } = await import('../../io/sync/replay.js');
+      return (await withIpvs((ipvs) => replayYoung(ipvs, limitMs))).connections;
+    },
     ownAddresses: () =>
       Object.values(networkInterfaces()).flatMap((addresses) =>
         (addresses ?? []).map(({ address }) => canonicalAddress(address)),
@@ -197,7 +204,7 @@ async function openHost(
       metrics: metricsPorts(),
       parts: [
         ({ tracked }) => new TrackAndHooks(trackAndHooksPorts(runtimeDirectory, log), tracked),
-        () => new HandOver(handOverPorts(log, replay)),
+        () => new HandOver(handOverPorts(log)),
         (election) => new PeerChannelPart(peerPorts(log, replay), election),
       ],
     },

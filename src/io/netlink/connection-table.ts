@@ -21,16 +21,19 @@ export class ConnectionTableError extends Error {
 
 /**
  * The connections in the kernel's order, as many at a time as a read has brought. One that comes or goes meanwhile may
- * be there twice or not at all.
+ * be there twice or not at all. `wanted`: of these lines alone; the others are not looked at.
  * @throws IpvsUnavailableError where there is no such file, ConnectionTableError for a line of another kind.
  */
-export async function* readConnections(path = CONNECTIONS_FILE): AsyncGenerator<readonly Connection[]> {
+export async function* readConnections(
+  path = CONNECTIONS_FILE,
+  wanted?: (line: string) => boolean,
+): AsyncGenerator<readonly Connection[]> {
   let rest = '';
   try {
     for await (const chunk of createReadStream(path, { encoding: 'latin1', highWaterMark: READ_BYTES })) {
       const lines = `${rest}${chunk}`.split('\n');
       rest = lines.pop() ?? '';
-      yield connectionsOf(lines, path);
+      yield connectionsOf(wanted === undefined ? lines : lines.filter(wanted), path);
     }
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT')

@@ -20,9 +20,10 @@ export interface KernelEntries {
 export async function* readKernelEntries(
   table: readonly Service[],
   path?: string,
+  wanted?: (line: string) => boolean,
 ): AsyncGenerator<KernelEntries> {
   const entries = new TableEntries(table);
-  for await (const batch of readConnections(path)) {
+  for await (const batch of readConnections(path, wanted)) {
     const connections: SyncConnection[] = [];
     const unserved: SyncConnection[] = [];
     const untellable = new Map<Untellable, number>();

@@ -1,8 +1,9 @@
 /** The kernel's connections, told to the sync group again: a peer's sync daemon takes them like its master's own. */
-import type { DumpedSyncDaemon, Service } from '../../ipvs/model.js';
+import type { DumpedSyncDaemon, IpvsTimeouts, Service } from '../../ipvs/model.js';
 import type { ReplayReport } from '../../runtime/services/sync/connection-replay.js';
 import { bucketOf, type ConnectionDigest, DigestBuilder } from '../../sync/digest.js';
 import { MessageWriter } from '../../sync/message.js';
+import { isYoung } from '../../sync/young.js';
 import { GroupSender, groupOf } from './group-sender.js';
 import { readKernelEntries } from './kernel-entries.js';
 
@@ -36,6 +37,50 @@ interface TableReader {
   syncDaemons(): Promise<readonly DumpedSyncDaemon[]>;
 }
 
+interface Choice {
+  /** Lines of the kernel's file that are looked at; all without it. */
+  readonly wanted?: (line: string) => boolean;
+  /** Buckets that are told of; all without them. */
+  readonly buckets?: ReadonlySet<number> | undefined;
+  /** No further line is read then. */
+  readonly limitMs: number;
+}
+
+/** `isWhole`: the limit was not reached. */
+type Told = ReplayReport & { readonly isWhole: boolean };
+
+async function tell(ipvs: TableReader, { wanted, buckets, limitMs }: Choice): Promise<Told> {
+  const endMs = performance.now() + limitMs;
+  const sending = (await ipvs.syncDaemons()).find(({ state }) => state === 'master');
+  if (sending === undefined) throw new NoSyncDaemonError();
+  const group = groupOf(sending);
+  const writer = new MessageWriter(group.syncid, group.maxBytes);
+  const sender = new GroupSender(group);
+  const counts = { connections: 0, messages: 0, untellable: 0 };
+  const send = async (message: Uint8Array | undefined): Promise<void> => {
+    if (message === undefined) return;
+    await sender.send(message);
+    counts.messages += 1;
+  };
+  try {
+    const entries = readKernelEntries(await ipvs.dump(), undefined, wanted);
+    for await (const { connections, unserved, untellable } of entries) {
+      if (performance.now() > endMs) return { ...counts, isWhole: false };
+      counts.untellable += unserved.length;
+      for (const number of untellable.values()) counts.untellable += number;
+      for (const connection of connections) {
+        if (buckets?.has(bucketOf(connection)) === false) continue;
+        counts.connections += 1;
+        await send(writer.add(connection));
+      }
+    }
+    await send(writer.flush());
+  } finally {
+    sender.close();
+  }
+  return { ...counts, isWhole: true };
+}
+
 /**
  * @throws NoSyncDaemonError where no daemon says where to send, ReplayLimitError for a table that takes too long; and what
  * reading and sending refuse.
@@ -44,35 +89,21 @@ export async function replayConnections(
   ipvs: TableReader,
   buckets: ReadonlySet<number> | undefined,
 ): Promise<ReplayReport> {
-  const sending = (await ipvs.syncDaemons()).find(({ state }) => state === 'master');
-  if (sending === undefined) throw new NoSyncDaemonError();
-  const group = groupOf(sending);
-  const writer = new MessageWriter(group.syncid, group.maxBytes);
-  const sender = new GroupSender(group);
-  const endMs = performance.now() + REPLAY_LIMIT_MS;
-  const counts = { connections: 0, messages: 0, untellable: 0 };
-  const send = async (message: Uint8Array | undefined): Promise<void> => {
-    if (message === undefined) return;
-    await sender.send(message);
-    counts.messages += 1;
-  };
-  try {
-    for await (const { connections, unserved, untellable } of readKernelEntries(await ipvs.dump())) {
-      if (performance.now() > endMs) throw new ReplayLimitError(counts.connections);
-      counts.untellable += unserved.length;
-      for (const number of untellable.values()) counts.untellable += number;
-      for (const connection of connections) {
-        if (buckets?.has(bucketOf(connection)) === false) continue;
-        counts.connections += 1;
-        const full = writer.add(connection);
-        if (full !== undefined) await send(full);
-      }
-    }
-    await send(writer.flush());
-  } finally {
-    sender.close();
-  }
-  return counts;
+  const { isWhole, ...report } = await tell(ipvs, { buckets, limitMs: REPLAY_LIMIT_MS });
+  if (!isWhole) throw new ReplayLimitError(report.connections);
+  return report;
+}
+
+/**
+ * Those alone that the kernel may not have told of (`isYoung`), and no longer than `limitMs`: what is said later may be old news
+ * of a connection that has ended since. Rejects as `replayConnections`.
+ */
+export async function replayYoung(
+  ipvs: TableReader & { timeouts(): Promise<IpvsTimeouts> },
+  limitMs: number,
+): Promise<Told> {
+  const timeouts = await ipvs.timeouts();
+  return tell(ipvs, { wanted: (line) => isYoung(line, timeouts), limitMs });
 }
 
 /** Of the kernel's table as it is now. */

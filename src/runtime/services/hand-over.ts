@@ -1,5 +1,5 @@
 /**
- * No connection is too young for a change of master: the one that was master tells the peer of all it has, when it has just let go,
+ * No connection is too young for a change of master: the one that was master tells the peer of its youngest, when it has just let go,
  * and the one that is master now drops what it does not know yet instead of resetting it (planning/hand-over.ts).
  */
 import type { DirectorConfig } from '../../config/model.js';
@@ -9,18 +9,23 @@ import { canonicalAddress } from '../../util/ip-address.js';
 import type { Clock, Log, Nft } from '../ports.js';
 import type { ServicesPart } from './services.js';
 import type { Roles } from './services-messages.js';
-import type { ConnectionReplay } from './sync/connection-replay.js';
 
 /** After it has become master: by then the predecessor's kernel has told of everything, and a dropped packet is repeated. */
 export const WAIT_MS = 5000;
 /** After the role is gone, once more: the last packets may still have come here. */
 export const AGAIN_MS = 300;
+/** After this it is said no more: the successor's kernel knows better, and what is old here may be new there. */
+export const TELL_LIMIT_MS = 3000;
 
 export interface HandOverPorts {
   readonly clock: Clock;
   readonly log: Log;
   readonly nft: Nft;
-  readonly replay: ConnectionReplay;
+  /**
+   * Sends the connections that the kernel may not have told of to the sync group; resolves with how many. Stops after `limitMs`.
+   * Rejects with what the kernel says.
+   */
+  readonly tellYoung: (limitMs: number) => Promise<number>;
   /** This host's, canonical; those of instances among them. */
   readonly ownAddresses: () => readonly string[];
 }
@@ -29,6 +34,7 @@ export class HandOver implements ServicesPart {
   readonly what = `the table ${HAND_OVER_TABLE}`;
   readonly #ports: HandOverPorts;
   readonly #inTurn = workInTurn();
+  readonly #inTurnToTell = workInTurn();
   #config: Pick<DirectorConfig, 'instances' | 'virtualServers' | 'connectionSync'> | undefined;
   /** Since when this host is master, by name of the instance. */
   #masterSince = new Map<string, number>();
@@ -61,8 +67,9 @@ export class HandOver implements ServicesPart {
       [...these.keys()].some((name) => all[1 - index]?.has(name) !== true),
     );
     if (lost === true) {
-      void this.#tell();
-      this.#in(AGAIN_MS, () => void this.#tell());
+      const untilMs = clock.nowMs() + TELL_LIMIT_MS;
+      void this.#tell(untilMs);
+      this.#in(AGAIN_MS, () => void this.#tell(untilMs));
     }
     if (won === true) this.#in(WAIT_MS, () => void this.#apply());
     if (lost === true) void this.#apply();
@@ -87,18 +94,23 @@ export class HandOver implements ServicesPart {
     this.#cancels.add(cancel);
   }
 
-  async #tell(): Promise<void> {
-    const { log, replay } = this.#ports;
-    if (this.#config?.connectionSync === undefined) return;
-    try {
-      const { connections } = await replay.replay();
-      log.info({ event: 'hand-over', connections }, `the peer was told of ${connections} connections again`);
-    } catch (error) {
-      log.warn(
-        { event: 'hand-over', err: error },
-        `the youngest connections could not be told to the peer: ${wordsOf(error)}`,
-      );
-    }
+  #tell(untilMs: number): Promise<void> {
+    return this.#inTurnToTell(async () => {
+      const { clock, log, tellYoung } = this.#ports;
+      if (this.#config?.connectionSync === undefined) return;
+      const limitMs = untilMs - clock.nowMs();
+      if (limitMs <= 0) return;
+      try {
+        const connections = await tellYoung(limitMs);
+        log.info(
+          { event: 'hand-over', connections },
+          `the peer was told of the ${connections} youngest connections`,
+        );
+      } catch (error) {
+        const words = `the youngest connections could not be told to the peer: ${wordsOf(error)}`;
+        log.warn({ event: 'hand-over', err: error }, words);
+      }
+    });
   }
 
   /** Never rejects: a director without it does what it did without it. */

@@ -27,6 +27,7 @@ class Asker {
   state: AskState = { phase: 'unknown' };
   nowMs = 0;
   peers: ReplayPeer[] = [];
+  isMaster = false;
   held = 0;
   /** Without one, the kernel does not tell. */
   tells = true;
@@ -40,6 +41,7 @@ class Asker {
   step(type: 'gap' | 'kept' | 'look'): void {
     this.#nonce += 1;
     const around: Around = {
+      isMaster: this.isMaster,
       peers: this.peers,
       held: this.tells ? { connections: this.held, atMs: this.nowMs } : undefined,
     };
@@ -82,11 +84,29 @@ void t.test('a table that was kept needs nothing', async (t) => {
   const state = stepAsk(
     { phase: 'unknown' },
     { type: 'kept' },
-    { peers: [], held: undefined },
+    { isMaster: false, peers: [], held: undefined },
     { nowMs: 0, nonce: 1 },
   );
   t.same(askProgress(state), { complete: true, text: 'the table was kept' });
 });
+
+void t.test(
+  'a master asks no backup, whose news of its own connections are old; another master it asks',
+  async (t) => {
+    const asker = new Asker();
+    asker.peers = [peer({ isMaster: false })];
+    asker.isMaster = true;
+    asker.step('look');
+    t.same(asker.requests, []);
+    t.equal(asker.said, 'complete: this director is master, and nobody has what its table lacks');
+
+    const split = new Asker();
+    split.peers = [peer()];
+    split.isMaster = true;
+    split.step('look');
+    t.equal(split.requests.length, 1);
+  },
+);
 
 void t.test('asked, sent, counted, complete', async (t) => {
   const asker = new Asker();

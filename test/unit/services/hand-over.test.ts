@@ -2,7 +2,7 @@
 import t from 'tap';
 import { HAND_OVER_REMOVAL } from '../../../src/planning/hand-over.js';
 import type { Log } from '../../../src/runtime/ports.js';
-import { AGAIN_MS, HandOver, WAIT_MS } from '../../../src/runtime/services/hand-over.js';
+import { AGAIN_MS, HandOver, TELL_LIMIT_MS, WAIT_MS } from '../../../src/runtime/services/hand-over.js';
 import type { Roles } from '../../../src/runtime/services/services-messages.js';
 import type { VrrpState } from '../../../src/vrrp/group-types.js';
 import { realServer, virtualServer } from '../config/servers.js';
@@ -18,7 +18,7 @@ const CONFIG = directorConfig({
 
 function open({ left }: { left?: string } = {}) {
   const clock = new HandClock();
-  const kernel = { table: left, sets: 0, replays: 0, refusal: '' };
+  const kernel = { table: left, sets: 0, replays: 0, limits: [] as number[], refusal: '' };
   const lines: string[] = [];
   const say = (_: object, words: string): void => void lines.push(words);
   const log: Log = { debug: () => {}, info: () => {}, warn: say, error: say };
@@ -33,11 +33,10 @@ function open({ left }: { left?: string } = {}) {
       },
       list: async () => kernel.table,
     },
-    replay: {
-      replay: async () => {
-        kernel.replays += 1;
-        return { connections: 3, messages: 1, untellable: 0 };
-      },
+    tellYoung: async (limitMs) => {
+      kernel.replays += 1;
+      kernel.limits.push(limitMs);
+      return 3;
     },
     ownAddresses: () => ['192.0.2.11'],
   });
@@ -78,6 +77,7 @@ void t.test('who lets go tells the peer, at once and once more', async (t) => {
   t.equal(kernel.replays, 1);
   await clock.advance(AGAIN_MS);
   t.equal(kernel.replays, 2);
+  t.strictSame(kernel.limits, [TELL_LIMIT_MS, TELL_LIMIT_MS - AGAIN_MS], 'and not when it is old news');
   await become('backup');
   await clock.advance(60_000);
   t.equal(kernel.replays, 2);

@@ -48,7 +48,11 @@ export class PeerChannelPart implements ServicesPart {
       log,
       random64: () => ports.random64(),
       replay: ports.replay,
-      around: () => ({ peers: this.#replayPeers(), held: this.#counter.last }),
+      around: () => ({
+        isMaster: this.#ownRoles().includes('master'),
+        peers: this.#replayPeers(),
+        held: this.#counter.last,
+      }),
       tellPeers: () => this.#tellPeers(),
       told: (progress) => this.#listener.syncProgress(progress),
     });

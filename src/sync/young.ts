@@ -1,0 +1,19 @@
+/**
+ * Which connections the kernel may not have told the peer of yet, by their lines in /proc/net/ip_vs_conn: half-open ones, those that
+ * are closing, and those with a packet in the last seconds. Pure, and cheap: a busy table is closed connections for the most part.
+ */
+import type { IpvsTimeouts } from '../ipvs/model.js';
+
+/** IPVS_SYNC_FLUSH_TIME and IPVS_SYNC_CHECK_PERIOD, and a second because the kernel writes whole ones. */
+export const YOUNG_SECONDS = 4;
+
+/** TIME_WAIT and CLOSE have nothing more to say; a template is told with its connections. */
+const TELLING = / (ESTABLISHED|UDP|SYN_RECV|SYN_SENT|SYNACK|FIN_WAIT|CLOSE_WAIT|LAST_ACK) +(\d+)/;
+
+/** `timeouts`: those in force, from which the last column counts down since the last packet. */
+export function isYoung(line: string, { tcpSeconds, udpSeconds }: IpvsTimeouts): boolean {
+  const [, state, seconds] = TELLING.exec(line) ?? [];
+  if (state === 'ESTABLISHED') return Number(seconds) >= tcpSeconds - YOUNG_SECONDS;
+  if (state === 'UDP') return Number(seconds) >= udpSeconds - YOUNG_SECONDS;
+  return state !== undefined;
+}
