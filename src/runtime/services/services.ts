@@ -242,6 +242,7 @@ export class Services {
    */
   async stop(succeeded: boolean): Promise<void> {
     const { log, stateFile, loopDelay } = this.#ports;
+    if (succeeded) this.#succeeded();
     const done = await cleanUp(
       [
         { what: 'IPVS', run: () => this.#clearIpvs(succeeded) },
@@ -256,6 +257,14 @@ export class Services {
     // What could not be cleared away must be known to the next start.
     const { ownedServices, syncDaemons } = this.#leftovers;
     if (done && ownedServices.length === 0 && syncDaemons.length === 0) await stateFile.remove();
+  }
+
+  /** The election that ends tells of no more roles: the successor has them. */
+  #succeeded(): void {
+    const roles = Object.keys(this.#roles).map(
+      (name) => [name, { state: 'initialize', settled: true }] as const,
+    );
+    for (const part of this.#parts) part.roles(Object.fromEntries(roles));
   }
 
   async #clearIpvs(succeeded: boolean): Promise<void> {
