@@ -43,6 +43,7 @@ export class HandOver implements ServicesPart {
   /** What is in the kernel; undefined: nothing. */
   #inForce: string | undefined;
   #complaint: string | undefined;
+  #rehearsed = false;
   readonly #cancels = new Set<() => void>();
 
   constructor(ports: HandOverPorts) {
@@ -51,6 +52,11 @@ export class HandOver implements ServicesPart {
 
   configure(config: DirectorConfig): Promise<void> {
     this.#config = config;
+    if (config.connectionSync !== undefined && !this.#rehearsed) {
+      this.#rehearsed = true;
+      // What it needs is loaded and compiled while there is time. With no time given nothing is told.
+      void this.#ports.tellYoung(0).catch(() => undefined);
+    }
     return this.#apply();
   }
 
