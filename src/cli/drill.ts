@@ -23,7 +23,7 @@ const INTERVALS = ['1s', '100ms', '10ms'];
 const CONNECTIONS_DEFAULT = '100';
 const MAX_CONNECTIONS = 5000;
 /** New connections a second: what an emulated machine carries, and what a host's does. */
-const REQUEST_RATES = { vm: 150, host: 1000 } as const;
+const REQUEST_RATES = { vm: 50, host: 1000 } as const;
 const MAX_REQUEST_RATE = 1500;
 const EXIT_INTERRUPTED = 130;
 /** Two processors and five Node programs under emulation. */
@@ -53,7 +53,7 @@ and shows what the client saw. Nothing outside of the lab is touched. Needs root
   --advertisement-interval 1s|100ms|10ms   instead of the configuration's own
   --probe-interval TIME  between two probes of the client, 2ms to 5ms (default 4ms)
   --connections N        of each kind: busy, one-request, idle (default 100)
-  --request-rate N       new connections a second, each with one request (default 1000, in the VM 150)
+  --request-rate N       new connections a second, each with one request (default 1000, in the VM 50)
 
 Exit status: 0 every scenario passed, 1 one did not, 2 wrong arguments, 130 interrupted.
 `;

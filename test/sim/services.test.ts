@@ -34,7 +34,7 @@ const BUGS: readonly (Mutation & { readonly name: string })[] = [
   {
     name: 'a real server that is down is in the table',
     file: 'runtime/services/health-runner.js',
-    from: "return health === 'unknown' ? undefined : health !== 'down';",
+    from: "return verdict === 'unknown' ? undefined : verdict !== 'down';",
     to: 'return true;',
   },
   {

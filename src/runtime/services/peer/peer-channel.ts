@@ -231,7 +231,8 @@ export class PeerChannelPart implements ServicesPart {
   #changed(): void {
     if (this.#config?.peerChannel === undefined) return;
     this.#resync.step('look');
-    for (const report of this.#reports()) this.#teller.tell(report, this.#version);
+    const nowMs = this.#ports.clock.nowMs();
+    for (const report of this.#reports()) this.#teller.tell(report, this.#version, nowMs);
   }
 
   #reports(): readonly PeerReport[] {

@@ -5,21 +5,30 @@ import type { Log } from '../../ports.js';
 /** Wall clocks that differ by more make the logs of two hosts hard to read side by side. */
 export const CLOCK_LIMIT_MS = 1000;
 
+/** In a hand-over both hold the addresses for a moment, so that nobody misses them: that is no trouble. */
+export const BOTH_MASTER_MS = 5000;
+
 export class PeerTeller {
   readonly #log: Log;
   readonly #told = new Map<string, string>();
+  /** Since when both are master, by the peer's name. */
+  readonly #bothSince = new Map<string, number>();
 
   constructor(log: Log) {
     this.#log = log;
   }
 
-  tell(peer: PeerReport, ownVersion: string): void {
+  tell(peer: PeerReport, ownVersion: string, nowMs: number): void {
     const { name, condition, text, version, differing_sections: differing, clock_offset_ms: offset } = peer;
-    this.#once(name, 'condition', condition, {
-      isWell: condition === 'up' || condition === 'waiting',
-      isQuiet: condition === 'waiting',
-      words: `${name} ${text}`,
-    });
+    if (condition !== 'two-masters') this.#bothSince.delete(name);
+    else if (!this.#bothSince.has(name)) this.#bothSince.set(name, nowMs);
+    if (nowMs >= (this.#bothSince.get(name) ?? Number.NEGATIVE_INFINITY) + BOTH_MASTER_MS) {
+      this.#once(name, 'condition', condition, {
+        isWell: condition === 'up' || condition === 'waiting',
+        isQuiet: condition === 'waiting',
+        words: `${name} ${text}`,
+      });
+    }
     if (version === null) return;
     this.#once(name, 'version', version, {
       isWell: true,

@@ -1,0 +1,40 @@
+import t from 'tap';
+import type { PeerReport } from '../../../src/runtime/peer-status.js';
+import type { Log } from '../../../src/runtime/ports.js';
+import { BOTH_MASTER_MS, PeerTeller } from '../../../src/runtime/services/peer/peer-teller.js';
+
+const UP: PeerReport = {
+  name: 'lb2',
+  address: '10.0.0.2',
+  condition: 'up',
+  text: 'is up',
+  since_s: 1,
+  version: null,
+  differing_sections: [],
+  clock_offset_ms: 0,
+  round_trip_ms: 1,
+  connections: null,
+  complete: null,
+  coverage: null,
+};
+const BOTH: PeerReport = { ...UP, condition: 'two-masters', text: 'answers, and both are master' };
+
+void t.test('two masters are told of when it lasts, not in a hand-over', (t) => {
+  const lines: string[] = [];
+  const say = (_: object, words: string): void => void lines.push(words);
+  const log: Log = { debug: say, info: say, warn: say, error: say };
+  const teller = new PeerTeller(log);
+  teller.tell(UP, '1', 0);
+  teller.tell(BOTH, '1', 1000);
+  teller.tell(BOTH, '1', 1400);
+  teller.tell(UP, '1', 2000);
+  t.same(lines, ['lb2 is up']);
+  teller.tell(BOTH, '1', 10_000);
+  teller.tell(BOTH, '1', 10_000 + BOTH_MASTER_MS - 1);
+  t.equal(lines.length, 1);
+  teller.tell(BOTH, '1', 10_000 + BOTH_MASTER_MS);
+  t.same(lines, ['lb2 is up', 'lb2 answers, and both are master']);
+  teller.tell(UP, '1', 20_000);
+  t.equal(lines.at(-1), 'lb2 is up');
+  t.end();
+});
