@@ -7,6 +7,12 @@ import type { InTurn } from '../../util/in-turn.js';
 import { familyOf } from '../../util/ip-address.js';
 import type { NetlinkConnection, NetlinkRequest } from './connection.js';
 
+/**
+ * Late by more, this process stood still, and the guardian may have taken the addresses away: they are another's by now. Its
+ * shortest lease is longer.
+ */
+const LATE_MS = 100;
+
 /** Renewed in one turn of the event loop, which an advertisement may have to wait for. */
 const MAX_AT_ONCE = 64;
 
@@ -26,11 +32,11 @@ export interface PlacedAddress {
 
 /**
  * The kernel gives the route to an IPv6 address's subnet the lifetime of the address that was renewed last
- * (modify_prefix_route), also where an address of the host's own needs that route for ever. So only those expire that
- * share it with nobody: a /128, and what is on a device of ours.
+ * (modify_prefix_route), also where an address of the host's own needs that route for ever. So only a /128 expires. None
+ * does on a virtual MAC device: it would leave with a multicast report that draws the clients here.
  */
 function mayExpire({ address, prefixLength, virtualMac }: VirtualAddress): boolean {
-  return familyOf(address) === 'ipv4' || prefixLength === 128 || virtualMac === true;
+  return familyOf(address) === 'ipv4' || (prefixLength === 128 && virtualMac !== true);
 }
 
 interface Held {
@@ -48,6 +54,10 @@ export interface AddressLifetimesPorts {
   readonly inTurn: InTurn;
   /** Of now; it changes with the configuration. */
   lifetime(): AddressLifetime | undefined;
+  /** Those of `addresses` that this host holds. */
+  held(addresses: readonly VirtualAddress[]): Promise<readonly VirtualAddress[]>;
+  /** Of a clock that only goes forward, in milliseconds. */
+  nowMs(): number;
 }
 
 /**
@@ -94,21 +104,23 @@ export class AddressLifetimes {
   #schedule(): void {
     if (this.#timer !== undefined || this.#held.size === 0) return;
     const { renewalMs } = this.#ports.lifetime() ?? PERMANENT;
-    const pieces = Math.ceil(this.#held.size / MAX_AT_ONCE);
+    const pauseMs = renewalMs / Math.ceil(this.#held.size / MAX_AT_ONCE);
+    const dueMs = this.#ports.nowMs() + pauseMs;
     this.#timer = setTimeout(() => {
       void this.#ports
-        .inTurn(() => this.#renew())
+        .inTurn(() => this.#renew(dueMs))
         .finally(() => {
           this.#timer = undefined;
           this.#schedule();
         });
-    }, renewalMs / pieces);
+    }, pauseMs);
     this.#timer.unref();
   }
 
   /** The next piece. What the kernel refuses is gone with its device, or is told by who watches it. */
-  async #renew(): Promise<void> {
+  async #renew(dueMs: number): Promise<void> {
     const lifetime = this.#ports.lifetime();
+    if (this.#ports.nowMs() > dueMs + LATE_MS) await this.#forgetLost();
     const all = [...this.#held.values()];
     if (this.#next >= all.length) this.#next = 0;
     const piece = all.slice(this.#next, this.#next + MAX_AT_ONCE);
@@ -120,5 +132,13 @@ export class AddressLifetimes {
       requests.push({ type: RTM_NEWADDR, flags: NLM_F_REPLACE, payload: this.payload(held.placed) });
     }
     await this.#ports.connection.transact(requests).catch(() => undefined);
+  }
+
+  /** RTM_NEWADDR would add what is gone: whether it is to come back is for others to say. */
+  async #forgetLost(): Promise<void> {
+    const present = new Set(
+      await this.#ports.held([...this.#held.values()].map(({ placed }) => placed.address)),
+    );
+    for (const [key, { placed }] of this.#held) if (!present.has(placed.address)) this.#held.delete(key);
   }
 }

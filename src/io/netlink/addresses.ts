@@ -78,7 +78,13 @@ export function openAddresses(lifetime: () => AddressLifetime | undefined = () =
   const secondaries = new SecondaryAddresses(connection, sysctls);
   /** Each takes several steps: one that is called later must not come between. */
   const inTurn = workInTurn();
-  const lifetimes = new AddressLifetimes({ connection, inTurn, lifetime });
+  const lifetimes = new AddressLifetimes({
+    connection,
+    inTurn,
+    lifetime,
+    held: (addresses) => held(connection, addresses),
+    nowMs: () => performance.now(),
+  });
   const homes: Homes = new Map();
   /** Where a volley would add them: it may be another device that has the name by then. */
   const aimedAt: Homes = new Map();

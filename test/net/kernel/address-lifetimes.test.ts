@@ -69,6 +69,19 @@ await runInNamespace(import.meta.url, async () => {
     await eventually('a lifetime again', () => all((seconds) => seconds <= 2));
   });
 
+  await t.test('what went while this process stood still is not brought back', async (t) => {
+    lifetime = { seconds: 300, renewalMs: 50 };
+    await eventually('they are renewed', () => all((seconds) => seconds > 2));
+    // As the guardian would, while nothing here runs.
+    ip('addr del 10.1.1.8/32 dev v0');
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 400);
+    lifetime = { seconds: 600, renewalMs: 5 };
+    await eventually('the others are renewed', () => valid('10.1.1.7') > 300 && valid('fd00::7') > 300);
+    t.notOk(present().has('10.1.1.8'));
+    lifetime = { seconds: 2, renewalMs: 5 };
+    await eventually('and will go soon', () => valid('10.1.1.7') <= 2 && valid('fd00::7') <= 2);
+  });
+
   await t.test('when nobody renews them they go, and nothing else', async (t) => {
     addresses.close();
     await eventually('they are gone', () => short.every(({ address }) => !present().has(address)));
