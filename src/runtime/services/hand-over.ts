@@ -81,6 +81,10 @@ export class HandOver implements ServicesPart {
     if (lost === true) void this.#apply();
   }
 
+  succeeded(): void {
+    this.roles({});
+  }
+
   event(): void {}
 
   healthChanged(): void {}

@@ -58,6 +58,8 @@ export interface ServicesPart {
   syncDaemons?(seen: SyncDaemonsSeen): void;
   /** What it adds to `director status` and to metrics. */
   peerChannel?(): PeerChannelStatus | undefined;
+  /** This director stops, and another one has its roles already. */
+  succeeded?(): void;
   close(): Promise<void> | void;
 }
 
@@ -242,7 +244,8 @@ export class Services {
    */
   async stop(succeeded: boolean): Promise<void> {
     const { log, stateFile, loopDelay } = this.#ports;
-    if (succeeded) this.#succeeded();
+    // The election that ends tells of no more roles.
+    if (succeeded) for (const part of this.#parts) part.succeeded?.();
     const done = await cleanUp(
       [
         { what: 'IPVS', run: () => this.#clearIpvs(succeeded) },
@@ -257,14 +260,6 @@ export class Services {
     // What could not be cleared away must be known to the next start.
     const { ownedServices, syncDaemons } = this.#leftovers;
     if (done && ownedServices.length === 0 && syncDaemons.length === 0) await stateFile.remove();
-  }
-
-  /** The election that ends tells of no more roles: the successor has them. */
-  #succeeded(): void {
-    const roles = Object.keys(this.#roles).map(
-      (name) => [name, { state: 'initialize', settled: true }] as const,
-    );
-    for (const part of this.#parts) part.roles(Object.fromEntries(roles));
   }
 
   async #clearIpvs(succeeded: boolean): Promise<void> {

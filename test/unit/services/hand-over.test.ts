@@ -90,6 +90,15 @@ void t.test('who lets go tells the peer, at once and once more', async (t) => {
   t.equal(kernel.table, undefined);
 });
 
+void t.test('a stop with a successor is a hand-over, too', async (t) => {
+  const { part, kernel, become } = open();
+  await become('master');
+  await part.configure(CONFIG);
+  part.succeeded();
+  await settled();
+  t.equal(kernel.replays, 1);
+});
+
 void t.test('what an earlier process left goes, and a host without nft is told once', async (t) => {
   const old = open({ left: 'old' });
   await old.part.configure({ ...CONFIG, virtualServers: [] });
