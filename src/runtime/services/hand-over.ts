@@ -81,8 +81,11 @@ export class HandOver implements ServicesPart {
     if (lost === true) void this.#apply();
   }
 
-  succeeded(): void {
-    this.roles({});
+  /** Twice: the last packets may still come here while the first time goes on. */
+  async succeeded(): Promise<void> {
+    const untilMs = this.#ports.clock.nowMs() + TELL_LIMIT_MS;
+    await this.#tell(untilMs);
+    await this.#tell(untilMs);
   }
 
   event(): void {}

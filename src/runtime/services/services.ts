@@ -58,8 +58,8 @@ export interface ServicesPart {
   syncDaemons?(seen: SyncDaemonsSeen): void;
   /** What it adds to `director status` and to metrics. */
   peerChannel?(): PeerChannelStatus | undefined;
-  /** This director stops, and another one has its roles already. */
-  succeeded?(): void;
+  /** This director stops, and another one has its roles already. Resolves soon: the stop waits. */
+  succeeded?(): Promise<void>;
   close(): Promise<void> | void;
 }
 
@@ -244,8 +244,8 @@ export class Services {
    */
   async stop(succeeded: boolean): Promise<void> {
     const { log, stateFile, loopDelay } = this.#ports;
-    // The election that ends tells of no more roles.
-    if (succeeded) for (const part of this.#parts) part.succeeded?.();
+    // While the table is still there; the election that ends tells of no more roles.
+    if (succeeded) await Promise.all(this.#parts.map((part) => part.succeeded?.()));
     const done = await cleanUp(
       [
         { what: 'IPVS', run: () => this.#clearIpvs(succeeded) },
