@@ -245,7 +245,7 @@ export class Services {
   async stop(succeeded: boolean): Promise<void> {
     const { log, stateFile, loopDelay } = this.#ports;
     // While the table is still there; the election that ends tells of no more roles.
-    if (succeeded) await Promise.all(this.#parts.map((part) => part.succeeded?.()));
+    if (succeeded) await Promise.all(this.#parts.map(async (part) => part.succeeded?.()));
     const done = await cleanUp(
       [
         { what: 'IPVS', run: () => this.#clearIpvs(succeeded) },
