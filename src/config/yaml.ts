@@ -1,4 +1,5 @@
 /** YAML text into a tree of values that remembers where each node stands. */
+
 import {
   boolCoreTag,
   EVENT_ID,
@@ -13,6 +14,7 @@ import {
   type ScalarEvent,
   YAMLException,
 } from 'js-yaml';
+import { messageOf } from '../util/error-message.js';
 
 /** Characters of text. A pair with 40,000 real servers needs about 3 million. */
 export const MAX_TEXT_LENGTH = 8 * 1024 * 1024;
@@ -66,7 +68,7 @@ export function readYaml(text: string): YamlDocument {
     if (error instanceof YAMLException) {
       return broken(Math.min(error.mark?.position ?? 0, text.length), `not valid YAML: ${error.reason}`);
     }
-    return broken(0, `not readable as YAML: ${error instanceof Error ? error.message : String(error)}`);
+    return broken(0, `not readable as YAML: ${messageOf(error)}`);
   }
 }
 

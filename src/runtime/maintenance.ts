@@ -1,5 +1,7 @@
 /** Which instances an operator has taken out of service, now and across restarts. */
+
 import type { ElectionConfig } from '../config/model.js';
+import { messageOf } from '../util/error-message.js';
 import { workInTurn } from '../util/in-turn.js';
 import type { Log, MaintenanceFile } from './ports.js';
 import type { MaintenanceOrder } from './status.js';
@@ -83,7 +85,7 @@ export class Maintenance {
     try {
       await this.#file.save(names);
     } catch (cause) {
-      const words = cause instanceof Error ? cause.message : String(cause);
+      const words = messageOf(cause);
       throw new PersistError(`maintenance cannot be made to last: ${words}`, { cause });
     }
   }

@@ -7,6 +7,7 @@ import { collectGarbage, releaseCode } from '../../io/host/memory.js';
 import { takeLowPriority } from '../../io/host/real-time.js';
 import { AHEAD } from '../../io/processes/loader.js';
 import { type LoadAnswer, type LoadRequest, loadFailed } from '../../runtime/configuration.js';
+import { messageOf } from '../../util/error-message.js';
 import { type Command, UsageError } from '../command.js';
 import { formatFault, readConfig, readingParts } from '../load-config.js';
 
@@ -42,7 +43,7 @@ async function load(request: LoadRequest): Promise<LoadAnswer> {
       },
     };
   } catch (error) {
-    const words = error instanceof Error ? error.message : String(error);
+    const words = messageOf(error);
     return loadFailed(`the configuration cannot be left in ${request.runtimeDirectory}: ${words}`);
   }
 }

@@ -1,8 +1,10 @@
 /** A director of the lab: the very daemon, in its own network namespace. */
+
 import { createWriteStream, type WriteStream } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import { fetchStatus, orderMaintenance } from '../../io/operator/control-client.js';
 import type { DirectorStatus } from '../../runtime/status.js';
+import { messageOf } from '../../util/error-message.js';
 import { DrillError } from '../errors.js';
 import type { Lab } from './lab.js';
 import { type DirectorEvent, parseDirectorLine } from './observations.js';
@@ -87,7 +89,7 @@ export class Director {
     try {
       await orderMaintenance(this.#options.runtimeDir, { instances: null, on, persist: false });
     } catch (cause) {
-      const words = cause instanceof Error ? cause.message : String(cause);
+      const words = messageOf(cause);
       throw new DrillError('ERR_DRILL_PROCESS', `director ${this.name} took no order: ${words}`, { cause });
     }
   }

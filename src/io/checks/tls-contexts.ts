@@ -1,7 +1,9 @@
 /** What TLS of health probes needs: who is trusted, and the options of a handshake. */
+
 import { readFile } from 'node:fs/promises';
 import { type ConnectionOptions, createSecureContext, type SecureContext, type TLSSocket } from 'node:tls';
 import type { TlsCheck } from '../../config/model-servers.js';
+import { messageOf } from '../../util/error-message.js';
 import { BoundedLooks } from '../host/bounded-looks.js';
 import { monotonicClock } from '../host/clock.js';
 import type { CertificateWatch } from './certificate-watch.js';
@@ -83,6 +85,6 @@ async function readContext(file: string, tls: TlsCheck): Promise<SecureContext |
     if (!ca.includes('-----BEGIN ')) return `ca_file ${file} holds no certificate`;
     return contextOf(tls, ca);
   } catch (error) {
-    return `ca_file ${file} cannot be used: ${error instanceof Error ? error.message : String(error)}`;
+    return `ca_file ${file} cannot be used: ${messageOf(error)}`;
   }
 }

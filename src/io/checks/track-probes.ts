@@ -1,9 +1,11 @@
 /** Looks at tracked scripts, processes and files. */
+
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { setImmediate } from 'node:timers/promises';
 import type { Commands, TrackProber } from '../../runtime/services/services-ports.js';
 import type { LookKind, LookOutcome } from '../../track/track.js';
+import { messageOf } from '../../util/error-message.js';
 import { BoundedLooks } from '../host/bounded-looks.js';
 import { commandVerdict } from './command-verdict.js';
 import { ProcessTable } from './process-table.js';
@@ -55,15 +57,11 @@ function bad(reason: string): LookOutcome {
   return { type: 'seen', ok: false, reason };
 }
 
-function words(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
-}
-
 async function lookForProcess(table: ProcessTable, name: string): Promise<LookOutcome> {
   try {
     return (await table.has(name)) ? { type: 'seen', ok: true } : bad(`no process ${name} runs`);
   } catch (error) {
-    return unusable(words(error));
+    return unusable(messageOf(error));
   }
 }
 
@@ -76,7 +74,7 @@ async function lookAtFile(
     text = await read(path);
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') text = '';
-    else return unusable(words(error));
+    else return unusable(messageOf(error));
   }
   if (text === undefined) return unusable(`${path} is no regular file`);
   const trimmed = text.trim();

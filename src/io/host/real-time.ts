@@ -1,7 +1,9 @@
 /** What keeps the election from waiting for a busy machine, as far as the system permits. */
+
 import { writeFileSync } from 'node:fs';
 import { setPriority } from 'node:os';
 import type { Log } from '../../runtime/ports.js';
+import { messageOf } from '../../util/error-message.js';
 import { native } from '../sockets/native.js';
 
 /** Of SCHED_RR, 1 to 99. Below the kernel's own threads (50), and low among those who ask at all. */
@@ -17,7 +19,7 @@ function attempt(action: () => void): string | undefined {
     action();
     return undefined;
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    return messageOf(error);
   }
 }
 

@@ -1,7 +1,9 @@
 /** The daemon's unix socket: HTTP that only root can reach. */
+
 import { closeSync, mkdirSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
+import { messageOf } from '../../util/error-message.js';
 import { native } from '../sockets/native.js';
 import { type ControlAnswers, checkSocketPath, serveHttp } from './http-socket.js';
 
@@ -40,7 +42,7 @@ function lock(runtimeDirectory: string): number {
   try {
     return native().lockDirectory(runtimeDirectory);
   } catch (cause) {
-    const words = cause instanceof Error ? cause.message : String(cause);
+    const words = messageOf(cause);
     if (cause instanceof Error && 'code' in cause && cause.code === 'EAGAIN') {
       const path = controlSocketPath(runtimeDirectory);
       throw new ControlSocketError(`a director runs already: it answers on ${path}`, {

@@ -1,8 +1,10 @@
 /** The stream of events on a unix socket: a line of JSON for each, to whoever of root's programs listens. */
+
 import { mkdirSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import type { EventStream, StreamEvent } from '../../runtime/ports.js';
+import { messageOf } from '../../util/error-message.js';
 
 /** Listeners at one time; a further one is told so and turned away. */
 export const MAX_EVENT_CLIENTS = 16;
@@ -137,7 +139,7 @@ export async function openEventSocket(
     rmSync(path, { force: true });
     await events.listen();
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = messageOf(cause);
     throw new EventSocketError(`cannot listen on ${path}: ${reason}`, { cause });
   }
   return events;

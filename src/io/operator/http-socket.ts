@@ -1,6 +1,8 @@
 /** HTTP with JSON on a unix socket that only root can reach. */
+
 import { rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { messageOf } from '../../util/error-message.js';
 
 /** Requests under way at a time; a further client is turned away. */
 const MAX_CLIENTS = 32;
@@ -80,7 +82,7 @@ async function serve(answers: ControlAnswers, request: IncomingMessage, response
   try {
     send(200, await answer(await bodyOf(request)));
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     send(statusOf(error), { error: message });
   }
 }

@@ -1,9 +1,11 @@
 /** `GET /metrics` over HTTP, on a loopback address or on a unix socket that only root can reach. */
+
 import { existsSync, lstatSync, rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { connect } from 'node:net';
 import { dirname } from 'node:path';
 import type { MetricsListen } from '../../config/model.js';
+import { messageOf } from '../../util/error-message.js';
 import { listenAtPath } from './http-socket.js';
 
 /** Clients at a time; a further one is turned away. */
@@ -78,7 +80,7 @@ async function answer(
     if (request.method === 'GET') for (const part of parts) response.write(part);
     response.end();
   } catch (error) {
-    refuse(503, error instanceof Error ? error.message : String(error));
+    refuse(503, messageOf(error));
   }
 }
 

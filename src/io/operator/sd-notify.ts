@@ -1,5 +1,7 @@
 /** sd_notify(3): tells the service manager how the daemon is. */
+
 import type { Notifier } from '../../runtime/ports.js';
+import { messageOf } from '../../util/error-message.js';
 import { UnixDgramSocket } from '../sockets/unix-dgram-socket.js';
 
 /** WATCHDOG_USEC in milliseconds; undefined when there is none, or it is meant for another process. */
@@ -28,7 +30,7 @@ export function openNotifier(
       try {
         socket.send(Buffer.from(state), path);
       } catch (cause) {
-        const words = cause instanceof Error ? cause.message : String(cause);
+        const words = messageOf(cause);
         onError(new Error(`sd_notify to ${path}: ${words}`, { cause }));
       }
     },

@@ -1,7 +1,9 @@
 /** The key of the peer channel: a file that root alone can read and change. */
+
 import { createHmac } from 'node:crypto';
 import { open, stat } from 'node:fs/promises';
 import type { Mac } from '../../peer/wire.js';
+import { messageOf } from '../../util/error-message.js';
 import { untrustedPart } from '../host/trusted-path.js';
 
 const MIN_KEY_BYTES = 32;
@@ -40,12 +42,9 @@ async function readKey(path: string): Promise<Uint8Array> {
     }
   } catch (error) {
     if (error instanceof PeerKeyError) throw error;
-    throw new PeerKeyError(
-      `the key cannot be read: ${error instanceof Error ? error.message : String(error)}`,
-      {
-        cause: error,
-      },
-    );
+    throw new PeerKeyError(`the key cannot be read: ${messageOf(error)}`, {
+      cause: error,
+    });
   }
   throw new PeerKeyError(
     `${path} must hold a key of ${MIN_KEY_BYTES} to ${MAX_KEY_BYTES} bytes: 'openssl rand -base64 32' makes one`,

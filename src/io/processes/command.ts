@@ -2,11 +2,13 @@
  * Runs scripts and hooks: no shell, own user, own process group, a time limit that its descendants cannot outlive. Each is
  * the child of a runner (native/runner.c), which ends it when this process is gone, and reports its end as its own.
  */
+
 import { type ChildProcess, spawn } from 'node:child_process';
 import { Socket } from 'node:net';
 import { isAbsolute } from 'node:path';
 import { getSystemErrorName } from 'node:util';
 import type { CommandOutcome, CommandRequest, Commands } from '../../runtime/services/services-ports.js';
+import { messageOf } from '../../util/error-message.js';
 import { BoundedLooks } from '../host/bounded-looks.js';
 import { monotonicClock } from '../host/clock.js';
 import { untrustedPart } from '../host/trusted-path.js';
@@ -89,7 +91,7 @@ class HostCommands implements Commands {
       if (stop.signal.aborted) return { type: 'cancelled' };
       return await this.#gate.pass(() => this.#start(request, user, stop.signal));
     } catch (error) {
-      return { type: 'refused', reason: error instanceof Error ? error.message : String(error) };
+      return { type: 'refused', reason: messageOf(error) };
     } finally {
       cancel?.removeEventListener('abort', onCancel);
       this.#stops.delete(stop);

@@ -1,7 +1,9 @@
 /** Starts the guardian process (native/guardian.c) and keeps it alive. */
+
 import { type ChildProcess, spawn } from 'node:child_process';
 import { Socket } from 'node:net';
 import type { Guardian, GuardianOrders } from '../../runtime/ports.js';
+import { messageOf } from '../../util/error-message.js';
 import { native, nativeFile } from '../sockets/native.js';
 import { encodeDisarm, encodeOrders, encodeRenewal } from '../vrrp/guardian-orders.js';
 
@@ -166,7 +168,7 @@ class NativeGuardian implements GuardianProcess {
       const link = child.stdio[ORDERS_FD];
       return child.pid !== undefined && link instanceof Socket ? { child, link } : undefined;
     } catch (cause) {
-      this.#fail(`cannot be started: ${cause instanceof Error ? cause.message : String(cause)}`, cause);
+      this.#fail(`cannot be started: ${messageOf(cause)}`, cause);
       return undefined;
     }
   }

@@ -1,6 +1,8 @@
 /** Runs the loader: a process that reads and checks one configuration and ends, so that nobody else has to. */
+
 import { spawn } from 'node:child_process';
 import { type Load, type LoadAnswer, type LoadRequest, loadFailed } from '../../runtime/configuration.js';
+import { messageOf } from '../../util/error-message.js';
 import { SMALL } from './services-process.js';
 
 /** For reading and checking one file; of 10,000 virtual servers it takes two seconds on an idle machine. */
@@ -156,6 +158,6 @@ function start(main: string, argument: string) {
 }
 
 function cannotStart(error: unknown): string {
-  const words = error instanceof Error ? error.message : String(error);
+  const words = messageOf(error);
   return `the configuration could not be read: its reader cannot be started (${words})`;
 }

@@ -1,7 +1,9 @@
 /** Both ends of the channel between the VRRP process and the services process. */
+
 import { type ChildProcess, fork } from 'node:child_process';
 import type { ServicesProcess, StartServicesProcess } from '../../runtime/ports.js';
 import type { FromServices, ToServices } from '../../runtime/services/services-messages.js';
+import { messageOf } from '../../util/error-message.js';
 
 type Handlers = Parameters<StartServicesProcess>[0];
 
@@ -116,7 +118,7 @@ export function launchServices(command: ServicesCommand): ServicesStarter {
         return ready;
       } catch (error) {
         // Some refusals are an event of the child, others (ENOMEM) are thrown.
-        handlers.onExit(error instanceof Error ? error.message : String(error));
+        handlers.onExit(messageOf(error));
         return NOT_STARTED;
       }
     },

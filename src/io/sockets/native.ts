@@ -1,8 +1,10 @@
 /** Finds and loads what is compiled from `native/`, and types it. */
+
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { messageOf } from '../../util/error-message.js';
 
 /** The opaque handle of an open native socket. */
 export interface SocketHandle {
@@ -133,7 +135,7 @@ export function native(): NativeAddon {
     loaded = addon;
     return addon;
   } catch (cause) {
-    const words = cause instanceof Error ? cause.message : String(cause);
+    const words = messageOf(cause);
     throw new NativePartError(
       `${file} does not load (${words}): compile it on this machine with \`node ${join(packageRoot(), 'native', 'build.mjs')}\``,
       { cause },

@@ -2,6 +2,7 @@
 
 import type { VirtualAddress } from '../../config/model.js';
 import type { Announcer, Clock } from '../../runtime/ports.js';
+import { messageOf } from '../../util/error-message.js';
 import { knownAddressBytes } from '../../util/ip-address.js';
 import { ETHERTYPE_ARP, gratuitousArp } from '../../vrrp/gratuitous-arp.js';
 import { ETHERTYPE_IPV6, unsolicitedNeighbourAdvertisement } from '../../vrrp/neighbour-advertisement.js';
@@ -21,7 +22,7 @@ export class AnnounceError extends Error {
   readonly code = 'ERR_ANNOUNCE';
   readonly address: VirtualAddress;
   constructor(address: VirtualAddress, cause: unknown) {
-    const words = cause instanceof Error ? cause.message : String(cause);
+    const words = messageOf(cause);
     const what = address.address.includes(':') ? 'unsolicited neighbour advertisement' : 'gratuitous ARP';
     super(`${what} for ${address.address} on ${address.interface}: ${words}`, { cause });
     this.address = address;

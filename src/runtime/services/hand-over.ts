@@ -2,8 +2,10 @@
  * No connection is too young for a change of master: the one that was master tells the peer of its youngest, when it has just let go,
  * and the one that is master now drops what it does not know yet instead of resetting it (planning/hand-over.ts).
  */
+
 import type { DirectorConfig } from '../../config/model.js';
 import { HAND_OVER_REMOVAL, HAND_OVER_TABLE, handOverRuleset } from '../../planning/hand-over.js';
+import { messageOf } from '../../util/error-message.js';
 import { workInTurn } from '../../util/in-turn.js';
 import { canonicalAddress } from '../../util/ip-address.js';
 import type { Clock, Log, Nft } from '../ports.js';
@@ -120,7 +122,7 @@ export class HandOver implements ServicesPart {
           `the peer was told of the ${connections} youngest connections`,
         );
       } catch (error) {
-        const words = `the youngest connections could not be told to the peer: ${wordsOf(error)}`;
+        const words = `the youngest connections could not be told to the peer: ${messageOf(error)}`;
         log.warn({ event: 'hand-over', err: error }, words);
       }
     });
@@ -141,7 +143,7 @@ export class HandOver implements ServicesPart {
         this.#complaint = undefined;
       } catch (error) {
         // Without nft there is nothing of ours in it either.
-        const words = wordsOf(error);
+        const words = messageOf(error);
         if (wanted !== undefined && words !== this.#complaint)
           log.warn(
             { event: 'hand-over', err: error },
@@ -170,8 +172,4 @@ export class HandOver implements ServicesPart {
       },
     });
   }
-}
-
-function wordsOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -1,6 +1,8 @@
 /** Serves metrics where the configuration wants them. Nothing else of the services process waits for this. */
+
 import type { MetricsListen, MetricsSettings } from '../../config/model.js';
 import type { CountedService } from '../../ipvs/model.js';
+import { messageOf } from '../../util/error-message.js';
 import { workInTurn } from '../../util/in-turn.js';
 import { endpointText } from '../../util/ip-address.js';
 import type { ElectionReport } from '../election-report.js';
@@ -204,8 +206,4 @@ class Sources {
 function placeOf(listen: MetricsListen | undefined): string {
   if (listen === undefined) return '';
   return 'path' in listen ? `unix:${listen.path}` : endpointText(listen.address, listen.port);
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

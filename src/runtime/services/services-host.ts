@@ -1,6 +1,8 @@
 /** The services process: takes its parent's messages one after the other and answers them. */
+
 import type { DirectorConfig } from '../../config/model.js';
 import type { OverrideOrder, OverrideResult } from '../../planning/overrides.js';
+import { messageOf } from '../../util/error-message.js';
 import { workInTurn } from '../../util/in-turn.js';
 import type { Load } from '../configuration.js';
 import { MetricsKeeper, type MetricsPorts } from './metrics-keeper.js';
@@ -119,7 +121,7 @@ export class ServicesHost {
       void this.#metrics.configure(config.metrics);
       this.#send({ type: 'ready', serial });
     } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
+      const message = messageOf(error);
       this.#send({ type: 'failed', serial, code: codeOf(error), message });
     }
   }

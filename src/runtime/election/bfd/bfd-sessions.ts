@@ -1,7 +1,9 @@
 /** All BFD sessions of this director: who has which, and the sockets of each link. */
+
 import { decodeBfd } from '../../../bfd/packet.js';
 import type { ElectionConfig } from '../../../config/model.js';
 import { bfdKey, planBfd, type WantedBfd } from '../../../planning/bfd-sessions.js';
+import { messageOf } from '../../../util/error-message.js';
 import type { BfdLink, BfdPorts, BfdTransport, LinkMonitor, ReceivedBfd } from '../../ports.js';
 import type { BfdReport, BfdStatus } from '../../status.js';
 import { missingText } from '../channels.js';
@@ -157,7 +159,7 @@ export class BfdSessions {
       return found;
     } catch (error) {
       const isMissing = this.#ports.links.index(device) === undefined;
-      runner.fault = isMissing ? missingText(device) : words(error);
+      runner.fault = isMissing ? missingText(device) : messageOf(error);
       return undefined;
     }
   }
@@ -181,7 +183,7 @@ export class BfdSessions {
       this.#links.set(key, { text, transport });
       for (const runner of runners) runner.link = transport;
     } catch (error) {
-      for (const runner of runners) runner.fault = words(error);
+      for (const runner of runners) runner.fault = messageOf(error);
       this.#complain(link, error);
     }
   }
@@ -190,7 +192,7 @@ export class BfdSessions {
     if (!this.#budget.allows('bfd-socket')) return;
     this.#ports.log.warn(
       { event: 'bfd-socket', interface: device, err: error },
-      `BFD on ${device} from ${source}: ${words(error)}`,
+      `BFD on ${device} from ${source}: ${messageOf(error)}`,
     );
   }
 }
@@ -206,8 +208,4 @@ function receive(runner: BfdRunner | undefined, { payload, ttl, receivedAtMs }: 
   if (yourDiscriminator !== 0 && yourDiscriminator !== runner.session.discriminator)
     return runner.discarded('unknown-discriminator');
   runner.input({ type: 'packet', packet, receivedAtMs });
-}
-
-function words(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

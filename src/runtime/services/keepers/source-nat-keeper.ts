@@ -1,6 +1,8 @@
 /** Keeps the source translation of `fullnat` and `masquerade` in the kernel: desired state like the table, compared and put back. */
+
 import type { DirectorConfig } from '../../../config/model.js';
 import { SOURCE_NAT_REMOVAL, SOURCE_NAT_TABLE, sourceNatRuleset } from '../../../planning/source-nat.js';
+import { messageOf } from '../../../util/error-message.js';
 import { workInTurn } from '../../../util/in-turn.js';
 import type { Clock, Log, Nft } from '../../ports.js';
 
@@ -60,7 +62,7 @@ export class SourceNatKeeper {
       if (this.#fault !== undefined) log.info({ event: 'source-nat' }, 'the source translation is in force');
       this.#fault = undefined;
     } catch (error) {
-      const words = error instanceof Error ? error.message : String(error);
+      const words = messageOf(error);
       if (words !== this.#fault)
         log.error({ event: 'source-nat', err: error }, `${words}; it is tried again`);
       this.#fault = words;

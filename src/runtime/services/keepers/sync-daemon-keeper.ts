@@ -1,6 +1,8 @@
 /** Keeps the kernel's sync daemons as the configuration wants them, whoever stops or deafens them. */
+
 import type { DumpedSyncDaemon, StartedSyncDaemon, SyncDaemon } from '../../../ipvs/model.js';
 import { type DaemonChange, planDaemons, sameDaemon } from '../../../ipvs/plan-daemons.js';
+import { messageOf } from '../../../util/error-message.js';
 import type { Clock, Log } from '../../ports.js';
 import { RepairPace } from '../../repair-pace.js';
 import type { Ipvs, SyncInterfaces } from '../services-ports.js';
@@ -173,10 +175,6 @@ export class SyncDaemonKeeper {
     this.#started = daemons;
     await this.#ports.save(daemons);
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 function withRefusal(reason: string, refusal: string | undefined): string {

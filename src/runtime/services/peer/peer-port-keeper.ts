@@ -1,4 +1,5 @@
 /** The channel's socket and key: opened when they can be, again and again; counts what is not taken. */
+
 import type { PeerChannel } from '../../../config/model.js';
 import {
   DISCARD_REASONS,
@@ -8,6 +9,7 @@ import {
   type PeerMessage,
   sealDatagram,
 } from '../../../peer/wire.js';
+import { messageOf } from '../../../util/error-message.js';
 import type { Clock, Log } from '../../ports.js';
 import type { PeerPorts, PeerSocket } from './peer-ports.js';
 
@@ -115,7 +117,7 @@ export class PeerPortKeeper {
     } catch (error) {
       if (this.#config !== config) return;
       this.#shut();
-      this.#see(error instanceof Error ? error.message : String(error));
+      this.#see(messageOf(error));
       const { clock } = this.#ports;
       this.#cancelRetry = clock.at(clock.nowMs() + RETRY_MS, () => void this.#bring());
     }
