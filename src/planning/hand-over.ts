@@ -5,7 +5,7 @@
  */
 import type { VirtualServer } from '../config/model-servers.js';
 import { type AddressFamily, canonicalAddress, familyOf } from '../util/ip-address.js';
-import { nftRemoval } from '../util/nft-table.js';
+import { ipOf, nftRemoval } from '../util/nft-table.js';
 
 /** The table that is ours alone: `nft list table inet lvs_director_hand_over` shows it. */
 export const HAND_OVER_TABLE = 'inet lvs_director_hand_over';
@@ -15,7 +15,6 @@ export const HAND_OVER_REMOVAL = nftRemoval(HAND_OVER_TABLE);
 /** By family: `address . port`. */
 type Elements = Readonly<Record<AddressFamily, Set<string>>>;
 
-const IP = { ipv4: 'ip', ipv6: 'ip6' } as const;
 /** Behind IPVS in both hooks (NF_IP_PRI_NAT_SRC - 2 and the next in LOCAL_IN, the same and NF_IP_PRI_NAT_SRC - 1 in FORWARD). */
 const PRIORITY = 200;
 
@@ -52,9 +51,9 @@ export function handOverRuleset(
   // A virtual address on another device, such as `lo`, is that of a real server: this host forwards nothing then.
   const known = 'fib daddr . iif type local tcp flags & syn == 0x0';
   const input = families.map(
-    (family) => `${known} ${IP[family]} daddr . tcp dport @virtual_${family} counter drop`,
+    (family) => `${known} ${ipOf(family)} daddr . tcp dport @virtual_${family} counter drop`,
   );
-  const forward = families.map((family) => `${IP[family]} saddr . tcp sport @real_${family} counter drop`);
+  const forward = families.map((family) => `${ipOf(family)} saddr . tcp sport @real_${family} counter drop`);
   return `${HAND_OVER_REMOVAL}table ${HAND_OVER_TABLE} {
 ${sets.join('')}${chainOf('input', input)}${chainOf('forward', forward)}}
 `;

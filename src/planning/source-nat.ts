@@ -8,7 +8,7 @@ import type { DirectorConfig, Masquerade } from '../config/model.js';
 import type { Protocol, RealServer, VirtualServer } from '../config/model-servers.js';
 import { fnv1a } from '../util/fnv1a.js';
 import { type AddressFamily, canonicalAddress, familyOf } from '../util/ip-address.js';
-import { nftRemoval } from '../util/nft-table.js';
+import { ipOf, nftRemoval } from '../util/nft-table.js';
 
 /** The table that is ours alone: `nft list table inet lvs_director_nat` shows it. */
 export const SOURCE_NAT_TABLE = 'inet lvs_director_nat';
@@ -109,10 +109,6 @@ function elementOf(
   return port === 0
     ? { kind: 'all_ports', protocol, element: `${vip} . ${address}` }
     : { kind: 'port', protocol, element: `${vip} . ${port} . ${address} . ${real.port}` };
-}
-
-function ipOf(family: AddressFamily): string {
-  return family === 'ipv4' ? 'ip' : 'ip6';
 }
 
 function typeOf(kind: Kind, family: AddressFamily): string {

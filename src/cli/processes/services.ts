@@ -70,9 +70,13 @@ function trackAndHooksPorts(runtimeDirectory: string, log: Log): TrackAndHooksPo
   };
 }
 
+/** Loaded when there is something to do in it. */
+async function openIpvs(): Promise<KernelIpvs> {
+  return (await import('../../io/netlink/ipvs.js')).openIpvs();
+}
+
 /** For one piece of work, over a connection of its own to the kernel. */
 async function withIpvs<T>(work: (ipvs: KernelIpvs) => Promise<T>): Promise<T> {
-  const { openIpvs } = await import('../../io/netlink/ipvs.js');
   const ipvs = await openIpvs();
   try {
     return await work(ipvs);
@@ -120,7 +124,7 @@ function peerPorts(log: Log, replay: ConnectionReplay): PeerPorts {
     nowEpochMs: () => Date.now(),
     version,
     countConnections: async () => {
-      counters ??= import('../../io/netlink/ipvs.js').then(({ openIpvs }) => openIpvs());
+      counters ??= openIpvs();
       try {
         return connectionsIn(await (await counters).read());
       } catch (error) {
@@ -149,7 +153,7 @@ function metricsPorts(): MetricsPorts {
       return serveMetrics(listen, async () => ({ contentType: CONTENT_TYPE, parts: await scrape() }));
     },
     write: async (snapshot) => (await exposition()).expositionOf(build(), snapshot, nextTurn),
-    openCounters: async () => (await import('../../io/netlink/ipvs.js')).openIpvs(),
+    openCounters: openIpvs,
   };
 }
 
@@ -188,7 +192,7 @@ async function openHost(
       },
       breathe: nextTurn,
       clock: monotonicClock,
-      openIpvs: async () => (await import('../../io/netlink/ipvs.js')).openIpvs(),
+      openIpvs,
       // Commands of its own: hooks do not wait for checks.
       prober: openProber(openCommands(), {
         tellCertificate: (words) => log.warn({ event: 'certificate' }, words),

@@ -65,22 +65,14 @@ export class HandOver implements ServicesPart {
   roles(roles: Roles): void {
     const { clock } = this.#ports;
     const before = this.#masterSince;
-    const isMaster = (name: string): boolean => roles[name]?.state === 'master';
-    this.#masterSince = new Map(
-      Object.keys(roles)
-        .filter(isMaster)
-        .map((name) => [name, before.get(name) ?? clock.nowMs()]),
-    );
-    const [won, lost] = [this.#masterSince, before].map((these, index, all) =>
-      [...these.keys()].some((name) => all[1 - index]?.has(name) !== true),
-    );
-    if (lost === true) {
-      const untilMs = clock.nowMs() + TELL_LIMIT_MS;
-      void this.#tell(untilMs);
-      this.#in(AGAIN_MS, () => void this.#tell(untilMs));
-    }
-    if (won === true) this.#in(WAIT_MS, () => void this.#apply());
-    if (lost === true) void this.#apply();
+    const masters = Object.keys(roles).filter((name) => roles[name]?.state === 'master');
+    this.#masterSince = new Map(masters.map((name) => [name, before.get(name) ?? clock.nowMs()]));
+    if (masters.some((name) => !before.has(name))) this.#in(WAIT_MS, () => void this.#apply());
+    if ([...before.keys()].every((name) => this.#masterSince.has(name))) return;
+    const untilMs = clock.nowMs() + TELL_LIMIT_MS;
+    void this.#tell(untilMs);
+    this.#in(AGAIN_MS, () => void this.#tell(untilMs));
+    void this.#apply();
   }
 
   /** Twice: the last packets may still come here while the first time goes on. */
