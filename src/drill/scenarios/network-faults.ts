@@ -10,7 +10,7 @@ import {
   type Setting,
   step,
   takenOver,
-  verify,
+  verifyAll,
 } from './scenario-parts.js';
 import type { Bench } from './site.js';
 
@@ -35,8 +35,7 @@ export async function runSyncLoss(bench: Bench, setting: Setting): Promise<Cours
   const takeoverMs = await handOver(bench, setting, pair);
   await sleep(QUIET_MS, signal);
   await pair.master.maintenance(false);
-  step(bench, setting, 'asking every connection for an answer');
-  const asked = await verify(bench, setting.opened);
+  const asked = await verifyAll(bench, setting);
   return { faultMs, takeoverMs: takeoverMs ?? null, ...asked, complaints: [], resynchronised: known };
 }
 
@@ -88,8 +87,7 @@ async function healed(
   const lacking = await lackingInTheEnd(bench);
   const settledMs = Date.now();
   await sleep(QUIET_MS, bench.options.signal);
-  step(bench, setting, 'asking every connection for an answer');
-  const asked = await verify(bench, setting.opened);
+  const asked = await verifyAll(bench, setting);
   return {
     ...asked,
     complaints: lacking === undefined ? [] : [`the pair is not what it was: ${lacking}`],

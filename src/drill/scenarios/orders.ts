@@ -8,7 +8,7 @@ import {
   type Setting,
   step,
   takenOver,
-  verify,
+  verifyAll,
 } from './scenario-parts.js';
 import type { Bench, Pair } from './site.js';
 
@@ -51,8 +51,7 @@ export async function runSwitch(bench: Bench, setting: Setting): Promise<Course>
     await sleep(QUIET_MS, signal);
     await again.master.maintenance(false);
   }
-  step(bench, setting, 'asking every connection for an answer');
-  const asked = await verify(bench, setting.opened);
+  const asked = await verifyAll(bench, setting);
   await sleep(QUIET_MS, signal);
   return { faultMs, takeoverMs: takeoverMs ?? null, ...asked, complaints };
 }
@@ -70,8 +69,7 @@ export async function runReloads(bench: Bench, setting: Setting): Promise<Course
   }
   await bench.reconfigure(() => original);
   await sleep(QUIET_MS, signal);
-  step(bench, setting, 'asking every connection for an answer');
-  const asked = await verify(bench, setting.opened);
+  const asked = await verifyAll(bench, setting);
   const complaints = bench.roles
     .filter(({ atMs }) => atMs >= faultMs)
     .map(({ director, instance, to }) => `${director}: ${instance} became ${to} by a reload`);

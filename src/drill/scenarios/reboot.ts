@@ -13,7 +13,7 @@ import {
   type Setting,
   step,
   takenOver,
-  verify,
+  verifyAll,
 } from './scenario-parts.js';
 import type { Bench } from './site.js';
 
@@ -71,8 +71,7 @@ export async function runReboot(bench: Bench, setting: Setting): Promise<Course>
     await sleep(QUIET_MS, signal);
     await successor.maintenance(false);
   }
-  step(bench, setting, 'asking every connection for an answer');
-  const asked = await verify(bench, setting.opened);
+  const asked = await verifyAll(bench, setting);
   return { ...courseOf(outage), ...asked, complaints, resynchronised: known };
 }
 
@@ -88,8 +87,7 @@ export async function runReturnWithPreemption(bench: Bench, setting: Setting): P
     complaints.push(`${rebooted.name} did not take its role back`);
   }
   await sleep(QUIET_MS, bench.options.signal);
-  step(bench, setting, 'asking every connection for an answer');
-  const asked = await verify(bench, setting.opened);
+  const asked = await verifyAll(bench, setting);
   const lacking = await lackingInTheEnd(bench);
   if (lacking !== undefined) {
     complaints.push(`the pair is not complete: ${lacking}`);

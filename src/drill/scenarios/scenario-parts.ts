@@ -66,6 +66,12 @@ export function step(
   bench.options.progress.step(`${bench.options.topology.name}, ${titleOf(setting)}: ${text}`);
 }
 
+/** Asks every connection of the scenario for an answer, and says so. */
+export function verifyAll(bench: Bench, setting: Setting): Promise<Pick<Course, 'askedMs' | 'verified'>> {
+  step(bench, setting, 'asking every connection for an answer');
+  return verify(bench, setting.opened);
+}
+
 /**
  * Asks connections for an answer. Those over UDP ask by themselves: they are given as much time, and what became of them the
  * observation shows.

@@ -26,7 +26,7 @@ import {
   step,
   takenOver,
   toldOf,
-  verify,
+  verifyAll,
 } from './scenario-parts.js';
 import { openServices } from './service-clients.js';
 import type { Bench } from './site.js';
@@ -127,8 +127,7 @@ async function runFault(bench: Bench, setting: Setting, fault: FaultName): Promi
   await strike(bench, master, fault);
   step(bench, setting, `${master.name} is struck; waiting for ${backup.name}`);
   const at = await takenOver(bench, setting, backup, faultMs);
-  step(bench, setting, `asking every connection for an answer`);
-  const asked = await verify(bench, setting.opened);
+  const asked = await verifyAll(bench, setting);
   if (fault === 'crash-all') {
     complaints.push(...(await addressesLeft(bench, master, faultMs)));
   }
@@ -187,8 +186,7 @@ async function runReturn(bench: Bench, setting: Setting, after: FaultName): Prom
   step(bench, setting, `${returning.name} comes back`);
   const lacking = await lackingInTheEnd(bench);
   await sleep(QUIET_MS, signal);
-  step(bench, setting, 'asking every connection for an answer');
-  const asked = await verify(bench, setting.opened);
+  const asked = await verifyAll(bench, setting);
   const complaints =
     lacking === undefined ? [] : [`${returning.name} did not come back as backup: ${lacking}`];
   for (const role of bench.roles) {

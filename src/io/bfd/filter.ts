@@ -8,11 +8,11 @@ import { knownAddressBytes } from '../../util/ip-address.js';
 import {
   Assembler,
   BPF,
+  envelope,
   equalsOr,
   FROM_IP_HEADER,
   IN_IP,
   type Instruction,
-  VERSION_4_HEADER_20,
 } from '../sockets/bpf.js';
 
 const UDP_HEADER = 8;
@@ -23,11 +23,7 @@ const NONE = 0;
 export function bfdFilter({ family, peers }: Pick<BfdLink, 'family' | 'peers'>): readonly Instruction[] {
   const at = IN_IP[family];
   const program = new Assembler();
-  if (family === 'ipv4') {
-    program.do(BPF.LOAD_BYTE, FROM_IP_HEADER).unless(BPF.JUMP_EQUAL, VERSION_4_HEADER_20, 'no');
-  }
-  program.do(BPF.LOAD_LENGTH).unless(BPF.JUMP_AT_LEAST, UDP_HEADER + BFD_LENGTH, 'no');
-  program.do(BPF.LOAD_BYTE, FROM_IP_HEADER + at.ttl).unless(BPF.JUMP_EQUAL, BFD_TTL, 'no');
+  envelope(program, family, UDP_HEADER + BFD_LENGTH, BFD_TTL);
   for (const [index, { address, discriminator }] of peers.entries()) {
     equalsOr(program, FROM_IP_HEADER + at.source, knownAddressBytes(address), `not peer ${index}`);
     program.do(BPF.LOAD_WORD, YOUR_DISCRIMINATOR);

@@ -1,5 +1,7 @@
 /** Classic BPF, the kernel's language for socket filters (linux/filter.h, linux/bpf_common.h). Pure. */
+
 import { endianness } from 'node:os';
+import type { AddressFamily } from '../../util/ip-address.js';
 
 export interface Instruction {
   readonly code: number;
@@ -39,7 +41,7 @@ export const IN_IP = {
   ipv6: { ttl: 7, source: 8, destination: 24 },
 } as const;
 /** An IPv4 header without options. */
-export const VERSION_4_HEADER_20 = 0x45;
+const VERSION_4_HEADER_20 = 0x45;
 /** BPF_MAXINSNS. */
 export const MAX_INSTRUCTIONS = 4096;
 const INSTRUCTION_BYTES = 8;
@@ -103,6 +105,18 @@ export function equalsOr(program: Assembler, at: number, bytes: Uint8Array, labe
   for (let offset = 0; offset < bytes.length; offset += WORD_BYTES) {
     program.do(BPF.LOAD_WORD, at + offset).unless(BPF.JUMP_EQUAL, view.getUint32(offset), label);
   }
+}
+
+/**
+ * Goes to `no` unless what the socket sees is `least` bytes long, and the IP header before it has no options and a TTL or hop limit of
+ * `leastTtl` or more.
+ */
+export function envelope(program: Assembler, family: AddressFamily, least: number, leastTtl: number): void {
+  if (family === 'ipv4') {
+    program.do(BPF.LOAD_BYTE, FROM_IP_HEADER).unless(BPF.JUMP_EQUAL, VERSION_4_HEADER_20, 'no');
+  }
+  program.do(BPF.LOAD_LENGTH).unless(BPF.JUMP_AT_LEAST, least, 'no');
+  program.do(BPF.LOAD_BYTE, FROM_IP_HEADER + IN_IP[family].ttl).unless(BPF.JUMP_AT_LEAST, leastTtl, 'no');
 }
 
 /** An array of struct sock_filter, in the machine's byte order. */

@@ -10,11 +10,11 @@ import { IP_PROTOCOL_VRRP } from '../../vrrp/packet.js';
 import {
   Assembler,
   BPF,
+  envelope,
   equalsOr,
   FROM_IP_HEADER,
   IN_IP,
   type Instruction,
-  VERSION_4_HEADER_20,
 } from '../sockets/bpf.js';
 
 /** Which of two sockets a program is for: each packet passes one of them. */
@@ -99,7 +99,7 @@ function programOf(
   routers: readonly ExpectedRouter[],
 ): readonly Instruction[] {
   const program = new Assembler();
-  envelope(program, route, base);
+  fromARouter(program, route, base);
   program.do(BPF.LOAD_WORD, base).do(BPF.AND, ALL_BUT_PRIORITY);
   for (const [index, router] of routers.entries()) {
     const next = `behind ${index}`;
@@ -112,14 +112,10 @@ function programOf(
   return program.label('yes').do(BPF.RETURN, yes).label('no').do(BPF.RETURN, no).program();
 }
 
-function envelope(program: Assembler, route: FilterRoute, base: number): void {
+function fromARouter(program: Assembler, route: FilterRoute, base: number): void {
   const { family, source, group, peers, minTtl } = route;
   const at = IN_IP[family];
-  if (family === 'ipv4') {
-    program.do(BPF.LOAD_BYTE, FROM_IP_HEADER).unless(BPF.JUMP_EQUAL, VERSION_4_HEADER_20, 'no');
-  }
-  program.do(BPF.LOAD_LENGTH).unless(BPF.JUMP_AT_LEAST, base + VRRP_HEADER, 'no');
-  program.do(BPF.LOAD_BYTE, FROM_IP_HEADER + at.ttl).unless(BPF.JUMP_AT_LEAST, minTtl, 'no');
+  envelope(program, family, base + VRRP_HEADER, minTtl);
   equalsOr(program, FROM_IP_HEADER + at.destination, knownAddressBytes(group ?? source), 'no');
   if (group !== undefined) {
     // Reflected, or another host has this address.
