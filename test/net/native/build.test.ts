@@ -16,8 +16,7 @@ function freshPackage(t: Test): string {
   for (const file of sources) cpSync(join(root, 'native', file), join(folder, 'native', file));
   writeFileSync(join(folder, 'package.json'), '{ "type": "module" }');
   symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'));
-  mkdirSync(join(folder, 'dist/src/io/sockets'), { recursive: true });
-  cpSync(join(root, 'dist/src/io/sockets/native.js'), join(folder, 'dist/src/io/sockets/native.js'));
+  cpSync(join(root, 'dist/src'), join(folder, 'dist/src'), { recursive: true });
   return folder;
 }
 
