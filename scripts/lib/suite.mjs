@@ -6,10 +6,17 @@ import { filesBelow, PROJECT } from './build.mjs';
 import { say } from './progress.mjs';
 import { tally } from './tally.mjs';
 
-/** A VM takes a whole core and its memory: those tests run one after another, and have time. */
-const STAGES = [
-  { folders: ['unit', 'property', 'sim', 'net'], jobs: 2, timeoutSeconds: 600 },
+/**
+ * What runs side by side. A VM takes a whole core and its memory: those tests run one after another, have time, and are
+ * longer than all others together.
+ */
+const LANES = [
   { folders: ['vm'], jobs: 1, timeoutSeconds: 1800 },
+  {
+    folders: ['unit', 'property', 'sim', 'net'],
+    jobs: Math.max(1, availableParallelism() - 1),
+    timeoutSeconds: 900,
+  },
 ];
 
 /** What needs neither root nor the programs of others. The simulator's hours are for those who wait. */
@@ -33,27 +40,28 @@ function endTogether() {
 
 /** Runs all tests, or those whose path holds one of `filters`. Returns the exit status. */
 export function runSuite(filters) {
-  return runStages(STAGES, filters);
+  return runLanes(LANES, filters);
 }
 
 /** The same for the quick ones. */
 export function runQuickly(filters) {
-  return runStages(QUICK, filters);
+  return runLanes(QUICK, filters);
 }
 
-async function runStages(stages, filters) {
+async function runLanes(lanes, filters) {
   endTogether();
   const total = { passed: 0, failed: 0, skips: [], failures: [] };
-  for (const stage of stages) {
-    const files = filesOf(stage, filters);
-    if (files.length === 0) continue;
-    say(`running ${files.length} test files of ${stage.folders.join(', ')}`);
+  const runLane = async (lane) => {
+    const files = filesOf(lane, filters);
+    if (files.length === 0) return;
+    say(`running ${files.length} test files of ${lane.folders.join(', ')}`);
     const waiting = files[Symbol.iterator]();
     const worker = async () => {
-      for (const file of waiting) add(total, await runFile(file, stage.timeoutSeconds));
+      for (const file of waiting) add(total, await runFile(file, lane.timeoutSeconds));
     };
-    await Promise.all(Array.from({ length: stage.jobs }, worker));
-  }
+    await Promise.all(Array.from({ length: lane.jobs }, worker));
+  };
+  await Promise.all(lanes.map(runLane));
   return report(total);
 }
 
@@ -96,8 +104,8 @@ function add(total, { passed, failed, skips, failures }) {
   total.failures.push(...failures);
 }
 
-function filesOf(stage, filters) {
-  const files = stage.folders.flatMap((folder) => filesBelow(`dist/test/${folder}`));
+function filesOf(lane, filters) {
+  const files = lane.folders.flatMap((folder) => filesBelow(`dist/test/${folder}`));
   const tests = files.filter((file) => file.endsWith('.test.js'));
   return filters.length === 0
     ? tests

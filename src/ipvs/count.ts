@@ -1,13 +1,30 @@
-/** How many entries of the connection table belong to services: what `ipvsadm -Ln` shows, and templates. */
+/** How many entries of the connection table belong to services, by what the kernel shows of them. */
 import type { CountedService } from './model.js';
 
+const PROTOCOLS_WITH_STATES = new Set([6, 132]);
+
+export interface TableNumbers {
+  /** `ActiveConn`, `InActConn` and persistence templates of all services. */
+  readonly connections: number;
+  /**
+   * Established connections and templates of TCP and SCTP. Of those alone the kernel tells a peer in any case: what is half
+   * open or closing it does not tell of or is about to end, and a flow of UDP has to have some packets first.
+   */
+  readonly established: number;
+  /** Connections that these services have ever taken; a service that goes takes its number along. */
+  readonly made: number;
+}
+
 /** Connections whose real server is not in the table are in none of its numbers. */
-export function connectionsIn(services: readonly CountedService[]): number {
-  let sum = 0;
-  for (const { destinations } of services) {
+export function tableNumbers(services: readonly CountedService[]): TableNumbers {
+  let [connections, established, made] = [0, 0, 0];
+  for (const { key, stats, destinations } of services) {
+    const hasStates = 'protocol' in key && PROTOCOLS_WITH_STATES.has(key.protocol);
+    if (hasStates) made += stats.connections;
     for (const { activeConnections, inactiveConnections, persistentConnections } of destinations) {
-      sum += activeConnections + inactiveConnections + persistentConnections;
+      connections += activeConnections + inactiveConnections + persistentConnections;
+      if (hasStates) established += activeConnections + persistentConnections;
     }
   }
-  return sum;
+  return { connections, established, made };
 }

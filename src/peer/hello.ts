@@ -1,8 +1,13 @@
 /** What a director says of itself on the peer channel, and its fields as bytes. Unknown fields are of a later version. */
 
-/** As of /proc/net/ip_vs: ActiveConn, InActConn and persistence templates of all virtual servers. */
+/** As of /proc/net/ip_vs. */
 export interface TableCount {
+  /** ActiveConn, InActConn and persistence templates of all virtual servers. */
   readonly connections: number;
+  /** Of those, what the kernel tells a peer in any case: established connections and templates of TCP and SCTP. */
+  readonly established: number;
+  /** Connections that came in the last seconds, of which the peer may not have been told yet. */
+  readonly fresh: number;
   /** How long ago the kernel was asked. */
   readonly ageMs: number;
 }
@@ -95,7 +100,7 @@ export function fieldsOf(hello: Hello): Field[] {
       type: FIELD.roles,
       value: Uint8Array.from(hello.roles.slice(0, MAX_ROLES), (role) => ROLES.indexOf(role)),
     },
-    ...(table === undefined ? [] : [{ type: FIELD.table, value: counts([table.connections, table.ageMs]) }]),
+    ...(table === undefined ? [] : [{ type: FIELD.table, value: counts(numbersOf(table)) }]),
     { type: FIELD.flags, value: Uint8Array.of(flagsOf(hello)) },
     { type: FIELD.asks, value: counts([hello.asks]) },
     ...(answer === undefined
@@ -127,7 +132,7 @@ export function helloOf(fields: readonly Field[]): Hello | undefined {
   const gateway = flags === undefined ? undefined : GATEWAYS[flags >> GATEWAY_SHIFT];
   const [asks] = valueOf.has(FIELD.asks) ? (countsOf(get(FIELD.asks), 1) ?? []) : [0];
   const echo = optional(valueOf.get(FIELD.echo), 2);
-  const table = optional(valueOf.get(FIELD.table), 2);
+  const table = optional(valueOf.get(FIELD.table), TABLE_NUMBERS.length);
   const answer = optional(valueOf.get(FIELD.answer), 3);
   if (
     director === undefined ||
@@ -156,13 +161,27 @@ export function helloOf(fields: readonly Field[]): Hello | undefined {
     echo: echo.length === 0 ? undefined : { stampUs: echo[0] ?? 0, heldUs: echo[1] ?? 0 },
     sections,
     roles,
-    table: table.length === 0 ? undefined : { connections: table[0] ?? 0, ageMs: table[1] ?? 0 },
+    table: tableOf(table),
     gateway,
     replays: (flags & REPLAYS) !== 0,
     isComplete: (flags & COMPLETE) !== 0,
     asks,
     answer: answer.length === 0 ? undefined : { request: answer[0] ?? 0, state, sent: answer[2] ?? 0 },
   };
+}
+
+/** In this order on the wire. */
+const TABLE_NUMBERS = ['connections', 'ageMs', 'established', 'fresh'] as const;
+
+function numbersOf(table: TableCount): number[] {
+  return TABLE_NUMBERS.map((name) => table[name]);
+}
+
+function tableOf(numbers: readonly number[]): TableCount | undefined {
+  const [connections, ageMs, established, fresh] = numbers;
+  if (connections === undefined || ageMs === undefined || established === undefined || fresh === undefined)
+    return undefined;
+  return { connections, ageMs, established, fresh };
 }
 
 function flagsOf({ replays, isComplete, gateway }: Hello): number {

@@ -75,6 +75,8 @@ export type AskInput =
   | { readonly type: 'kept' }
   /** A peer is heard again after it was silent for a while: what it told meanwhile may be missing. */
   | { readonly type: 'healed' }
+  /** By the counts of both kernels this one lacks connections (`stepLag`). */
+  | { readonly type: 'behind' }
   /** Time has passed, or something around has changed. */
   | { readonly type: 'look' };
 
@@ -89,6 +91,7 @@ export function stepAsk(
     case 'gap':
       return look(begin(nowMs, nonce), around, { nowMs, nonce });
     case 'healed':
+    case 'behind':
       return state.phase === 'ended' ? look(begin(nowMs, nonce), around, { nowMs, nonce }) : state;
     case 'kept':
       return state.phase === 'unknown'

@@ -51,7 +51,8 @@ function answersAfter(
   switch (input.type) {
     case 'asked':
       // A replay that runs for its request before serves this one as little as none: it is told of when that has ended.
-      if (input.request === 0 || input.request === last?.request || last?.state === 'running') return answers;
+      if (input.request === last?.request || last?.state === 'running') return answers;
+      if (input.request === 0) return last?.state === 'waiting' ? without(answers, peer) : answers;
       return { ...answers, [peer]: { request: input.request, state: 'waiting', sent: 0 } };
     case 'done':
       if (last === undefined) return answers;
@@ -60,4 +61,9 @@ function answersAfter(
       if (last === undefined) return answers;
       return { ...answers, [peer]: { ...last, state: 'failed' } };
   }
+}
+
+/** Who asks no more is not served. */
+function without(answers: ServeState['answers'], peer: string): ServeState['answers'] {
+  return Object.fromEntries(Object.entries(answers).filter(([name]) => name !== peer));
 }

@@ -45,8 +45,8 @@ export interface PeerReport {
   /** Whether its table is complete, by its own word. */
   readonly complete: boolean | null;
   /**
-   * How many of the connections of the one who is master the other one holds, 0 to 100, by their numbers; null while
-   * nothing is known, or neither or both are master.
+   * How many of the established connections of the one who is master the other one holds, 0 to 100, by their numbers; those of
+   * the last seconds are left out. Null while nothing is known, or neither or both are master.
    */
   readonly coverage: {
     /** Whose table it is about. */

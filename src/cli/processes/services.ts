@@ -22,7 +22,7 @@ import { openPeerSocket } from '../../io/peer/peer-socket.js';
 import { openCommands } from '../../io/processes/command.js';
 import { openLoaderAhead } from '../../io/processes/loader.js';
 import { openParentLink, type ParentLink } from '../../io/processes/services-process.js';
-import { connectionsIn } from '../../ipvs/count.js';
+import { tableNumbers } from '../../ipvs/count.js';
 import type { LogFormat, LogLevel } from '../../observe/logger.js';
 import { MAIN } from '../../program.js';
 import type { Log } from '../../runtime/ports.js';
@@ -32,7 +32,6 @@ import { PeerChannelPart } from '../../runtime/services/peer/peer-channel.js';
 import type { PeerPorts } from '../../runtime/services/peer/peer-ports.js';
 import { ServicesHost } from '../../runtime/services/services-host.js';
 import type { IpvsCounters } from '../../runtime/services/services-ports.js';
-import { type ConnectionReplay, OneReplayAtATime } from '../../runtime/services/sync/connection-replay.js';
 import { TrackAndHooks, type TrackAndHooksPorts } from '../../runtime/services/track-and-hooks.js';
 import { canonicalAddress } from '../../util/ip-address.js';
 import { type Command, UsageError } from '../command.js';
@@ -89,11 +88,9 @@ async function withIpvs<T>(work: (ipvs: KernelIpvs) => Promise<T>): Promise<T> {
  * In this process: it is there at once, and each of its steps is short. Of a large table it costs the kernel seconds, which another
  * thread waits for.
  */
-function openReplay(): ConnectionReplay {
-  return new OneReplayAtATime(async (buckets) => {
-    const { replayConnections } = await import('../../io/sync/replay.js');
-    return withIpvs((ipvs) => replayConnections(ipvs, buckets));
-  });
+async function replay(signal: AbortSignal): Promise<number> {
+  const { replayConnections } = await import('../../io/sync/replay.js');
+  return (await withIpvs((ipvs) => replayConnections(ipvs, { signal }))).connections;
 }
 
 function handOverPorts(log: Log): HandOverPorts {
@@ -112,7 +109,7 @@ function handOverPorts(log: Log): HandOverPorts {
   };
 }
 
-function peerPorts(log: Log, replay: ConnectionReplay): PeerPorts {
+function peerPorts(log: Log): PeerPorts {
   const gateway = new IcmpProbes();
   let counters: Promise<IpvsCounters> | undefined;
   return {
@@ -126,7 +123,7 @@ function peerPorts(log: Log, replay: ConnectionReplay): PeerPorts {
     countConnections: async () => {
       counters ??= openIpvs();
       try {
-        return connectionsIn(await (await counters).read());
+        return tableNumbers(await (await counters).read());
       } catch (error) {
         // The next count begins anew.
         counters = undefined;
@@ -134,7 +131,7 @@ function peerPorts(log: Log, replay: ConnectionReplay): PeerPorts {
       }
     },
     probeGateway: async (address) => (await gateway.probe(undefined, address, GATEWAY_TIMEOUT_MS)).ok,
-    replay: async () => (await replay.replay()).connections,
+    replay,
   };
 }
 
@@ -179,7 +176,6 @@ async function openHost(
   const { log } = opened;
   const refusals = takeLowPriority();
   if (refusals.length > 0) log.debug({ event: 'real-time', refusals }, 'priorities could not be set');
-  const replay = openReplay();
   const readConfiguration = openConfigurationReader();
   const loader = openLoaderAhead({ main: MAIN, afterMs: STARTED_AFTER_MS });
   const host = new ServicesHost(
@@ -209,7 +205,7 @@ async function openHost(
       parts: [
         ({ tracked }) => new TrackAndHooks(trackAndHooksPorts(runtimeDirectory, log), tracked),
         () => new HandOver(handOverPorts(log)),
-        (election) => new PeerChannelPart(peerPorts(log, replay), election),
+        (election) => new PeerChannelPart(peerPorts(log), election),
       ],
     },
     (message) => parent.send(message),

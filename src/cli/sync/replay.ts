@@ -14,7 +14,7 @@ export async function replay(argv: readonly string[]): Promise<number> {
     },
   });
   const buckets = values.buckets === undefined ? undefined : parseBuckets(values.buckets);
-  const report = await withKernelTable((ipvs) => replayConnections(ipvs, buckets));
+  const report = await withKernelTable((ipvs) => replayConnections(ipvs, { buckets }));
   const { connections, messages, untellable } = report;
   const rest = untellable === 0 ? '' : `; ${untellable} cannot be told of`;
   process.stdout.write(

@@ -33,6 +33,16 @@ export function withPreemption(text: string): string {
   );
 }
 
+/** Whether the preferred director takes its role back by itself, sooner or later: no instance says that it does not. */
+export function preempts(text: string): boolean {
+  let all = true;
+  withInstances(text, (instance) => {
+    all &&= instance['preempt'] !== false;
+    return instance;
+  });
+  return all;
+}
+
 /**
  * The text of a configuration whose first virtual server gives its last real server another weight: a reload that has something to
  * do. Throws TypeError when the text has no virtual server with real servers.

@@ -34,14 +34,21 @@ function lackingOf(name: string, status: DirectorStatus | undefined): string[] {
   return lacking;
 }
 
-/** Ready is one master, one backup, every real server up on both. Returns what is lacking otherwise. */
-export function lackingForPair(statuses: Statuses): string | undefined {
+/**
+ * Ready is one master, one backup, every real server up on both, and, where it preempts, the role with the director of the higher
+ * priority. Returns what is lacking otherwise.
+ */
+export function lackingForPair(statuses: Statuses, preempts: boolean): string | undefined {
   const lacking = [...statuses].flatMap(([name, status]) => lackingOf(name, status));
   if (lacking.length === 0) {
-    const roles = [...statuses.values()].map((status) => roleOf(status));
-    const masters = roles.filter((role) => role === 'master').length;
-    if (masters !== 1) {
-      lacking.push(`${masters} masters`);
+    const masters = [...statuses.values()].filter((status) => roleOf(status) === 'master');
+    const priority = masters[0] === undefined ? 0 : timersOf(masters[0]).priority;
+    if (masters.length !== 1) {
+      lacking.push(`${masters.length} masters`);
+    }
+    for (const [name, status] of statuses) {
+      if (preempts && status !== undefined && timersOf(status).priority > priority)
+        lacking.push(`${name} has not taken its role back`);
     }
   }
   return lacking.length === 0 ? undefined : lacking.join('; ');

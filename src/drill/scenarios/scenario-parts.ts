@@ -6,7 +6,6 @@ import { titleOf } from '../report/report.js';
 import type { Excuse } from '../report/requests.js';
 import type { Expectation, FaultName, ScenarioName } from '../report/verdict.js';
 import { settles } from '../wait.js';
-import { lackingForPair } from './readiness.js';
 import { type SorryCourse, unansweredFlows, verifyPersistentClients } from './service-clients.js';
 import type { Bench, Pair } from './site.js';
 
@@ -122,9 +121,9 @@ export async function takenOver(
   return at();
 }
 
-/** Says what the pair lacks after a while; undefined when there are one master, one backup and all real servers. */
+/** Says what the pair lacks after a while; undefined when it is ready. */
 export async function lackingInTheEnd(bench: Bench): Promise<string | undefined> {
-  const settled = await settles(async () => lackingForPair(await bench.statuses()), {
+  const settled = await settles(() => bench.lacking(), {
     timeoutMs: PAIR_TIMEOUT_MS,
     everyMs: STATUS_EVERY_MS,
     signal: bench.options.signal,

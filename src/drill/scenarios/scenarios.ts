@@ -187,9 +187,9 @@ async function runReturn(bench: Bench, setting: Setting, after: FaultName): Prom
   const lacking = await lackingInTheEnd(bench);
   await sleep(QUIET_MS, signal);
   const asked = await verifyAll(bench, setting);
-  const complaints =
-    lacking === undefined ? [] : [`${returning.name} did not come back as backup: ${lacking}`];
-  for (const role of bench.roles) {
+  const complaints = lacking === undefined ? [] : [`${returning.name} did not come back: ${lacking}`];
+  // With preemption the role comes back with the preferred director, and is to be felt as little.
+  for (const role of bench.preempts ? [] : bench.roles) {
     if (role.atMs >= faultMs && (role.director === master.name || role.to === 'master')) {
       complaints.push(
         `${role.director}: ${role.instance} became ${role.to}, though nothing was wrong with the master`,
@@ -250,7 +250,8 @@ export async function runScenario(
   const undo = await arrange(bench, name);
   const prepared = await prepare(bench, name, after);
   const { intervalMs, priority } = prepared;
-  const limits = (baseline: Baseline): Expectation => expectationOf(name, intervalMs, priority, baseline);
+  const limits = (baseline: Baseline): Expectation =>
+    expectationOf(name, intervalMs, priority, baseline, bench.preempts);
   const window = await openWindow(bench, limits({ gapMs: 0, requestMs: 0 }).request_limit_ms);
   if (bench.baseline === undefined) {
     // The same load with nothing done to the pair.

@@ -7,7 +7,7 @@ import type { OpenedConnection } from '../client/client-protocol.js';
 import { DrillError } from '../errors.js';
 import { Director } from '../lab/director.js';
 import { Lab } from '../lab/lab.js';
-import { withAdvertisementInterval, withoutHooks } from '../lab/lab-config.js';
+import { preempts, withAdvertisementInterval, withoutHooks } from '../lab/lab-config.js';
 import { type AddressChange, type DirectorEvent, parseConnectionTable } from '../lab/observations.js';
 import type { Child } from '../lab/process.js';
 import { startRealServer } from '../lab/server-control.js';
@@ -90,6 +90,7 @@ export class Bench {
   #client: ClientControl | undefined;
   /** While nothing was done, measured once, before the first fault. */
   baseline: Baseline | undefined;
+  #preempts = false;
   /** What the directors call their virtual addresses. */
   virtualAddresses: readonly string[] = [];
 
@@ -121,7 +122,7 @@ export class Bench {
     const client = new ClientControl(this.lab, this.lab.hosts('client')[0]?.name ?? '');
     this.#client = client;
     client.onLost = (lost) => this.losses.push(lost);
-    await writeFile(this.#configFile, await this.#readConfig());
+    await this.#write(await this.#readConfig());
     progress.step(`${topology.name}: starting client, real servers and directors`);
     await Promise.all(this.directors.map((director) => director.start()));
     const hosts = [...this.lab.hosts('real-server'), ...this.lab.hosts('sorry-server')];
@@ -135,11 +136,21 @@ export class Bench {
     this.virtualAddresses = [...new Set(this.virtualAddresses)];
   }
 
-  /** Waits until there is one master, one backup and every real server is up on both. */
+  /** The preferred director takes its role back by itself. */
+  get preempts(): boolean {
+    return this.#preempts;
+  }
+
+  /** What keeps the pair from being ready (`lackingForPair`). */
+  async lacking(): Promise<string | undefined> {
+    return lackingForPair(await this.statuses(), this.#preempts);
+  }
+
+  /** Waits until nothing is lacking. */
   async ready(): Promise<void> {
     const { progress, signal, topology } = this.options;
     progress.step(`${topology.name}: waiting for one master, one backup and all real servers`);
-    await waitFor('the pair is not ready', async () => lackingForPair(await this.statuses()), {
+    await waitFor('the pair is not ready', () => this.lacking(), {
       timeoutMs: READY_TIMEOUT_MS,
       everyMs: STATUS_EVERY_MS,
       signal,
@@ -248,7 +259,7 @@ export class Bench {
   async reconfigure(change: (text: string) => string): Promise<string> {
     const before = await readFile(this.#configFile, 'utf8');
     const wanted = this.directors.map(({ name }) => [name, (this.#reloads.get(name) ?? 0) + 1] as const);
-    await writeFile(this.#configFile, change(before));
+    await this.#write(change(before));
     for (const director of this.directors) {
       director.signal('SIGHUP');
     }
@@ -350,6 +361,11 @@ export class Bench {
         this.roles.push({ atMs: Date.now(), director: name, instance: '', to: 'stopped' });
       },
     });
+  }
+
+  async #write(text: string): Promise<void> {
+    await writeFile(this.#configFile, text);
+    this.#preempts = preempts(text);
   }
 
   /** A copy: some scenarios change it. */

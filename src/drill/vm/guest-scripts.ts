@@ -3,6 +3,8 @@ export const GUEST_OUT_DIR = '/run/lab/out';
 /** Where the guest sees the folder through which programs are handed in. */
 export const GUEST_CHANNEL_DIR = '/run/lab/channel';
 export const GUEST_HOSTNAME = 'lvs-lab';
+/** A processor of the guest that does nothing else for so long stands still. On a host at load 30 one has waited half a minute. */
+const LOCKUP_SECONDS = 120;
 
 const SHARE_OPTIONS = 'trans=virtio,version=9p2000.L,msize=1048576';
 
@@ -65,6 +67,10 @@ $B mount --bind ${quote(plan.projectFolder)} ${quote(plan.projectFolder)}
 $B mount -o remount,bind,ro ${quote(plan.projectFolder)}
 echo /run/lab/bin/modprobe >/proc/sys/kernel/modprobe
 echo 1 >/proc/sys/kernel/panic
+# A kernel that stands still ends the VM and says where it stood: nobody waits for it.
+echo 7 >/proc/sys/kernel/printk
+echo ${LOCKUP_SECONDS / 2} >/proc/sys/kernel/watchdog_thresh
+for s in softlockup_all_cpu_backtrace softlockup_panic; do [ ! -e /proc/sys/kernel/$s ] || echo 1 >/proc/sys/kernel/$s; done
 echo ${GUEST_HOSTNAME} >/proc/sys/kernel/hostname
 $B ip link set lo up
 export PATH=${quote(plan.path)} HOME=/root TERM=dumb LANG=C.UTF-8

@@ -1,11 +1,19 @@
 /** The kernel's connections, told to the sync group again: a peer's sync daemon takes them like its master's own. */
 import type { DumpedSyncDaemon, IpvsTimeouts, Service } from '../../ipvs/model.js';
-import type { ReplayReport } from '../../runtime/services/sync/connection-replay.js';
 import { bucketOf, type ConnectionDigest, DigestBuilder } from '../../sync/digest.js';
 import { MessageWriter } from '../../sync/message.js';
 import { isYoung } from '../../sync/young.js';
 import { GroupSender, groupOf } from './group-sender.js';
 import { readKernelEntries } from './kernel-entries.js';
+
+export interface ReplayReport {
+  /** Connections and templates that were sent. */
+  readonly connections: number;
+  /** Datagrams. */
+  readonly messages: number;
+  /** Connections that the protocol cannot tell of, such as those of a real server that was removed. */
+  readonly untellable: number;
+}
 
 /** No sync daemon sends here: neither group nor syncid is known, and no peer is told of anything. */
 export class NoSyncDaemonError extends Error {
@@ -44,12 +52,14 @@ interface Choice {
   readonly buckets?: ReadonlySet<number> | undefined;
   /** No further line is read then. */
   readonly limitMs: number;
+  /** Ends it before that. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** `isWhole`: the limit was not reached. */
 type Told = ReplayReport & { readonly isWhole: boolean };
 
-async function tell(ipvs: TableReader, { wanted, buckets, limitMs }: Choice): Promise<Told> {
+async function tell(ipvs: TableReader, { wanted, buckets, limitMs, signal }: Choice): Promise<Told> {
   const endMs = performance.now() + limitMs;
   const sending = (await ipvs.syncDaemons()).find(({ state }) => state === 'master');
   if (sending === undefined) throw new NoSyncDaemonError();
@@ -65,6 +75,7 @@ async function tell(ipvs: TableReader, { wanted, buckets, limitMs }: Choice): Pr
   try {
     const entries = readKernelEntries(await ipvs.dump(), undefined, wanted);
     for await (const { connections, unserved, untellable } of entries) {
+      signal?.throwIfAborted();
       if (performance.now() > endMs) return { ...counts, isWhole: false };
       counts.untellable += unserved.length;
       for (const number of untellable.values()) counts.untellable += number;
@@ -82,14 +93,14 @@ async function tell(ipvs: TableReader, { wanted, buckets, limitMs }: Choice): Pr
 }
 
 /**
- * @throws NoSyncDaemonError where no daemon says where to send, ReplayLimitError for a table that takes too long; and what
- * reading and sending refuse.
+ * @throws NoSyncDaemonError where no daemon says where to send, ReplayLimitError for a table that takes too long; the signal's
+ * reason; and what reading and sending refuse.
  */
 export async function replayConnections(
   ipvs: TableReader,
-  buckets: ReadonlySet<number> | undefined,
+  choice: Pick<Choice, 'buckets' | 'signal'> = {},
 ): Promise<ReplayReport> {
-  const { isWhole, ...report } = await tell(ipvs, { buckets, limitMs: REPLAY_LIMIT_MS });
+  const { isWhole, ...report } = await tell(ipvs, { ...choice, limitMs: REPLAY_LIMIT_MS });
   if (!isWhole) throw new ReplayLimitError(report.connections);
   return report;
 }

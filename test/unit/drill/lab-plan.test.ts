@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { load } from 'js-yaml';
 import t from 'tap';
 import {
+  preempts,
   withAdvertisementInterval,
   withOtherWeight,
   withPreemption,
@@ -213,12 +214,13 @@ function status(
 }
 
 await t.test('ready is one master, one backup and every real server up', async (t) => {
-  const pair = (lb1: DirectorStatus | undefined, lb2: DirectorStatus | undefined) =>
+  const pair = (lb1: DirectorStatus | undefined, lb2: DirectorStatus | undefined, preempts = false) =>
     lackingForPair(
       new Map([
         ['lb1', lb1],
         ['lb2', lb2],
       ]),
+      preempts,
     );
   t.equal(pair(status('master'), status('backup')), undefined);
   t.match(pair(status('master'), status('master')), '2 masters');
@@ -231,6 +233,13 @@ await t.test('ready is one master, one backup and every real server up', async (
   );
   t.match(pair(status('master', 'unknown'), status('backup')), 'lb1: real server 10.10.10.2:80 is unknown');
   t.match(pair(status('master'), status('backup', 'up', 1)), 'lb2: sync daemons: master');
+  const preferred = (state: 'master' | 'backup'): DirectorStatus => {
+    const one = status(state);
+    return { ...one, instances: one.instances.map((instance) => ({ ...instance, priority: 250 })) };
+  };
+  t.equal(pair(preferred('master'), status('backup'), true), undefined);
+  t.equal(pair(preferred('backup'), status('master')), undefined);
+  t.equal(pair(preferred('backup'), status('master'), true), 'lb1 has not taken its role back');
 });
 
 await t.test('a director has a role only while its instances agree', async (t) => {
@@ -261,6 +270,13 @@ await t.test('a real server is out when every director says so', async (t) => {
   t.match(of('down', 'up'), 'lb2: 10.10.10.2:80 is up');
   t.same(virtualAddresses(status('master')), ['192.168.1.253', '10.10.10.1']);
   t.same(timersOf(status('master')), { intervalMs: 1000, priority: 100 });
+});
+
+await t.test('whether the preferred director takes its role back', async (t) => {
+  const file = (...instances: string[]): string =>
+    `vrrp:\n  instances:\n${instances.map((one) => `    - { ${one} }\n`).join('')}`;
+  t.ok(preempts(file('name: a', 'name: b, preempt: { after: synced }')));
+  t.notOk(preempts(file('name: a', 'name: b, preempt: false')), 'all of a group have to');
 });
 
 await t.test('preemption where there is none, and as the file has it otherwise', async (t) => {

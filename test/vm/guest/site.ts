@@ -121,7 +121,7 @@ export class Site {
       `${this.topology.name} is not ready`,
       async () => {
         const status = await this.director.status();
-        const lacking = lackingForPair(new Map([[HOST, status]]));
+        const lacking = lackingForPair(new Map([[HOST, status]]), false);
         if (lacking !== undefined) return lacking;
         const wanted = status?.virtual_servers.flatMap((server) => server.real_servers).length;
         const there = (await this.lab.procNet(HOST, 'ip_vs')).split('\n  -> ').length - 2;

@@ -7,8 +7,8 @@ import type { WatchLook } from '../../../src/cli/sync/watch.js';
 import { Lab } from '../../../src/drill/lab/lab.js';
 import { TOPOLOGIES } from '../../../src/drill/lab/topology.js';
 import { waitFor } from '../../../src/drill/wait.js';
+import type { ReplayReport } from '../../../src/io/sync/replay.js';
 import type { Connection } from '../../../src/ipvs/connections.js';
-import type { ReplayReport } from '../../../src/runtime/services/sync/connection-replay.js';
 import { MAIN } from '../../program.js';
 
 export interface SyncReplayReport {

@@ -1,6 +1,7 @@
 /** The peer channel of the services process: what this director and its peers tell each other beside VRRP. */
 import type { DirectorConfig } from '../../../config/model.js';
 import type { PeerRole } from '../../../peer/hello.js';
+import { missingOf, NO_LAG, stepLag } from '../../../peer/lag.js';
 import type { PeerMessage } from '../../../peer/wire.js';
 import type { SyncProgress } from '../../../vrrp/group-types.js';
 import type { PeerChannelStatus, PeerReport } from '../../peer-status.js';
@@ -15,6 +16,9 @@ import { PeerResync } from './peer-resync.js';
 import { PeerTeller } from './peer-teller.js';
 import { TableCounter } from './table-counter.js';
 
+/** Requests for what replays do not bring are told of in the log until they are so far apart. */
+const QUIET_PAUSE_MS = 60_000;
+
 export class PeerChannelPart implements ServicesPart {
   readonly what = 'the peer channel';
   readonly #ports: PeerPorts;
@@ -28,6 +32,7 @@ export class PeerChannelPart implements ServicesPart {
   #roles: Roles = {};
   #links: readonly PeerLink[] = [];
   #version = '';
+  #lag = NO_LAG;
   /** Times that a backup daemon was started, when it was looked at last. */
   #starts = 0;
 
@@ -94,6 +99,10 @@ export class PeerChannelPart implements ServicesPart {
       if (state === 'fault') return false;
       return before[name]?.state === 'fault' || (asksSync === true && before[name]?.asksSync !== true);
     });
+    if (
+      Object.keys(before).some((name) => before[name]?.state === 'master' && roles[name]?.state !== 'master')
+    )
+      this.#resync.endReplay();
     // While its link was down, or it stood still, it has not heard what was told.
     if (isBack) {
       if (this.#resyncs) this.#resync.step('gap');
@@ -196,6 +205,8 @@ export class PeerChannelPart implements ServicesPart {
       roles: this.#ownRoles(),
       table: last && {
         connections: last.connections,
+        established: last.established,
+        fresh: last.fresh,
         ageMs: Math.max(0, Math.round(clock.nowMs() - last.atMs)),
       },
       gateway: this.#gateway.verdict,
@@ -231,8 +242,33 @@ export class PeerChannelPart implements ServicesPart {
   #changed(): void {
     if (this.#config?.peerChannel === undefined) return;
     this.#resync.step('look');
+    this.#lookForLag();
     const nowMs = this.#ports.clock.nowMs();
     for (const report of this.#reports()) this.#teller.tell(report, this.#version, nowMs);
+  }
+
+  #lookForLag(): void {
+    const nowMs = this.#ports.clock.nowMs();
+    const missing = this.#missing();
+    const { state, ask } = stepLag(this.#lag, { missing, isAsking: this.#resync.isAsking }, nowMs);
+    this.#lag = state;
+    if (!ask) return;
+    const words = `connection table: ${missing} of the master's are not here`;
+    // A pair that lacks some all the time, since many come and go, is not worth a line every ten minutes.
+    this.#ports.log[state.pauseMs > QUIET_PAUSE_MS ? 'debug' : 'info']({ event: 'resync', missing }, words);
+    this.#resync.step('behind');
+  }
+
+  /** Connections that a backup lacks. */
+  #missing(): number | undefined {
+    const { last } = this.#counter;
+    if (!this.#resyncs || last === undefined || this.#ownRoles().includes('master')) return undefined;
+    const master = this.#links.find(
+      ({ isUp, hello }) => isUp && hello?.said.roles.includes('master') === true,
+    );
+    const table = master?.hello?.said.table;
+    if (master?.hello === undefined || table === undefined) return undefined;
+    return missingOf({ ...table, atMs: master.hello.atMs - table.ageMs }, last);
   }
 
   #reports(): readonly PeerReport[] {

@@ -1,4 +1,6 @@
 /** What the peer channel needs from the world. */
+
+import type { TableNumbers } from '../../../ipvs/count.js';
 import type { Mac } from '../../../peer/wire.js';
 import type { SyncProgress } from '../../../vrrp/group-types.js';
 import type { Clock, Log } from '../../ports.js';
@@ -19,8 +21,11 @@ export interface PeerSocket {
 /** A datagram as it came: `receivedAtMs` of CLOCK_MONOTONIC. */
 export type TakeDatagram = (bytes: Uint8Array, source: string, receivedAtMs: number) => void;
 
-/** Sends this host's connection table to the sync group. Resolves with the number of connections that were sent. */
-export type Replay = () => Promise<number>;
+/**
+ * Sends this host's connection table to the sync group, as it is when it begins; resolves with the number of connections that were
+ * sent, which says nothing of what arrived. Rejects with the signal's reason, or with what reading and sending refuse.
+ */
+export type Replay = (signal: AbortSignal) => Promise<number>;
 
 export interface PeerPorts {
   readonly clock: Clock;
@@ -35,8 +40,8 @@ export interface PeerPorts {
   nowEpochMs(): number;
   /** Of the program; read when there is a channel. */
   version(): string;
-  /** Connections that the kernel holds for all virtual servers, templates among them. Rejects with the kernel's words. */
-  countConnections(): Promise<number>;
+  /** What the kernel holds for all virtual servers. Rejects with its words. */
+  countConnections(): Promise<TableNumbers>;
   /** Whether it answers; undefined when this host cannot ask. */
   probeGateway(address: string): Promise<boolean | undefined>;
   /** Undefined where it cannot. */

@@ -2,6 +2,7 @@
 import { CONDITION_WORDS, conditionOf, differingSections } from '../../../peer/condition.js';
 import type { GatewayVerdict, Hello, PeerRole } from '../../../peer/hello.js';
 import type { PeerReport } from '../../peer-status.js';
+import type { Count } from './table-counter.js';
 
 export interface Own {
   readonly director: string;
@@ -9,7 +10,7 @@ export interface Own {
   readonly roles: readonly PeerRole[];
   readonly hearsMaster: boolean;
   readonly gateway: GatewayVerdict;
-  readonly held: { readonly connections: number; readonly atMs: number } | undefined;
+  readonly held: Count | undefined;
 }
 
 export interface KnownPeer {
@@ -60,8 +61,10 @@ function coverageOf(
   const isOursMaster = roles.includes('master');
   const isTheirsMaster = hello.said.roles.includes('master');
   if (isOursMaster === isTheirsMaster) return null;
-  const theirs = hello.said.table.connections;
-  const [has, of] = isOursMaster ? [theirs, held.connections] : [held.connections, theirs];
+  const theirs = hello.said.table;
+  const [backup, master] = isOursMaster ? [theirs, held] : [held, theirs];
+  const of = Math.max(0, master.established - master.fresh);
+  const has = backup.established;
   const ageMs = Math.max(nowMs - hello.atMs + hello.said.table.ageMs, nowMs - held.atMs);
   return {
     of: isOursMaster ? name : director,

@@ -9,6 +9,7 @@ import {
   stepAsk,
 } from '../../../peer/resync-ask.js';
 import { NOBODY_SERVED, type ServeInput, type ServeState, stepServe } from '../../../peer/resync-serve.js';
+import { messageOf } from '../../../util/error-message.js';
 import type { SyncProgress } from '../../../vrrp/group-types.js';
 import type { Clock, Log } from '../../ports.js';
 import type { Replay } from './peer-ports.js';
@@ -34,6 +35,7 @@ export class PeerResync {
   #told = '';
   #cancelLook: () => void = () => {};
   #cancelServe: () => void = () => {};
+  #replaying: AbortController | undefined;
   #closed = false;
 
   constructor(ports: PeerResyncPorts) {
@@ -44,9 +46,8 @@ export class PeerResync {
     return askProgress(this.#ask);
   }
 
-  /** What the last replay has brought, 0 to 1. */
-  get coverage(): number | undefined {
-    return this.#ask.phase === 'unknown' ? undefined : this.#ask.coverage;
+  get isAsking(): boolean {
+    return this.#ask.phase === 'asking';
   }
 
   /** What `peer` is asked for; 0: nothing. */
@@ -78,8 +79,14 @@ export class PeerResync {
     this.#stepServe({ type: 'asked', peer, request });
   }
 
+  /** Of connections that go by another director from now on it would tell old news. */
+  endReplay(): void {
+    this.#replaying?.abort(new Error('this director is no longer master'));
+  }
+
   close(): void {
     this.#closed = true;
+    this.endReplay();
     this.#cancelLook();
     this.#cancelServe();
   }
@@ -110,15 +117,18 @@ export class PeerResync {
   async #replay(peer: string): Promise<void> {
     const { clock, log, replay } = this.#ports;
     const begunMs = clock.nowMs();
+    const replaying = new AbortController();
+    this.#replaying = replaying;
     try {
       if (replay === undefined) throw new Error('this director cannot');
       log.info({ event: 'resync', peer }, `replays the connection table for ${peer}`);
-      const sent = await replay();
+      const sent = await replay(replaying.signal);
       const tookMs = Math.round(clock.nowMs() - begunMs);
       log.info({ event: 'resync', peer, sent }, `replayed ${sent} connections for ${peer} in ${tookMs} ms`);
       this.#stepServe({ type: 'done', peer, sent });
     } catch (error) {
-      log.error({ event: 'resync', peer, err: error }, `the connection table cannot be replayed for ${peer}`);
+      const words = `the connection table is not replayed for ${peer}: ${messageOf(error)}`;
+      log[replaying.signal.aborted ? 'info' : 'error']({ event: 'resync', peer, err: error }, words);
       this.#stepServe({ type: 'failed', peer });
     }
   }

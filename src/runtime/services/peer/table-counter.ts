@@ -1,27 +1,43 @@
 /** How many connections the kernel holds: counted at a pace that its table's size sets. */
+import type { TableNumbers } from '../../../ipvs/count.js';
 import type { Clock } from '../../ports.js';
 
 const PAUSE_MS = 2000;
 /** Thousands of virtual servers take the kernel and this process time: not more than a twentieth of it. */
 const REST_FACTOR = 20;
+/** The quickest of so many counts says what one costs: the others have waited for a processor that was busy elsewhere. */
+const COUNTS = 4;
+/** The kernel gathers for up to three seconds what it tells a peer, who then has to count. */
+const FRESH_MS = 5000;
+
+export interface Count extends Omit<TableNumbers, 'made'> {
+  /** Connections that came in the `FRESH_MS` before, or since the count before that. */
+  readonly fresh: number;
+  /** When the kernel was asked, CLOCK_MONOTONIC. */
+  readonly atMs: number;
+}
 
 export class TableCounter {
   readonly #clock: Clock;
-  readonly #read: () => Promise<number>;
+  readonly #read: () => Promise<TableNumbers>;
   readonly #counted: () => void;
-  #last: { readonly connections: number; readonly atMs: number } | undefined;
+  #last: Count | undefined;
+  /** Connections ever made, by the last counts, the oldest of which is `FRESH_MS` old if any is. */
+  #made: readonly { readonly made: number; readonly atMs: number }[] = [];
+  /** Of the last counts. */
+  #tookMs: readonly number[] = [];
   #cancel: () => void = () => {};
   #isOn = false;
 
   /** `counted` is called after each count, also after one that failed. */
-  constructor(clock: Clock, read: () => Promise<number>, counted: () => void) {
+  constructor(clock: Clock, read: () => Promise<TableNumbers>, counted: () => void) {
     this.#clock = clock;
     this.#read = read;
     this.#counted = counted;
   }
 
-  /** Undefined while the kernel does not tell. `atMs`: when it was asked. */
-  get last(): { readonly connections: number; readonly atMs: number } | undefined {
+  /** Undefined while the kernel does not tell. */
+  get last(): Count | undefined {
     return this.#last;
   }
 
@@ -31,21 +47,32 @@ export class TableCounter {
     this.#isOn = on;
     this.#cancel();
     this.#last = undefined;
+    this.#made = [];
     if (on) void this.#count();
+  }
+
+  #take({ connections, established, made }: TableNumbers, atMs: number): Count {
+    const oldest = this.#made.findLastIndex((count) => count.atMs <= atMs - FRESH_MS);
+    const counts = this.#made.slice(Math.max(0, oldest));
+    this.#made = [...counts, { made, atMs }];
+    // Of the first count all may have come just now. A number that falls has lost a virtual server.
+    const fresh = counts[0] === undefined ? established : Math.max(0, made - counts[0].made);
+    return { connections, established, fresh, atMs };
   }
 
   async #count(): Promise<void> {
     const atMs = this.#clock.nowMs();
     try {
-      const connections = await this.#read();
-      this.#last = { connections, atMs };
+      this.#last = this.#take(await this.#read(), atMs);
     } catch {
       // Whoever keeps the table tells of it.
       this.#last = undefined;
     }
     if (!this.#isOn) return;
     const nowMs = this.#clock.nowMs();
-    this.#cancel = this.#clock.at(nowMs + Math.max(PAUSE_MS, REST_FACTOR * (nowMs - atMs)), () => {
+    this.#tookMs = [...this.#tookMs, nowMs - atMs].slice(-COUNTS);
+    const costMs = this.#tookMs.length < COUNTS ? 0 : Math.min(...this.#tookMs);
+    this.#cancel = this.#clock.at(nowMs + Math.max(PAUSE_MS, REST_FACTOR * costMs), () => {
       void this.#count();
     });
     this.#counted();
