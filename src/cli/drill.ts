@@ -1,4 +1,5 @@
 /** `director drill`: proves a failover with two real directors, a client and real servers. */
+import { randomBytes } from 'node:crypto';
 import { mkdir, readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -11,6 +12,7 @@ import { TOPOLOGIES, TOPOLOGY_NAMES, type Topology, type TopologyName } from '..
 import { openProgress, SILENT } from '../drill/progress.js';
 import { type DrillReport, tableText } from '../drill/report/report.js';
 import { DEFAULT_SCENARIOS, SCENARIO_NAMES, type ScenarioName } from '../drill/report/verdict.js';
+import { DRAWABLE, type Lot } from '../drill/scenarios/draw.js';
 import { GUEST_OUT_DIR } from '../drill/vm/guest-scripts.js';
 import { VmError } from '../drill/vm/vm-error.js';
 import { hostHasIpvs, runInVm } from '../drill/vm.js';
@@ -22,6 +24,7 @@ import { EXIT_CONFIG, loadConfig } from './load-config.js';
 const INTERVALS = ['1s', '100ms', '10ms'];
 const CONNECTIONS_DEFAULT = '100';
 const MAX_CONNECTIONS = 5000;
+const MAX_LOT = 1000;
 /** New connections a second: what an emulated machine carries, and what a host's does. */
 const REQUEST_RATES = { vm: 50, host: 1000 } as const;
 const MAX_REQUEST_RATE = 1500;
@@ -30,6 +33,8 @@ const EXIT_INTERRUPTED = 130;
 const VM_MEMORY_MIB = 2048;
 /** All topologies and scenarios under emulation, with room to spare. */
 const VM_TIMEOUT_MS = 60 * 60_000;
+/** A scenario, and the return after it. */
+const VM_TIMEOUT_OF_ONE_MS = 120_000;
 
 /** Those that are named, or come with `--all`. */
 const OTHERS = SCENARIO_NAMES.filter((name) => !DEFAULT_SCENARIOS.includes(name));
@@ -47,6 +52,8 @@ and shows what the client saw. Nothing outside of the lab is touched. Needs root
                          ${OTHERS.slice(4).join(', ')};
                          likewise (default those of the first line)
   --all                  all of them
+  --random N             N scenarios drawn by lot, of those named by --scenario or of all, each fault with a return
+  --seed N               draws the same again (default: any, which is said)
   --kernel auto|host|vm  where: this kernel, or a VM with a kernel that has IPVS (default auto)
   --out DIR              takes report.json, report.html and the directors' logs (default ./drill-report)
   --json                 prints report.json instead of the table
@@ -63,6 +70,7 @@ interface Choice {
   /** Absolute path of somebody's own configuration. */
   readonly config: string | undefined;
   readonly scenarios: readonly ScenarioName[];
+  readonly lot: Lot | undefined;
   readonly kernel: 'auto' | 'host' | 'vm';
   readonly outDir: string;
   readonly json: boolean;
@@ -97,14 +105,36 @@ function chooseNumber(
   return value;
 }
 
+function chooseLot({ random, seed }: { random?: string; seed?: string }): Lot | undefined {
+  if (random === undefined) {
+    if (seed !== undefined) throw new UsageError('--seed: it is for --random');
+    return undefined;
+  }
+  return {
+    count: chooseNumber('--random', random, /^(\d+)$/, [1, MAX_LOT]),
+    seed:
+      seed === undefined
+        ? randomBytes(4).readUInt32BE()
+        : chooseNumber('--seed', seed, /^(\d+)$/, [0, 2 ** 32 - 1]),
+  };
+}
+
+function chooseScenarios(values: { all: boolean; scenario?: string[] }, byLot: boolean): ScenarioName[] {
+  const known = byLot ? DRAWABLE : SCENARIO_NAMES;
+  const usual = byLot ? DRAWABLE : DEFAULT_SCENARIOS;
+  return chooseNames('--scenario', values.all ? ['all'] : (values.scenario ?? usual), known);
+}
+
 function choose(argv: readonly string[]): Choice {
   const { values } = parseArgs({
     args: [...argv],
     options: {
       topology: { type: 'string', multiple: true },
       config: { type: 'string' },
-      scenario: { type: 'string', multiple: true, default: [...DEFAULT_SCENARIOS] },
+      scenario: { type: 'string', multiple: true },
       all: { type: 'boolean', default: false },
+      random: { type: 'string' },
+      seed: { type: 'string' },
       kernel: { type: 'string', default: 'auto' },
       out: { type: 'string', default: 'drill-report' },
       json: { type: 'boolean', default: false },
@@ -128,10 +158,12 @@ function choose(argv: readonly string[]): Choice {
   if (config !== undefined && values.topology !== undefined) {
     throw new UsageError('--config and --topology exclude each other');
   }
+  const lot = chooseLot(values);
   return {
     topologies: chooseNames('--topology', values.topology ?? ['nat'], TOPOLOGY_NAMES),
     config: config === undefined ? undefined : resolve(config),
-    scenarios: chooseNames('--scenario', values.all ? ['all'] : values.scenario, SCENARIO_NAMES),
+    scenarios: chooseScenarios(values, lot !== undefined),
+    lot,
     kernel,
     outDir: resolve(values.out),
     json: values.json,
@@ -157,6 +189,9 @@ function sameDrill(choice: Choice): string[] {
       ? { '--topology': choice.topologies.join(',') }
       : { '--config': choice.config }),
     '--scenario': choice.scenarios.join(','),
+    ...(choice.lot === undefined
+      ? {}
+      : { '--random': String(choice.lot.count), '--seed': String(choice.lot.seed) }),
     '--probe-interval': String(choice.probeIntervalMs),
     '--connections': String(choice.connections),
     ...(interval === undefined ? {} : { '--advertisement-interval': interval }),
@@ -171,6 +206,8 @@ function printResult(choice: Choice, report: DrillReport): void {
     return;
   }
   process.stdout.write(`\n${tableText(report.scenarios)}`);
+  const { lot } = report;
+  if (lot !== undefined) process.stdout.write(`\nthe same again: --random ${lot.count} --seed ${lot.seed}\n`);
   for (const failure of report.failures) {
     process.stdout.write(`not finished: ${failure}\n`);
   }
@@ -219,7 +256,7 @@ async function drillInVm(choice: Choice, signal: AbortSignal): Promise<number> {
     command: [process.execPath, MAIN, ...sameDrill(choice)],
     outDir: choice.outDir,
     memoryMiB: VM_MEMORY_MIB,
-    timeoutMs: VM_TIMEOUT_MS,
+    timeoutMs: VM_TIMEOUT_MS + (choice.lot?.count ?? 0) * VM_TIMEOUT_OF_ONE_MS,
     onOutput: say,
     onProgress: say,
     signal,

@@ -8,6 +8,7 @@ import type { Topology } from './lab/topology.js';
 import { buildReport, type DrillReport, type ScenarioReport, titleOf } from './report/report.js';
 import { htmlReport } from './report/report-html.js';
 import type { FaultName, ScenarioName } from './report/verdict.js';
+import { drawPauses, drawScenarios, type Lot } from './scenarios/draw.js';
 import { planDrill } from './scenarios/drill-plan.js';
 import { buildScenarioReport } from './scenarios/scenario-report.js';
 import { recover, runScenario, strikeOnly } from './scenarios/scenarios.js';
@@ -16,8 +17,13 @@ import { Bench, type BenchOptions } from './scenarios/site.js';
 export interface DrillOptions extends Omit<BenchOptions, 'topology' | 'workDir'> {
   readonly topologies: readonly Topology[];
   readonly scenarios: readonly ScenarioName[];
+  /** So many of these scenarios, drawn by lot, instead of each once. */
+  readonly lot: Lot | undefined;
   readonly where: 'host' | 'vm';
 }
+
+/** Of the scenarios of a long drill. */
+const WRITTEN_EVERY = 20;
 
 /** Results as they come in. */
 class Results {
@@ -33,10 +39,11 @@ class Results {
 
   report(failures: readonly string[]): DrillReport {
     const { baselines, scenarios } = this;
-    const { where } = this.#options;
+    const { where, lot } = this.#options;
     return buildReport({
       release: release(),
       where,
+      lot,
       startedMs: this.#startedMs,
       endedMs: Date.now(),
       baselines,
@@ -52,9 +59,14 @@ class Results {
   }
 }
 
-async function measure(bench: Bench, results: Results, name: ScenarioName, after?: FaultName): Promise<void> {
+async function measure(
+  bench: Bench,
+  results: Results,
+  { name, after }: { readonly name: ScenarioName; readonly after?: FaultName },
+  pauseMs: number,
+): Promise<void> {
   const { probeIntervalMs, progress, topology } = bench.options;
-  const { setting, course, observed } = await runScenario(bench, name, after);
+  const { setting, course, observed } = await runScenario(bench, name, after, pauseMs);
   const { observations, changes, roles, losses, virtualAddresses, baseline } = bench;
   if (baseline !== undefined && !results.baselines.some((one) => one.topology === topology.name)) {
     results.baselines.push({
@@ -74,15 +86,24 @@ async function measure(bench: Bench, results: Results, name: ScenarioName, after
     `${topology.name}, ${titleOf(report)}: ${report.passed ? 'passed' : 'FAILED'}, gap ${Math.round(report.client_gap_ms)} ms, ` +
       `${survived} of ${opened} connections survived${report.passed ? '' : `: ${report.reason}`}`,
   );
-  // Interrupted later, the drill leaves what it has found, and does not claim to be complete.
+  // Interrupted later, the drill leaves what it has found, and does not claim to be complete. A long one's report takes its time.
+  if (
+    report.passed &&
+    results.scenarios.length % WRITTEN_EVERY > 0 &&
+    results.scenarios.length > WRITTEN_EVERY
+  )
+    return;
   await results.write(results.report([...results.failures, 'the drill has not been finished']));
 }
 
 async function drillTopology(bench: Bench, options: DrillOptions, results: Results): Promise<void> {
   await bench.open();
-  for (const step of planDrill(options.scenarios)) {
+  const { lot, scenarios } = options;
+  const steps = planDrill(lot === undefined ? scenarios : [...drawScenarios(lot, scenarios), 'return']);
+  const pause = lot === undefined ? () => 0 : drawPauses(lot);
+  for (const step of steps) {
     if (step.step === 'measure') {
-      await measure(bench, results, step.name, step.after);
+      await measure(bench, results, step, pause());
     } else if (step.step === 'recover') {
       await recover(bench, step.after);
     } else {

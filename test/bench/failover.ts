@@ -21,14 +21,14 @@ import type { Standstill } from './support/standstills.js';
 import { mean, printTable } from './support/table.js';
 import type { Heard } from './support/witness.js';
 
-const FAULTS = ['planned', 'crash', 'power', 'power-bfd'] as const;
+const FAULTS = ['planned', 'crash', 'hang', 'power', 'power-bfd'] as const;
 type Fault = (typeof FAULTS)[number];
 
 const USAGE = `Usage: npm run bench:failover -- [OPTIONS]
 
   --intervals LIST   advertisement intervals, such as 1s,100ms,10ms (the default)
-  --faults LIST      of planned (SIGTERM), crash (SIGKILL), power (link cut, processes stopped), power-bfd (the same, ours
-                     with a BFD session between the directors); default all
+  --faults LIST      of planned (SIGTERM), crash (SIGKILL), hang (SIGSTOP to what speaks VRRP), power (link cut, processes
+                     stopped), power-bfd (the same, ours with a BFD session between the directors); default all
   --repeats N        runs of each, 1 to 50, default 3
   --only WHO         ours or keepalived; default both, in turn
   --slowed           half of every processor is taken away, a millisecond at a time (needs CAP_SYS_NICE)
@@ -150,6 +150,11 @@ async function strike(bench: BenchLab, fault: Fault, master: Running): Promise<r
       for (const pid of rest) process.kill(pid, 'SIGKILL');
     }
     process.kill(parent, 'SIGKILL');
+  } else if (fault === 'hang') {
+    // What speaks is ours itself, and keepalived's children.
+    const hung = master.contender === 'keepalived' ? pids.slice(1) : pids.slice(0, 1);
+    for (const pid of hung) process.kill(pid, 'SIGSTOP');
+    return hung;
   } else {
     await bench.lab.cables(master.host, 'down');
     // A host without power does nothing any more, while processes that end would use the processors of the other one.
@@ -223,14 +228,15 @@ function once(
     await atPhase(heard, setup, phase, signal);
     const struck = { wallMs: Date.now(), monotonicMs: monotonicMs() };
     const stopped = await strike(bench, fault, master);
-    const watched = sleep((isPower(fault) ? 4 : 2) * setup.intervalMs + AFTER_MS, signal);
-    await watched.finally(() => {
+    try {
+      await sleep((stopped.length > 0 ? 4 : 2) * setup.intervalMs + AFTER_MS, signal);
+      const { answersMs } = await probe.stop();
+      const holders = isPower(fault) ? ['lb2'] : await bench.holders();
+      await stopChild(witness);
+      return measure(run, struck, answersMs, heard, { holders, standstills });
+    } finally {
       for (const pid of stopped) process.kill(pid, 'SIGKILL');
-    });
-    const { answersMs } = await probe.stop();
-    const holders = isPower(fault) ? ['lb2'] : await bench.holders();
-    await stopChild(witness);
-    return measure(run, struck, answersMs, heard, { holders, standstills });
+    }
   });
 }
 

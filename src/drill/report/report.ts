@@ -94,6 +94,8 @@ export interface DrillReport {
   /** ISO 8601. */
   readonly started: string;
   readonly duration_ms: number;
+  /** Drawn by lot: the same seed draws the same scenarios. */
+  readonly lot?: { readonly count: number; readonly seed: number };
   readonly baselines: readonly {
     readonly topology: Topology['name'];
     readonly client_gap_ms: number;
@@ -110,6 +112,7 @@ export function buildReport(input: {
   readonly where: 'host' | 'vm';
   readonly startedMs: number;
   readonly endedMs: number;
+  readonly lot: DrillReport['lot'];
   readonly baselines: DrillReport['baselines'];
   readonly scenarios: readonly ScenarioReport[];
   readonly failures: readonly string[];
@@ -119,6 +122,7 @@ export function buildReport(input: {
     kernel: { release: input.release, where: input.where },
     started: new Date(input.startedMs).toISOString(),
     duration_ms: Math.round(input.endedMs - input.startedMs),
+    ...(input.lot === undefined ? {} : { lot: input.lot }),
     baselines: input.baselines,
     scenarios: input.scenarios,
     failures: input.failures,

@@ -241,11 +241,16 @@ async function arrange(bench: Bench, name: ScenarioName): Promise<() => Promise<
   }
 }
 
-/** Runs one scenario under observation. The pair must be in the state that the one before left. */
+/**
+ * Runs one scenario under observation. The pair must be in the state that the one before left.
+ *
+ * @param pauseMs waited before the fault beyond what the picture needs
+ */
 export async function runScenario(
   bench: Bench,
   name: ScenarioName,
   after?: FaultName,
+  pauseMs = 0,
 ): Promise<{ readonly setting: Setting; readonly course: Course; readonly observed: Observed }> {
   const undo = await arrange(bench, name);
   const prepared = await prepare(bench, name, after);
@@ -259,7 +264,7 @@ export async function runScenario(
     await sleep(BASELINE_MS, bench.options.signal);
     bench.baseline = await window.baseline();
   } else {
-    await sleep(QUIET_MS, bench.options.signal);
+    await sleep(QUIET_MS + pauseMs, bench.options.signal);
   }
   const setting = { ...prepared, expectation: limits(bench.baseline) };
   const course = await carryOut(bench, setting);

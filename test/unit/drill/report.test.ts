@@ -94,6 +94,7 @@ function reportOf(scenarios: readonly ScenarioReport[], failures: readonly strin
   return buildReport({
     release: '6.1',
     where: 'vm',
+    lot: undefined,
     startedMs: 0,
     endedMs: 5000,
     baselines,
