@@ -6,17 +6,10 @@ import { filesBelow, PROJECT } from './build.mjs';
 import { say } from './progress.mjs';
 import { tally } from './tally.mjs';
 
-/**
- * What runs side by side. A VM takes a whole core and its memory: those tests run one after another, have time, and are
- * longer than all others together.
- */
-const LANES = [
+/** A VM takes a whole core and its memory: those tests run one after another, and have time. */
+const STAGES = [
+  { folders: ['unit', 'property', 'sim', 'net'], jobs: 2, timeoutSeconds: 600 },
   { folders: ['vm'], jobs: 1, timeoutSeconds: 1800 },
-  {
-    folders: ['unit', 'property', 'sim', 'net'],
-    jobs: Math.max(1, availableParallelism() - 1),
-    timeoutSeconds: 900,
-  },
 ];
 
 /** What needs neither root nor the programs of others. The simulator's hours are for those who wait. */
@@ -40,28 +33,27 @@ function endTogether() {
 
 /** Runs all tests, or those whose path holds one of `filters`. Returns the exit status. */
 export function runSuite(filters) {
-  return runLanes(LANES, filters);
+  return runStages(STAGES, filters);
 }
 
 /** The same for the quick ones. */
 export function runQuickly(filters) {
-  return runLanes(QUICK, filters);
+  return runStages(QUICK, filters);
 }
 
-async function runLanes(lanes, filters) {
+async function runStages(stages, filters) {
   endTogether();
   const total = { passed: 0, failed: 0, skips: [], failures: [] };
-  const runLane = async (lane) => {
-    const files = filesOf(lane, filters);
-    if (files.length === 0) return;
-    say(`running ${files.length} test files of ${lane.folders.join(', ')}`);
+  for (const stage of stages) {
+    const files = filesOf(stage, filters);
+    if (files.length === 0) continue;
+    say(`running ${files.length} test files of ${stage.folders.join(', ')}`);
     const waiting = files[Symbol.iterator]();
     const worker = async () => {
-      for (const file of waiting) add(total, await runFile(file, lane.timeoutSeconds));
+      for (const file of waiting) add(total, await runFile(file, stage.timeoutSeconds));
     };
-    await Promise.all(Array.from({ length: lane.jobs }, worker));
-  };
-  await Promise.all(lanes.map(runLane));
+    await Promise.all(Array.from({ length: stage.jobs }, worker));
+  }
   return report(total);
 }
 
@@ -104,8 +96,8 @@ function add(total, { passed, failed, skips, failures }) {
   total.failures.push(...failures);
 }
 
-function filesOf(lane, filters) {
-  const files = lane.folders.flatMap((folder) => filesBelow(`dist/test/${folder}`));
+function filesOf(stage, filters) {
+  const files = stage.folders.flatMap((folder) => filesBelow(`dist/test/${folder}`));
   const tests = files.filter((file) => file.endsWith('.test.js'));
   return filters.length === 0
     ? tests
