@@ -33,8 +33,8 @@ export interface Around {
   readonly isMaster: boolean;
   /** Those that are up, in the file's order. */
   readonly peers: readonly ReplayPeer[];
-  /** How many connections this host's kernel holds, and when it was asked. */
-  readonly held: { readonly connections: number; readonly atMs: number } | undefined;
+  /** How many lasting connections this host's kernel holds, and when it was asked. */
+  readonly held: { readonly lasting: number; readonly atMs: number } | undefined;
 }
 
 export type AskState =
@@ -154,8 +154,8 @@ function look(state: Asking, { isMaster, peers, held }: Around, now: Now): AskSt
   if (nowMs < next.doneAtMs + SETTLE_MS || held === undefined || held.atMs < next.doneAtMs + SETTLE_MS)
     // A kernel that cannot be asked is no reason to wait for ever.
     return nowMs < next.doneAtMs + STALL_MS ? next : ended(next, 'this kernel does not tell its table');
-  const coverage = answer.sent === 0 ? 1 : Math.min(1, held.connections / answer.sent);
-  const told = `${held.connections} of ${answer.sent} connections of ${peer.name} are here`;
+  const coverage = answer.sent === 0 ? 1 : Math.min(1, held.lasting / answer.sent);
+  const told = `${held.lasting} of ${answer.sent} connections of ${peer.name} are here`;
   if (coverage >= ENOUGH) return { phase: 'ended', isWhole: true, coverage, text: told };
   return again({ ...next, coverage }, now, told);
 }

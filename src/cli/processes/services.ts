@@ -90,7 +90,7 @@ async function withIpvs<T>(work: (ipvs: KernelIpvs) => Promise<T>): Promise<T> {
  */
 async function replay(signal: AbortSignal): Promise<number> {
   const { replayConnections } = await import('../../io/sync/replay.js');
-  return (await withIpvs((ipvs) => replayConnections(ipvs, { signal }))).connections;
+  return (await withIpvs((ipvs) => replayConnections(ipvs, { signal }))).lasting;
 }
 
 function handOverPorts(log: Log): HandOverPorts {

@@ -1,6 +1,6 @@
 /** The kernel's connections, told to the sync group again: a peer's sync daemon takes them like its master's own. */
 import type { DumpedSyncDaemon, IpvsTimeouts, Service } from '../../ipvs/model.js';
-import { bucketOf, type ConnectionDigest, DigestBuilder } from '../../sync/digest.js';
+import { bucketOf, type ConnectionDigest, DigestBuilder, isCompared } from '../../sync/digest.js';
 import { MessageWriter } from '../../sync/message.js';
 import { isYoung } from '../../sync/young.js';
 import { GroupSender, groupOf } from './group-sender.js';
@@ -9,6 +9,8 @@ import { readKernelEntries } from './kernel-entries.js';
 export interface ReplayReport {
   /** Connections and templates that were sent. */
   readonly connections: number;
+  /** Of those, the ones that do not go by themselves within minutes (`isCompared`). */
+  readonly lasting: number;
   /** Datagrams. */
   readonly messages: number;
   /** Connections that the protocol cannot tell of, such as those of a real server that was removed. */
@@ -66,7 +68,7 @@ async function tell(ipvs: TableReader, { wanted, buckets, limitMs, signal }: Cho
   const group = groupOf(sending);
   const writer = new MessageWriter(group.syncid, group.maxBytes);
   const sender = new GroupSender(group);
-  const counts = { connections: 0, messages: 0, untellable: 0 };
+  const counts = { connections: 0, lasting: 0, messages: 0, untellable: 0 };
   const send = async (message: Uint8Array | undefined): Promise<void> => {
     if (message === undefined) return;
     await sender.send(message);
@@ -82,6 +84,7 @@ async function tell(ipvs: TableReader, { wanted, buckets, limitMs, signal }: Cho
       for (const connection of connections) {
         if (buckets?.has(bucketOf(connection)) === false) continue;
         counts.connections += 1;
+        if (isCompared(connection)) counts.lasting += 1;
         await send(writer.add(connection));
       }
     }

@@ -80,6 +80,7 @@ class Host {
         version: () => '1.2.3',
         countConnections: async () => ({
           connections: this.connections,
+          lasting: this.connections,
           established: this.connections,
           made: this.made,
         }),
@@ -282,6 +283,19 @@ void t.test('a replay ends with the role: what it says would be old', async (t) 
   t.equal(ended, 'the connection table is not replayed for lb2: this director is no longer master');
   t.match(lb2.told.at(-1), /this director is master, and nobody has what its table lacks/);
   t.equal(lb1.replays, 1);
+});
+
+void t.test('a director that stops is not held for a second master while it clears away', async (t) => {
+  const { wire, lb1, lb2 } = await pair();
+  await lb2.boot(true);
+  lb2.connections = 1000;
+  lb2.role('backup');
+  await wire.clock.advance(5000);
+  lb2.role('master');
+  await lb1.part.succeeded();
+  await wire.clock.advance(20_000);
+  t.match(lb2.status.peers, [{ condition: 'up' }]);
+  t.notOk(lb2.log.some((line) => line.includes('both are master')));
 });
 
 void t.test('where there is nothing to ask for', async (t) => {

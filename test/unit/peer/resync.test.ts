@@ -43,7 +43,7 @@ class Asker {
     const around: Around = {
       isMaster: this.isMaster,
       peers: this.peers,
-      held: this.tells ? { connections: this.held, atMs: this.nowMs } : undefined,
+      held: this.tells ? { lasting: this.held, atMs: this.nowMs } : undefined,
     };
     this.state = stepAsk(this.state, { type }, around, { nowMs: this.nowMs, nonce: this.#nonce });
     const request = this.state.phase === 'asking' && this.state.peer !== undefined ? this.state.request : 0;

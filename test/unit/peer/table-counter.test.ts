@@ -11,13 +11,17 @@ void t.test('fresh are those of the last seconds', async (t) => {
     clock,
     async () => {
       if (fails) throw new Error('no');
-      return { connections: 80, established: 60, made };
+      return { connections: 80, lasting: 70, established: 60, made };
     },
     () => {},
   );
   counter.turn(true);
   await clock.advance(1000);
-  t.match(counter.last, { connections: 80, established: 60, fresh: 60 }, 'all may be of just now');
+  t.match(
+    counter.last,
+    { connections: 80, lasting: 70, established: 60, fresh: 60 },
+    'all may be of just now',
+  );
   await clock.advance(9000);
   t.match(counter.last, { fresh: 0 });
   made += 30;
@@ -46,7 +50,9 @@ void t.test('a count that costs much is made seldom, and one that had to wait is
       new Promise((resolve) => {
         const waitMs = costMs > 0 ? costMs : (waits[counts] ?? 100);
         counts += 1;
-        clock.at(clock.nowMs() + waitMs, () => resolve({ connections: 0, established: 0, made: 0 }));
+        clock.at(clock.nowMs() + waitMs, () =>
+          resolve({ connections: 0, lasting: 0, established: 0, made: 0 }),
+        );
       }),
     () => {},
   );

@@ -1,7 +1,7 @@
 import t from 'tap';
 import type { PeerReport } from '../../../src/runtime/peer-status.js';
 import type { Log } from '../../../src/runtime/ports.js';
-import { BOTH_MASTER_MS, PeerTeller } from '../../../src/runtime/services/peer/peer-teller.js';
+import { BOTH_MASTER_MS, PeerTeller, TROUBLE_MS } from '../../../src/runtime/services/peer/peer-teller.js';
 
 const UP: PeerReport = {
   name: 'lb2',
@@ -36,5 +36,21 @@ void t.test('two masters are told of when it lasts, not in a hand-over', (t) => 
   t.same(lines, ['lb2 is up', 'lb2 answers, and both are master']);
   teller.tell(UP, '1', 20_000);
   t.equal(lines.at(-1), 'lb2 is up');
+  t.end();
+});
+
+void t.test('what is the matter is told when it lasts, and as what it is then', (t) => {
+  const lines: string[] = [];
+  const say = (_: object, words: string): void => void lines.push(words);
+  const log: Log = { debug: say, info: say, warn: say, error: say };
+  const teller = new PeerTeller(log);
+  teller.tell(UP, '1', 0);
+  teller.tell({ ...UP, condition: 'channel-silent', text: 'does not answer on the channel' }, '1', 1000);
+  const dead = { ...UP, condition: 'peer-dead', text: 'is dead' } as const;
+  teller.tell(dead, '1', 1500);
+  teller.tell(dead, '1', 1500 + TROUBLE_MS - 1);
+  t.same(lines, ['lb2 is up']);
+  teller.tell(dead, '1', 1500 + TROUBLE_MS);
+  t.same(lines, ['lb2 is up', 'lb2 is dead']);
   t.end();
 });

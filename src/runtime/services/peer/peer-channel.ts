@@ -111,6 +111,12 @@ export class PeerChannelPart implements ServicesPart {
     this.#changed();
   }
 
+  /** The peers hear of it while this process does what is left to do. */
+  async succeeded(): Promise<void> {
+    this.roles({});
+    this.#tellPeers();
+  }
+
   event(): void {}
 
   healthChanged(): void {}

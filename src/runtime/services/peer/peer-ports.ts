@@ -22,8 +22,8 @@ export interface PeerSocket {
 export type TakeDatagram = (bytes: Uint8Array, source: string, receivedAtMs: number) => void;
 
 /**
- * Sends this host's connection table to the sync group, as it is when it begins; resolves with the number of connections that were
- * sent, which says nothing of what arrived. Rejects with the signal's reason, or with what reading and sending refuse.
+ * Sends this host's connection table to the sync group, as it is when it begins; resolves with the number of lasting connections that
+ * were sent, which says nothing of what arrived. Rejects with the signal's reason, or with what reading and sending refuse.
  */
 export type Replay = (signal: AbortSignal) => Promise<number>;
 

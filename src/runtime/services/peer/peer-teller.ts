@@ -7,12 +7,14 @@ export const CLOCK_LIMIT_MS = 1000;
 
 /** In a hand-over both hold the addresses for a moment, so that nobody misses them: that is no trouble. */
 export const BOTH_MASTER_MS = 5000;
+/** The peer falls silent on the channel and as a router one after the other. */
+export const TROUBLE_MS = 2000;
 
 export class PeerTeller {
   readonly #log: Log;
   readonly #told = new Map<string, string>();
-  /** Since when both are master, by the peer's name. */
-  readonly #bothSince = new Map<string, number>();
+  /** By the peer's name. */
+  readonly #since = new Map<string, { readonly condition: PeerReport['condition']; readonly atMs: number }>();
 
   constructor(log: Log) {
     this.#log = log;
@@ -20,11 +22,14 @@ export class PeerTeller {
 
   tell(peer: PeerReport, ownVersion: string, nowMs: number): void {
     const { name, condition, text, version, differing_sections: differing, clock_offset_ms: offset } = peer;
-    if (condition !== 'two-masters') this.#bothSince.delete(name);
-    else if (!this.#bothSince.has(name)) this.#bothSince.set(name, nowMs);
-    if (nowMs >= (this.#bothSince.get(name) ?? Number.NEGATIVE_INFINITY) + BOTH_MASTER_MS) {
+    const isWell = condition === 'up' || condition === 'waiting';
+    const before = this.#since.get(name);
+    const since = before?.condition === condition ? before : { condition, atMs: nowMs };
+    this.#since.set(name, since);
+    const lastsMs = isWell ? 0 : condition === 'two-masters' ? BOTH_MASTER_MS : TROUBLE_MS;
+    if (nowMs >= since.atMs + lastsMs) {
       this.#once(name, 'condition', condition, {
-        isWell: condition === 'up' || condition === 'waiting',
+        isWell,
         isQuiet: condition === 'waiting',
         words: `${name} ${text}`,
       });

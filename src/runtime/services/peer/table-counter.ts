@@ -51,13 +51,13 @@ export class TableCounter {
     if (on) void this.#count();
   }
 
-  #take({ connections, established, made }: TableNumbers, atMs: number): Count {
+  #take({ connections, lasting, established, made }: TableNumbers, atMs: number): Count {
     const oldest = this.#made.findLastIndex((count) => count.atMs <= atMs - FRESH_MS);
     const counts = this.#made.slice(Math.max(0, oldest));
     this.#made = [...counts, { made, atMs }];
     // Of the first count all may have come just now. A number that falls has lost a virtual server.
     const fresh = counts[0] === undefined ? established : Math.max(0, made - counts[0].made);
-    return { connections, established, fresh, atMs };
+    return { connections, lasting, established, fresh, atMs };
   }
 
   async #count(): Promise<void> {
