@@ -15,8 +15,11 @@ import {
 } from '../../../src/peer/resync-ask.js';
 import {
   NOBODY_SERVED,
+  REFRESH_MS,
+  REFRESH_REST_FACTOR,
   REPLAY_PAUSE_MS,
   type ServeInput,
+  type ServeStep,
   stepServe,
 } from '../../../src/peer/resync-serve.js';
 
@@ -237,31 +240,63 @@ void t.test('a gap in the middle begins anew', async (t) => {
   t.match(asker.said, /^waits/, 'the answer to the request before is none');
 });
 
+function startOf({ action }: ServeStep): string | undefined {
+  return action?.type === 'serve' ? action.peer : undefined;
+}
+
 void t.test('requests are served one after the other, at a pace', async (t) => {
   let state = NOBODY_SERVED;
   const step = (input: ServeInput, nowMs: number) => {
-    const done = stepServe(state, input, nowMs);
+    const done = stepServe(state, input, { nowMs, refreshes: false });
     state = done.state;
     return done;
   };
-  t.equal(step({ type: 'asked', peer: 'lb1', request: 0 }, 0).start, undefined, 'nothing is asked for');
-  t.equal(step({ type: 'asked', peer: 'lb1', request: 5 }, 0).start, 'lb1');
-  t.equal(step({ type: 'asked', peer: 'lb1', request: 5 }, 1).start, undefined, 'the same again');
-  t.equal(step({ type: 'asked', peer: 'lb3', request: 6 }, 2).start, undefined, 'one at a time');
+  t.equal(startOf(step({ type: 'asked', peer: 'lb1', request: 0 }, 0)), undefined, 'nothing is asked for');
+  t.equal(startOf(step({ type: 'asked', peer: 'lb1', request: 5 }, 0)), 'lb1');
+  t.equal(startOf(step({ type: 'asked', peer: 'lb1', request: 5 }, 1)), undefined, 'the same again');
+  t.equal(startOf(step({ type: 'asked', peer: 'lb3', request: 6 }, 2)), undefined, 'one at a time');
   const done = step({ type: 'done', peer: 'lb1', sent: 20 }, 4);
   t.same(done.state.answers['lb1'], { request: 5, state: 'done', sent: 20 });
-  t.equal(done.start, undefined, 'not at once');
+  t.equal(startOf(done), undefined, 'not at once');
   t.equal(done.deadlineMs, REPLAY_PAUSE_MS);
-  t.equal(step({ type: 'deadline' }, REPLAY_PAUSE_MS).start, 'lb3');
+  t.equal(startOf(step({ type: 'deadline' }, REPLAY_PAUSE_MS)), 'lb3');
   step({ type: 'failed', peer: 'lb3' }, REPLAY_PAUSE_MS + 1);
   t.equal(state.answers['lb3']?.state, 'failed');
   let started = 0;
   for (let i = 0; i < 10_000; i++) {
     const nowMs = 20_000 + i;
-    if (step({ type: 'asked', peer: 'lb1', request: 1000 + i }, nowMs).start !== undefined) {
+    if (startOf(step({ type: 'asked', peer: 'lb1', request: 1000 + i }, nowMs)) !== undefined) {
       started += 1;
       step({ type: 'done', peer: 'lb1', sent: 0 }, nowMs);
     }
   }
   t.equal(started, 10_000 / REPLAY_PAUSE_MS, 'a flood of requests');
+});
+
+void t.test('what nobody asked for comes at leisure, and makes room for who asks', async (t) => {
+  let state = NOBODY_SERVED;
+  const step = (input: ServeInput, nowMs: number, refreshes = true): ServeStep => {
+    const done = stepServe(state, input, { nowMs, refreshes });
+    state = done.state;
+    return done;
+  };
+  t.match(step({ type: 'deadline' }, 0, false), { action: undefined, deadlineMs: Number.POSITIVE_INFINITY });
+  t.equal(step({ type: 'deadline' }, 50_000, false).action, undefined);
+  t.match(step({ type: 'deadline' }, 50_001), { action: undefined, deadlineMs: 50_000 + REFRESH_MS });
+  t.match(step({ type: 'deadline' }, 60_000), { action: { type: 'refresh' } });
+  t.equal(step({ type: 'deadline' }, 61_000).action, undefined, 'it runs');
+  t.equal(step({ type: 'refreshed' }, 62_000).deadlineMs, 62_000 + 2000 * REFRESH_REST_FACTOR);
+  t.match(step({ type: 'deadline' }, 200_000), { action: { type: 'refresh' } });
+  t.match(step({ type: 'asked', peer: 'lb2', request: 7 }, 200_100), { action: { type: 'end-refresh' } });
+  t.match(step({ type: 'refreshed' }, 200_200), { action: { type: 'serve', peer: 'lb2' } });
+  t.equal(step({ type: 'deadline' }, 900_000).action, undefined, 'one at a time');
+  t.match(step({ type: 'done', peer: 'lb2', sent: 3 }, 900_001), { action: { type: 'refresh' } });
+});
+
+void t.test('who asks no more is not served', async (t) => {
+  const now = { nowMs: 0, refreshes: false };
+  const first = stepServe(NOBODY_SERVED, { type: 'asked', peer: 'lb1', request: 1 }, now).state;
+  const second = stepServe(first, { type: 'asked', peer: 'lb3', request: 2 }, now).state;
+  const left = stepServe(second, { type: 'asked', peer: 'lb3', request: 0 }, now).state;
+  t.same(Object.keys(left.answers), ['lb1']);
 });

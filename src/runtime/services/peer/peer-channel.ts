@@ -58,6 +58,7 @@ export class PeerChannelPart implements ServicesPart {
         peers: this.#replayPeers(),
         held: this.#counter.last,
       }),
+      refreshes: () => this.#refreshes(),
       tellPeers: () => this.#tellPeers(),
       told: (progress) => this.#listener.syncProgress(progress),
     });
@@ -247,10 +248,17 @@ export class PeerChannelPart implements ServicesPart {
 
   #changed(): void {
     if (this.#config?.peerChannel === undefined) return;
-    this.#resync.step('look');
+    this.#resync.look();
     this.#lookForLag();
     const nowMs = this.#ports.clock.nowMs();
     for (const report of this.#reports()) this.#teller.tell(report, this.#version, nowMs);
+  }
+
+  #refreshes(): boolean {
+    if (!this.#resyncs || this.#ports.replay === undefined || !this.#ownRoles().includes('master'))
+      return false;
+    const up = this.#links.filter(({ isUp }) => isUp);
+    return up.length > 0 && !up.some(({ hello }) => hello?.said.roles.includes('master'));
   }
 
   #lookForLag(): void {

@@ -23,6 +23,8 @@ export interface PeerResyncPorts {
   random64(): bigint;
   readonly replay: Replay | undefined;
   around(): Around;
+  /** This director alone is master, and a peer is there to hear what it replays. */
+  refreshes(): boolean;
   /** There is news for the peers. */
   tellPeers(): void;
   told(progress: SyncProgress): void;
@@ -79,6 +81,12 @@ export class PeerResync {
     this.#stepServe({ type: 'asked', peer, request });
   }
 
+  /** Roles or peers have changed. */
+  look(): void {
+    this.step('look');
+    this.#stepServe({ type: 'deadline' });
+  }
+
   /** Of connections that go by another director from now on it would tell old news. */
   endReplay(): void {
     this.#replaying?.abort(new Error('this director is no longer master'));
@@ -105,13 +113,30 @@ export class PeerResync {
     if (this.#closed) return;
     const { clock } = this.#ports;
     const before = this.#serve;
-    const { state, start, deadlineMs } = stepServe(before, input, clock.nowMs());
+    const now = { nowMs: clock.nowMs(), refreshes: this.#ports.refreshes() };
+    const { state, action, deadlineMs } = stepServe(before, input, now);
     this.#serve = state;
     this.#cancelServe();
     if (deadlineMs < Number.POSITIVE_INFINITY)
       this.#cancelServe = clock.at(deadlineMs, () => this.#stepServe({ type: 'deadline' }));
     if (state.answers !== before.answers) this.#ports.tellPeers();
-    if (start !== undefined) void this.#replay(start);
+    if (action?.type === 'serve') void this.#replay(action.peer);
+    if (action?.type === 'refresh') void this.#refresh();
+    if (action?.type === 'end-refresh') this.#replaying?.abort(new Error('a peer asks for all of it'));
+  }
+
+  /** Nobody waits for it, and nobody is told of it. */
+  async #refresh(): Promise<void> {
+    const { log, replay } = this.#ports;
+    const replaying = new AbortController();
+    this.#replaying = replaying;
+    try {
+      const sent = await replay?.(replaying.signal);
+      log.debug({ event: 'resync', sent }, `told of ${sent} connections again`);
+    } catch (error) {
+      log.debug({ event: 'resync', err: error }, `not told of all connections again: ${messageOf(error)}`);
+    }
+    this.#stepServe({ type: 'refreshed' });
   }
 
   async #replay(peer: string): Promise<void> {
