@@ -4,6 +4,8 @@
 export interface TableCount {
   /** ActiveConn, InActConn and persistence templates of all virtual servers. */
   readonly connections: number;
+  /** Of those, the ones that do not go by themselves within minutes. */
+  readonly lasting: number;
   /** Of those, what the kernel tells a peer in any case: established connections and templates of TCP and SCTP. */
   readonly established: number;
   /** Connections that came in the last seconds, of which the peer may not have been told yet. */
@@ -171,17 +173,16 @@ export function helloOf(fields: readonly Field[]): Hello | undefined {
 }
 
 /** In this order on the wire. */
-const TABLE_NUMBERS = ['connections', 'ageMs', 'established', 'fresh'] as const;
+const TABLE_NUMBERS = ['connections', 'ageMs', 'lasting', 'established', 'fresh'] as const;
 
 function numbersOf(table: TableCount): number[] {
   return TABLE_NUMBERS.map((name) => table[name]);
 }
 
 function tableOf(numbers: readonly number[]): TableCount | undefined {
-  const [connections, ageMs, established, fresh] = numbers;
-  if (connections === undefined || ageMs === undefined || established === undefined || fresh === undefined)
-    return undefined;
-  return { connections, ageMs, established, fresh };
+  if (numbers.length < TABLE_NUMBERS.length) return undefined;
+  const [connections = 0, ageMs = 0, lasting = 0, established = 0, fresh = 0] = numbers;
+  return { connections, ageMs, lasting, established, fresh };
 }
 
 function flagsOf({ replays, isComplete, gateway }: Hello): number {

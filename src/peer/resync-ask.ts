@@ -3,7 +3,7 @@
  * sent, asks again, and says when it is complete. Pure. It always comes to an end: nobody waits for ever for a peer that is
  * not there.
  */
-import type { ReplayAnswer } from './hello.js';
+import type { ReplayAnswer, TableCount } from './hello.js';
 
 /** So long no peer may answer before this director counts as complete: it is alone. */
 export const NO_PEER_MS = 10_000;
@@ -24,7 +24,7 @@ export interface ReplayPeer {
   /** It is master of an instance: its table counts before others. */
   readonly isMaster: boolean;
   readonly replays: boolean;
-  readonly connections: number | undefined;
+  readonly table: Pick<TableCount, 'connections' | 'lasting' | 'fresh'> | undefined;
   readonly answer: ReplayAnswer | undefined;
 }
 
@@ -154,7 +154,8 @@ function look(state: Asking, { isMaster, peers, held }: Around, now: Now): AskSt
   if (nowMs < next.doneAtMs + SETTLE_MS || held === undefined || held.atMs < next.doneAtMs + SETTLE_MS)
     // A kernel that cannot be asked is no reason to wait for ever.
     return nowMs < next.doneAtMs + STALL_MS ? next : ended(next, 'this kernel does not tell its table');
-  const coverage = answer.sent === 0 ? 1 : Math.min(1, held.lasting / answer.sent);
+  const due = dueOf(answer.sent, peer.table);
+  const coverage = due === 0 ? 1 : Math.min(1, held.lasting / due);
   const told = `${held.lasting} of ${answer.sent} connections of ${peer.name} are here`;
   if (coverage >= ENOUGH) return { phase: 'ended', isWhole: true, coverage, text: told };
   return again({ ...next, coverage }, now, told);
@@ -181,6 +182,11 @@ function withoutPeer(state: Asking, peers: readonly ReplayPeer[], { nowMs, nonce
     return ended(state, `no peer can replay its table, such as ${peers[0]?.name}`);
   if (state.isAlone || nowMs < state.changedAtMs + NO_PEER_MS) return state;
   return { ...state, peer: undefined, isAlone: true };
+}
+
+/** Of what was sent some have ended since; of what the peer has now it may not have told of the youngest. */
+function dueOf(sent: number, table: ReplayPeer['table']): number {
+  return table === undefined ? sent : Math.min(sent, Math.max(0, table.lasting - table.fresh));
 }
 
 function stalled(state: Asking, now: Now): AskState {
@@ -211,7 +217,8 @@ function bestOf(peers: readonly ReplayPeer[]): ReplayPeer | undefined {
   return peers
     .filter(({ replays }) => replays)
     .toSorted(
-      (a, b) => Number(b.isMaster) - Number(a.isMaster) || (b.connections ?? 0) - (a.connections ?? 0),
+      (a, b) =>
+        Number(b.isMaster) - Number(a.isMaster) || (b.table?.connections ?? 0) - (a.table?.connections ?? 0),
     )[0];
 }
 

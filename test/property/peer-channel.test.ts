@@ -30,9 +30,12 @@ const anyMessage: fc.Arbitrary<PeerMessage> = fc.record({
     echo: fc.option(fc.record({ stampUs: count, heldUs: count }), { nil: undefined }),
     sections: fc.dictionary(ascii(24), fc.stringMatching(/^[0-9a-f]{16}$/), { maxKeys: 16 }),
     roles: fc.array(fc.constantFrom('initialize', 'backup', 'master', 'fault'), { maxLength: 256 }),
-    table: fc.option(fc.record({ connections: count, established: count, fresh: count, ageMs: count }), {
-      nil: undefined,
-    }),
+    table: fc.option(
+      fc.record({ connections: count, lasting: count, established: count, fresh: count, ageMs: count }),
+      {
+        nil: undefined,
+      },
+    ),
     gateway: fc.constantFrom('unprobed', 'answers', 'silent'),
     replays: fc.boolean(),
     isComplete: fc.boolean(),

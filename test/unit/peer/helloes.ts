@@ -12,7 +12,7 @@ export function hello(overrides: Partial<Hello> = {}): Hello {
     echo: undefined,
     sections: { directors: '0123456789abcdef', vrrp: 'fedcba9876543210' },
     roles: ['backup', 'master'],
-    table: { connections: 12, established: 9, fresh: 2, ageMs: 7 },
+    table: { connections: 12, lasting: 10, established: 9, fresh: 2, ageMs: 7 },
     gateway: 'unprobed',
     replays: true,
     isComplete: true,

@@ -79,8 +79,19 @@ class Asker {
   }
 }
 
+function tableOf(lasting: number, fresh = 0) {
+  return { connections: lasting, lasting, fresh };
+}
+
 function peer(overrides: Partial<ReplayPeer> = {}): ReplayPeer {
-  return { name: 'lb1', isMaster: true, replays: true, connections: 1000, answer: undefined, ...overrides };
+  return {
+    name: 'lb1',
+    isMaster: true,
+    replays: true,
+    table: tableOf(1000),
+    answer: undefined,
+    ...overrides,
+  };
 }
 
 void t.test('a table that was kept needs nothing', async (t) => {
@@ -114,7 +125,7 @@ void t.test(
 void t.test('asked, sent, counted, complete', async (t) => {
   const asker = new Asker();
   t.equal(asker.said, 'waits: waits for a peer that can replay its table');
-  asker.peers = [peer({ name: 'lb3', isMaster: false, connections: 5000 }), peer()];
+  asker.peers = [peer({ name: 'lb3', isMaster: false, table: tableOf(5000) }), peer()];
   asker.step('look');
   t.match(asker.state, { peer: 'lb1' }, 'a master before one with more');
   asker.answer('running', 400);
@@ -144,7 +155,7 @@ void t.test('what is missing is asked for again, and not for ever', async (t) =>
 
 void t.test('an empty table of the peer is all there is', async (t) => {
   const asker = new Asker();
-  asker.peers = [peer({ connections: 0 })];
+  asker.peers = [peer({ table: tableOf(0) })];
   asker.step('look');
   asker.answer('done', 0);
   asker.pass(SETTLE_MS);
@@ -299,4 +310,16 @@ void t.test('who asks no more is not served', async (t) => {
   const second = stepServe(first, { type: 'asked', peer: 'lb3', request: 2 }, now).state;
   const left = stepServe(second, { type: 'asked', peer: 'lb3', request: 0 }, now).state;
   t.same(Object.keys(left.answers), ['lb1']);
+});
+
+void t.test('what has ended since it was sent is not missed, nor what came a moment ago', async (t) => {
+  const asker = new Asker();
+  asker.peers = [peer({ table: tableOf(1000) })];
+  asker.step('look');
+  asker.held = 600;
+  asker.answer('done', 1000);
+  asker.peers = asker.peers.map((one) => ({ ...one, table: tableOf(800, 200) }));
+  asker.pass(2 * SETTLE_MS);
+  t.equal(asker.said, 'complete: 600 of 1000 connections of lb1 are here');
+  t.ok(asker.word);
 });

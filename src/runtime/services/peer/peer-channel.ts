@@ -212,6 +212,7 @@ export class PeerChannelPart implements ServicesPart {
       roles: this.#ownRoles(),
       table: last && {
         connections: last.connections,
+        lasting: last.lasting,
         established: last.established,
         fresh: last.fresh,
         ageMs: Math.max(0, Math.round(clock.nowMs() - last.atMs)),
@@ -236,7 +237,7 @@ export class PeerChannelPart implements ServicesPart {
             name,
             isMaster: hello.said.roles.includes('master'),
             replays: hello.said.replays,
-            connections: hello.said.table?.connections,
+            table: hello.said.table,
             answer: hello.said.answer,
           },
     );
