@@ -16,6 +16,9 @@ const RUN_LIMIT_MS = 10 * 60_000;
 /** How long a killed program may take to be gone, before the whole VM is ended. */
 const KILL_GRACE_MS = 15_000;
 const KERNEL_LOG_TAIL_LINES = 15;
+/** Of what a kernel says that finds a fault in itself: with the stack, which comes first. */
+const KERNEL_FAULT_LINES = 60;
+const KERNEL_FAULT = /\b(BUG|Oops|Kernel panic|general protection fault)\b/;
 /** Debian's own order, behind it the judges, last what only the guest's busybox has (modprobe). */
 const GUEST_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
@@ -268,7 +271,10 @@ class VmSession implements Vm {
 
   private lastWords(): string {
     const log = existsSync(this.kernelLog) ? readFileSync(this.kernelLog, 'utf8') : '';
-    const lines = `${this.qemuWords}${log}`.trim().split('\n').slice(-KERNEL_LOG_TAIL_LINES);
+    const all = `${this.qemuWords}${log}`.trim().split('\n');
+    const fault = all.findIndex((line) => KERNEL_FAULT.test(line));
+    const lines =
+      fault === -1 ? all.slice(-KERNEL_LOG_TAIL_LINES) : all.slice(fault, fault + KERNEL_FAULT_LINES);
     return lines.join('') === '' ? '' : `, last words:\n${lines.join('\n')}`;
   }
 }
