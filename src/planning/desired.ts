@@ -73,12 +73,13 @@ export interface Conditions extends Standings {
 
 /** One service for each virtual server, with its pool (pool.ts) as destinations. Timeouts are rounded up to whole seconds. */
 export function desiredServices(virtualServers: readonly VirtualServer[], conditions: Conditions): Service[] {
-  const { serves, weight, wasSorry, share } = conditions;
+  const { serves, weight, isInDoubt, wasSorry, share } = conditions;
   return virtualServers.map((virtualServer) => {
     const { sorryServer, realServers } = virtualServer;
     const members = poolOf(virtualServer, {
       serves,
       ...(weight && { weight }),
+      ...(isInDoubt === true && { isInDoubt }),
       wasSorry: sorryServer !== undefined && wasSorry?.(serviceKeyText(serviceKeyOf(virtualServer))) === true,
       share: (realServer) => share?.(virtualServer, realServer) ?? 1,
     });

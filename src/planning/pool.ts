@@ -9,6 +9,8 @@ export interface Standings {
   readonly serves: Serves;
   /** The weight that the checks of one ask for; undefined: the configured one. */
   readonly weight?: (virtualServerName: string, realServer: RealServer) => number | undefined;
+  /** This director may be what has failed: what its checks hold for failed keeps the connections that it has. */
+  readonly isInDoubt?: boolean;
 }
 
 export interface PoolInput extends Standings {
@@ -19,14 +21,14 @@ export interface PoolInput extends Standings {
 }
 
 /**
- * A real server that has failed is left out, or gets weight 0 with `on_failure: weight_zero`. One that is not known yet is
+ * A real server that has failed is left out, or gets weight 0 with `on_failure: weight_zero` and in doubt. One that is not known yet is
  * left out, and may serve. Below the quorum those that serve get weight 0 as well and keep what connections they have:
  * the sorry server has the traffic.
  *
  * @returns those in the table, with the weight that each gets there
  */
 export function poolOf(server: VirtualServer, input: PoolInput): readonly RealServer[] {
-  const { wasSorry, share } = input;
+  const { wasSorry, share, isInDoubt } = input;
   const { sorryServer, onFailure } = server;
   const standing = standingOf(server, input);
   const panics = areTooFew(server, standing);
@@ -35,7 +37,8 @@ export function poolOf(server: VirtualServer, input: PoolInput): readonly RealSe
   for (const { realServer, serves: isServing } of standing) {
     if (isServing === true) members.push(isQuorate ? ramped(realServer, share) : quiescent(realServer));
     else if (isServing === false && panics) members.push(realServer);
-    else if (isServing === false && onFailure === 'weight_zero') members.push(quiescent(realServer));
+    else if (isServing === false && (isInDoubt === true || onFailure === 'weight_zero'))
+      members.push(quiescent(realServer));
   }
   if (sorryServer !== undefined && !isQuorate) members.push(sorryServer);
   return members;

@@ -206,7 +206,7 @@ class VmSession implements Vm {
       late = true;
       this.send(`kill ${id}`);
       grace = setTimeout(
-        () => this.end(new VmError('ERR_VM_TIMEOUT', 'the VM no longer answers')),
+        () => this.end(new VmError('ERR_VM_TIMEOUT', `the VM no longer answers${this.lastWords()}`)),
         KILL_GRACE_MS,
       );
     }, timeoutMs);

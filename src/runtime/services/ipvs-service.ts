@@ -14,6 +14,7 @@ import type { Clock, Log } from '../ports.js';
 import { RepairPace } from '../repair-pace.js';
 import type { VirtualServerStatus } from '../status.js';
 import { virtualServerStatus } from '../virtual-server-status.js';
+import { Doubt } from './doubt.js';
 import { HealthRunner } from './health-runner.js';
 import { SyncDaemonKeeper, type SyncDaemonsStatus } from './keepers/sync-daemon-keeper.js';
 import { PoolTeller } from './pool-teller.js';
@@ -74,6 +75,7 @@ export class IpvsService {
   #known: KnownTable | undefined;
   #drainTimes: DrainTimes;
   readonly #pools: PoolTeller;
+  readonly #doubt: Doubt;
   readonly #comparer: TableComparer;
   /** When all of the table is due to be compared. */
   #wholeAtMs = Number.NEGATIVE_INFINITY;
@@ -89,6 +91,7 @@ export class IpvsService {
     this.#ports = ports;
     this.#look = new TableLook(ports.ipvs);
     this.#pools = new PoolTeller(ports.log);
+    this.#doubt = new Doubt({ clock: ports.clock, log: ports.log, over: () => this.refresh() });
     this.#comparer = new TableComparer({ ipvs: ports.ipvs, breathe: async () => ports.breathe?.() });
     this.#daemons = new SyncDaemonKeeper(leftovers.syncDaemons, {
       clock: ports.clock,
@@ -126,6 +129,15 @@ export class IpvsService {
     this.#daemons.configure(requiredSyncDaemons(config));
     this.refresh();
     await this.#idle();
+  }
+
+  /** Something says that this director may be what has failed (`Doubt`). */
+  doubt(): void {
+    if (this.#doubt.raise()) this.refresh();
+  }
+
+  #roles(): readonly (RoleReport | undefined)[] {
+    return this.#config.instances.map(({ name }) => this.#ports.role(name));
   }
 
   /** Compares the kernel with what is wanted, soon; calls in between are one. */
@@ -182,6 +194,7 @@ export class IpvsService {
    */
   async stop(succeeded: boolean): Promise<void> {
     this.#closed = true;
+    this.#doubt.close();
     this.#health.close();
     this.#cancelRefresh();
     this.#cancelLook();
@@ -321,6 +334,7 @@ export class IpvsService {
       serves: (name, server) => this.#health.serves(name, server),
       share: (server, real) => this.#health.share(server, real),
       weight: (name, server) => this.#health.weight(name, server),
+      isInDoubt: this.#doubt.isOpen(this.#roles()),
       ownedKeys: { has: (key) => mayGo.has(key) && !undecided.has(key) },
       prune: this.#health.firstVerdictsIn,
       drainTimes: this.#drainTimes,

@@ -229,12 +229,17 @@ export class Services {
   }
 
   setRoles(roles: Roles): void {
+    const wasInFault = Object.keys(this.#roles).some(
+      (name) => this.#roles[name]?.state === 'fault' && roles[name]?.state !== 'fault',
+    );
     this.#roles = roles;
+    if (wasInFault) this.#ipvs?.doubt();
     this.#ipvs?.refresh();
     for (const part of this.#parts) part.roles(roles);
   }
 
   event(event: VrrpEvent): void {
+    if (event.kind === 'notice' && event.notice.kind === 'still-master') this.#ipvs?.doubt();
     for (const part of this.#parts) part.event(event);
   }
 

@@ -15,7 +15,7 @@ import type { Ipvs } from './services-ports.js';
 import type { KnownTable } from './table-look.js';
 
 /** What is wanted at one moment. */
-export interface Wanted extends Pick<Conditions, 'serves' | 'share' | 'weight'> {
+export interface Wanted extends Pick<Conditions, 'serves' | 'share' | 'weight' | 'isInDoubt'> {
   /** Virtual servers that this director is to have in its table. */
   readonly active: readonly VirtualServer[];
   readonly ownedKeys: OwnedKeys;
@@ -138,7 +138,7 @@ export class TableComparer {
 }
 
 function healthyServices(
-  { active, serves, share, weight }: Wanted,
+  { active, serves, share, weight, isInDoubt }: Wanted,
   table: readonly Service[],
 ): readonly Service[] {
   // By the kernel's word, so that a restart goes on where it was.
@@ -148,6 +148,7 @@ function healthyServices(
     wasSorry: (key) => sorry.has(key),
     ...(share && { share }),
     ...(weight && { weight }),
+    ...(isInDoubt === true && { isInDoubt }),
   });
   return withUnheard(desired, active, table, serves);
 }

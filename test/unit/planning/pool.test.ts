@@ -11,12 +11,12 @@ const SORRY = realServer('10.0.0.9', { port: 8080 });
 function table(
   real: readonly (readonly [weight: number, serves: boolean | undefined])[],
   settings: Partial<VirtualServer>,
-  { wasSorry = false, share = 1 } = {},
+  { wasSorry = false, share = 1, isInDoubt = false } = {},
 ): string[] {
   const realServers = real.map(([weight], index) => realServer(`10.0.0.${index + 1}`, { weight }));
   const server = virtualServer({ realServers, ...settings });
   const serves = (_: string, one: (typeof realServers)[number]) => real[realServers.indexOf(one)]?.[1];
-  return poolOf(server, { serves, wasSorry, share: () => share }).map(
+  return poolOf(server, { serves, wasSorry, share: () => share, isInDoubt }).map(
     ({ address, weight }) => `${address} weight ${weight}`,
   );
 }
@@ -162,4 +162,16 @@ void t.test('any pool: traffic goes somewhere when anybody serves, and each is i
     }),
     { numRuns: 2000 },
   );
+});
+
+void t.test('in doubt who fails keeps its connections', async (t) => {
+  const real = [
+    [2, false],
+    [3, true],
+    [4, undefined],
+  ] as const;
+  t.strictSame(table(real, {}), ['10.0.0.2 weight 3']);
+  t.strictSame(table(real, {}, { isInDoubt: true }), ['10.0.0.1 weight 0', '10.0.0.2 weight 3']);
+  const dead = [[1, false]] as const;
+  t.strictSame(table(dead, { sorryServer: SORRY }, { isInDoubt: true }), ['10.0.0.1 weight 0', sorry]);
 });

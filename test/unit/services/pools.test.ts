@@ -2,6 +2,7 @@
 import t from 'tap';
 import type { VirtualServer } from '../../../src/config/model-servers.js';
 import { overridden } from '../../../src/planning/overrides.js';
+import { DOUBT_MS } from '../../../src/runtime/services/doubt.js';
 import { oneCheck, realServer, tcpCheck, virtualServer } from '../config/servers.js';
 import { directorConfig } from '../vrrp/instances.js';
 import { FakeKernel, running } from './fake-kernel.js';
@@ -162,3 +163,28 @@ void t.test('a real server that comes back gets its weight little by little', as
     'nobody else is blamed',
   );
 });
+
+void t.test(
+  'a director that may have been cut off takes no connections from who fails its checks',
+  async (t) => {
+    const { dead, start } = pool([1, 1], {});
+    const { kernel, lines, pass, service } = await start();
+    await pass(CHECK_MS);
+    service.doubt();
+    dead.add(1).add(2);
+    await pass(3 * CHECK_MS);
+    t.same(kernel.servers.toSorted(), ['10.0.0.1 weight 0', '10.0.0.2 weight 0']);
+    t.match(service.status()[0]?.real_servers, [{ health: 'down' }, { health: 'down' }]);
+    dead.delete(1);
+    service.doubt();
+    await pass(DOUBT_MS - CHECK_MS);
+    t.same(
+      kernel.servers.toSorted(),
+      ['10.0.0.1 weight 1', '10.0.0.2 weight 0'],
+      'it begins anew with each sign',
+    );
+    await pass(2 * CHECK_MS);
+    t.same(kernel.servers, ['10.0.0.1 weight 1']);
+    t.equal(lines.filter((line) => line.includes('may have been cut off')).length, 1);
+  },
+);
