@@ -15,6 +15,7 @@ import { TOPOLOGIES } from '../../../src/drill/lab/topology.js';
 import { waitFor } from '../../../src/drill/wait.js';
 import type { VirtualServerStatus } from '../../../src/runtime/status.js';
 import { MAIN } from '../../program.js';
+import { ALL_PORTS_VIP, addressDualStack, addressRealServers, mark, VIP, VIP6 } from './dual-stack.js';
 
 interface Order {
   readonly before: string;
@@ -77,9 +78,6 @@ const [outDir = '.'] = process.argv.slice(2);
 const NAME_SERVER = fileURLToPath(new URL('name-server.js', import.meta.url));
 const { signal } = new AbortController();
 const UP = { timeoutMs: 240_000, everyMs: 250, signal };
-const VIP = '192.168.1.253';
-const ALL_PORTS_VIP = '192.168.1.252';
-const VIP6 = '2001:db8:1::253';
 const REAL_PORTS = ['80', '5300', '8081', '8082'];
 const SORRY_PORT = 8090;
 
@@ -115,13 +113,8 @@ virtual_servers:
     real_servers: *v4
 `;
 
-/** Ports 8081 and 8082 of the VIP are one service to the kernel. */
-const MARKING = `table ip marking {
-  chain prerouting {
-    type filter hook prerouting priority mangle
-    ip daddr ${VIP} tcp dport { 8081, 8082 } meta mark set 7
-  }
-}`;
+/** Of the VIP; they are one service to the kernel. */
+const MARKED_PORTS = [8081, 8082];
 
 const QUESTIONS = {
   web: `tcp:4:${VIP}:80`,
@@ -152,24 +145,9 @@ class Bench {
     const { lab } = this;
     writeFileSync(join(this.workDir, 'director.yaml'), CONFIG);
     await lab.build();
-    const ip = (host: string, ...lines: string[]) =>
-      lab.run(host, ['ip', '-batch', '-'], `${lines.join('\n')}\n`);
-    await ip('client', 'addr add 2001:db8:1::2/64 dev eth0 nodad');
-    await ip(
-      'lb1',
-      `addr add ${VIP}/24 dev eth0`,
-      `addr add ${ALL_PORTS_VIP}/24 dev eth0`,
-      `addr add ${VIP6}/64 dev eth0 nodad`,
-      'addr add 10.10.10.1/24 dev eth1',
-      'addr add fd00::1/64 dev eth1 nodad',
-    );
-    for (const [host, last] of [
-      ['rs1', 2],
-      ['rs2', 3],
-    ] as const) {
-      await ip(host, `addr add fd00::${last}/64 dev eth0 nodad`, 'route add default via fd00::1');
-    }
-    await lab.run('lb1', ['nft', '-f', '-'], MARKING);
+    await addressDualStack(lab);
+    await addressRealServers(lab);
+    await mark(lab, MARKED_PORTS);
   }
 
   serve(host: string, name: string, ports: readonly string[]): Promise<Child> {

@@ -13,6 +13,7 @@ import { Lab } from '../../../src/drill/lab/lab.js';
 import { TOPOLOGIES } from '../../../src/drill/lab/topology.js';
 import { waitFor } from '../../../src/drill/wait.js';
 import { MAIN } from '../../program.js';
+import { ALL_PORTS_VIP, addressDualStack, ip, mark, VIP, VIP6 } from './dual-stack.js';
 
 export interface SourceNatReport {
   /** Who answered and whom it saw, by what was asked: with the director, and after somebody flushed all rules. */
@@ -31,9 +32,6 @@ const [outDir = '.'] = process.argv.slice(2);
 const NAME_SERVER = fileURLToPath(new URL('name-server.js', import.meta.url));
 const { signal } = new AbortController();
 const UP = { timeoutMs: 240_000, everyMs: 250, signal };
-const VIP = '192.168.1.253';
-const ALL_PORTS_VIP = '192.168.1.252';
-const VIP6 = '2001:db8:1::253';
 const CLIENT_PORT = 7000;
 
 const CONFIG = `version: 1
@@ -70,14 +68,6 @@ virtual_servers:
     real_servers: [{ address: 10.10.10.2 }]
 `;
 
-/** Another's table, which stays as it is. */
-const MARKING = `table ip marking {
-  chain prerouting {
-    type filter hook prerouting priority mangle
-    ip daddr ${VIP} tcp dport { 8082 } meta mark set 7
-  }
-}`;
-
 const QUESTIONS = {
   web: `tcp:2:${VIP}:80`,
   web6: `tcp:1:${VIP6}:80`,
@@ -101,8 +91,6 @@ const director = new Director(lab, {
   onExit: () => {},
 });
 
-const ip = (host: string, ...lines: readonly string[]) =>
-  lab.run(host, ['ip', '-batch', '-'], `${lines.join('\n')}\n`);
 const nft = (...words: readonly string[]) => lab.run('lb1', ['nft', ...words]);
 
 function serve(host: string, name: string, ports: readonly number[]): Promise<void> {
@@ -120,17 +108,10 @@ async function ask(): Promise<Record<string, string[]>> {
 }
 
 await lab.build();
-await ip('client', 'addr add 2001:db8:1::2/64 dev eth0 nodad');
-await ip(
-  'lb1',
-  `addr add ${VIP}/24 dev eth0`,
-  `addr add ${ALL_PORTS_VIP}/24 dev eth0`,
-  `addr add ${VIP6}/64 dev eth0 nodad`,
-  'addr add 10.10.10.1/24 dev eth1',
-  'addr add fd00::1/64 dev eth1 nodad',
-);
-await ip('rs1', 'addr add fd00::2/64 dev eth0 nodad');
-await lab.run('lb1', ['nft', '-f', '-'], MARKING);
+await addressDualStack(lab);
+await ip(lab, 'rs1', 'addr add fd00::2/64 dev eth0 nodad');
+// Another's table, which stays as it is.
+await mark(lab, [8082]);
 writeFileSync(join(workDir, 'director.yaml'), CONFIG);
 await Promise.all([
   serve('rs1', 'rs1', [80, 8081, 8082]),
@@ -152,18 +133,19 @@ await waitFor(
 const served = await ask();
 const ruleset = await nft('list', 'table', 'inet', 'lvs_director_nat');
 const tables = [await nft('list', 'tables')];
-await ip('rs2', 'route add default via 10.10.10.1');
+await ip(lab, 'rs2', 'route add default via 10.10.10.1');
 const asked = await lab.run('rs2', [
   process.execPath,
   NAME_SERVER,
   'ask',
   `tcp:1:192.168.1.2:${CLIENT_PORT}`,
 ]);
-await ip('rs2', 'route del default');
+await ip(lab, 'rs2', 'route del default');
 const masqueraded: string[] = (JSON.parse(asked) as string[][])[0] ?? [];
 await nft('flush', 'ruleset');
 await waitFor('the rules are back', isThere(true), UP);
-await lab.run('lb1', ['nft', '-f', '-'], MARKING);
+// Another's table, which stays as it is.
+await mark(lab, [8082]);
 const flushed = await ask();
 await director.stop();
 tables.push(await nft('list', 'tables'));

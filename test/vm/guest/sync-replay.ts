@@ -10,6 +10,7 @@ import { waitFor } from '../../../src/drill/wait.js';
 import type { ReplayReport } from '../../../src/io/sync/replay.js';
 import type { Connection } from '../../../src/ipvs/connections.js';
 import { MAIN } from '../../program.js';
+import { ALL_PORTS_VIP, addressDualStack, addressRealServers, VIP, VIP6 } from './dual-stack.js';
 
 export interface SyncReplayReport {
   /** Of lb1 when it replays; of lb2 before and after. */
@@ -43,9 +44,6 @@ export interface Watched {
 const PROGRAMS = fileURLToPath(new URL('sync-programs.js', import.meta.url));
 const { signal } = new AbortController();
 const UP = { timeoutMs: 120_000, everyMs: 250, signal };
-const VIP = '192.168.1.253';
-const ALL_PORTS_VIP = '192.168.1.252';
-const VIP6 = '2001:db8:1::253';
 
 const TABLE = `
 -A -t ${VIP}:80 -s rr
@@ -109,9 +107,6 @@ const ENTRIES = WANTED.length + 5;
 const SYNC = ['--mcast-interface', 'eth1', '--syncid', '51'];
 
 const lab = new Lab(TOPOLOGIES.nat);
-const ip = (host: string, ...lines: string[]) =>
-  lab.run(host, ['ip', '-batch', '-'], `${lines.join('\n')}\n`);
-
 function ready(host: string, ...argv: readonly string[]): Promise<void> {
   return new Promise((resolve, reject) => {
     const child = lab.start(host, [process.execPath, PROGRAMS, ...argv], { onLine: () => resolve() });
@@ -133,21 +128,8 @@ async function sysctls(host: string): Promise<void> {
 
 async function build(): Promise<void> {
   await lab.build();
-  await ip('client', 'addr add 2001:db8:1::2/64 dev eth0 nodad');
-  await ip(
-    'lb1',
-    `addr add ${VIP}/24 dev eth0`,
-    `addr add ${ALL_PORTS_VIP}/24 dev eth0`,
-    `addr add ${VIP6}/64 dev eth0 nodad`,
-    'addr add 10.10.10.1/24 dev eth1',
-    'addr add fd00::1/64 dev eth1 nodad',
-  );
-  for (const [host, last] of [
-    ['rs1', 2],
-    ['rs2', 3],
-  ] as const) {
-    await ip(host, `addr add fd00::${last}/64 dev eth0 nodad`, 'route add default via fd00::1');
-  }
+  await addressDualStack(lab);
+  await addressRealServers(lab);
   await lab.run('lb1', ['sysctl', '-q', '-w', 'net.ipv4.ip_forward=1', 'net.ipv6.conf.all.forwarding=1']);
   await lab.run('lb1', ['nft', '-f', '-'], MARKING);
   await lab.run('lb1', ['ipvsadm', '-R'], TABLE);
