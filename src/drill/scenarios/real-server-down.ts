@@ -2,15 +2,42 @@
 import type { OpenedConnection } from '../client/client-protocol.js';
 import { settles, sleep } from '../wait.js';
 import { lackingForHealth } from './readiness.js';
-import { type Course, QUIET_MS, type Setting, STATUS_EVERY_MS, step, verify } from './scenario-parts.js';
+import {
+  type Course,
+  QUIET_MS,
+  type Setting,
+  STATUS_EVERY_MS,
+  step,
+  toldOf,
+  verify,
+} from './scenario-parts.js';
 import { askSorryService, sorryComplaints } from './service-clients.js';
 import type { Bench } from './site.js';
 
 const HEALTH_TIMEOUT_MS = 30_000;
 /** From a director's word that a server is out to the kernel's table without it. */
 const TAKEN_OUT_GRACE_MS = 250;
+/** For all connections to be seen in the kernel's table. */
+const TABLE_TIMEOUT_MS = 5000;
 /** New connections that show that a real server is used again. */
 const SPREAD_COUNT = 12;
+
+/** A kernel's table that changes while it is read may show a connection in the next reading alone. */
+async function serversOfAll(
+  bench: Bench,
+  { opened, pair }: Setting,
+): Promise<ReadonlyMap<OpenedConnection, string>> {
+  const asked = toldOf(opened).filter(({ server }) => server === undefined);
+  const found = new Map<OpenedConnection, string>();
+  await settles(
+    async () => {
+      for (const [one, server] of await bench.serversOf(pair.master.name, asked)) found.set(one, server);
+      return found.size < asked.length ? `${found.size} of ${asked.length}` : undefined;
+    },
+    { timeoutMs: TABLE_TIMEOUT_MS, everyMs: STATUS_EVERY_MS, signal: bench.options.signal },
+  );
+  return found;
+}
 
 /** Kills the last real server's program, waits until it is out, starts it again and waits until it is in. */
 export async function runRealServerDown(bench: Bench, setting: Setting): Promise<Course> {
@@ -24,7 +51,7 @@ export async function runRealServerDown(bench: Bench, setting: Setting): Promise
     .map((address) => address.split('/')[0] ?? address);
   const limits = { timeoutMs: HEALTH_TIMEOUT_MS, everyMs: STATUS_EVERY_MS, signal };
   const complaints: string[] = [];
-  const servers = await bench.serversOf(setting.pair.master.name, setting.opened);
+  const servers = await serversOfAll(bench, setting);
   const isOfVictim = (one: OpenedConnection): boolean =>
     one.server === undefined ? addresses.includes(servers.get(one) ?? '') : one.server === victim.name;
   const others = setting.opened.filter((one) => !isOfVictim(one));
