@@ -71,8 +71,8 @@ export class HandOver implements ServicesPart {
     if ([...before.keys()].every((name) => this.#masterSince.has(name))) return;
     const untilMs = clock.nowMs() + TELL_LIMIT_MS;
     void this.#tell(untilMs);
-    this.#in(AGAIN_MS, () => void this.#tell(untilMs));
-    void this.#apply();
+    // The table can wait, and to start nft takes a processor that telling needs.
+    this.#in(AGAIN_MS, () => void this.#tell(untilMs).then(() => this.#apply()));
   }
 
   /** Twice: the last packets may still come here while the first time goes on. */

@@ -64,6 +64,8 @@ void t.test('a backup waits, a new master still does, an old one does not', asyn
   await part.configure(CONFIG);
   t.equal(kernel.sets, sets, 'a reload that changes nothing does nothing');
   await become('backup');
+  t.equal(kernel.table, undefined, 'it tells first');
+  await clock.advance(AGAIN_MS);
   t.match(kernel.table, /192\.0\.2\.51 \. 80/, 'it waits again');
   await part.close();
   t.equal(kernel.table, undefined);
