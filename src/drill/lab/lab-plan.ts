@@ -59,7 +59,11 @@ export type Loss = 'all' | { readonly syncPercent: number };
 /** Name of the table with the lab's losses. */
 const LOSS_TABLE = 'netdev lab_losses';
 
-/** Ruleset for `nft -f` in the switches' namespace: what hosts send is lost at the switch. Without hosts nothing is lost any more. */
+/**
+ * Ruleset for `nft -f` in the switches' namespace: what hosts send is lost at the switch. Without hosts nothing is lost any more, but a
+ * chain stays: with the first ingress hook of a kernel and without the last one it changes its own code (`ingress_needed_key`), which
+ * QEMU has been seen not to notice when packets come meanwhile. Its processors stood still for ever then.
+ */
 export function lossRules(hosts: readonly Host[], loss: Loss): string {
   const rule =
     loss === 'all' ? 'drop' : `udp dport ${SYNC_PORT} numgen random mod 100 < ${loss.syncPercent} drop`;
@@ -69,8 +73,9 @@ export function lossRules(hosts: readonly Host[], loss: Loss): string {
       (port) =>
         `  chain ${port} {\n    type filter hook ingress device "${port}" priority 0\n    ${rule}\n  }`,
     );
-  const table = `table ${LOSS_TABLE} {\n${chains.join('\n')}\n}`;
-  return `table ${LOSS_TABLE}\ndelete table ${LOSS_TABLE}\n${chains.length === 0 ? '' : `${table}\n`}`;
+  const stays = '  chain stays {\n    type filter hook ingress device "lo" priority 0\n  }';
+  const table = `table ${LOSS_TABLE} {\n${[stays, ...chains].join('\n')}\n}`;
+  return `table ${LOSS_TABLE}\ndelete table ${LOSS_TABLE}\n${table}\n`;
 }
 
 /** Lines for a host's own namespace. */

@@ -275,7 +275,7 @@ await t.test('one direction of a cable is dead', { skip: skip || noNft }, async 
   await lab.lose(['lb1', 'lb2'], { syncPercent: 99 });
   t.ok(await pings(lab, 'client', '192.168.1.11'), 'only sync datagrams are lost');
   await lab.lose([]);
-  t.equal(await lab.run('switches', ['nft', 'list', 'ruleset']), '', 'nothing is lost any more');
+  t.notMatch(await lab.run('switches', ['nft', 'list', 'ruleset']), 'drop', 'nothing is lost any more');
 });
 
 await t.test('a program that cannot start is reported in its own words', { skip }, async (t) => {
