@@ -4,14 +4,24 @@ import { isMapping } from '../../util/mapping.js';
 
 type Mapping = Readonly<Record<string, unknown>>;
 
-function withInstances(text: string, change: (instance: Mapping) => Mapping): string {
+/** Throws TypeError when the text is no configuration. */
+function readInstances(text: string): {
+  readonly document: Mapping;
+  readonly vrrp: Mapping;
+  readonly instances: readonly unknown[];
+} {
   const document = load(text);
   const vrrp = isMapping(document) ? document['vrrp'] : undefined;
   const instances = isMapping(vrrp) ? vrrp['instances'] : undefined;
   if (!isMapping(document) || !isMapping(vrrp) || !Array.isArray(instances)) {
     throw new TypeError('the configuration has no vrrp.instances');
   }
-  const changed = instances.map((one: unknown) => (isMapping(one) ? change(one) : one));
+  return { document, vrrp, instances };
+}
+
+function withInstances(text: string, change: (instance: Mapping) => Mapping): string {
+  const { document, vrrp, instances } = readInstances(text);
+  const changed = instances.map((one) => (isMapping(one) ? change(one) : one));
   return dump({ ...document, vrrp: { ...vrrp, instances: changed } });
 }
 
@@ -35,12 +45,7 @@ export function withPreemption(text: string): string {
 
 /** Whether the preferred director takes its role back by itself, sooner or later: no instance says that it does not. */
 export function preempts(text: string): boolean {
-  let all = true;
-  withInstances(text, (instance) => {
-    all &&= instance['preempt'] !== false;
-    return instance;
-  });
-  return all;
+  return readInstances(text).instances.every((one) => !isMapping(one) || one['preempt'] !== false);
 }
 
 /**

@@ -23,6 +23,11 @@ export interface RoleReport {
 /** By name of the instance. */
 export type Roles = Readonly<Record<string, RoleReport>>;
 
+/** Whether an instance that was in this state is so no more, or is gone. */
+export function hasLeft(before: Roles, now: Roles, state: RoleReport['state']): boolean {
+  return Object.keys(before).some((name) => before[name]?.state === state && now[name]?.state !== state);
+}
+
 /** A verdict on a tracked object; `value` is a file's number. */
 export interface TrackedVerdict {
   readonly object: string;

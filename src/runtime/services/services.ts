@@ -26,7 +26,7 @@ import { SourceNatKeeper } from './keepers/source-nat-keeper.js';
 import { SysctlKeeper } from './keepers/sysctl-keeper.js';
 import { TimeoutsKeeper } from './keepers/timeouts-keeper.js';
 import type { ServicesReport } from './metrics-snapshot.js';
-import type { Roles, ServicesStatus, TrackedVerdict } from './services-messages.js';
+import { hasLeft, type Roles, type ServicesStatus, type TrackedVerdict } from './services-messages.js';
 import type { Ipvs, Prober, ServicesLeftovers, SyncInterfaces, Sysctls } from './services-ports.js';
 import { WorkCounts } from './work-counts.js';
 
@@ -229,11 +229,9 @@ export class Services {
   }
 
   setRoles(roles: Roles): void {
-    const wasInFault = Object.keys(this.#roles).some(
-      (name) => this.#roles[name]?.state === 'fault' && roles[name]?.state !== 'fault',
-    );
+    const isOutOfFault = hasLeft(this.#roles, roles, 'fault');
     this.#roles = roles;
-    if (wasInFault) this.#ipvs?.doubt();
+    if (isOutOfFault) this.#ipvs?.doubt();
     this.#ipvs?.refresh();
     for (const part of this.#parts) part.roles(roles);
   }

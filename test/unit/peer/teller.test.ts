@@ -19,11 +19,15 @@ const UP: PeerReport = {
 };
 const BOTH: PeerReport = { ...UP, condition: 'two-masters', text: 'answers, and both are master' };
 
-void t.test('two masters are told of when it lasts, not in a hand-over', (t) => {
+function open(): { readonly teller: PeerTeller; readonly lines: readonly string[] } {
   const lines: string[] = [];
   const say = (_: object, words: string): void => void lines.push(words);
   const log: Log = { debug: say, info: say, warn: say, error: say };
-  const teller = new PeerTeller(log);
+  return { teller: new PeerTeller(log), lines };
+}
+
+void t.test('two masters are told of when it lasts, not in a hand-over', (t) => {
+  const { teller, lines } = open();
   teller.tell(UP, '1', 0);
   teller.tell(BOTH, '1', 1000);
   teller.tell(BOTH, '1', 1400);
@@ -40,10 +44,7 @@ void t.test('two masters are told of when it lasts, not in a hand-over', (t) => 
 });
 
 void t.test('what is the matter is told when it lasts, and as what it is then', (t) => {
-  const lines: string[] = [];
-  const say = (_: object, words: string): void => void lines.push(words);
-  const log: Log = { debug: say, info: say, warn: say, error: say };
-  const teller = new PeerTeller(log);
+  const { teller, lines } = open();
   teller.tell(UP, '1', 0);
   teller.tell({ ...UP, condition: 'channel-silent', text: 'does not answer on the channel' }, '1', 1000);
   const dead = { ...UP, condition: 'peer-dead', text: 'is dead' } as const;

@@ -6,7 +6,7 @@ import type { PeerMessage } from '../../../peer/wire.js';
 import type { SyncProgress } from '../../../vrrp/group-types.js';
 import type { PeerChannelStatus, PeerReport } from '../../peer-status.js';
 import type { ServicesPart, SyncDaemonsSeen } from '../services.js';
-import type { Roles } from '../services-messages.js';
+import { hasLeft, type Roles } from '../services-messages.js';
 import { GatewayWatch } from './gateway-watch.js';
 import { type OwnWords, PeerLink } from './peer-link.js';
 import { PeerPortKeeper } from './peer-port-keeper.js';
@@ -54,7 +54,7 @@ export class PeerChannelPart implements ServicesPart {
       random64: () => ports.random64(),
       replay: ports.replay,
       around: () => ({
-        isMaster: this.#ownRoles().includes('master'),
+        isMaster: this.#isMaster,
         peers: this.#replayPeers(),
         held: this.#counter.last,
       }),
@@ -100,10 +100,7 @@ export class PeerChannelPart implements ServicesPart {
       if (state === 'fault') return false;
       return before[name]?.state === 'fault' || (asksSync === true && before[name]?.asksSync !== true);
     });
-    if (
-      Object.keys(before).some((name) => before[name]?.state === 'master' && roles[name]?.state !== 'master')
-    )
-      this.#resync.endReplay();
+    if (hasLeft(before, roles, 'master')) this.#resync.endReplay();
     // While its link was down, or it stood still, it has not heard what was told.
     if (isBack) {
       if (this.#resyncs) this.#resync.step('gap');
@@ -229,6 +226,10 @@ export class PeerChannelPart implements ServicesPart {
     return (this.#config?.instances ?? []).map(({ name }) => this.#roles[name]?.state ?? 'initialize');
   }
 
+  get #isMaster(): boolean {
+    return this.#ownRoles().includes('master');
+  }
+
   #replayPeers() {
     return this.#links.flatMap(({ name, isUp, hello }) =>
       !isUp || hello === undefined
@@ -256,10 +257,9 @@ export class PeerChannelPart implements ServicesPart {
   }
 
   #refreshes(): boolean {
-    if (!this.#resyncs || this.#ports.replay === undefined || !this.#ownRoles().includes('master'))
-      return false;
-    const up = this.#links.filter(({ isUp }) => isUp);
-    return up.length > 0 && !up.some(({ hello }) => hello?.said.roles.includes('master'));
+    if (!this.#resyncs || this.#ports.replay === undefined || !this.#isMaster) return false;
+    const peers = this.#replayPeers();
+    return peers.length > 0 && !peers.some(({ isMaster }) => isMaster);
   }
 
   #lookForLag(): void {
@@ -277,7 +277,7 @@ export class PeerChannelPart implements ServicesPart {
   /** Connections that a backup lacks. */
   #missing(): number | undefined {
     const { last } = this.#counter;
-    if (!this.#resyncs || last === undefined || this.#ownRoles().includes('master')) return undefined;
+    if (!this.#resyncs || last === undefined || this.#isMaster) return undefined;
     const master = this.#links.find(
       ({ isUp, hello }) => isUp && hello?.said.roles.includes('master') === true,
     );

@@ -127,11 +127,9 @@ export class PeerResync {
 
   /** Nobody waits for it, and nobody is told of it. */
   async #refresh(): Promise<void> {
-    const { log, replay } = this.#ports;
-    const replaying = new AbortController();
-    this.#replaying = replaying;
+    const { log } = this.#ports;
     try {
-      const sent = await replay?.(replaying.signal);
+      const sent = await this.#send(new AbortController());
       log.debug({ event: 'resync', sent }, `told of ${sent} connections again`);
     } catch (error) {
       log.debug({ event: 'resync', err: error }, `not told of all connections again: ${messageOf(error)}`);
@@ -139,15 +137,22 @@ export class PeerResync {
     this.#stepServe({ type: 'refreshed' });
   }
 
+  /** What `endReplay` ends. */
+  async #send(replaying: AbortController): Promise<number> {
+    const { replay } = this.#ports;
+    if (replay === undefined) throw new Error('this director cannot');
+    this.#replaying = replaying;
+    return replay(replaying.signal);
+  }
+
   async #replay(peer: string): Promise<void> {
-    const { clock, log, replay } = this.#ports;
+    const { clock, log } = this.#ports;
     const begunMs = clock.nowMs();
     const replaying = new AbortController();
-    this.#replaying = replaying;
     try {
-      if (replay === undefined) throw new Error('this director cannot');
-      log.info({ event: 'resync', peer }, `replays the connection table for ${peer}`);
-      const sent = await replay(replaying.signal);
+      if (this.#ports.replay !== undefined)
+        log.info({ event: 'resync', peer }, `replays the connection table for ${peer}`);
+      const sent = await this.#send(replaying);
       const tookMs = Math.round(clock.nowMs() - begunMs);
       log.info({ event: 'resync', peer, sent }, `replayed ${sent} connections for ${peer} in ${tookMs} ms`);
       this.#stepServe({ type: 'done', peer, sent });
