@@ -1,4 +1,5 @@
 /** Scenarios drawn by lot, the same for the same seed. Pure. */
+import { randomOf } from '../../util/random.js';
 import { SCENARIO_NAMES, type ScenarioName } from '../report/verdict.js';
 
 /** `return` follows by itself, and `return-with-preemption` is `reboot` with a reload before and behind it. */
@@ -14,17 +15,6 @@ export interface Lot {
   readonly count: number;
   /** 0 to 2^32 - 1. */
   readonly seed: number;
-}
-
-/** mulberry32: the next number of 0 to below 1 with each call. */
-export function randomOf(seed: number): () => number {
-  let state = seed | 0;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }
 
 export function drawScenarios({ count, seed }: Lot, from: readonly ScenarioName[]): readonly ScenarioName[] {

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { encodeDisarm, encodeOrders } from '../../../src/io/vrrp/guardian-orders.js';
+import { randomOf } from '../../../src/util/random.js';
 import { virtualRoute, virtualRule } from '../vrrp/instances.js';
 
 const inProject = (path: string): string => fileURLToPath(new URL(`../../../../${path}`, import.meta.url));
@@ -27,17 +28,9 @@ const PARSED = 200_000;
 const MUTABLE_FROM = 8;
 const SEED = 20250401;
 
-/** mulberry32: the same bytes in each run. */
-function randomNumbers(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let x = Math.imul(state ^ (state >>> 15), 1 | state);
-    x = (x + Math.imul(x ^ (x >>> 7), 61 | x)) ^ x;
-    return Math.floor((((x ^ (x >>> 14)) >>> 0) / 4294967296) * below);
-  };
-}
-const below = randomNumbers(SEED);
+/** The same bytes in each run. */
+const random = randomOf(SEED);
+const below = (limit: number): number => Math.floor(random() * limit);
 const randomBytes = (length: number): Buffer => Buffer.from(Array.from({ length }, () => below(256)));
 
 function frame(body: Buffer): Buffer {
