@@ -15,6 +15,11 @@ export class HandClock implements Clock {
     return () => this.#timers.delete(timer);
   }
 
+  /** Moves on while nothing of this process runs: what fell due meanwhile comes with the next `advance`. */
+  standStill(forMs: number): void {
+    this.#nowMs += forMs;
+  }
+
   /** Moves on, runs what falls due in order, and lets promises settle after each. */
   async advance(byMs: number): Promise<void> {
     const untilMs = this.#nowMs + byMs;

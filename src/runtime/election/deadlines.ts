@@ -81,11 +81,16 @@ export class Deadlines {
     const entries = this.#take(now);
     if (entries.length === 0) return this.#makeReady(now);
     for (const { atMs } of entries) this.lateness.record(Math.max(0, now - atMs));
+    this.catchUp(entries.map(({ group }) => group));
+    this.#act(entries);
+  }
+
+  /** What has come for these is read, and a time in which this process stood still is seen: before they act by themselves. */
+  catchUp(waiting: readonly Waiting[]): void {
     this.#beforeDue();
     const transports = new Set<Drained>();
-    for (const { group } of entries) group.addTransports(transports);
+    for (const one of waiting) one.addTransports(transports);
     for (const transport of transports) transport.drain();
-    this.#act(entries);
   }
 
   /** Nothing is due yet. What is due next may be a takeover, and has something to do that can be done before. */

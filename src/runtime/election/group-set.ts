@@ -16,6 +16,8 @@ export interface Running {
 export interface GroupSetPorts {
   readonly channels: Channels;
   nowMs(): number;
+  /** Reads what has come for the running groups and was not looked at: it may be another master's. */
+  catchUp(): void;
   createRunner(state: GroupState): GroupRunner;
   /** An instance that is to be, on its channel. */
   join(instance: VrrpInstance): GroupMember;
@@ -112,9 +114,10 @@ export class GroupSet {
     return succeeded;
   }
 
-  /** What is under way belongs to the groups as they are. */
+  /** What is under way belongs to the groups as they are, and so does what has come for them. */
   async #idle(): Promise<void> {
     for (let looks = 0; looks < MAX_IDLE_LOOKS; looks++) {
+      this.#ports.catchUp();
       const busy = this.#groups.filter(({ runner }) => !runner.isIdle);
       if (busy.length === 0 || this.#stopping) return;
       await Promise.all(busy.map(({ runner }) => runner.idle()));
@@ -225,6 +228,7 @@ export class GroupSet {
     heir.on.delete(from);
     heir.succeeded ||= succeeded;
     if (heir.on.size > 0 || this.#stopping) return;
+    this.#ports.catchUp();
     const { runner } = this.#begin(heir.formed);
     if (!heir.succeeded) runner.input({ type: 'inherit' });
   }

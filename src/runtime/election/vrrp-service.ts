@@ -118,6 +118,7 @@ export class VrrpService {
     this.#groups = new GroupSet({
       channels: this.#channels,
       nowMs: () => clock.nowMs(),
+      catchUp: () => this.#deadlines.catchUp(this.#groups.all.map(({ runner }) => runner)),
       createRunner: (state) => this.#createRunner(state),
       join: (instance) => this.#join(instance),
       news: (running) => this.#news(running),

@@ -322,12 +322,14 @@ export class Judge {
   /** I1. Excuses: a fault of the segment, or of a paused process until its guardian must have acted. */
   #watchOverlap(router: number, sinceMs: number): void {
     const { bounds } = this.#world;
-    const allowedMs = (): number =>
-      Math.max(
-        sinceMs + bounds.overlapMs + (this.#mayAwaitOthers(router) ? bounds.disagreementMs : 0),
-        this.#segmentFaultUntilMs + bounds.healMs,
+    const allowedMs = (): number => {
+      const awaitedMs = this.#mayAwaitOthers(router) ? bounds.disagreementMs : 0;
+      return Math.max(
+        sinceMs + bounds.overlapMs + awaitedMs,
+        this.#segmentFaultUntilMs + bounds.healMs + awaitedMs,
         this.#holdExcuseUntilMs + bounds.overlapMs,
       );
+    };
     const check = (): void => {
       if (this.#routers[router]?.overlapSinceMs !== sinceMs) return;
       const until = allowedMs();

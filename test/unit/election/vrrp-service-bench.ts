@@ -23,6 +23,8 @@ class FakeTransport implements VrrpTransport {
   readonly channel: VrrpChannel;
   readonly deliver: (message: ReceivedVrrp) => void;
   closed = false;
+  /** What has come and nobody has read. */
+  readonly queue: ReceivedVrrp[] = [];
   readonly #host: FakeHost;
   readonly shots?: (packets: readonly VrrpPacket[]) => readonly Shot[];
 
@@ -49,7 +51,9 @@ class FakeTransport implements VrrpTransport {
     return `send ${virtualRouterId} priority ${priority}`;
   }
 
-  drain(): void {}
+  drain(): void {
+    for (const message of this.queue.splice(0)) this.deliver(message);
+  }
 
   unread(): number {
     this.#host.unreadAsked += 1;
@@ -212,7 +216,7 @@ export class FakeHost {
     return this.said.splice(0);
   }
 
-  /** A well-formed advertisement of the peer reaches an interface. */
+  /** A well-formed advertisement of the peer reaches an interface; `unread`: this process has not come to it yet. */
   advertise(
     options: {
       vrid?: number;
@@ -220,6 +224,7 @@ export class FakeHost {
       addresses?: string[];
       interface?: string;
       ttl?: number;
+      unread?: boolean;
     } = {},
   ): void {
     const { vrid = 51, priority = 100, addresses = ['192.0.2.1'], ttl = 255 } = options;
@@ -236,13 +241,15 @@ export class FakeHost {
       { checksum: 'rfc5798', source: PEER, destination: VRRP_MULTICAST_IPV4 },
     );
     const open = this.transports.find((one) => !one.closed && one.channel.interface === device);
-    open?.deliver({
+    const message = {
       payload,
       source: PEER,
       destination: VRRP_MULTICAST_IPV4,
       ttl,
       receivedAtMs: this.clock.nowMs(),
-    });
+    };
+    if (options.unread === true) open?.queue.push(message);
+    else open?.deliver(message);
   }
 
   readonly #open: OpenVrrpTransport = (channel, onMessage) => {

@@ -46,3 +46,23 @@ void t.test('an end during a reload is the end: nothing of the new file begins',
   t.strictSame(host.service.status(), []);
   t.equal(host.heard().filter((words) => words.startsWith('remove ')).length, 1, 'the address is gone');
 });
+
+void t.test('what has come is read before a reload forms groups', async (t) => {
+  const host = new FakeHost();
+  const [one, two] = [vrrpInstance({ name: 'one' }), vrrpInstance({ name: 'two', virtualRouterId: 52 })];
+  await host.start(directorConfig({ instances: [one, two] }));
+  await host.clock.advance(1000);
+  host.advertise({ vrid: 52, priority: 200 });
+  await host.clock.advance(DOWN_MS - 500);
+  t.equal(host.service.role('one'), 'master');
+  t.equal(host.service.role('two'), 'backup');
+  // A busy moment: Master_Down_Timer runs out in it, and nobody has come to that or to the message yet.
+  host.clock.standStill(1000);
+  host.advertise({ vrid: 52, priority: 200, unread: true });
+  host.heard();
+  const syncGroups = [{ name: 'both', instances: ['one', 'two'], track: [] }];
+  await host.service.reconfigure(directorConfig({ instances: [one, two], syncGroups }));
+  await settled();
+  t.equal(host.service.role('two'), 'backup', 'its group belongs to whom it hears');
+  t.notOk(host.heard().includes('two is master'));
+});
