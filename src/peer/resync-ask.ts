@@ -9,7 +9,7 @@ import type { ReplayAnswer, TableCount } from './hello.js';
 export const NO_PEER_MS = 10_000;
 /** A replay that has not begun after so long is asked for anew. */
 export const STALL_MS = 20_000;
-/** After a replay the kernel's backup daemon still has messages to read, and its table is counted. */
+/** After a replay the kernel's backup daemon still has messages to read: what is missing then was lost. */
 export const SETTLE_MS = 2500;
 /** Replays that are asked for one after the other. */
 export const MAX_ASKS = 3;
@@ -149,16 +149,26 @@ function look(state: Asking, { isMaster, peers, held }: Around, now: Now): AskSt
   if (answer.state === 'failed') return again(state, now, `${peer.name} cannot replay its table`);
   if (answer.state === 'running') return { ...state, changedAtMs: nowMs };
   if (answer.state === 'waiting') return stalled(state, now);
+  const { doneAtMs } = state;
   const next = { ...state, sent: answer.sent };
-  if (next.doneAtMs === undefined) return { ...next, doneAtMs: nowMs };
-  if (nowMs < next.doneAtMs + SETTLE_MS || held === undefined || held.atMs < next.doneAtMs + SETTLE_MS)
-    // A kernel that cannot be asked is no reason to wait for ever.
-    return nowMs < next.doneAtMs + STALL_MS ? next : ended(next, 'this kernel does not tell its table');
+  if (doneAtMs === undefined) return { ...next, doneAtMs: nowMs };
+  // A kernel that cannot be asked is no reason to wait for ever.
+  const patient = (): AskState =>
+    nowMs < doneAtMs + STALL_MS ? next : ended(next, 'this kernel does not tell its table');
+  if (held === undefined || held.atMs < doneAtMs) return patient();
   const due = dueOf(answer.sent, peer.table);
   const coverage = due === 0 ? 1 : Math.min(1, held.lasting / due);
   const told = `${held.lasting} of ${answer.sent} connections of ${peer.name} are here`;
   if (coverage >= ENOUGH) return { phase: 'ended', isWhole: true, coverage, text: told };
-  return again({ ...next, coverage }, now, told);
+  return held.atMs < doneAtMs + SETTLE_MS ? patient() : again({ ...next, coverage }, now, told);
+}
+
+/** Whether the table has to be counted now: when the peer has sent all, and again when what is on its way must be here. */
+export function wantsCount(state: AskState, { held }: Pick<Around, 'held'>, nowMs: number): boolean {
+  if (state.phase !== 'asking' || state.doneAtMs === undefined) return false;
+  const settledAtMs = state.doneAtMs + SETTLE_MS;
+  const countedAtMs = held?.atMs ?? Number.NEGATIVE_INFINITY;
+  return countedAtMs < state.doneAtMs || (nowMs >= settledAtMs && countedAtMs < settledAtMs);
 }
 
 /** The one that was asked is silent, or none was yet. */

@@ -162,9 +162,10 @@ void t.test('a director that comes from nothing gets its table', async (t) => {
   const { wire, lb1, lb2 } = await pair();
   await lb2.boot(false);
   lb2.role('backup');
+  t.match(lb2.status, { table: { complete: false } });
   await wire.clock.advance(1000);
   t.equal(lb1.served, 1);
-  t.match(lb2.status, { table: { complete: false } });
+  t.match(lb2.status, { table: { complete: true } }, 'nothing is waited for that is here');
   await wire.clock.advance(SETTLE_MS + 5000);
   t.same(lb2.told, [
     'waits: waits for a peer that can replay its table',

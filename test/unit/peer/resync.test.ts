@@ -12,6 +12,7 @@ import {
   SETTLE_MS,
   STALL_MS,
   stepAsk,
+  wantsCount,
 } from '../../../src/peer/resync-ask.js';
 import {
   NOBODY_SERVED,
@@ -130,14 +131,47 @@ void t.test('asked, sent, counted, complete', async (t) => {
   t.match(asker.state, { peer: 'lb1' }, 'a master before one with more');
   asker.answer('running', 400);
   t.equal(asker.said, 'waits: receives the connections of lb1');
+  asker.held = 600;
   asker.answer('done', 1000);
-  asker.held = 990;
   asker.pass(SETTLE_MS - STEP_MS);
-  t.equal(asker.said, 'waits: counts what lb1 has sent: 1000');
+  t.equal(asker.said, 'waits: counts what lb1 has sent: 1000', 'some may be on their way');
+  asker.held = 990;
   asker.pass(STEP_MS);
   t.equal(asker.said, 'complete: 990 of 1000 connections of lb1 are here');
   t.equal(asker.word, true);
   t.equal(asker.requests.length, 1);
+});
+
+void t.test('a table that has all when the last was sent is complete at once', async (t) => {
+  const asker = new Asker();
+  asker.peers = [peer()];
+  asker.held = 1000;
+  asker.step('look');
+  asker.answer('done', 1000);
+  asker.pass(STEP_MS);
+  t.equal(asker.said, 'complete: 1000 of 1000 connections of lb1 are here');
+});
+
+void t.test('a count is wanted when all was sent, and when all must be here', async (t) => {
+  const asker = new Asker();
+  asker.peers = [peer()];
+  asker.step('look');
+  const wanted = (countedAtMs?: number) => {
+    const held = countedAtMs === undefined ? undefined : { lasting: 0, atMs: countedAtMs };
+    return wantsCount(asker.state, { held }, asker.nowMs);
+  };
+  t.notOk(wanted(), 'nothing was sent yet');
+  asker.answer('done', 1000);
+  const doneAtMs = asker.nowMs;
+  t.ok(wanted());
+  t.ok(wanted(doneAtMs - 1), 'one of before says nothing');
+  t.notOk(wanted(doneAtMs));
+  asker.pass(SETTLE_MS - STEP_MS);
+  t.notOk(wanted(doneAtMs));
+  asker.tells = false;
+  asker.pass(STEP_MS);
+  t.ok(wanted(doneAtMs));
+  t.notOk(wanted(doneAtMs + SETTLE_MS));
 });
 
 void t.test('what is missing is asked for again, and not for ever', async (t) => {

@@ -65,3 +65,39 @@ void t.test('a count that costs much is made seldom, and one that had to wait is
   await clock.advance(120_000);
   t.ok(counts - before <= 7, `${counts - before} counts in two minutes`);
 });
+
+void t.test('somebody waits for a count', async (t) => {
+  const clock = new HandClock();
+  const begun: number[] = [];
+  let answer: () => void = () => {};
+  const counter: TableCounter = new TableCounter(
+    clock,
+    () => {
+      begun.push(clock.nowMs());
+      return new Promise((_, reject) => {
+        answer = () => reject(new Error('the kernel does not tell'));
+      });
+    },
+    // He asks again and again.
+    () => counter.countNow(),
+  );
+  counter.countNow();
+  t.equal(begun.length, 0, 'there is no table');
+  counter.turn(true);
+  counter.countNow();
+  t.equal(begun.length, 1, 'one is under way');
+  answer();
+  await clock.advance(0);
+  t.equal(begun.length, 1, 'one that fails is not tried again in the same moment');
+  await clock.advance(600);
+  counter.countNow();
+  t.equal(begun.length, 2, 'sooner than its turn');
+  answer();
+  await clock.advance(2100);
+  t.equal(begun.length, 3);
+  answer();
+  await clock.advance(0);
+  counter.turn(false);
+  await clock.advance(10_000);
+  t.equal(begun.length, 3, 'and one at a time');
+});

@@ -59,6 +59,7 @@ export class PeerChannelPart implements ServicesPart {
         held: this.#counter.last,
       }),
       refreshes: () => this.#refreshes(),
+      count: () => this.#counter.countNow(),
       tellPeers: () => this.#tellPeers(),
       told: (progress) => this.#listener.syncProgress(progress),
     });

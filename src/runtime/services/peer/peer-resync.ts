@@ -7,6 +7,7 @@ import {
   askProgress,
   askWord,
   stepAsk,
+  wantsCount,
 } from '../../../peer/resync-ask.js';
 import { NOBODY_SERVED, type ServeInput, type ServeState, stepServe } from '../../../peer/resync-serve.js';
 import { messageOf } from '../../../util/error-message.js';
@@ -25,6 +26,8 @@ export interface PeerResyncPorts {
   around(): Around;
   /** This director alone is master, and a peer is there to hear what it replays. */
   refreshes(): boolean;
+  /** The table is to be counted now, and not when its turn comes. */
+  count(): void;
   /** There is news for the peers. */
   tellPeers(): void;
   told(progress: SyncProgress): void;
@@ -66,14 +69,15 @@ export class PeerResync {
     const { clock } = this.#ports;
     const before = this.#ask;
     const around = this.#ports.around();
+    const nowMs = clock.nowMs();
     const nonce = Number(BigInt.asUintN(32, this.#ports.random64()));
-    this.#ask = stepAsk(before, { type }, around, { nowMs: clock.nowMs(), nonce });
+    this.#ask = stepAsk(before, { type }, around, { nowMs, nonce });
+    if (wantsCount(this.#ask, around, nowMs)) this.#ports.count();
     const isAsked = requestOf(this.#ask) !== requestOf(before);
     if (isAsked) this.#ports.tellPeers();
     this.#tell(before.phase !== this.#ask.phase);
     this.#cancelLook();
-    if (this.#ask.phase === 'asking')
-      this.#cancelLook = clock.at(clock.nowMs() + LOOK_MS, () => this.step('look'));
+    if (this.#ask.phase === 'asking') this.#cancelLook = clock.at(nowMs + LOOK_MS, () => this.step('look'));
   }
 
   /** What `peer` asks for, as it says again and again. */

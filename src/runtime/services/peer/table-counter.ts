@@ -3,6 +3,8 @@ import type { TableNumbers } from '../../../ipvs/count.js';
 import type { Clock } from '../../ports.js';
 
 const PAUSE_MS = 2000;
+/** Between the beginnings of two counts, whoever asks for them. */
+const LEAST_PAUSE_MS = 500;
 /** Thousands of virtual servers take the kernel and this process time: not more than a twentieth of it. */
 const REST_FACTOR = 20;
 /** The quickest of so many counts says what one costs: the others have waited for a processor that was busy elsewhere. */
@@ -27,6 +29,8 @@ export class TableCounter {
   /** Of the last counts. */
   #tookMs: readonly number[] = [];
   #cancel: () => void = () => {};
+  #begunMs = Number.NEGATIVE_INFINITY;
+  #isCounting = false;
   #isOn = false;
 
   /** `counted` is called after each count, also after one that failed. */
@@ -51,6 +55,14 @@ export class TableCounter {
     if (on) void this.#count();
   }
 
+  /** Somebody waits for it. Where one is under way or has just been made, it is for him to ask again. */
+  countNow(): void {
+    const isSoon = this.#clock.nowMs() < this.#begunMs + LEAST_PAUSE_MS;
+    if (!this.#isOn || this.#isCounting || isSoon) return;
+    this.#cancel();
+    void this.#count();
+  }
+
   #take({ connections, lasting, established, made }: TableNumbers, atMs: number): Count {
     const oldest = this.#made.findLastIndex((count) => count.atMs <= atMs - FRESH_MS);
     const counts = this.#made.slice(Math.max(0, oldest));
@@ -62,16 +74,20 @@ export class TableCounter {
 
   async #count(): Promise<void> {
     const atMs = this.#clock.nowMs();
+    this.#begunMs = atMs;
+    this.#isCounting = true;
     try {
       this.#last = this.#take(await this.#read(), atMs);
     } catch {
       // Whoever keeps the table tells of it.
       this.#last = undefined;
     }
+    this.#isCounting = false;
     if (!this.#isOn) return;
     const nowMs = this.#clock.nowMs();
     this.#tookMs = [...this.#tookMs, nowMs - atMs].slice(-COUNTS);
     const costMs = this.#tookMs.length < COUNTS ? 0 : Math.min(...this.#tookMs);
+    this.#cancel();
     this.#cancel = this.#clock.at(nowMs + Math.max(PAUSE_MS, REST_FACTOR * costMs), () => {
       void this.#count();
     });
