@@ -8,6 +8,7 @@ import type {
 } from '../../../src/vrrp/group-types.js';
 import { MIN_LEASE_MS, OVERTAKEN_MS } from './bounds.js';
 import type { Director } from './director.js';
+import { untouched } from './layouts.js';
 import type { Packet } from './packet.js';
 import { type Fault, type FaultKind, type Round, routerOf } from './scenario.js';
 import type { GroupView } from './shell.js';
@@ -240,7 +241,7 @@ export class Judge {
 
   /**
    * I6: a reload in a cluster in which nothing is wrong keeps the roles (docs/decisions/0027): of routers that are in both
-   * files, and whose new group has one master, as have those of the other members of its earlier group.
+   * files, and whose new group has one master, as have the new groups of whoever is tied to it by the earlier file or by this one.
    */
   #expectOf({ layout }: { readonly layout: number }): void {
     const { directors, scenario, file } = this.#world;
@@ -250,11 +251,11 @@ export class Judge {
     const masterOf = (router: number) => directors.find((d) => d.isMaster(router));
     const groups = scenario.layouts[layout]?.groups ?? [];
     const kept = groups.map((group) => group.filter((router) => present.has(router)));
-    const ofOneMaster = new Set(kept.filter((group) => new Set(group.map(masterOf)).size === 1).flat());
     const after = new Set(groups.flat());
-    // Where a member is handed over, hosts with the earlier file take its whole group.
-    const stays = before.filter((group) => group.every((one) => ofOneMaster.has(one) || !after.has(one)));
-    this.#keepsRole = new Set(stays.flat().filter((router) => ofOneMaster.has(router)));
+    const staying = before.map((group) => group.filter((router) => after.has(router)));
+    const ofOneMaster = kept.filter((group) => new Set(group.map(masterOf)).size === 1);
+    // Where a member is handed over, hosts with the earlier file take its whole group, and what that is in one group with yields.
+    this.#keepsRole = untouched(new Set(ofOneMaster.flat()), [...kept, ...staying]);
     this.#keepsHolder = this.#keepsRole;
     this.#wasAlone = new Set(groups.filter((group) => group.every((router) => alone.has(router))).flat());
   }
@@ -347,9 +348,13 @@ export class Judge {
     return this.#kinds.has('regroup') && !this.#wasAlone.has(router);
   }
 
-  /** I7: of a reload that regroups, where no group is torn apart that somebody else may take a part of. */
+  /**
+   * I7: of a reload that regroups, where no group is torn apart that somebody else may take a part of. What was alone has
+   * nothing that could be torn apart, but a third director may take it from a group that another one has made of it already.
+   */
   #mustStay(router: number): boolean {
-    return !this.#kinds.has('regroup') || this.#keepsRole.has(router) || this.#wasAlone.has(router);
+    if (!this.#kinds.has('regroup') || this.#keepsRole.has(router)) return true;
+    return this.#world.directors.length === 2 && this.#wasAlone.has(router);
   }
 
   /** I7. */

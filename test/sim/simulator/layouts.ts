@@ -88,3 +88,18 @@ function merged(groups: readonly number[][], at: number, members: readonly numbe
   if (groups.length === 0 || group.length + members.length > MAX_GROUP_SIZE) return [...groups, [...members]];
   return groups.map((one, number) => (number === at ? [...one, ...members] : one));
 }
+
+/** Those of `routers` that are tied by `groups`, over any number of them, to none but `routers`. */
+export function untouched(
+  routers: ReadonlySet<number>,
+  groups: readonly (readonly number[])[],
+): ReadonlySet<number> {
+  const left = new Set(routers);
+  for (let before = left.size + 1; left.size < before; ) {
+    before = left.size;
+    for (const group of groups) {
+      if (group.some((router) => !left.has(router))) for (const router of group) left.delete(router);
+    }
+  }
+  return left;
+}
