@@ -11,11 +11,15 @@ import { ensureJudges, hasJudge, hostHasIpvs } from './lib/lab.mjs';
 import { ensureNodes } from './lib/nodes.mjs';
 import { ensure } from './lib/packages.mjs';
 import { StepError, say } from './lib/progress.mjs';
-import { runQuickly, runSuite } from './lib/suite.mjs';
+import { runQuickly, runSuite, runWhole } from './lib/suite.mjs';
 
 /** What Debian's own release has; src/drill/vm/lab-kernel.ts has the variable. */
 const USUAL_KERNEL = 'usual';
 const KERNEL_VARIABLE = 'LVS_DIRECTOR_LAB_KERNEL';
+
+const TEST_USAGE = `usage: npm test [-- --quick | --whole | WORDS]
+  everyday tests, in less than half an hour; --whole all of them, --quick those alone that need no root;
+  WORDS: the files, long ones too, whose path holds one of them`;
 
 const COMMANDS = {
   async build() {
@@ -55,13 +59,17 @@ const COMMANDS = {
   'bench-sync': (args) => benchInVm('sync', args),
   'bench-standstill': (args) => bench('standstill', args),
   async test(args) {
+    if (args.includes('--help')) {
+      say(TEST_USAGE);
+      return 0;
+    }
     await prepare();
     if (args.includes('--quick')) return runQuickly(args.filter((arg) => arg !== '--quick'));
     await ensureLab({ always: true });
     await ensure(['systemd']);
     await ensureNodes();
     await judgesInPath();
-    return runSuite(args);
+    return args.includes('--whole') ? runWhole() : runSuite(args);
   },
 };
 

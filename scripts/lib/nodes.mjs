@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { cachedFolder } from './cache.mjs';
 import { run, step } from './progress.mjs';
 
-/** Of the npm package that has nothing but Node's binary. test/vm/systemd-unit-nodes.test.ts has the same majors. */
+/** Of the npm package that has nothing but Node's binary. test/vm/systemd-unit-nodes.long.test.ts has the same majors. */
 const VERSIONS = { 22: '22.23.3', 24: '24.18.1' };
 
 /** The folders `node-22` and so on of the cache, with bin/node. */

@@ -15,6 +15,9 @@ const STAGES = [
 /** What needs neither root nor the programs of others. The simulator's hours are for those who wait. */
 const QUICK = [{ folders: ['unit', 'property'], jobs: availableParallelism(), timeoutSeconds: 600 }];
 
+/** Files that run when all do, or when they are named: an everyday run is over in less than half an hour without them. */
+const LONG = '.long.test.js';
+
 /** Of one failure's diagnostics; the whole is in what `node dist/test/...` prints. */
 const DIAGNOSTIC_LINES = 40;
 
@@ -31,23 +34,36 @@ function endTogether() {
   }
 }
 
-/** Runs all tests, or those whose path holds one of `filters`. Returns the exit status. */
+/** Runs the everyday tests, or all whose path holds one of `filters`. Returns the exit status. */
 export function runSuite(filters) {
-  return runStages(STAGES, filters);
+  return runStages(STAGES, filters.length === 0 ? isEveryday : holding(filters));
 }
 
-/** The same for the quick ones. */
+/** Runs all tests there are. */
+export function runWhole() {
+  return runStages(STAGES, () => true);
+}
+
+/** Runs the quick ones, or those of them whose path holds one of `filters`. */
 export function runQuickly(filters) {
-  return runStages(QUICK, filters);
+  return runStages(QUICK, filters.length === 0 ? isEveryday : holding(filters));
 }
 
-async function runStages(stages, filters) {
+const isEveryday = (file) => !file.endsWith(LONG);
+
+function holding(filters) {
+  return (file) => filters.some((filter) => file.includes(filter));
+}
+
+async function runStages(stages, isChosen) {
   endTogether();
   const total = { passed: 0, failed: 0, skips: [], failures: [] };
   for (const stage of stages) {
-    const files = filesOf(stage, filters);
+    const files = filesOf(stage).filter(isChosen);
     if (files.length === 0) continue;
-    say(`running ${files.length} test files of ${stage.folders.join(', ')}`);
+    const left = isChosen === isEveryday ? filesOf(stage).length - files.length : 0;
+    const word = left > 0 ? `, without ${left} long ones ('npm test -- --whole' runs them)` : '';
+    say(`running ${files.length} test files of ${stage.folders.join(', ')}${word}`);
     const waiting = files[Symbol.iterator]();
     const worker = async () => {
       for (const file of waiting) add(total, await runFile(file, stage.timeoutSeconds));
@@ -96,12 +112,9 @@ function add(total, { passed, failed, skips, failures }) {
   total.failures.push(...failures);
 }
 
-function filesOf(stage, filters) {
-  const files = stage.folders.flatMap((folder) => filesBelow(`dist/test/${folder}`));
-  const tests = files.filter((file) => file.endsWith('.test.js'));
-  return filters.length === 0
-    ? tests
-    : tests.filter((file) => filters.some((filter) => file.includes(filter)));
+function filesOf({ folders }) {
+  const files = folders.flatMap((folder) => filesBelow(`dist/test/${folder}`));
+  return files.filter((file) => file.endsWith('.test.js'));
 }
 
 /** Where nothing stands in the way of a test, as root or in CI, a skipped one is a test that nobody ran. */

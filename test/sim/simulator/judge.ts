@@ -780,13 +780,16 @@ export class Judge {
   begins(director: Director, { state }: GroupView): void {
     const heard = this.#heard[director.number];
     if (heard === undefined) return;
-    const isComplete = this.#isComplete[director.number];
+    const isComplete = this.#isComplete[director.number] ?? [];
+    const routers = (among: readonly InstanceState[]) => among.map(({ config }) => routerOf(config.name));
+    const isFresh = (one: InstanceState) => one.state === 'initialize';
+    const continuing = routers(state.instances.filter((one) => !isFresh(one)));
     const word = this.#words[director.number]?.complete === true;
-    for (const one of state.instances) {
-      if (one.state !== 'initialize') continue;
-      const router = routerOf(one.config.name);
+    // Of a router that is new to the file there is no connection that its group could lack (docs/decisions/0039).
+    const knows = continuing.length === 0 ? word : continuing.every((one) => isComplete[one] === true);
+    for (const router of routers(state.instances.filter(isFresh))) {
       heard[router] = nothingHeard();
-      if (isComplete !== undefined) isComplete[router] = word;
+      isComplete[router] = knows;
     }
   }
 

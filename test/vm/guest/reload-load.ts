@@ -1,6 +1,6 @@
 /**
  * Runs inside the VM: a director that is reloaded again and again while a client asks at a steady rate. Prints one JSON object,
- * which test/vm/reload-load.test.ts judges.
+ * which test/vm/reload-load.long.test.ts judges.
  *
  * Usage: reload-load.js OUT_DIR SECONDS RATE (OUT_DIR takes the director's log; SECONDS at least, until the last reload is done)
  */

@@ -1,7 +1,7 @@
 /**
  * Runs inside the VM: two directors of the nat topology and what befalls their kernels: sync daemons stopped, their
  * interface made anew, a table emptied, real servers that die, leave the file or go to weight 0, with TCP and UDP clients
- * all the while. Prints one JSON object, which test/vm/services-faults.test.ts judges.
+ * all the while. Prints one JSON object, which test/vm/services-faults.long.test.ts judges.
  *
  * Usage: services-faults.js OUT_DIR (takes the directors' logs)
  */

@@ -1,7 +1,7 @@
 /**
  * Runs inside the VM: one director of each topology with its very file of `config/`, from start to SIGTERM, and what
  * `ipvsadm`, `ip` and `sysctl` say of the kernel meanwhile. Prints one JSON object, which
- * test/vm/topologies.test.ts judges.
+ * test/vm/topologies.long.test.ts judges.
  *
  * Usage: topologies.js OUT_DIR (takes the directors' logs)
  */
