@@ -159,8 +159,9 @@ function look(state: Asking, { isMaster, peers, held }: Around, now: Now): AskSt
   const due = dueOf(answer.sent, peer.table);
   const coverage = due === 0 ? 1 : Math.min(1, held.lasting / due);
   const told = `${held.lasting} of ${answer.sent} connections of ${peer.name} are here`;
-  if (coverage >= ENOUGH) return { phase: 'ended', isWhole: true, coverage, text: told };
-  return held.atMs < doneAtMs + SETTLE_MS ? patient() : again({ ...next, coverage }, now, told);
+  const isSettled = held.atMs >= doneAtMs + SETTLE_MS;
+  if (coverage >= (isSettled ? ENOUGH : 1)) return { phase: 'ended', isWhole: true, coverage, text: told };
+  return isSettled ? again({ ...next, coverage }, now, told) : patient();
 }
 
 /** Whether the table has to be counted now: when the peer has sent all, and again when what is on its way must be here. */

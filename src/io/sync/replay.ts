@@ -1,9 +1,9 @@
 /** The kernel's connections, told to the sync group again: a peer's sync daemon takes them like its master's own. */
 import type { DumpedSyncDaemon, IpvsTimeouts, Service } from '../../ipvs/model.js';
-import { bucketOf, type ConnectionDigest, DigestBuilder, isCompared } from '../../sync/digest.js';
-import { MessageWriter } from '../../sync/message.js';
-import { isYoung } from '../../sync/young.js';
-import { GroupSender, groupOf } from './group-sender.js';
+import { bucketOf, type ConnectionDigest, DigestBuilder, hashOf, isCompared } from '../../sync/digest.js';
+import { isYoung, mayLast } from '../../sync/entry-lines.js';
+import { MessageWriter, type SyncConnection } from '../../sync/message.js';
+import { GroupSender, groupOf, type SyncGroup } from './group-sender.js';
 import { readKernelEntries } from './kernel-entries.js';
 
 export interface ReplayReport {
@@ -47,6 +47,16 @@ interface TableReader {
   syncDaemons(): Promise<readonly DumpedSyncDaemon[]>;
 }
 
+/**
+ * The kernel's file is read in pieces, and by place: for each connection that ends between two of them one is passed over. Of a table
+ * that is read in little time, what a pass misses the next one has; a large one is told of again before long anyway.
+ */
+const PASSES = 3;
+/** From the start: later than this no further pass begins. */
+const NEXT_PASS_MS = 10_000;
+/** What is remembered of a pass takes up to 4 MiB. */
+const MAX_REMEMBERED = 100_000;
+
 interface Choice {
   /** Lines of the kernel's file that are looked at; all without it. */
   readonly wanted?: (line: string) => boolean;
@@ -61,38 +71,83 @@ interface Choice {
 /** `isWhole`: the limit was not reached. */
 type Told = ReplayReport & { readonly isWhole: boolean };
 
-async function tell(ipvs: TableReader, { wanted, buckets, limitMs, signal }: Choice): Promise<Told> {
-  const endMs = performance.now() + limitMs;
+async function tell(ipvs: TableReader, choice: Choice): Promise<Told> {
+  const startMs = performance.now();
+  const endMs = startMs + choice.limitMs;
   const sending = (await ipvs.syncDaemons()).find(({ state }) => state === 'master');
   if (sending === undefined) throw new NoSyncDaemonError();
-  const group = groupOf(sending);
-  const writer = new MessageWriter(group.syncid, group.maxBytes);
-  const sender = new GroupSender(group);
-  const counts = { connections: 0, lasting: 0, messages: 0, untellable: 0 };
-  const send = async (message: Uint8Array | undefined): Promise<void> => {
-    if (message === undefined) return;
-    await sender.send(message);
-    counts.messages += 1;
-  };
+  const teller = new Teller(groupOf(sending), choice, endMs);
   try {
-    const entries = readKernelEntries(await ipvs.dump(), undefined, wanted);
-    for await (const { connections, unserved, untellable } of entries) {
-      signal?.throwIfAborted();
-      if (performance.now() > endMs) return { ...counts, isWhole: false };
-      counts.untellable += unserved.length;
-      for (const number of untellable.values()) counts.untellable += number;
-      for (const connection of connections) {
-        if (buckets?.has(bucketOf(connection)) === false) continue;
-        counts.connections += 1;
-        if (isCompared(connection)) counts.lasting += 1;
-        await send(writer.add(connection));
-      }
-    }
-    await send(writer.flush());
+    const table = await ipvs.dump();
+    const isWhole = await teller.pass(table, choice.wanted);
+    const report = teller.report;
+    const nextEndMs = Math.min(endMs, startMs + NEXT_PASS_MS);
+    for (let pass = 1; pass < PASSES && teller.remembers && performance.now() < nextEndMs; pass++)
+      await teller.pass(table, choice.wanted ?? mayLast);
+    // The same are untellable again.
+    return { ...teller.report, untellable: report.untellable, isWhole };
   } finally {
-    sender.close();
+    teller.close();
   }
-  return { ...counts, isWhole: true };
+}
+
+/** Sends each connection once, however often it is read. */
+class Teller {
+  readonly #choice: Choice;
+  readonly #endMs: number;
+  readonly #writer: MessageWriter;
+  readonly #sender: GroupSender;
+  readonly #told = new Set<number>();
+  readonly #counts = { connections: 0, lasting: 0, messages: 0, untellable: 0 };
+
+  constructor(group: SyncGroup, choice: Choice, endMs: number) {
+    this.#choice = choice;
+    this.#endMs = endMs;
+    this.#writer = new MessageWriter(group.syncid, group.maxBytes);
+    this.#sender = new GroupSender(group);
+  }
+
+  get report(): ReplayReport {
+    return { ...this.#counts };
+  }
+
+  /** Whether it knows what it has sent. */
+  get remembers(): boolean {
+    return this.#told.size < MAX_REMEMBERED;
+  }
+
+  close(): void {
+    this.#sender.close();
+  }
+
+  /** False: the time is over. */
+  async pass(table: readonly Service[], wanted: Choice['wanted']): Promise<boolean> {
+    for await (const { connections, unserved, untellable } of readKernelEntries(table, undefined, wanted)) {
+      this.#choice.signal?.throwIfAborted();
+      if (performance.now() > this.#endMs) return false;
+      this.#counts.untellable += unserved.length;
+      for (const number of untellable.values()) this.#counts.untellable += number;
+      for (const connection of connections) await this.#tell(connection);
+    }
+    await this.#send(this.#writer.flush());
+    return true;
+  }
+
+  async #tell(connection: SyncConnection): Promise<void> {
+    if (this.#choice.buckets?.has(bucketOf(connection)) === false) return;
+    const hash = hashOf(connection);
+    if (this.#told.has(hash)) return;
+    if (this.remembers) this.#told.add(hash);
+    this.#counts.connections += 1;
+    if (isCompared(connection)) this.#counts.lasting += 1;
+    await this.#send(this.#writer.add(connection));
+  }
+
+  async #send(message: Uint8Array | undefined): Promise<void> {
+    if (message === undefined) return;
+    await this.#sender.send(message);
+    this.#counts.messages += 1;
+  }
 }
 
 /**

@@ -1,12 +1,20 @@
 import t from 'tap';
-import { isYoung } from '../../../src/sync/young.js';
+import { isYoung, mayLast } from '../../../src/sync/entry-lines.js';
 
 const TIMEOUTS = { tcpSeconds: 900, tcpFinSeconds: 120, udpSeconds: 300 };
+const lineOf = (protocol: string, state: string, seconds: number): string =>
+  `${protocol} C0A80102 8A3C C0A801FD 0050 0A0A0A02 0050 ${state.padEnd(11)} ${String(seconds).padStart(7)}`;
 const of = (protocol: string, state: string, seconds: number): boolean =>
-  isYoung(
-    `${protocol} C0A80102 8A3C C0A801FD 0050 0A0A0A02 0050 ${state.padEnd(11)} ${String(seconds).padStart(7)}`,
-    TIMEOUTS,
-  );
+  isYoung(lineOf(protocol, state, seconds), TIMEOUTS);
+
+void t.test('what stays lost where it is missing', (t) => {
+  t.ok(mayLast(lineOf('TCP', 'ESTABLISHED', 3)));
+  t.ok(mayLast(lineOf('UDP', 'UDP', 200)));
+  for (const state of ['NONE', 'ASSURED']) t.ok(mayLast(lineOf('IP ', state, 299)), `a template: ${state}`);
+  for (const state of ['SYN_RECV', 'FIN_WAIT', 'TIME_WAIT', 'CLOSE', 'CLOSE_WAIT', 'LAST_ACK'])
+    t.notOk(mayLast(lineOf('TCP', state, 50)), state);
+  t.end();
+});
 
 void t.test('what the kernel may not have told of yet', (t) => {
   t.ok(of('TCP', 'ESTABLISHED', 899));

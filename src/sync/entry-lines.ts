@@ -1,6 +1,5 @@
 /**
- * Which connections the kernel may not have told the peer of yet, by their lines in /proc/net/ip_vs_conn: half-open ones, those that
- * are closing, and those with a packet in the last seconds. Pure, and cheap: a busy table is closed connections for the most part.
+ * Connections by their lines in /proc/net/ip_vs_conn. Pure, and cheap: a busy table is closed connections for the most part.
  */
 import type { IpvsTimeouts } from '../ipvs/model.js';
 
@@ -10,7 +9,17 @@ export const YOUNG_SECONDS = 4;
 /** TIME_WAIT and CLOSE have nothing more to say; a template is told with its connections. */
 const TELLING = / (ESTABLISHED|UDP|SYN_RECV|SYN_SENT|SYNACK|FIN_WAIT|CLOSE_WAIT|LAST_ACK) +(\d+)/;
 
-/** `timeouts`: those in force, from which the last column counts down since the last packet. */
+const PASSING = / (SYN_RECV|SYN_SENT|SYNACK|FIN_WAIT|TIME_WAIT|CLOSE|CLOSE_WAIT|LAST_ACK) +\d/;
+
+/** Whether it is neither half open nor being closed: what lacks it at a peer stays lost. */
+export function mayLast(line: string): boolean {
+  return !PASSING.test(line);
+}
+
+/**
+ * Whether the kernel may not have told the peer of it yet: half-open ones, those that are closing, and those with a packet in the
+ * last seconds. `timeouts`: those in force, from which the last column counts down since the last packet.
+ */
 export function isYoung(line: string, { tcpSeconds, udpSeconds }: IpvsTimeouts): boolean {
   const [, state, seconds] = TELLING.exec(line) ?? [];
   if (state === 'ESTABLISHED') return Number(seconds) >= tcpSeconds - YOUNG_SECONDS;
