@@ -67,6 +67,7 @@ function createInstance(member: GroupMember, nowMs: number): InstanceState {
     awaitsSync: false,
     master: undefined,
     masterPeak: 0,
+    predecessor: undefined,
     announceAtMs: [],
     refreshAtMs: Number.POSITIVE_INFINITY,
     succeeded: false,

@@ -46,6 +46,7 @@ function copyInstance(one: InstanceState): Member {
     awaitsSync: one.awaitsSync,
     master: one.master,
     masterPeak: one.masterPeak,
+    predecessor: one.predecessor,
     announceAtMs: one.announceAtMs,
     refreshAtMs: one.refreshAtMs,
     succeeded: one.succeeded,

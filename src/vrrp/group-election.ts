@@ -75,6 +75,7 @@ export function heardAsMaster(
     if (isOwner(member)) backOff(draft, index, source);
     else if (isContested(draft, index, atMs)) return;
     if (wasSilent) syncUnknown(draft);
+    else sayLastWord(draft);
     return yieldTo(draft, index, heard, source, atMs, `${source} advertises priority ${heard.priority}`);
   }
   if (!preemptsAtOnce(member) && wasSilent) {
@@ -84,6 +85,11 @@ export function heardAsMaster(
   // A losing advertisement is answered at once with one's own.
   draft.advertise(member);
   draft.announceLater(member);
+  if (member.predecessor === source) {
+    // Its last word: it knows by now.
+    member.predecessor = undefined;
+    return;
+  }
   if (heard.priority === OWNER_PRIORITY) {
     // RFC 9568 section 8.3.2: more than one owner is a misconfiguration.
     draft.group.rogueHeardMs = draft.now;
@@ -91,6 +97,14 @@ export function heardAsMaster(
   }
   draft.notice(member, { kind: 'still-master', source, priority: heard.priority });
   draft.count(member, 'still_master');
+}
+
+/**
+ * The one that stays may not have heard this director yet, as after a split: it has to know that neighbours hold another MAC
+ * address than its own (docs/decisions/0046).
+ */
+function sayLastWord(draft: Draft): void {
+  for (const member of draft.all()) if (member.state === 'master') draft.advertise(member);
 }
 
 function preemptsAtOnce(member: InstanceState): boolean {

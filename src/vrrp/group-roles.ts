@@ -64,6 +64,7 @@ function release(draft: Draft, member: Member): void {
   member.refreshAtMs = Number.POSITIVE_INFINITY;
   member.succeeded = false;
   member.contest = undefined;
+  member.predecessor = undefined;
   if (member.state !== 'master') return;
   member.master = undefined;
   const { name, addresses, routes, rules } = member.config;
@@ -95,6 +96,7 @@ export function toMaster(draft: Draft, members: readonly Member[], reason: strin
     member.wantsMaster = false;
     member.masterPeak = 0;
     forgetLowerMaster(member);
+    member.predecessor = member.heardUntilMs > draft.now ? member.master : undefined;
     member.master = member.source;
     member.activeAdverIntervalMs = member.config.advertisementIntervalMs;
     draft.count(member, 'became_master');

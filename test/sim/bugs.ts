@@ -492,6 +492,11 @@ const SYNCED_BUGS = withExtra('synced', [
     from: '|| sync.complete ||',
     to: '||',
   }),
+  shell('who yields says nothing', ['I3'], {
+    file: 'vrrp/group-election.js',
+    from: 'sayLastWord(draft);',
+    to: ';',
+  }),
   shell('a master that fell is waited for', ['I2'], {
     file: PREEMPT,
     from: 'return masterPeak < priority && ',

@@ -133,6 +133,8 @@ export class Judge {
   readonly #spins = new Map<GroupView, Spin>();
   /** By director, then by router: its connection table counts as complete. */
   readonly #isComplete: boolean[][];
+  /** Of those that have just yielded (docs/decisions/0046). */
+  readonly #lastWords = new Set<string>();
   /** By director: the last word of its services process, and how often that changed. */
   readonly #words: { complete: boolean; changes: number }[];
   #settled = false;
@@ -633,7 +635,13 @@ export class Judge {
   }
 
   /** I2: of two masters the stronger one stays (RFC 9568 section 6.4.3), unless it was silent too long. */
-  #checkYield(director: Director, before: GroupState, input: GroupInput, nowMs: number): void {
+  #checkYield(
+    director: Director,
+    before: GroupState,
+    input: GroupInput,
+    effects: GroupStep['effects'],
+    nowMs: number,
+  ): void {
     if (input.type !== 'advertisement') return;
     const was = before.instances.find((one) => one.config.name === input.instance);
     if (was?.state !== 'master' || before.phase !== 'running') return;
@@ -641,8 +649,12 @@ export class Judge {
     const order = input.advertisement.priority - was.priority || director.compareSource(router, input.source);
     // A group that stood still yields as a whole.
     const spokenMs = nowMs - Math.min(...before.instances.map((one) => one.spokeAtMs));
-    if (order > 0 || spokenMs > SILENT_INTERVALS * was.config.advertisementIntervalMs) return;
-    this.#fail('I2', `master d${director.number} yields ${input.instance} to the weaker ${input.source}`);
+    if (spokenMs > SILENT_INTERVALS * was.config.advertisementIntervalMs) return;
+    if (order <= 0)
+      this.#fail('I2', `master d${director.number} yields ${input.instance} to the weaker ${input.source}`);
+    // Or the stronger one may never know that it has to announce again.
+    if (!effects.some((one) => one.type === 'send' && one.instance === input.instance && one.priority > 0))
+      this.#fail('I3', `master d${director.number} yields ${input.instance} without a word`);
   }
 
   // ---- I5 by processes ----
@@ -725,6 +737,8 @@ export class Judge {
       return;
     }
     if (instance?.state !== 'master') {
+      // It was said in the step in which it yielded.
+      if (this.#lastWords.delete(lastWordKey(director, router))) return;
       this.#fail('I8', `d${director.number} advertises r${router} as ${instance?.state}`);
     }
     const { lastMs, intervalMs } = this.#speech[director.number] ?? { lastMs: [], intervalMs: [] };
@@ -838,7 +852,7 @@ export class Judge {
           this.#checkTakeover(director, before, nowMs);
           this.#checkUnread(director, group);
           this.#checkListened(director, before, group);
-        } else if (effect.from === 'master') this.#checkYield(director, before, input, nowMs);
+        } else if (effect.from === 'master') this.#checkYield(director, before, input, result.effects, nowMs);
         this.#roleChanged(director, router, effect.from, effect.to);
         this.#tableChanged(director, before, input, effect, nowMs);
       }
@@ -925,7 +939,9 @@ export class Judge {
   ): void {
     const was = before.instances.find((one) => one.config.name === name)?.state;
     const is = result.state.instances.find((one) => one.config.name === name)?.state;
-    const right = priority === 0 ? was === 'master' : is === 'master';
+    const yields = was === 'master' && is === 'backup';
+    if (priority > 0 && yields) this.#lastWords.add(lastWordKey(director, routerOf(name)));
+    const right = priority === 0 ? was === 'master' : is === 'master' || yields;
     if (!right) this.#fail('I8', `d${director.number} sends ${priority} for ${name} as ${is}, before ${was}`);
   }
 
@@ -949,4 +965,8 @@ export class Judge {
     else spin.count += 1;
     if (spin.count > MAX_SPINS) this.#fail('I9', `${group.state.name} of d${director.number} spins`);
   }
+}
+
+function lastWordKey(director: Director, router: number): string {
+  return `${director.number} ${router}`;
 }

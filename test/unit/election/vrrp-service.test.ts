@@ -30,7 +30,11 @@ void t.test('the guardian knows of an address before it comes, and until it is g
   host.kernel = new Promise((resolve) => (answer = resolve));
   host.advertise({ priority: 200 });
   await host.clock.advance(0);
-  t.strictSame(host.heard(), ['outside is backup'], 'the kernel has not answered: the orders stay');
+  t.strictSame(
+    host.heard(),
+    ['send 51 priority 100', 'outside is backup'],
+    'the kernel has not answered: the orders stay',
+  );
   answer();
   await settled();
   await host.clock.advance(0);

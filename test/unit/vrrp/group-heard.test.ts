@@ -207,7 +207,11 @@ await t.test('the BFD session of the master expires', async (t) => {
   await t.test('a stronger master that lives takes the role back, and is trusted for a minute', async (t) => {
     const bench = backup();
     lose(bench, 1700);
-    t.same(bench.hear(1701, 'outside', 150), ['outside remove-addresses', 'outside master->backup']);
+    t.same(bench.hear(1701, 'outside', 150), [
+      'outside send 100',
+      'outside remove-addresses',
+      'outside master->backup',
+    ]);
     for (let at = 2700; at < 60_000; at += 1000) bench.hear(at, 'outside', 150);
     t.same(lose(bench, 60_300), []);
     t.equal(bench.roles(), 'backup');

@@ -141,7 +141,11 @@ export function take(bench: Bench, kernel: Kernel, now: number, input: GroupInpu
   for (const effect of effects) {
     const complaint = kernel.take(effect);
     if (complaint !== undefined) return complaint;
-    if (effect.type === 'send' && effect.priority > 0 && bench.member(effect.instance).state !== 'master')
+    if (effect.type !== 'send' || effect.priority === 0) continue;
+    const was = before.instances.find(({ config }) => config.name === effect.instance)?.state;
+    const is = bench.member(effect.instance).state;
+    // A master that yields says a last word.
+    if (is !== 'master' && !(input.type === 'advertisement' && was === 'master' && is === 'backup'))
       return 'advertised without being master';
   }
   if (input.type === 'deadline' && bench.deadline <= now) return 'a deadline that is due again at once';

@@ -48,7 +48,7 @@ await t.test('a master says at once what it is worth, on every instance', async 
   t.same(bench.at(4002, tracked('other', 'down')), [], 'not tracked');
   t.same(
     bench.hear(4100, 'outside', 50),
-    ['outside remove-addresses', 'outside master->backup'].concat([
+    ['outside send 40', 'inside send 60', 'outside remove-addresses', 'outside master->backup'].concat([
       'inside remove-addresses',
       'inside master->backup',
     ]),

@@ -275,8 +275,25 @@ await t.test('a master', async (t) => {
   };
   await t.test('yields to a higher priority', async (t) => {
     const bench = master();
-    t.same(bench.hear(3800, 'outside', 150), ['outside remove-addresses', 'outside master->backup']);
+    t.same(
+      bench.hear(3800, 'outside', 150),
+      ['outside send 100', 'outside remove-addresses', 'outside master->backup'],
+      'and says a last word: the other one may not know that neighbours hold this MAC address',
+    );
     t.equal(bench.state.instances[0]?.master, '192.168.1.11');
+  });
+  await t.test('a last word is answered, and is no news of a second master', async (t) => {
+    const bench = new Bench([instance('outside', { preempt: { mode: 'always', delayMs: 0 } })]);
+    bench.at(0, { type: 'start' });
+    for (let at = 500; at <= 3500; at += 1000) {
+      bench.run(at);
+      bench.hear(at, 'outside', 50);
+    }
+    bench.run(3700);
+    t.equal(bench.roles(), 'master', 'preempted a living one');
+    const at = bench.now + 1;
+    t.same(bench.hear(at, 'outside', 50), ['outside send 100']);
+    t.same(bench.hear(at + 1, 'outside', 50), ['outside send 100', 'outside still-master'], 'it goes on');
   });
   await t.test('answers a losing advertisement at once and announces again', async (t) => {
     const bench = master();
@@ -286,6 +303,7 @@ await t.test('a master', async (t) => {
   await t.test('equal priority: the higher address wins', async (t) => {
     t.same(master().hear(3800, 'outside', 100, '192.168.1.11'), ['outside send 100', 'outside still-master']);
     t.same(master().hear(3800, 'outside', 100, '192.168.1.13'), [
+      'outside send 100',
       'outside remove-addresses',
       'outside master->backup',
     ]);

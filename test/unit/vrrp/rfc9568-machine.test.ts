@@ -82,7 +82,11 @@ await t.test('RFC9568-6.4.1-2 negative: and says nothing meanwhile', async (t) =
 /** A backup must not answer for the addresses or take packets to them: it does not hold them. */
 for (const id of ['RFC9568-6.4.2-1', 'RFC9568-6.4.2-2', 'RFC9568-6.4.2-5']) {
   await t.test(`${id} positive: who becomes backup gives the addresses back`, async (t) => {
-    t.same(master().hear(4000, 'outside', 200), ['outside remove-addresses', 'outside master->backup']);
+    t.same(master().hear(4000, 'outside', 200), [
+      'outside send 100',
+      'outside remove-addresses',
+      'outside master->backup',
+    ]);
   });
   await t.test(`${id} negative: a backup takes none, whatever it hears`, async (t) => {
     const bench = backup(preempting);
