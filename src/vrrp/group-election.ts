@@ -85,11 +85,8 @@ export function heardAsMaster(
   // A losing advertisement is answered at once with one's own.
   draft.advertise(member);
   draft.announceLater(member);
-  if (member.predecessor === source) {
-    // Its last word: it knows by now.
-    member.predecessor = undefined;
-    return;
-  }
+  const { predecessor } = member;
+  if (predecessor?.source === source && atMs < predecessor.untilMs) return;
   if (heard.priority === OWNER_PRIORITY) {
     // RFC 9568 section 8.3.2: more than one owner is a misconfiguration.
     draft.group.rogueHeardMs = draft.now;

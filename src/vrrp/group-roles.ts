@@ -96,7 +96,7 @@ export function toMaster(draft: Draft, members: readonly Member[], reason: strin
     member.wantsMaster = false;
     member.masterPeak = 0;
     forgetLowerMaster(member);
-    member.predecessor = member.heardUntilMs > draft.now ? member.master : undefined;
+    member.predecessor = predecessorOf(draft, member);
     member.master = member.source;
     member.activeAdverIntervalMs = member.config.advertisementIntervalMs;
     draft.count(member, 'became_master');
@@ -132,6 +132,16 @@ function rest(member: Member): void {
   member.masterPeak = 0;
   forgetLowerMaster(member);
   member.master = undefined;
+}
+
+/** It has an interval in which to say what it was about to say, and its last word. */
+function predecessorOf({ now }: Draft, member: Member): Member['predecessor'] {
+  const { heardUntilMs, master, activeAdverIntervalMs, config } = member;
+  if (master === undefined || heardUntilMs <= now) return undefined;
+  return {
+    source: master,
+    untilMs: now + Math.max(activeAdverIntervalMs, config.advertisementIntervalMs),
+  };
 }
 
 /** After a change of what faults hang on; `goodNews` is the reason to start again. */

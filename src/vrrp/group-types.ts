@@ -56,8 +56,8 @@ export interface InstanceState {
   readonly master: string | undefined;
   /** The highest priority that `master` advertised since it is heard; 0: none. */
   readonly masterPeak: number;
-  /** Of a master: the living master that it preempted, which speaks once more when it yields; undefined: none, or it has. */
-  readonly predecessor: string | undefined;
+  /** Of a master: the living master that it preempted, which may speak until then without being a second one. */
+  readonly predecessor: { readonly source: string; readonly untilMs: number } | undefined;
   /** Announcements still to be repeated, ascending. */
   readonly announceAtMs: readonly number[];
   /** When a master announces all over again; Infinity: never. */

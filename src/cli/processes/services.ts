@@ -29,7 +29,7 @@ import type { Log } from '../../runtime/ports.js';
 import { HandOver, type HandOverPorts } from '../../runtime/services/hand-over.js';
 import type { MetricsPorts } from '../../runtime/services/metrics-keeper.js';
 import { PeerChannelPart } from '../../runtime/services/peer/peer-channel.js';
-import type { PeerPorts } from '../../runtime/services/peer/peer-ports.js';
+import type { PeerPorts, Thoroughness } from '../../runtime/services/peer/peer-ports.js';
 import { ServicesHost } from '../../runtime/services/services-host.js';
 import type { IpvsCounters } from '../../runtime/services/services-ports.js';
 import { TrackAndHooks, type TrackAndHooksPorts } from '../../runtime/services/track-and-hooks.js';
@@ -88,9 +88,10 @@ async function withIpvs<T>(work: (ipvs: KernelIpvs) => Promise<T>): Promise<T> {
  * In this process: it is there at once, and each of its steps is short. Of a large table it costs the kernel seconds, which another
  * thread waits for.
  */
-async function replay(signal: AbortSignal): Promise<number> {
+async function replay(signal: AbortSignal, thoroughness: Thoroughness): Promise<number> {
   const { replayConnections } = await import('../../io/sync/replay.js');
-  return (await withIpvs((ipvs) => replayConnections(ipvs, { signal }))).lasting;
+  const choice = { signal, ...(thoroughness === 'again' && { passes: 1 }) };
+  return (await withIpvs((ipvs) => replayConnections(ipvs, choice))).lasting;
 }
 
 function handOverPorts(log: Log): HandOverPorts {

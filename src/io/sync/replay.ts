@@ -62,6 +62,8 @@ interface Choice {
   readonly wanted?: (line: string) => boolean;
   /** Buckets that are told of; all without them. */
   readonly buckets?: ReadonlySet<number> | undefined;
+  /** How often the table is read, 1 to `PASSES`. */
+  readonly passes?: number;
   /** No further line is read then. */
   readonly limitMs: number;
   /** Ends it before that. */
@@ -72,6 +74,7 @@ interface Choice {
 type Told = ReplayReport & { readonly isWhole: boolean };
 
 async function tell(ipvs: TableReader, choice: Choice): Promise<Told> {
+  const { passes = PASSES } = choice;
   const startMs = performance.now();
   const endMs = startMs + choice.limitMs;
   const sending = (await ipvs.syncDaemons()).find(({ state }) => state === 'master');
@@ -82,7 +85,7 @@ async function tell(ipvs: TableReader, choice: Choice): Promise<Told> {
     const isWhole = await teller.pass(table, choice.wanted);
     const report = teller.report;
     const nextEndMs = Math.min(endMs, startMs + NEXT_PASS_MS);
-    for (let pass = 1; pass < PASSES && teller.remembers && performance.now() < nextEndMs; pass++)
+    for (let pass = 1; pass < passes && teller.remembers && performance.now() < nextEndMs; pass++)
       await teller.pass(table, choice.wanted ?? mayLast);
     // The same are untellable again.
     return { ...teller.report, untellable: report.untellable, isWhole };
@@ -156,7 +159,7 @@ class Teller {
  */
 export async function replayConnections(
   ipvs: TableReader,
-  choice: Pick<Choice, 'buckets' | 'signal'> = {},
+  choice: Pick<Choice, 'buckets' | 'passes' | 'signal'> = {},
 ): Promise<ReplayReport> {
   const { isWhole, ...report } = await tell(ipvs, { ...choice, limitMs: REPLAY_LIMIT_MS });
   if (!isWhole) throw new ReplayLimitError(report.connections);

@@ -25,7 +25,10 @@ export type TakeDatagram = (bytes: Uint8Array, source: string, receivedAtMs: num
  * Sends this host's connection table to the sync group, as it is when it begins; resolves with the number of lasting connections that
  * were sent, which says nothing of what arrived. Rejects with the signal's reason, or with what reading and sending refuse.
  */
-export type Replay = (signal: AbortSignal) => Promise<number>;
+export type Replay = (signal: AbortSignal, thoroughness: Thoroughness) => Promise<number>;
+
+/** `whole`: somebody waits for every connection; `again`: what is passed over now will be told of the next time. */
+export type Thoroughness = 'whole' | 'again';
 
 export interface PeerPorts {
   readonly clock: Clock;

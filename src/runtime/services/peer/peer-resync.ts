@@ -13,7 +13,7 @@ import { NOBODY_SERVED, type ServeInput, type ServeState, stepServe } from '../.
 import { messageOf } from '../../../util/error-message.js';
 import type { SyncProgress } from '../../../vrrp/group-types.js';
 import type { Clock, Log } from '../../ports.js';
-import type { Replay } from './peer-ports.js';
+import type { Replay, Thoroughness } from './peer-ports.js';
 
 /** While it asks, it looks again at least so often. */
 const LOOK_MS = 500;
@@ -133,7 +133,7 @@ export class PeerResync {
   async #refresh(): Promise<void> {
     const { log } = this.#ports;
     try {
-      const sent = await this.#send(new AbortController());
+      const sent = await this.#send(new AbortController(), 'again');
       log.debug({ event: 'resync', sent }, `told of ${sent} connections again`);
     } catch (error) {
       log.debug({ event: 'resync', err: error }, `not told of all connections again: ${messageOf(error)}`);
@@ -142,11 +142,11 @@ export class PeerResync {
   }
 
   /** What `endReplay` ends. */
-  async #send(replaying: AbortController): Promise<number> {
+  async #send(replaying: AbortController, thoroughness: Thoroughness): Promise<number> {
     const { replay } = this.#ports;
     if (replay === undefined) throw new Error('this director cannot');
     this.#replaying = replaying;
-    return replay(replaying.signal);
+    return replay(replaying.signal, thoroughness);
   }
 
   async #replay(peer: string): Promise<void> {
@@ -156,7 +156,7 @@ export class PeerResync {
     try {
       if (this.#ports.replay !== undefined)
         log.info({ event: 'resync', peer }, `replays the connection table for ${peer}`);
-      const sent = await this.#send(replaying);
+      const sent = await this.#send(replaying, 'whole');
       const tookMs = Math.round(clock.nowMs() - begunMs);
       log.info({ event: 'resync', peer, sent }, `replayed ${sent} connections for ${peer} in ${tookMs} ms`);
       this.#stepServe({ type: 'done', peer, sent });
