@@ -334,7 +334,7 @@ const SHELL_BUGS: readonly Bug[] = [
       from: 'transport.drain();',
       to: 'void transport;',
     }),
-    seed: 102,
+    seed: 142,
   },
   shell('the guardian has no lease', ['I5', 'I1'], {
     file: 'runtime/guardian/guardian-orders.js',
