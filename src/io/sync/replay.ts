@@ -86,7 +86,7 @@ async function tell(ipvs: TableReader, choice: Choice): Promise<Told> {
     const report = teller.report;
     const nextEndMs = Math.min(endMs, startMs + NEXT_PASS_MS);
     for (let pass = 1; pass < passes && teller.remembers && performance.now() < nextEndMs; pass++)
-      await teller.pass(table, choice.wanted ?? mayLast);
+      await teller.pass(table, mayLast);
     // The same are untellable again.
     return { ...teller.report, untellable: report.untellable, isWhole };
   } finally {
@@ -168,14 +168,15 @@ export async function replayConnections(
 
 /**
  * Those alone that the kernel may not have told of (`isYoung`), and no longer than `limitMs`: what is said later may be old news
- * of a connection that has ended since. Rejects as `replayConnections`.
+ * of a connection that has ended since. They change their states meanwhile: who wants more than one pass calls it again. Rejects as
+ * `replayConnections`.
  */
 export async function replayYoung(
   ipvs: TableReader & { timeouts(): Promise<IpvsTimeouts> },
   limitMs: number,
 ): Promise<Told> {
   const timeouts = await ipvs.timeouts();
-  return tell(ipvs, { wanted: (line) => isYoung(line, timeouts), limitMs });
+  return tell(ipvs, { wanted: (line) => isYoung(line, timeouts), passes: 1, limitMs });
 }
 
 /** Of the kernel's table as it is now. */
