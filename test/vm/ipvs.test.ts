@@ -18,7 +18,7 @@ void t.test('IPVS in the kernel, with ipvsadm as the judge', { skip: noVm() }, a
   });
   await t.test('a table made by hand is adopted by an equal file', async (t) => {
     const { status, stdout, stderr } = await vm.run(['node', 'dist/test/vm/guest/adoption.js']);
-    t.equal(status, 0, 'the guest program ran to its end');
+    t.equal(status, 0, 'the guest program ran to its end', { said: stderr.split('\n').slice(-20) });
     if (status !== 0) return t.comment(stderr);
     const { services, byHand, adopted, left, changes, ordered }: AdoptionReport = JSON.parse(stdout);
     t.equal(byHand.match(/^-A /gm)?.length, services);
@@ -28,7 +28,7 @@ void t.test('IPVS in the kernel, with ipvsadm as the judge', { skip: noVm() }, a
     t.equal(left, '', 'what was adopted goes with the director');
   });
   const { status, stdout, stderr } = await vm.run(['node', 'dist/test/vm/guest/ipvs-table.js']);
-  t.equal(status, 0, 'the guest program ran to its end');
+  t.equal(status, 0, 'the guest program ran to its end', { said: stderr.split('\n').slice(-20) });
   if (status !== 0) {
     t.comment(stderr);
     return;

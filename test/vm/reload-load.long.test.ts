@@ -24,7 +24,7 @@ await t.test('thirteen reloads under load', { skip: noVm() }, async (t) => {
   const { status, stdout, stderr } = await vm.run([...program, String(SECONDS), String(RATE)], {
     onOutput: (line) => t.comment(line),
   });
-  t.equal(status, 0, 'the guest program ran to its end');
+  t.equal(status, 0, 'the guest program ran to its end', { said: stderr.split('\n').slice(-20) });
   if (status !== 0) {
     t.comment(stderr);
     t.comment(readFileSync(join(outDir, 'lb1.log'), 'utf8'));

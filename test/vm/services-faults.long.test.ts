@@ -32,7 +32,7 @@ await t.test('a pair whose kernels are tampered with', { skip: noVm() }, async (
   const logs = (): void => {
     for (const name of ['lb1', 'lb2']) t.comment(readFileSync(join(outDir, `${name}.log`), 'utf8'));
   };
-  t.equal(status, 0, 'the guest program ran to its end');
+  t.equal(status, 0, 'the guest program ran to its end', { said: stderr.split('\n').slice(-20) });
   if (status !== 0) {
     t.comment(stderr);
     logs();

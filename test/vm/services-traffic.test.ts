@@ -21,7 +21,7 @@ await t.test('virtual servers of many kinds', { skip: noVm() }, async (t) => {
   });
   await t.test('fullnat and masquerade', async (t) => {
     const { status, stdout, stderr } = await vm.run(['node', 'dist/test/vm/guest/source-nat.js', vm.outDir]);
-    t.equal(status, 0, 'the guest program ran to its end');
+    t.equal(status, 0, 'the guest program ran to its end', { said: stderr.split('\n').slice(-20) });
     if (status !== 0) {
       t.comment(stderr);
       return t.comment(readFileSync(join(outDir, 'source-nat.log'), 'utf8'));
@@ -50,7 +50,7 @@ await t.test('virtual servers of many kinds', { skip: noVm() }, async (t) => {
     'dist/test/vm/guest/services-traffic.js',
     vm.outDir,
   ]);
-  t.equal(status, 0, 'the guest program ran to its end');
+  t.equal(status, 0, 'the guest program ran to its end', { said: stderr.split('\n').slice(-20) });
   if (status !== 0) {
     t.comment(stderr);
     t.comment(readFileSync(join(outDir, 'lb1.log'), 'utf8'));

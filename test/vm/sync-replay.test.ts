@@ -55,7 +55,7 @@ void t.test('replay', { skip: noVm() }, async (t) => {
     rmSync(outDir, { recursive: true, force: true });
   });
   const { status, stdout, stderr } = await vm.run(['node', 'dist/test/vm/guest/sync-replay.js']);
-  t.equal(status, 0, 'the guest program ran to its end');
+  t.equal(status, 0, 'the guest program ran to its end', { said: stderr.split('\n').slice(-20) });
   if (status !== 0) return t.comment(stderr);
   const {
     there,

@@ -300,14 +300,14 @@ await t.test('every topology', { skip: noVm() }, async (t) => {
     await vm.stop();
     rmSync(outDir, { recursive: true, force: true });
   });
-  const { status, stdout } = await vm.run(['node', 'dist/test/vm/guest/topologies.js', vm.outDir], {
+  const { status, stdout, stderr } = await vm.run(['node', 'dist/test/vm/guest/topologies.js', vm.outDir], {
     timeoutMs: RUN_MS,
     onOutput: (line) => {
       // All but the report itself.
       if (!line.startsWith('{')) t.comment(line);
     },
   });
-  t.equal(status, 0, 'the guest program ran to its end');
+  t.equal(status, 0, 'the guest program ran to its end', { said: stderr.split('\n').slice(-20) });
   if (status !== 0) {
     return;
   }

@@ -41,9 +41,9 @@ const VERBOSE = 'exec "$0" "$@" --log-level debug';
 const { signal } = new AbortController();
 /** All labs come up side by side, under emulation. */
 const UP = { timeoutMs: 450_000, everyMs: 250, signal };
-/** For `waitFor`: a single step, under emulation. */
-export const SOON = { timeoutMs: 30_000, everyMs: 50, signal };
-const VERIFY_MS = 60_000;
+/** For `waitFor`: a single step, under emulation, beside the daemons of all other labs: one starts in a minute there. */
+export const SOON = { timeoutMs: 180_000, everyMs: 50, signal };
+const VERIFY_MS = 180_000;
 const WATCH_EVERY_MS = 20;
 
 /** What a host has that nobody prepared: the director itself has to set what it needs. */
