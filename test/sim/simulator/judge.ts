@@ -561,6 +561,14 @@ export class Judge {
       const worth = this.#worth(director, router);
       const isBest = candidates.every((one) => one === director || this.#worth(one, router) < worth);
       if (!candidates.includes(director) || !isBest) return;
+      // The right was to another master, whose last word it heard.
+      const isRight = group.every((member) => {
+        const one = director.instance(member);
+        const heard = this.#heard[director.number]?.[member];
+        if (one === undefined || heard === undefined) return false;
+        return this.#mayPreempt(director, one, heard, director.localMs(this.#world.nowMs));
+      });
+      if (!isRight) return;
       this.#fail('I2', `d${director.number} may preempt r${router} and does not`);
     });
   }
