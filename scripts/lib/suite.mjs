@@ -59,9 +59,10 @@ async function runStages(stages, isChosen) {
   endTogether();
   const total = { passed: 0, failed: 0, skips: [], failures: [] };
   for (const stage of stages) {
-    const files = filesOf(stage).filter(isChosen);
+    const all = filesOf(stage);
+    const files = all.filter(isChosen);
     if (files.length === 0) continue;
-    const left = isChosen === isEveryday ? filesOf(stage).length - files.length : 0;
+    const left = isChosen === isEveryday ? all.length - files.length : 0;
     const word = left > 0 ? `, without ${left} long ones ('npm test -- --whole' runs them)` : '';
     say(`running ${files.length} test files of ${stage.folders.join(', ')}${word}`);
     const waiting = files[Symbol.iterator]();

@@ -2,14 +2,10 @@
  * The drill's scenarios beyond the everyday ones, on a kernel that has IPVS. Limits in milliseconds are the drill's own affair; what
  * stands here holds on a slow machine too.
  */
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import t from 'tap';
-import { type DrillReport, titleOf } from '../../src/drill/report/report.js';
-import { MAIN } from '../program.js';
+import { titleOf } from '../../src/drill/report/report.js';
 import { noVm } from './no-vm.js';
+import { runDrill } from './run-drill.js';
 
 t.setTimeout(1_800_000);
 
@@ -19,17 +15,7 @@ const KINDS = ['busy', 'one-request', 'idle'] as const;
 const UNTOUCHED: readonly string[] = ['reload-under-load', 'switch'];
 
 await t.test('orders, faults of the network and a director that hangs', { skip: noVm() }, async (t) => {
-  const outDir = mkdtempSync(join(tmpdir(), 'drill-scenarios-test-'));
-  t.teardown(() => rmSync(outDir, { recursive: true, force: true }));
-  const options = ['--kernel', 'vm', '--scenario', SCENARIOS.join(), '--connections', '20', '--out', outDir];
-  const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, 'drill', ...options], {
-    encoding: 'utf8',
-  });
-  t.comment(stdout);
-  t.comment(stderr);
-  const report = JSON.parse(readFileSync(join(outDir, 'report.json'), 'utf8')) as DrillReport;
-  t.same(report.failures, []);
-  t.equal(status === 0, report.passed, 'the exit status says what the report says');
+  const { report } = runDrill(t, ['--scenario', SCENARIOS.join(), '--connections', '20']);
   t.same(
     report.scenarios.map(({ name }) => name).toSorted(),
     [...SCENARIOS].toSorted(),

@@ -1,13 +1,10 @@
 /** Every topology of the drill loses its master, on a kernel that has IPVS. The client judges. */
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { TOPOLOGY_NAMES } from '../../src/drill/lab/topology.js';
-import type { DrillReport } from '../../src/drill/report/report.js';
-import { MAIN } from '../program.js';
 import { noVm } from './no-vm.js';
+import { runDrill } from './run-drill.js';
 
 t.setTimeout(1_800_000);
 
@@ -19,23 +16,9 @@ const KINDS = ['busy', 'one-request', 'idle'] as const;
 const TOPOLOGIES = TOPOLOGY_NAMES.filter((name) => name !== 'services' && name !== 'fullnat');
 
 await t.test('no topology loses a connection with its master', { skip: noVm() }, async (t) => {
-  const outDir = mkdtempSync(join(tmpdir(), 'drill-test-'));
-  t.teardown(() => rmSync(outDir, { recursive: true, force: true }));
   const chosen = ['--topology', TOPOLOGIES.join(), '--scenario', 'power'];
-  const options = ['--kernel', 'vm', ...chosen, '--connections', '20'];
-  const { status, stdout, stderr } = spawnSync(
-    process.execPath,
-    [MAIN, 'drill', ...options, '--out', outDir],
-    {
-      encoding: 'utf8',
-    },
-  );
-  t.comment(stdout);
-  t.comment(stderr);
-  const report = JSON.parse(readFileSync(join(outDir, 'report.json'), 'utf8')) as DrillReport;
+  const { report, outDir } = runDrill(t, [...chosen, '--connections', '20']);
   t.match(report, { version: 1, kernel: { where: 'vm' } });
-  t.same(report.failures, []);
-  t.equal(status === 0, report.passed, 'the exit status says what the report says');
   t.same(
     report.scenarios.map((scenario) => scenario.topology),
     TOPOLOGIES,

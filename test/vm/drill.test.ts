@@ -1,12 +1,8 @@
 /** The everyday drill, on a kernel that has IPVS. The client judges. */
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import t from 'tap';
-import { type DrillReport, titleOf } from '../../src/drill/report/report.js';
-import { MAIN } from '../program.js';
+import { titleOf } from '../../src/drill/report/report.js';
 import { noVm } from './no-vm.js';
+import { runDrill } from './run-drill.js';
 
 t.setTimeout(1_800_000);
 
@@ -21,17 +17,7 @@ const EVERYDAY = [
 ];
 
 await t.test('the everyday drill', { skip: noVm() }, async (t) => {
-  const outDir = mkdtempSync(join(tmpdir(), 'everyday-drill-test-'));
-  t.teardown(() => rmSync(outDir, { recursive: true, force: true }));
-  const options = ['--kernel', 'vm', '--connections', '20', '--out', outDir];
-  const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, 'drill', ...options], {
-    encoding: 'utf8',
-  });
-  t.comment(stdout);
-  t.comment(stderr);
-  const report = JSON.parse(readFileSync(join(outDir, 'report.json'), 'utf8')) as DrillReport;
-  t.same(report.failures, []);
-  t.equal(status === 0, report.passed, 'the exit status says what the report says');
+  const { report } = runDrill(t, ['--connections', '20']);
   t.same(report.scenarios.map(titleOf), EVERYDAY);
   for (const scenario of report.scenarios) {
     const { made } = scenario.requests;

@@ -3,14 +3,12 @@
  * the drill's own affair; what stands here holds on a slow machine too. No daemon starts meanwhile: beside that an
  * emulated processor leaves real servers too little to pass their checks for certain.
  */
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { type DrillReport, titleOf } from '../../src/drill/report/report.js';
-import { MAIN } from '../program.js';
+import { titleOf } from '../../src/drill/report/report.js';
 import { noVm } from './no-vm.js';
+import { runDrill } from './run-drill.js';
 
 t.setTimeout(1_800_000);
 
@@ -21,18 +19,8 @@ const COUNTS = { busy: 18, 'one-request': 18, idle: 18, ipv6: 18, udp: 10, persi
 const between = (value = 0, least: number, most: number): boolean => value >= least && value <= most;
 
 await t.test('services of many kinds outlive every fault', { skip: noVm() }, async (t) => {
-  const outDir = mkdtempSync(join(tmpdir(), 'services-drill-test-'));
-  t.teardown(() => rmSync(outDir, { recursive: true, force: true }));
   const chosen = ['--topology', 'services', '--scenario', SCENARIOS.join(), '--connections', '18'];
-  const options = ['--kernel', 'vm', ...chosen, '--out', outDir];
-  const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, 'drill', ...options], {
-    encoding: 'utf8',
-  });
-  t.comment(stdout);
-  t.comment(stderr);
-  const report = JSON.parse(readFileSync(join(outDir, 'report.json'), 'utf8')) as DrillReport;
-  t.same(report.failures, []);
-  t.equal(status === 0, report.passed, 'the exit status says what the report says');
+  const { report, outDir } = runDrill(t, chosen);
   t.same(report.scenarios.map(titleOf), ['power', 'return after power', 'real-server-down']);
   for (const scenario of report.scenarios) {
     const title = titleOf(scenario);
