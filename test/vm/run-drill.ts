@@ -7,6 +7,9 @@ import type { Test } from 'tap';
 import type { DrillReport } from '../../src/drill/report/report.js';
 import { MAIN } from '../program.js';
 
+/** New requests of a scenario with which it says something; how many a second there are is the machine's affair. */
+export const ENOUGH_REQUESTS = 50;
+
 /** Runs it to its end and asserts that it passed. The folder with its report is there as long as the test. */
 export function runDrill(t: Test, options: readonly string[]): { report: DrillReport; outDir: string } {
   const outDir = mkdtempSync(join(tmpdir(), 'drill-test-'));

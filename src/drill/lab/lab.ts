@@ -80,7 +80,11 @@ export class Lab {
       SWITCHES,
       switchBatch(this.topology, (host) => this.pid(host)),
     );
-    await Promise.all(this.topology.hosts.map((host) => this.#configure(host)));
+    await Promise.all([
+      ...this.topology.hosts.map((host) => this.#configure(host)),
+      // Its first hook while nothing is on the wire yet: see `lossRules`. Without nft a lab is whole, only `lose` fails then.
+      this.lose([]).catch(() => undefined),
+    ]);
     this.#openPatchBay();
   }
 
