@@ -1,6 +1,7 @@
 /** What the shell needs from the world. `io` implements these; tests replace them. */
 import type { VirtualAddress, VirtualRoute, VirtualRule, VrrpTransportKind } from '../config/model.js';
 import type { AddressFamily } from '../util/ip-address.js';
+import type { SetElement } from '../util/nft-table.js';
 import type { FromServices, ToServices } from './services/services-messages.js';
 
 /** CLOCK_MONOTONIC in milliseconds, with a fraction. */
@@ -219,6 +220,14 @@ export interface Nft {
   set(ruleset: string): Promise<void>;
   /** What nft prints of a table such as `inet lvs_director`; undefined where there is none. */
   list(table: string): Promise<string | undefined>;
+}
+
+/** Sets of nftables, in tables of the family `inet`. Both reject with what the kernel says: ENOENT where there is no such set. */
+export interface NftSets {
+  /** Makes elements what they are to be, eight at a time in one transaction. */
+  change(elements: readonly SetElement[]): Promise<void>;
+  /** Resolves where there is the set. */
+  find(table: string, set: string): Promise<void>;
 }
 
 /** Accept_Mode false: drops packets to addresses, neighbour discovery excepted. */

@@ -9,3 +9,14 @@ export function ipOf(family: AddressFamily): string {
 export function nftRemoval(table: string): string {
   return `table ${table}\ndelete table ${table}\n`;
 }
+
+/** One element of a set, as it is to be, in a table of the family `inet`. */
+export interface SetElement {
+  /** Without its family. */
+  readonly table: string;
+  readonly set: string;
+  /** As long as the set's keys are. */
+  readonly key: Uint8Array;
+  /** How long it stays, in milliseconds, more than 0; for ever with Infinity. */
+  readonly timeoutMs: number;
+}

@@ -12,7 +12,7 @@ import { takeRealTime } from '../../io/host/real-time.js';
 import { VRRP_STATE } from '../../io/host/state-file.js';
 import { type HostAddresses, openAddresses } from '../../io/netlink/addresses.js';
 import { openLinkMonitor } from '../../io/netlink/links.js';
-import { openRouting } from '../../io/netlink/routing.js';
+import { openRouting } from '../../io/netlink/routing/routing.js';
 import { openVirtualMacs } from '../../io/netlink/virtual-mac.js';
 import { openVolley } from '../../io/netlink/volley.js';
 import { openControlServer } from '../../io/operator/control-server.js';

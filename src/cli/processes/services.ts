@@ -15,6 +15,7 @@ import { OVERRIDES, SERVICES_STATE } from '../../io/host/state-file.js';
 import { syncInterfaces } from '../../io/host/sync-interfaces.js';
 import { openSysctls } from '../../io/host/sysctls.js';
 import type { KernelIpvs } from '../../io/netlink/ipvs.js';
+import { openNftSets } from '../../io/netlink/nft-sets.js';
 import { eventSocketPath, openEventSocket } from '../../io/operator/event-socket.js';
 import { openServicesSocket, servicesSocketPath } from '../../io/operator/services-socket.js';
 import { readPeerKey } from '../../io/peer/peer-key.js';
@@ -99,6 +100,7 @@ function handOverPorts(log: Log): HandOverPorts {
     clock: monotonicClock,
     log,
     nft: openNft('connection_sync'),
+    nftSets: openNftSets(),
     tellYoung: async (limitMs) => {
       const { replayYoung } = await import('../../io/sync/replay.js');
       return (await withIpvs((ipvs) => replayYoung(ipvs, limitMs))).connections;

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { openStateFile, VRRP_STATE } from '../../io/host/state-file.js';
 import { openAddresses } from '../../io/netlink/addresses.js';
-import { openRouting } from '../../io/netlink/routing.js';
+import { openRouting } from '../../io/netlink/routing/routing.js';
 import { openVirtualMacs } from '../../io/netlink/virtual-mac.js';
 import { ControlSocketError, lockRuntimeDirectory } from '../../io/operator/control-server.js';
 import type { Command } from '../command.js';

@@ -54,6 +54,8 @@ export interface NetlinkRequest {
   /** Beyond NLM_F_REQUEST and NLM_F_ACK, which are added. Not NLM_F_DUMP: that is `dump`. */
   readonly flags: number;
   readonly payload: Uint8Array;
+  /** Sent without NLM_F_ACK: there is an answer to it only where the kernel refuses, which then is that to the whole batch. */
+  readonly unacknowledged?: boolean;
 }
 export interface NetlinkMessage {
   readonly type: number;
@@ -295,16 +297,16 @@ export class NetlinkConnection {
 
   #transactBatch(batch: readonly NetlinkRequest[]): Promise<NetlinkResult[]> {
     const waiting = new Map<number, { index: number; messages: NetlinkMessage[] }>();
-    const results: (NetlinkResult | undefined)[] = batch.map(() => undefined);
+    const unacknowledged = new Set<number>();
+    const results: (NetlinkResult | undefined)[] = batch.map((request) =>
+      request.unacknowledged === true ? { error: undefined, messages: [] } : undefined,
+    );
     const encoded = batch.map((request, index) => {
       const sequence = this.#nextSequence();
-      waiting.set(sequence, { index, messages: [] });
-      return encodeMessage(
-        request.type,
-        request.flags | NLM_F_REQUEST | NLM_F_ACK,
-        sequence,
-        request.payload,
-      );
+      if (request.unacknowledged === true) unacknowledged.add(sequence);
+      else waiting.set(sequence, { index, messages: [] });
+      const ack = request.unacknowledged === true ? 0 : NLM_F_ACK;
+      return encodeMessage(request.type, request.flags | NLM_F_REQUEST | ack, sequence, request.payload);
     });
     const complete = (missing: NetlinkError): NetlinkResult[] =>
       results.map((result) => result ?? { error: missing, messages: [] });
@@ -313,6 +315,9 @@ export class NetlinkConnection {
       (frame, finish) => {
         const request = waiting.get(frame.sequence);
         if (request === undefined) {
+          const isRefusal = frame.type === NLMSG_ERROR && unacknowledged.has(frame.sequence);
+          const refusal = isRefusal ? verdictOf(frame) : undefined;
+          if (refusal !== undefined) finish(complete(refusal));
           return;
         }
         if (frame.type === NLMSG_ERROR || frame.type === NLMSG_DONE) {

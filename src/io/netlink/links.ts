@@ -16,8 +16,8 @@ import { dumpAddresses } from './addresses.js';
 import { NETLINK_ROUTE, NetlinkConnection } from './connection.js';
 import { LinkTable, type OnAddress, type OnChange, type OnHardwareAddress } from './link-table.js';
 import { RECEIVE_BUFFER_BYTES } from './request-socket.js';
-import { dumpOwnRoutes } from './route-dump.js';
-import { RouteWatch } from './route-watch.js';
+import { dumpOwnRoutes } from './routing/route-dump.js';
+import { RouteWatch } from './routing/route-watch.js';
 
 /** Attempts at the dump after lost events, and the pause between them. */
 export const MAX_RESYNC_ATTEMPTS = 10;

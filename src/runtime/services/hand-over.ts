@@ -4,11 +4,17 @@
  */
 
 import type { DirectorConfig } from '../../config/model.js';
-import { HAND_OVER_REMOVAL, HAND_OVER_TABLE, handOverRuleset } from '../../planning/hand-over.js';
+import {
+  gateElements,
+  HAND_OVER_REMOVAL,
+  HAND_OVER_TABLE,
+  type HandOverPlan,
+  handOverRuleset,
+  planHandOver,
+} from '../../planning/hand-over.js';
 import { messageOf } from '../../util/error-message.js';
 import { workInTurn } from '../../util/in-turn.js';
-import { canonicalAddress } from '../../util/ip-address.js';
-import type { Clock, Log, Nft } from '../ports.js';
+import type { Clock, Log, Nft, NftSets } from '../ports.js';
 import type { ServicesPart } from './services.js';
 import type { Roles } from './services-messages.js';
 
@@ -18,11 +24,16 @@ export const WAIT_MS = 5000;
 export const AGAIN_MS = 300;
 /** After this it is said no more: the successor's kernel knows better, and what is old here may be new there. */
 export const TELL_LIMIT_MS = 3000;
+/** Somebody may flush the rules: `systemctl restart nftables` does. */
+export const LOOK_MS = 10_000;
+
+const NOTHING: HandOverPlan = new Map();
 
 export interface HandOverPorts {
   readonly clock: Clock;
   readonly log: Log;
   readonly nft: Nft;
+  readonly nftSets: NftSets;
   /**
    * Sends the connections that the kernel may not have told of to the sync group; resolves with how many. Stops after `limitMs`.
    * Rejects with what the kernel says.
@@ -42,7 +53,8 @@ export class HandOver implements ServicesPart {
   #masterSince = new Map<string, number>();
   /** What an earlier process left is seen to. */
   #begun = false;
-  /** What is in the kernel; undefined: nothing. */
+  #plan = NOTHING;
+  /** What is in the kernel, but for what the gates have in them; undefined: nothing. */
   #inForce: string | undefined;
   #complaint: string | undefined;
   #rehearsed = false;
@@ -53,12 +65,14 @@ export class HandOver implements ServicesPart {
   }
 
   configure(config: DirectorConfig): Promise<void> {
+    const isFirst = this.#config === undefined;
     this.#config = config;
     if (config.connectionSync !== undefined && !this.#rehearsed) {
       this.#rehearsed = true;
       // What it needs is loaded and compiled while there is time. With no time given nothing is told.
       void this.#ports.tellYoung(0).catch(() => undefined);
     }
+    if (isFirst) this.#look();
     return this.#apply();
   }
 
@@ -67,12 +81,14 @@ export class HandOver implements ServicesPart {
     const before = this.#masterSince;
     const masters = Object.keys(roles).filter((name) => roles[name]?.state === 'master');
     this.#masterSince = new Map(masters.map((name) => [name, before.get(name) ?? clock.nowMs()]));
-    if (masters.some((name) => !before.has(name))) this.#in(WAIT_MS, () => void this.#apply());
-    if ([...before.keys()].every((name) => this.#masterSince.has(name))) return;
+    const gained = masters.filter((name) => !before.has(name));
+    const lost = [...before.keys()].filter((name) => !this.#masterSince.has(name));
+    // First: the role may come back soon, and its addresses do not wait for this process.
+    if (gained.length + lost.length > 0) void this.#setGates([...gained, ...lost]);
+    if (lost.length === 0) return;
     const untilMs = clock.nowMs() + TELL_LIMIT_MS;
     void this.#tell(untilMs);
-    // The table can wait, and to start nft takes a processor that telling needs.
-    this.#in(AGAIN_MS, () => void this.#tell(untilMs).then(() => this.#apply()));
+    this.#in(AGAIN_MS, () => void this.#tell(untilMs));
   }
 
   /** Twice: the last packets may still come here while the first time goes on. */
@@ -124,14 +140,17 @@ export class HandOver implements ServicesPart {
   #apply(): Promise<void> {
     return this.#inTurn(async () => {
       const { log, nft } = this.#ports;
-      const wanted = this.#ruleset();
+      const plan = this.#planned();
+      // As if nobody waited: what the gates have in them changes by itself.
+      const wanted = handOverRuleset(plan, () => 0);
       try {
         if (!this.#begun && wanted === undefined && (await nft.list(HAND_OVER_TABLE)) !== undefined)
           await nft.set(HAND_OVER_REMOVAL);
         this.#begun = true;
         if (wanted === this.#inForce) return;
-        await nft.set(wanted ?? HAND_OVER_REMOVAL);
+        await nft.set(handOverRuleset(plan, this.#waits) ?? HAND_OVER_REMOVAL);
         this.#inForce = wanted;
+        this.#plan = plan;
         this.#complaint = undefined;
       } catch (error) {
         // Without nft there is nothing of ours in it either.
@@ -146,22 +165,49 @@ export class HandOver implements ServicesPart {
     });
   }
 
-  #ruleset(): string | undefined {
-    if (this.#config?.connectionSync === undefined) return undefined;
-    const { instances, virtualServers } = this.#config;
-    const { clock, ownAddresses } = this.#ports;
-    const held = new Map(
-      instances.flatMap(({ name, addresses }) =>
-        addresses.map(({ address }) => [canonicalAddress(address), name] as const),
-      ),
-    );
-    return handOverRuleset(virtualServers, {
-      own: new Set(ownAddresses()),
-      waits: (address) => {
-        const instance = held.get(canonicalAddress(address));
-        if (instance === undefined) return false;
-        return clock.nowMs() < (this.#masterSince.get(instance) ?? Number.POSITIVE_INFINITY) + WAIT_MS;
-      },
+  /** By instance. Never rejects. */
+  #setGates(instances: readonly string[]): Promise<void> {
+    return this.#orAnew(async () => {
+      const elements = gateElements(this.#plan, instances, this.#waits);
+      if (elements.length > 0) await this.#ports.nftSets.change(elements);
     });
+  }
+
+  #look(): void {
+    this.#in(LOOK_MS, () => {
+      const [gate] = gateElements(this.#plan, this.#plan.keys(), this.#waits);
+      void this.#orAnew(async () => {
+        if (gate !== undefined) await this.#ports.nftSets.find(gate.table, gate.set);
+      }).then(() => {
+        if (this.#config !== undefined) this.#look();
+      });
+    });
+  }
+
+  /** Makes the whole table anew where the kernel refuses: somebody took it away. */
+  async #orAnew(work: () => Promise<void>): Promise<void> {
+    try {
+      await this.#inTurn(async () => {
+        if (this.#inForce !== undefined) await work();
+      });
+    } catch (error) {
+      const words = `the table ${HAND_OVER_TABLE} is made anew: ${messageOf(error)}`;
+      this.#ports.log.warn({ event: 'hand-over', err: error }, words);
+      this.#inForce = undefined;
+      await this.#apply();
+    }
+  }
+
+  readonly #waits = (instance: string): number => {
+    const sinceMs = this.#masterSince.get(instance);
+    return sinceMs === undefined
+      ? Number.POSITIVE_INFINITY
+      : Math.max(0, sinceMs + WAIT_MS - this.#ports.clock.nowMs());
+  };
+
+  #planned(): HandOverPlan {
+    if (this.#config?.connectionSync === undefined) return NOTHING;
+    const { instances, virtualServers } = this.#config;
+    return planHandOver(instances, virtualServers, new Set(this.#ports.ownAddresses()));
   }
 }

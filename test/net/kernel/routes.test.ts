@@ -4,7 +4,7 @@ import t from 'tap';
 import type { VirtualRoute, VirtualRule } from '../../../src/config/model.js';
 import { openAddresses } from '../../../src/io/netlink/addresses.js';
 import { openLinkMonitor, watchLinks } from '../../../src/io/netlink/links.js';
-import { openRouting } from '../../../src/io/netlink/routing.js';
+import { openRouting } from '../../../src/io/netlink/routing/routing.js';
 import type { LostRouting } from '../../../src/runtime/ports.js';
 import { virtualRoute, virtualRule } from '../../unit/vrrp/instances.js';
 import { eventually, ip, runInNamespace } from '../namespace.js';

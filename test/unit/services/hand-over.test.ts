@@ -2,10 +2,16 @@
 import t from 'tap';
 import { HAND_OVER_REMOVAL } from '../../../src/planning/hand-over.js';
 import type { Log } from '../../../src/runtime/ports.js';
-import { AGAIN_MS, HandOver, TELL_LIMIT_MS, WAIT_MS } from '../../../src/runtime/services/hand-over.js';
+import {
+  AGAIN_MS,
+  HandOver,
+  LOOK_MS,
+  TELL_LIMIT_MS,
+  WAIT_MS,
+} from '../../../src/runtime/services/hand-over.js';
 import type { Roles } from '../../../src/runtime/services/services-messages.js';
 import type { VrrpState } from '../../../src/vrrp/group-types.js';
-import { realServer, virtualServer } from '../config/servers.js';
+import { onPort, realServer, virtualServer } from '../config/servers.js';
 import { HandClock, settled } from '../hand-clock.js';
 import { directorConfig, vrrpInstance } from '../vrrp/instances.js';
 
@@ -18,7 +24,18 @@ const CONFIG = directorConfig({
 
 function open({ left }: { left?: string } = {}) {
   const clock = new HandClock();
-  const kernel = { table: left, sets: 0, replays: 0, limits: [] as number[], refusal: '' };
+  const kernel = {
+    table: left,
+    sets: 0,
+    /** Timeout of what was put into the gate. */
+    gates: [] as number[],
+    replays: 0,
+    limits: [] as number[],
+    refusal: '',
+  };
+  const refuseWithoutTable = (): void => {
+    if (kernel.table === undefined) throw new Error('ENOENT: no such file or directory');
+  };
   const lines: string[] = [];
   const say = (_: object, words: string): void => void lines.push(words);
   const log: Log = { debug: () => {}, info: () => {}, warn: say, error: say };
@@ -32,6 +49,13 @@ function open({ left }: { left?: string } = {}) {
         kernel.table = ruleset === HAND_OVER_REMOVAL ? undefined : ruleset;
       },
       list: async () => kernel.table,
+    },
+    nftSets: {
+      change: async (elements) => {
+        refuseWithoutTable();
+        kernel.gates.push(...elements.map(({ timeoutMs }) => timeoutMs));
+      },
+      find: async () => refuseWithoutTable(),
     },
     tellYoung: async (limitMs) => {
       if (limitMs === 0) return 0;
@@ -53,22 +77,54 @@ void t.test('a backup waits, a new master still does, an old one does not', asyn
   const { part, kernel, clock, become } = open();
   await become('backup');
   await part.configure(CONFIG);
-  t.match(kernel.table, /192\.0\.2\.51 \. 80/);
+  t.match(kernel.table, /elements = \{ tcp \}/);
   await become('master');
-  await clock.advance(WAIT_MS - 1);
-  t.match(kernel.table, /192\.0\.2\.51 \. 80/, 'its predecessor may not have told of all');
-  await clock.advance(1);
-  t.equal(kernel.table, undefined);
-  t.equal(kernel.replays, 0, 'it has told nobody');
+  t.strictSame(kernel.gates, [WAIT_MS], 'its predecessor may not have told of all');
+  await clock.advance(60_000);
   const { sets } = kernel;
   await part.configure(CONFIG);
   t.equal(kernel.sets, sets, 'a reload that changes nothing does nothing');
+  t.equal(kernel.replays, 0, 'it has told nobody');
   await become('backup');
-  t.equal(kernel.table, undefined, 'it tells first');
-  await clock.advance(AGAIN_MS);
-  t.match(kernel.table, /192\.0\.2\.51 \. 80/, 'it waits again');
+  t.strictSame(kernel.gates, [WAIT_MS, Number.POSITIVE_INFINITY], 'it waits again');
+  t.equal(kernel.sets, sets, 'a role starts no program');
+  await become('master');
+  await part.configure({ ...CONFIG, virtualServers: [onPort(WEB, 81)] });
+  t.match(
+    kernel.table,
+    /elements = \{ tcp timeout 5000ms \}[^]*192\.0\.2\.51 \. 81/,
+    'a reload keeps what waits',
+  );
   await part.close();
   t.equal(kernel.table, undefined);
+});
+
+void t.test('a role that changes while nft runs is not forgotten', async (t) => {
+  const { part, kernel, become } = open();
+  await become('master');
+  const configured = part.configure(CONFIG);
+  await become('backup');
+  await configured;
+  t.ok(
+    kernel.gates.at(-1) === Number.POSITIVE_INFINITY || /\{ tcp \}/.test(kernel.table ?? ''),
+    'it waits in the end',
+  );
+});
+
+void t.test('a table that somebody took away is made anew, at the latest when a role changes', async (t) => {
+  const { part, kernel, clock, lines, become } = open();
+  await become('backup');
+  await part.configure(CONFIG);
+  kernel.table = undefined;
+  await clock.advance(LOOK_MS);
+  t.match(kernel.table, /elements = \{ tcp \}/);
+  t.match(lines, [/the table inet lvs_director_hand_over is made anew: ENOENT/]);
+  kernel.table = undefined;
+  await become('master');
+  t.match(kernel.table, /tcp timeout 5000ms/);
+  await part.close();
+  await clock.advance(60_000);
+  t.equal(kernel.table, undefined, 'not any more after the end');
 });
 
 void t.test('who lets go tells the peer, at once and once more', async (t) => {

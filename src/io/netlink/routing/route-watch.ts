@@ -1,6 +1,6 @@
 /** Which of our routes and rules the kernel has, and which went away. */
 
-import { NLM_F_REPLACE } from '../../netlink/message.js';
+import { NLM_F_REPLACE } from '../../../netlink/message.js';
 import {
   decodeRoute,
   isOwnRoute,
@@ -8,10 +8,10 @@ import {
   placeKey,
   RTM_DELROUTE,
   RTM_NEWROUTE,
-} from '../../netlink/route-messages.js';
-import { decodeRule, RTM_DELRULE } from '../../netlink/rule-messages.js';
-import type { LostRouting } from '../../runtime/ports.js';
-import type { NetlinkMessage } from './connection.js';
+} from '../../../netlink/route-messages.js';
+import { decodeRule, RTM_DELRULE } from '../../../netlink/rule-messages.js';
+import type { LostRouting } from '../../../runtime/ports.js';
+import type { NetlinkMessage } from '../connection.js';
 
 /** Dumps in a row that an event of one of our routes may overtake, before one is taken for the truth. */
 const MAX_OVERTAKEN_DUMPS = 8;

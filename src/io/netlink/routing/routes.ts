@@ -1,10 +1,16 @@
 /** Virtual routes, over rtnetlink: see docs/decisions/0015. */
-import type { VirtualRoute } from '../../config/model.js';
-import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from '../../netlink/message.js';
-import { placeKey, placeOf, RTM_DELROUTE, RTM_NEWROUTE, routePayload } from '../../netlink/route-messages.js';
-import { routeText } from '../../planning/routing-text.js';
-import { interfaceIndexes, NoInterfaceError } from './addresses.js';
-import type { NetlinkConnection } from './connection.js';
+import type { VirtualRoute } from '../../../config/model.js';
+import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from '../../../netlink/message.js';
+import {
+  placeKey,
+  placeOf,
+  RTM_DELROUTE,
+  RTM_NEWROUTE,
+  routePayload,
+} from '../../../netlink/route-messages.js';
+import { routeText } from '../../../planning/routing-text.js';
+import { interfaceIndexes, NoInterfaceError } from '../addresses.js';
+import type { NetlinkConnection } from '../connection.js';
 import { type DumpedRoute, dumpOwnRoutes } from './route-dump.js';
 import { RoutingError, type RoutingFailure } from './routing-error.js';
 

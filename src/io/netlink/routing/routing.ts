@@ -1,9 +1,9 @@
 /** What moves with an instance beside its addresses: routes and rules, over one rtnetlink connection. */
 
-import { routeText, ruleText } from '../../planning/routing-text.js';
-import type { Routing } from '../../runtime/ports.js';
-import { workInTurn } from '../../util/in-turn.js';
-import { NETLINK_ROUTE, NetlinkConnection } from './connection.js';
+import { routeText, ruleText } from '../../../planning/routing-text.js';
+import type { Routing } from '../../../runtime/ports.js';
+import { workInTurn } from '../../../util/in-turn.js';
+import { NETLINK_ROUTE, NetlinkConnection } from '../connection.js';
 import { dumpOwnRoutes, dumpOwnRules } from './route-dump.js';
 import { addRoutes, removeDumped, removeRoutes } from './routes.js';
 import { addRules, removeDumpedRules, removeRules } from './rules.js';

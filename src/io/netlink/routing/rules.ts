@@ -1,9 +1,9 @@
 /** Virtual rules of the routing policy, over rtnetlink: see docs/decisions/0015. */
-import type { VirtualRule } from '../../config/model.js';
-import { NLM_F_CREATE, NLM_F_EXCL } from '../../netlink/message.js';
-import { RTM_DELRULE, RTM_NEWRULE, rulePayload } from '../../netlink/rule-messages.js';
-import { ruleText } from '../../planning/routing-text.js';
-import type { NetlinkConnection } from './connection.js';
+import type { VirtualRule } from '../../../config/model.js';
+import { NLM_F_CREATE, NLM_F_EXCL } from '../../../netlink/message.js';
+import { RTM_DELRULE, RTM_NEWRULE, rulePayload } from '../../../netlink/rule-messages.js';
+import { ruleText } from '../../../planning/routing-text.js';
+import type { NetlinkConnection } from '../connection.js';
 import { type DumpedRule, dumpOwnRules } from './route-dump.js';
 import { RoutingError, type RoutingFailure } from './routing-error.js';
 

@@ -10,17 +10,17 @@ import {
   RTM_GETROUTE,
   RTM_NEWROUTE,
   routeDumpPayload,
-} from '../../netlink/route-messages.js';
+} from '../../../netlink/route-messages.js';
 import {
   decodeRule,
   type KernelRule,
   RTM_GETRULE,
   RTM_NEWRULE,
   ruleDumpPayload,
-} from '../../netlink/rule-messages.js';
-import { AF_INET, AF_INET6 } from '../../util/ip-address.js';
-import { NETLINK_ROUTE, NetlinkConnection, NetlinkError } from './connection.js';
-import { nativeRequestSocket } from './request-socket.js';
+} from '../../../netlink/rule-messages.js';
+import { AF_INET, AF_INET6 } from '../../../util/ip-address.js';
+import { NETLINK_ROUTE, NetlinkConnection, NetlinkError } from '../connection.js';
+import { nativeRequestSocket } from '../request-socket.js';
 
 /** Our routes alone; on a kernel that cannot pick them, all it has, 64 datagrams a turn. */
 const RECEIVE_BUFFER_BYTES = 1024 * 1024;
