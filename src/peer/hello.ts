@@ -22,6 +22,13 @@ export interface ReplayAnswer {
   readonly sent: number;
 }
 
+/** A replay that has ended, whoever asked for it: how many datagrams there are to be heard. */
+export interface ReplaySent {
+  /** Its number, which its datagrams have: that of the request for it, or any other. */
+  readonly replay: number;
+  readonly messages: number;
+}
+
 export type PeerRole = 'initialize' | 'backup' | 'master' | 'fault';
 export type GatewayVerdict = 'unprobed' | 'answers' | 'silent';
 
@@ -50,6 +57,8 @@ export interface Hello {
   /** Number of the replay that it asks the receiver for; 0: none. */
   readonly asks: number;
   readonly answer: ReplayAnswer | undefined;
+  /** The sender's last replay. */
+  readonly replayed: ReplaySent | undefined;
 }
 
 export interface Field {
@@ -76,6 +85,7 @@ const FIELD = {
   flags: 8,
   asks: 9,
   answer: 10,
+  replayed: 11,
 } as const;
 
 const ROLES: readonly PeerRole[] = ['initialize', 'backup', 'master', 'fault'];
@@ -90,7 +100,7 @@ const MAX_COUNT = Number.MAX_SAFE_INTEGER;
 const MAX_U32 = 0xffff_ffff;
 
 export function fieldsOf(hello: Hello): Field[] {
-  const { echo, table, answer } = hello;
+  const { echo, table, answer, replayed } = hello;
   const sections = Object.entries(hello.sections).slice(0, MAX_SECTIONS);
   return [
     { type: FIELD.director, value: ascii(hello.director.slice(0, MAX_NAME)) },
@@ -113,6 +123,9 @@ export function fieldsOf(hello: Hello): Field[] {
             value: counts([answer.request, ANSWERS.indexOf(answer.state), answer.sent]),
           },
         ]),
+    ...(replayed === undefined
+      ? []
+      : [{ type: FIELD.replayed, value: counts([replayed.replay, replayed.messages]) }]),
   ];
 }
 
@@ -136,6 +149,7 @@ export function helloOf(fields: readonly Field[]): Hello | undefined {
   const echo = optional(valueOf.get(FIELD.echo), 2);
   const table = optional(valueOf.get(FIELD.table), TABLE_NUMBERS.length);
   const answer = optional(valueOf.get(FIELD.answer), 3);
+  const replayed = optional(valueOf.get(FIELD.replayed), 2);
   if (
     director === undefined ||
     version === undefined ||
@@ -149,7 +163,8 @@ export function helloOf(fields: readonly Field[]): Hello | undefined {
     asks > MAX_U32 ||
     echo === undefined ||
     table === undefined ||
-    answer === undefined
+    answer === undefined ||
+    replayed === undefined
   )
     return undefined;
   const state = ANSWERS[answer[1] ?? 0];
@@ -169,6 +184,7 @@ export function helloOf(fields: readonly Field[]): Hello | undefined {
     isComplete: (flags & COMPLETE) !== 0,
     asks,
     answer: answer.length === 0 ? undefined : { request: answer[0] ?? 0, state, sent: answer[2] ?? 0 },
+    replayed: replayed.length === 0 ? undefined : { replay: replayed[0] ?? 0, messages: replayed[1] ?? 0 },
   };
 }
 

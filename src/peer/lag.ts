@@ -53,13 +53,15 @@ export function missingOf(master: Counted, backup: Counted): number | undefined 
 export interface LagInput {
   /** Undefined: it cannot be told now, or this director is not the backup of a master that is up. */
   readonly missing: number | undefined;
+  /** Datagrams of the master were lost on their way here: there is nothing to wait for. */
+  readonly isLossy: boolean;
   /** A replay is being asked for, whatever for. */
   readonly isAsking: boolean;
 }
 
 export function stepLag(
   state: LagState,
-  { missing, isAsking }: LagInput,
+  { missing, isLossy, isAsking }: LagInput,
   nowMs: number,
 ): { readonly state: LagState; readonly ask: boolean } {
   if (isAsking) {
@@ -67,6 +69,7 @@ export function stepLag(
     return { state: { ...state, askedAtMs, shortSinceMs: undefined, wholeSinceMs: undefined }, ask: false };
   }
   const next = state.askedAtMs === undefined ? state : ended(state, state.askedAtMs, nowMs);
+  if (isLossy) return { state: { ...next, wholeSinceMs: undefined }, ask: nowMs >= restsUntilMs(next) };
   if (missing === undefined) return { state: next, ask: false };
   if (missing === 0) {
     const wholeSinceMs = next.wholeSinceMs ?? nowMs;

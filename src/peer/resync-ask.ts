@@ -13,6 +13,10 @@ export const STALL_MS = 20_000;
 export const SETTLE_MS = 2500;
 /** Replays that are asked for one after the other. */
 export const MAX_ASKS = 3;
+/** And of those that lost datagrams on the way, which the next one may not. */
+export const MAX_LOSSY_ASKS = 20;
+/** From the peer's word that it has sent all to the last of its datagrams, which take another way. */
+export const HEARD_MS = 500;
 /** From the first question to the end, whatever happens. */
 export const RESYNC_LIMIT_MS = 600_000;
 /** Connections end while others are sent: a table that holds this part of what was sent has all there was. */
@@ -26,6 +30,8 @@ export interface ReplayPeer {
   readonly replays: boolean;
   readonly table: Pick<TableCount, 'connections' | 'lasting' | 'fresh'> | undefined;
   readonly answer: ReplayAnswer | undefined;
+  /** Datagrams of the replay that it has answered with that were lost on the way; undefined where that is not known. */
+  readonly lost: number | undefined;
 }
 
 export interface Around {
@@ -47,6 +53,8 @@ export type AskState =
       /** Since the gap. */
       readonly sinceMs: number;
       readonly asks: number;
+      /** Of those, whose datagrams did not all arrive. */
+      readonly lossyAsks: number;
       /** Whom; undefined while nobody is there. */
       readonly peer: string | undefined;
       /** By its word, when it is done. */
@@ -127,6 +135,7 @@ function begin(nowMs: number, nonce: number): Asking {
     request: requestOf(nonce),
     sinceMs: nowMs,
     asks: 0,
+    lossyAsks: 0,
     peer: undefined,
     sent: 0,
     changedAtMs: nowMs,
@@ -152,6 +161,11 @@ function look(state: Asking, { isMaster, peers, held }: Around, now: Now): AskSt
   const { doneAtMs } = state;
   const next = { ...state, sent: answer.sent };
   if (doneAtMs === undefined) return { ...next, doneAtMs: nowMs };
+  // Counts do not see it where this table has connections whose end was lost, too.
+  if (peer.lost !== undefined && peer.lost > 0)
+    return nowMs < doneAtMs + HEARD_MS
+      ? next
+      : lossy(next, now, `${peer.lost} datagrams of ${peer.name} were lost`);
   // A kernel that cannot be asked is no reason to wait for ever.
   const patient = (): AskState =>
     nowMs < doneAtMs + STALL_MS ? next : ended(next, 'this kernel does not tell its table');
@@ -206,8 +220,13 @@ function stalled(state: Asking, now: Now): AskState {
     : again(state, now, `${state.peer} does not begin its replay`);
 }
 
+function lossy(state: Asking, now: Now, why: string): AskState {
+  if (state.lossyAsks >= MAX_LOSSY_ASKS) return ended(state, why);
+  return again({ ...state, lossyAsks: state.lossyAsks + 1 }, now, why);
+}
+
 function again(state: Asking, { nowMs, nonce }: Now, why: string): AskState {
-  if (state.asks >= MAX_ASKS) return ended(state, why);
+  if (state.asks - state.lossyAsks >= MAX_ASKS) return ended(state, why);
   return {
     ...state,
     request: requestOf(nonce),

@@ -40,6 +40,7 @@ const anyMessage: fc.Arbitrary<PeerMessage> = fc.record({
     replays: fc.boolean(),
     isComplete: fc.boolean(),
     asks: fc.nat(0xffff_ffff),
+    replayed: fc.option(fc.record({ replay: count, messages: count }), { nil: undefined }),
     answer: fc.option(
       fc.record({
         request: count,

@@ -23,6 +23,7 @@ import { openPeerSocket } from '../../io/peer/peer-socket.js';
 import { openCommands } from '../../io/processes/command.js';
 import { openLoaderAhead } from '../../io/processes/loader.js';
 import { openParentLink, type ParentLink } from '../../io/processes/services-process.js';
+import { listenToReplays } from '../../io/sync/replay-listener.js';
 import { tableNumbers } from '../../ipvs/count.js';
 import type { LogFormat, LogLevel } from '../../observe/logger.js';
 import { MAIN } from '../../program.js';
@@ -30,7 +31,7 @@ import type { Log } from '../../runtime/ports.js';
 import { HandOver, type HandOverPorts } from '../../runtime/services/hand-over.js';
 import type { MetricsPorts } from '../../runtime/services/metrics-keeper.js';
 import { PeerChannelPart } from '../../runtime/services/peer/peer-channel.js';
-import type { PeerPorts, Thoroughness } from '../../runtime/services/peer/peer-ports.js';
+import type { PeerPorts, Replayed, ReplayOptions } from '../../runtime/services/peer/peer-ports.js';
 import { ServicesHost } from '../../runtime/services/services-host.js';
 import type { IpvsCounters } from '../../runtime/services/services-ports.js';
 import { TrackAndHooks, type TrackAndHooksPorts } from '../../runtime/services/track-and-hooks.js';
@@ -89,10 +90,10 @@ async function withIpvs<T>(work: (ipvs: KernelIpvs) => Promise<T>): Promise<T> {
  * In this process: it is there at once, and each of its steps is short. Of a large table it costs the kernel seconds, which another
  * thread waits for.
  */
-async function replay(signal: AbortSignal, thoroughness: Thoroughness): Promise<number> {
+async function sendReplay({ signal, thoroughness, replay }: ReplayOptions): Promise<Replayed> {
   const { replayConnections } = await import('../../io/sync/replay.js');
-  const choice = { signal, ...(thoroughness === 'again' && { passes: 1 }) };
-  return (await withIpvs((ipvs) => replayConnections(ipvs, choice))).lasting;
+  const choice = { signal, replay, ...(thoroughness === 'again' && { passes: 1 }) };
+  return withIpvs((ipvs) => replayConnections(ipvs, choice));
 }
 
 function handOverPorts(log: Log): HandOverPorts {
@@ -134,7 +135,8 @@ function peerPorts(log: Log): PeerPorts {
       }
     },
     probeGateway: async (address) => (await gateway.probe(undefined, address, GATEWAY_TIMEOUT_MS)).ok,
-    replay,
+    replay: sendReplay,
+    listenToReplays,
   };
 }
 

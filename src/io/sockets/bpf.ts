@@ -19,6 +19,8 @@ export const BPF = {
   LOAD_BYTE: 0x30,
   LOAD_MEMORY: 0x60,
   LOAD_LENGTH: 0x80,
+  /** At X and so many bytes more. */
+  LOAD_WORD_FROM_X: 0x40,
   LOAD_X: 0x01,
   STORE: 0x02,
   JUMP: 0x05,
@@ -26,6 +28,7 @@ export const BPF = {
   JUMP_AT_LEAST: 0x35,
   JUMP_ANY_BIT: 0x45,
   ADD_X: 0x0c,
+  SUBTRACT: 0x14,
   AND: 0x54,
   SHIFT_RIGHT: 0x74,
   RETURN: 0x06,

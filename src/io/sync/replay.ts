@@ -3,6 +3,7 @@ import type { DumpedSyncDaemon, IpvsTimeouts, Service } from '../../ipvs/model.j
 import { bucketOf, type ConnectionDigest, DigestBuilder, hashOf, isCompared } from '../../sync/digest.js';
 import { isYoung, mayLast } from '../../sync/entry-lines.js';
 import { MessageWriter, type SyncConnection } from '../../sync/message.js';
+import { MARK_BYTES, markMessage } from '../../sync/replay-mark.js';
 import { GroupSender, groupOf, type SyncGroup } from './group-sender.js';
 import { readKernelEntries } from './kernel-entries.js';
 
@@ -64,6 +65,8 @@ interface Choice {
   readonly buckets?: ReadonlySet<number> | undefined;
   /** How often the table is read, 1 to `PASSES`. */
   readonly passes?: number;
+  /** Number of the replay, in each of its datagrams; without it they have none. */
+  readonly replay?: number | undefined;
   /** No further line is read then. */
   readonly limitMs: number;
   /** Ends it before that. */
@@ -106,7 +109,10 @@ class Teller {
   constructor(group: SyncGroup, choice: Choice, endMs: number) {
     this.#choice = choice;
     this.#endMs = endMs;
-    this.#writer = new MessageWriter(group.syncid, group.maxBytes);
+    this.#writer = new MessageWriter(
+      group.syncid,
+      group.maxBytes - (choice.replay === undefined ? 0 : MARK_BYTES),
+    );
     this.#sender = new GroupSender(group);
   }
 
@@ -148,7 +154,8 @@ class Teller {
 
   async #send(message: Uint8Array | undefined): Promise<void> {
     if (message === undefined) return;
-    await this.#sender.send(message);
+    const { replay } = this.#choice;
+    await this.#sender.send(replay === undefined ? message : markMessage(message, replay));
     this.#counts.messages += 1;
   }
 }
@@ -159,7 +166,7 @@ class Teller {
  */
 export async function replayConnections(
   ipvs: TableReader,
-  choice: Pick<Choice, 'buckets' | 'passes' | 'signal'> = {},
+  choice: Pick<Choice, 'buckets' | 'passes' | 'replay' | 'signal'> = {},
 ): Promise<ReplayReport> {
   const { isWhole, ...report } = await tell(ipvs, { ...choice, limitMs: REPLAY_LIMIT_MS });
   if (!isWhole) throw new ReplayLimitError(report.connections);

@@ -55,6 +55,15 @@ export function run(program: readonly Instruction[], { bytes, dataAt }: Packet):
       case BPF.ADD_X:
         a = (a + x) >>> 0;
         break;
+      case BPF.SUBTRACT:
+        a = (a - k) >>> 0;
+        break;
+      case BPF.LOAD_WORD_FROM_X: {
+        const loaded = load(bytes, dataAt + x + k, 4);
+        if (loaded === undefined) return 0;
+        a = loaded;
+        break;
+      }
       case BPF.AND:
         a = (a & k) >>> 0;
         break;

@@ -18,6 +18,7 @@ export function hello(overrides: Partial<Hello> = {}): Hello {
     isComplete: true,
     asks: 0,
     answer: undefined,
+    replayed: { replay: 4_000_000_000, messages: 31 },
     ...overrides,
   };
 }

@@ -21,11 +21,11 @@ class Backup {
   #askedUntilMs = 0;
   readonly asks: number[] = [];
 
-  pass(ms: number, missing: number | undefined): void {
+  pass(ms: number, missing: number | undefined, isLossy = false): void {
     for (const endMs = this.nowMs + ms; this.nowMs < endMs; ) {
       this.nowMs += STEP_MS;
       const isAsking = this.nowMs < this.#askedUntilMs;
-      const { state, ask } = stepLag(this.state, { missing, isAsking }, this.nowMs);
+      const { state, ask } = stepLag(this.state, { missing, isLossy, isAsking }, this.nowMs);
       this.state = state;
       if (!ask) continue;
       this.asks.push(this.nowMs);
@@ -85,3 +85,15 @@ void t.test('a table whose replay takes long is left in peace for long', async (
   backup.pass(3_600_000, 1);
   t.ok((backup.pauses[0] ?? 0) >= REST_FACTOR * 50_000);
 });
+
+void t.test(
+  'datagrams that were lost are asked for at once, and ever more seldom while more are lost',
+  async (t) => {
+    const backup = new Backup();
+    backup.pass(STEP_MS, 0, true);
+    t.equal(backup.asks.length, 1);
+    backup.pass(3_600_000, 0, true);
+    t.ok(backup.asks.length > 8 && backup.asks.length < 15, `${backup.asks.length} requests in an hour`);
+    t.ok(backup.pauses.every((pause, index) => pause >= (backup.pauses[index - 1] ?? 0)));
+  },
+);

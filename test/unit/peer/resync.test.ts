@@ -6,7 +6,9 @@ import {
   type AskState,
   askProgress,
   askWord,
+  HEARD_MS,
   MAX_ASKS,
+  MAX_LOSSY_ASKS,
   NO_PEER_MS,
   type ReplayPeer,
   SETTLE_MS,
@@ -91,6 +93,7 @@ function peer(overrides: Partial<ReplayPeer> = {}): ReplayPeer {
     replays: true,
     table: tableOf(1000),
     answer: undefined,
+    lost: undefined,
     ...overrides,
   };
 }
@@ -184,6 +187,38 @@ void t.test('what is missing is asked for again, and not for ever', async (t) =>
   }
   t.equal(asker.requests.length, MAX_ASKS);
   t.equal(asker.said, 'complete: 870 of 1000 connections of lb1 are here, coverage 87 %');
+});
+
+void t.test('a replay whose datagrams were lost is asked for again, whatever counts say', async (t) => {
+  const asker = new Asker();
+  asker.peers = [peer({ lost: 7 })];
+  asker.held = 1100;
+  asker.step('look');
+  asker.answer('done', 1000);
+  asker.pass(HEARD_MS - STEP_MS);
+  t.equal(asker.requests.length, 1, 'the last may be on their way');
+  for (let round = 0; round < 10; round++) {
+    asker.pass(HEARD_MS);
+    asker.answer('done', 1000);
+  }
+  t.equal(asker.requests.length, 11, 'more often than one that has other reasons');
+  asker.peers = asker.peers.map((one) => ({ ...one, lost: 0 }));
+  asker.pass(STEP_MS);
+  t.equal(asker.said, 'complete: 1100 of 1000 connections of lb1 are here');
+});
+
+void t.test('a network that goes on losing is not asked for ever', async (t) => {
+  const asker = new Asker();
+  asker.peers = [peer({ lost: 7 })];
+  asker.held = 1000;
+  asker.step('look');
+  for (let round = 0; round < 3 * MAX_LOSSY_ASKS; round++) {
+    asker.answer('done', 1000);
+    asker.pass(HEARD_MS);
+  }
+  t.equal(asker.requests.length, MAX_LOSSY_ASKS + 1);
+  t.equal(asker.said, 'complete: 7 datagrams of lb1 were lost');
+  t.equal(asker.word, false, 'the election waits as long as it is told to');
 });
 
 void t.test('an empty table of the peer is all there is', async (t) => {

@@ -2,6 +2,7 @@
 import type { DirectorConfig } from '../../../config/model.js';
 import type { PeerRole } from '../../../peer/hello.js';
 import { missingOf, NO_LAG, stepLag } from '../../../peer/lag.js';
+import { HEARD_MS } from '../../../peer/resync-ask.js';
 import type { PeerMessage } from '../../../peer/wire.js';
 import type { SyncProgress } from '../../../vrrp/group-types.js';
 import type { PeerChannelStatus, PeerReport } from '../../peer-status.js';
@@ -14,6 +15,7 @@ import type { PeerListener, PeerPorts } from './peer-ports.js';
 import { type Own, peerReport } from './peer-report.js';
 import { PeerResync } from './peer-resync.js';
 import { PeerTeller } from './peer-teller.js';
+import { ReplayEar } from './replay-ear.js';
 import { TableCounter } from './table-counter.js';
 
 /** Requests for what replays do not bring are told of in the log until they are so far apart. */
@@ -28,11 +30,19 @@ export class PeerChannelPart implements ServicesPart {
   readonly #counter: TableCounter;
   readonly #gateway: GatewayWatch;
   readonly #teller: PeerTeller;
+  readonly #ear: ReplayEar;
   #config: DirectorConfig | undefined;
   #roles: Roles = {};
   #links: readonly PeerLink[] = [];
   #version = '';
   #lag = NO_LAG;
+  /** The last replay that the master told of, and since when. */
+  #told: { readonly replay: number | undefined; readonly sinceMs: number } = {
+    replay: undefined,
+    sinceMs: 0,
+  };
+  /** The one whose losses were acted on. */
+  #judged: number | undefined;
   /** Times that a backup daemon was started, when it was looked at last. */
   #starts = 0;
 
@@ -74,6 +84,7 @@ export class PeerChannelPart implements ServicesPart {
       () => this.#changed(),
     );
     this.#teller = new PeerTeller(log);
+    this.#ear = new ReplayEar(ports.listenToReplays);
   }
 
   async configure(config: DirectorConfig): Promise<void> {
@@ -88,7 +99,8 @@ export class PeerChannelPart implements ServicesPart {
       (peer) => kept.find(({ name }) => name === peer.name) ?? this.#link(peer),
     );
     this.#gateway.watch(channel?.gateway);
-    this.#counter.turn(channel !== undefined && config.connectionSync !== undefined);
+    this.#counter.turn(this.#resyncs);
+    this.#ear.listen(this.#resyncs ? config.connectionSync?.interface : undefined);
     await this.#port.configure(channel);
     this.#tellPeers();
     this.#tellWithoutResync();
@@ -126,6 +138,7 @@ export class PeerChannelPart implements ServicesPart {
     if (!this.#resyncs) return;
     const hasStarted = backupStarts > this.#starts;
     this.#starts = backupStarts;
+    if (hasStarted) this.#ear.again();
     if (hasStarted) this.#resync.step('gap');
     else if (isBackupRunning) this.#resync.step('kept');
   }
@@ -134,6 +147,7 @@ export class PeerChannelPart implements ServicesPart {
     for (const link of this.#links) link.close();
     this.#gateway.watch(undefined);
     this.#counter.turn(false);
+    this.#ear.listen(undefined);
     this.#resync.close();
     this.#port.close();
   }
@@ -220,6 +234,7 @@ export class PeerChannelPart implements ServicesPart {
       isComplete: this.#progress().complete,
       asks: this.#resync.asksOf(peer),
       answer: this.#resync.answerTo(peer),
+      replayed: this.#resync.replayed,
     };
   }
 
@@ -241,6 +256,10 @@ export class PeerChannelPart implements ServicesPart {
             replays: hello.said.replays,
             table: hello.said.table,
             answer: hello.said.answer,
+            lost:
+              hello.said.answer?.request === hello.said.replayed?.replay
+                ? this.#ear.lostOf(hello.said.replayed)
+                : undefined,
           },
     );
   }
@@ -265,26 +284,47 @@ export class PeerChannelPart implements ServicesPart {
 
   #lookForLag(): void {
     const nowMs = this.#ports.clock.nowMs();
-    const missing = this.#missing();
-    const { state, ask } = stepLag(this.#lag, { missing, isAsking: this.#resync.isAsking }, nowMs);
+    const master = this.#masterHeard();
+    const missing = this.#missing(master);
+    const lost = this.#newlyLost(master, nowMs);
+    const input = { missing, isLossy: lost > 0, isAsking: this.#resync.isAsking };
+    const { state, ask } = stepLag(this.#lag, input, nowMs);
     this.#lag = state;
     if (!ask) return;
-    const words = `connection table: ${missing} of the master's are not here`;
+    if (lost > 0) this.#judged = master?.said.replayed?.replay;
+    const words =
+      lost > 0
+        ? `connection table: ${lost} datagrams of the master's last replay were lost`
+        : `connection table: ${missing} of the master's are not here`;
     // A pair that lacks some all the time, since many come and go, is not worth a line every ten minutes.
-    this.#ports.log[state.pauseMs > QUIET_PAUSE_MS ? 'debug' : 'info']({ event: 'resync', missing }, words);
+    this.#ports.log[state.pauseMs > QUIET_PAUSE_MS ? 'debug' : 'info'](
+      { event: 'resync', missing, lost },
+      words,
+    );
     this.#resync.step('behind');
   }
 
-  /** Connections that a backup lacks. */
-  #missing(): number | undefined {
+  /** What the master said last; undefined: none is heard, or this director is one. */
+  #masterHeard(): PeerLink['hello'] {
+    if (!this.#resyncs || this.#isMaster) return undefined;
+    return this.#links.find(({ isUp, hello }) => isUp && hello?.said.roles.includes('master') === true)
+      ?.hello;
+  }
+
+  /** Connections that a backup lacks, by counts. */
+  #missing(master: PeerLink['hello']): number | undefined {
     const { last } = this.#counter;
-    if (!this.#resyncs || last === undefined || this.#isMaster) return undefined;
-    const master = this.#links.find(
-      ({ isUp, hello }) => isUp && hello?.said.roles.includes('master') === true,
-    );
-    const table = master?.hello?.said.table;
-    if (master?.hello === undefined || table === undefined) return undefined;
-    return missingOf({ ...table, atMs: master.hello.atMs - table.ageMs }, last);
+    const table = master?.said.table;
+    if (last === undefined || master === undefined || table === undefined) return undefined;
+    return missingOf({ ...table, atMs: master.atMs - table.ageMs }, last);
+  }
+
+  /** Datagrams of the master's last replay, if they were not acted on yet. */
+  #newlyLost(master: PeerLink['hello'], nowMs: number): number {
+    const replayed = master?.said.replayed;
+    if (replayed?.replay !== this.#told.replay) this.#told = { replay: replayed?.replay, sinceMs: nowMs };
+    if (replayed?.replay === this.#judged || nowMs < this.#told.sinceMs + HEARD_MS) return 0;
+    return this.#ear.lostOf(replayed) ?? 0;
   }
 
   #reports(): readonly PeerReport[] {

@@ -22,10 +22,25 @@ export interface PeerSocket {
 export type TakeDatagram = (bytes: Uint8Array, source: string, receivedAtMs: number) => void;
 
 /**
- * Sends this host's connection table to the sync group, as it is when it begins; resolves with the number of lasting connections that
- * were sent, which says nothing of what arrived. Rejects with the signal's reason, or with what reading and sending refuse.
+ * Sends this host's connection table to the sync group, as it is when it begins. Rejects with the signal's reason, or with what reading
+ * and sending refuse.
  */
-export type Replay = (signal: AbortSignal, thoroughness: Thoroughness) => Promise<number>;
+export type Replay = (options: ReplayOptions) => Promise<Replayed>;
+
+export interface ReplayOptions {
+  readonly signal: AbortSignal;
+  readonly thoroughness: Thoroughness;
+  /** Marks its datagrams, 1 to 2^32 - 1. */
+  readonly replay: number;
+}
+
+/** What was sent, which says nothing of what arrived. */
+export interface Replayed {
+  /** Connections that last. */
+  readonly lasting: number;
+  /** Datagrams. */
+  readonly messages: number;
+}
 
 /** `whole`: somebody waits for every connection; `again`: what is passed over now will be told of the next time. */
 export type Thoroughness = 'whole' | 'again';
@@ -49,6 +64,8 @@ export interface PeerPorts {
   probeGateway(address: string): Promise<boolean | undefined>;
   /** Undefined where it cannot. */
   readonly replay: Replay | undefined;
+  /** Hears the datagrams of replays, by their number, until the returned function is called. Throws what the system says. */
+  listenToReplays(interfaceName: string, onDatagram: (replay: number) => void): () => void;
 }
 
 export interface PeerListener {

@@ -1,5 +1,5 @@
 /** Asks a peer for its table when this host's has a gap, and replays this host's when a peer asks. */
-import type { ReplayAnswer } from '../../../peer/hello.js';
+import type { ReplayAnswer, ReplaySent } from '../../../peer/hello.js';
 import {
   type Around,
   type AskInput,
@@ -13,7 +13,7 @@ import { NOBODY_SERVED, type ServeInput, type ServeState, stepServe } from '../.
 import { messageOf } from '../../../util/error-message.js';
 import type { SyncProgress } from '../../../vrrp/group-types.js';
 import type { Clock, Log } from '../../ports.js';
-import type { Replay, Thoroughness } from './peer-ports.js';
+import type { Replay, Replayed, Thoroughness } from './peer-ports.js';
 
 /** While it asks, it looks again at least so often. */
 const LOOK_MS = 500;
@@ -41,6 +41,7 @@ export class PeerResync {
   #cancelLook: () => void = () => {};
   #cancelServe: () => void = () => {};
   #replaying: AbortController | undefined;
+  #replayed: ReplaySent | undefined;
   #closed = false;
 
   constructor(ports: PeerResyncPorts) {
@@ -64,14 +65,18 @@ export class PeerResync {
     return this.#serve.answers[peer];
   }
 
+  /** The last one that has ended. */
+  get replayed(): ReplaySent | undefined {
+    return this.#replayed;
+  }
+
   step(type: AskInput['type']): void {
     if (this.#closed) return;
     const { clock } = this.#ports;
     const before = this.#ask;
     const around = this.#ports.around();
     const nowMs = clock.nowMs();
-    const nonce = Number(BigInt.asUintN(32, this.#ports.random64()));
-    this.#ask = stepAsk(before, { type }, around, { nowMs, nonce });
+    this.#ask = stepAsk(before, { type }, around, { nowMs, nonce: this.#random32() });
     if (wantsCount(this.#ask, around, nowMs)) this.#ports.count();
     const isAsked = requestOf(this.#ask) !== requestOf(before);
     if (isAsked) this.#ports.tellPeers();
@@ -129,12 +134,14 @@ export class PeerResync {
     if (action?.type === 'end-refresh') this.#replaying?.abort(new Error('a peer asks for all of it'));
   }
 
-  /** Nobody waits for it, and nobody is told of it. */
+  /** Nobody waits for it; what of it was lost the peers find out. */
   async #refresh(): Promise<void> {
     const { log } = this.#ports;
     try {
-      const sent = await this.#send(new AbortController(), 'again');
-      log.debug({ event: 'resync', sent }, `told of ${sent} connections again`);
+      const replay = Math.max(1, this.#random32());
+      const { lasting } = await this.#send(new AbortController(), 'again', replay);
+      log.debug({ event: 'resync', sent: lasting }, `told of ${lasting} connections again`);
+      this.#ports.tellPeers();
     } catch (error) {
       log.debug({ event: 'resync', err: error }, `not told of all connections again: ${messageOf(error)}`);
     }
@@ -142,11 +149,13 @@ export class PeerResync {
   }
 
   /** What `endReplay` ends. */
-  async #send(replaying: AbortController, thoroughness: Thoroughness): Promise<number> {
-    const { replay } = this.#ports;
-    if (replay === undefined) throw new Error('this director cannot');
+  async #send(replaying: AbortController, thoroughness: Thoroughness, replay: number): Promise<Replayed> {
+    const { replay: send } = this.#ports;
+    if (send === undefined) throw new Error('this director cannot');
     this.#replaying = replaying;
-    return replay(replaying.signal, thoroughness);
+    const replayed = await send({ signal: replaying.signal, thoroughness, replay });
+    this.#replayed = { replay, messages: replayed.messages };
+    return replayed;
   }
 
   async #replay(peer: string): Promise<void> {
@@ -156,7 +165,8 @@ export class PeerResync {
     try {
       if (this.#ports.replay !== undefined)
         log.info({ event: 'resync', peer }, `replays the connection table for ${peer}`);
-      const sent = await this.#send(replaying, 'whole');
+      const request = this.#serve.answers[peer]?.request ?? 0;
+      const { lasting: sent } = await this.#send(replaying, 'whole', request);
       const tookMs = Math.round(clock.nowMs() - begunMs);
       log.info({ event: 'resync', peer, sent }, `replayed ${sent} connections for ${peer} in ${tookMs} ms`);
       this.#stepServe({ type: 'done', peer, sent });
@@ -165,6 +175,10 @@ export class PeerResync {
       log[replaying.signal.aborted ? 'info' : 'error']({ event: 'resync', peer, err: error }, words);
       this.#stepServe({ type: 'failed', peer });
     }
+  }
+
+  #random32(): number {
+    return Number(BigInt.asUintN(32, this.#ports.random64()));
   }
 }
 
