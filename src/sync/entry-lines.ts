@@ -26,3 +26,13 @@ export function isYoung(line: string, { tcpSeconds, udpSeconds }: IpvsTimeouts):
   if (state === 'UDP') return Number(seconds) >= udpSeconds - YOUNG_SECONDS;
   return state !== undefined;
 }
+
+/** Both sides have closed it, and it stays for a while. What is about to go is passed over. */
+const CLOSED = / (TIME_WAIT|CLOSE) +(\d+)/;
+const SOON_SECONDS = 2;
+
+/** Whether nobody has anything to say on it any more: the next packet of its client's port is that of another connection. */
+export function isClosed(line: string): boolean {
+  const [, state, seconds] = CLOSED.exec(line) ?? [];
+  return state !== undefined && Number(seconds) > SOON_SECONDS;
+}

@@ -106,6 +106,10 @@ function handOverPorts(log: Log): HandOverPorts {
       const { replayYoung } = await import('../../io/sync/replay.js');
       return (await withIpvs((ipvs) => replayYoung(ipvs, limitMs))).connections;
     },
+    forgetClosed: async (virtualAddresses, signal) => {
+      const { forgetClosed } = await import('../../io/sync/forget.js');
+      return withIpvs((ipvs) => forgetClosed(ipvs, virtualAddresses, signal));
+    },
     ownAddresses: () =>
       Object.values(networkInterfaces()).flatMap((addresses) =>
         (addresses ?? []).map(({ address }) => canonicalAddress(address)),

@@ -42,14 +42,15 @@ export class GroupSender {
   readonly #group: string;
   #sincePause = 0;
 
-  constructor({ group, port, ttl, interface: name }: SyncGroup) {
+  /** `isHeardHere`: by this host's own daemon as well. */
+  constructor({ group, port, ttl, interface: name }: SyncGroup, { isHeardHere = false } = {}) {
     this.#group = group;
     this.#socket = new UdpSocket({ type: familyOf(group) === 'ipv6' ? 'udp6' : 'udp4', port });
     try {
       this.#socket.setMulticastInterface(name);
       this.#socket.setMulticastTTL(ttl);
-      // As the kernel's own sender: this host's daemon knows its connections better.
-      this.#socket.setMulticastLoopback(false);
+      // Not, as the kernel's own sender: this host's daemon knows its connections better.
+      this.#socket.setMulticastLoopback(isHeardHere);
     } catch (error) {
       this.#socket.close();
       throw error;

@@ -14,7 +14,9 @@ import {
 } from '../../planning/hand-over.js';
 import { messageOf } from '../../util/error-message.js';
 import { workInTurn } from '../../util/in-turn.js';
+import { canonicalAddress } from '../../util/ip-address.js';
 import type { Clock, Log, Nft, NftSets } from '../ports.js';
+import { ClosedSweep, type ClosedSweepPorts } from './closed-sweep.js';
 import type { ServicesPart } from './services.js';
 import type { Roles } from './services-messages.js';
 
@@ -39,6 +41,8 @@ export interface HandOverPorts {
    * Rejects with what the kernel says.
    */
   readonly tellYoung: (limitMs: number) => Promise<number>;
+  /** Makes the kernel forget closed connections of these virtual addresses (io/sync/forget.ts). */
+  readonly forgetClosed: ClosedSweepPorts['forgetClosed'];
   /** This host's, canonical; those of instances among them. */
   readonly ownAddresses: () => readonly string[];
 }
@@ -60,8 +64,12 @@ export class HandOver implements ServicesPart {
   #rehearsed = false;
   readonly #cancels = new Set<() => void>();
 
+  readonly #sweep: ClosedSweep;
+
   constructor(ports: HandOverPorts) {
     this.#ports = ports;
+    const { clock, log, forgetClosed } = ports;
+    this.#sweep = new ClosedSweep({ clock, log, forgetClosed, backupOf: () => this.#backupOf() });
   }
 
   configure(config: DirectorConfig): Promise<void> {
@@ -72,7 +80,10 @@ export class HandOver implements ServicesPart {
       // What it needs is loaded and compiled while there is time. With no time given nothing is told.
       void this.#ports.tellYoung(0).catch(() => undefined);
     }
-    if (isFirst) this.#look();
+    if (isFirst) {
+      this.#look();
+      this.#sweep.begin();
+    }
     return this.#apply();
   }
 
@@ -85,10 +96,11 @@ export class HandOver implements ServicesPart {
     const lost = [...before.keys()].filter((name) => !this.#masterSince.has(name));
     // First: the role may come back soon, and its addresses do not wait for this process.
     if (gained.length + lost.length > 0) void this.#setGates([...gained, ...lost]);
+    if (gained.length > 0) this.#sweep.begin();
     if (lost.length === 0) return;
     const untilMs = clock.nowMs() + TELL_LIMIT_MS;
     void this.#tell(untilMs);
-    this.#in(AGAIN_MS, () => void this.#tell(untilMs));
+    this.#in(AGAIN_MS, () => void this.#tell(untilMs).then(() => this.#sweep.begin()));
   }
 
   /** Twice: the last packets may still come here while the first time goes on. */
@@ -104,6 +116,7 @@ export class HandOver implements ServicesPart {
 
   async close(): Promise<void> {
     for (const cancel of this.#cancels) cancel();
+    this.#sweep.end();
     this.#config = undefined;
     await this.#apply();
   }
@@ -204,6 +217,15 @@ export class HandOver implements ServicesPart {
       ? Number.POSITIVE_INFINITY
       : Math.max(0, sinceMs + WAIT_MS - this.#ports.clock.nowMs());
   };
+
+  #backupOf(): ReadonlySet<string> {
+    const { connectionSync, instances = [] } = this.#config ?? {};
+    if (connectionSync === undefined) return new Set();
+    const others = instances.filter(({ name }) => !this.#masterSince.has(name));
+    return new Set(
+      others.flatMap(({ addresses }) => addresses.map(({ address }) => canonicalAddress(address))),
+    );
+  }
 
   #planned(): HandOverPlan {
     if (this.#config?.connectionSync === undefined) return NOTHING;

@@ -2,6 +2,7 @@
 import t from 'tap';
 import { HAND_OVER_REMOVAL } from '../../../src/planning/hand-over.js';
 import type { Log } from '../../../src/runtime/ports.js';
+import { SWEEP_MS } from '../../../src/runtime/services/closed-sweep.js';
 import {
   AGAIN_MS,
   HandOver,
@@ -31,6 +32,8 @@ function open({ left }: { left?: string } = {}) {
     gates: [] as number[],
     replays: 0,
     limits: [] as number[],
+    /** Virtual addresses whose closed connections it was to forget. */
+    forgotten: [] as string[],
     refusal: '',
   };
   const refuseWithoutTable = (): void => {
@@ -62,6 +65,10 @@ function open({ left }: { left?: string } = {}) {
       kernel.replays += 1;
       kernel.limits.push(limitMs);
       return 3;
+    },
+    forgetClosed: async (virtualAddresses) => {
+      kernel.forgotten.push([...virtualAddresses].join());
+      return 5;
     },
     ownAddresses: () => ['192.0.2.11'],
   });
@@ -147,6 +154,29 @@ void t.test('who lets go tells the peer, at once and once more', async (t) => {
   t.equal(kernel.replays, 2, 'there is nobody to tell without connection_sync');
   t.equal(kernel.table, undefined);
 });
+
+void t.test(
+  'closed connections are forgotten by a backup, at leisure, and when it has told of the youngest',
+  async (t) => {
+    const { part, kernel, clock, become } = open();
+    await become('backup');
+    await part.configure(CONFIG);
+    await clock.advance(SWEEP_MS);
+    t.strictSame(kernel.forgotten, ['192.0.2.51', '192.0.2.51']);
+    kernel.forgotten = [];
+    await become('master');
+    await clock.advance(60_000);
+    t.strictSame(kernel.forgotten, [], 'a master forgets nothing');
+    await become('backup');
+    t.strictSame(kernel.forgotten, [], 'it tells first');
+    await clock.advance(AGAIN_MS);
+    t.strictSame(kernel.forgotten, ['192.0.2.51']);
+    await part.configure({ ...CONFIG, connectionSync: undefined });
+    await clock.advance(60_000);
+    t.equal(kernel.forgotten.length, 1, 'there is no daemon to hear of it');
+    await part.close();
+  },
+);
 
 void t.test('a stop with a successor is a hand-over, too', async (t) => {
   const { part, kernel, become } = open();

@@ -84,7 +84,7 @@ export class PeerChannelPart implements ServicesPart {
       () => this.#changed(),
     );
     this.#teller = new PeerTeller(log);
-    this.#ear = new ReplayEar(ports.listenToReplays);
+    this.#ear = new ReplayEar((name, onDatagram) => ports.listenToReplays(name, onDatagram));
   }
 
   async configure(config: DirectorConfig): Promise<void> {

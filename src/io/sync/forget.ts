@@ -1,0 +1,46 @@
+/** Closed connections that this host's kernel keeps for two minutes are made to go at once, by its own backup daemon. */
+import type { DumpedSyncDaemon, Service } from '../../ipvs/model.js';
+import { isClosed } from '../../sync/entry-lines.js';
+import { MessageWriter } from '../../sync/message.js';
+import { addressText } from '../../util/ip-address.js';
+import { GroupSender, groupOf } from './group-sender.js';
+import { readKernelEntries } from './kernel-entries.js';
+
+/** A backup takes the timer out of a message as it is (`ip_vs_proc_conn`). */
+const AT_ONCE_SECONDS = 1;
+/** A datagram of this TTL does not leave the host. */
+const TTL = 0;
+
+/**
+ * Those of `virtualAddresses`, canonical. Resolves with how many; 0 where no backup daemon runs. Rejects with the signal's reason, or with
+ * what reading and sending refuse.
+ */
+export async function forgetClosed(
+  ipvs: { dump(): Promise<readonly Service[]>; syncDaemons(): Promise<readonly DumpedSyncDaemon[]> },
+  virtualAddresses: ReadonlySet<string>,
+  signal: AbortSignal,
+): Promise<number> {
+  const hearing = (await ipvs.syncDaemons()).find(({ state }) => state === 'backup');
+  if (hearing === undefined) return 0;
+  const group = groupOf(hearing);
+  const writer = new MessageWriter(group.syncid, group.maxBytes);
+  const sender = new GroupSender({ ...group, ttl: TTL }, { isHeardHere: true });
+  let count = 0;
+  try {
+    for await (const { connections } of readKernelEntries(await ipvs.dump(), undefined, isClosed)) {
+      for (const connection of connections) {
+        if (!virtualAddresses.has(addressText(connection.virtualAddress) ?? '')) continue;
+        count += 1;
+        const message = writer.add({ ...connection, timeoutSeconds: AT_ONCE_SECONDS });
+        if (message !== undefined) await sender.send(message);
+      }
+      // At once: what is read may be another connection a moment later.
+      const message = writer.flush();
+      if (message !== undefined) await sender.send(message);
+      signal.throwIfAborted();
+    }
+  } finally {
+    sender.close();
+  }
+  return count;
+}
