@@ -68,6 +68,7 @@ void t.test('replay', { skip: noVm() }, async (t) => {
     report,
     half,
     watched,
+    forgotten,
     refused,
   }: SyncReplayReport = JSON.parse(stdout);
   t.comment(JSON.stringify({ report, half, entries: there.length, kernelMessages: told.length }));
@@ -107,6 +108,21 @@ void t.test('replay', { skip: noVm() }, async (t) => {
     t.equal(one.malformed, 1, 'nonsense is counted');
     t.same([...one.sources].toSorted(), ['10.10.10.11', '10.10.10.12']);
   }
+
+  const closed = forgotten.known.filter(({ state }) => state === 'TIME_WAIT' || state === 'CLOSE');
+  t.ok(
+    forgotten.count >= 1 && forgotten.count <= closed.length,
+    `${forgotten.count} closed ones are forgotten`,
+  );
+  const stayed = new Set(forgotten.left.map(keyOf));
+  // What is half open goes by itself within a minute.
+  const lasting = forgotten.known.filter(({ state }) => state === 'ESTABLISHED');
+  t.ok(lasting.length > 8);
+  t.strictSame(
+    lasting.filter((connection) => !stayed.has(keyOf(connection))),
+    [],
+    'the others stay',
+  );
 
   const kernels = entriesOf(told);
   const ours = entriesOf(replayed);

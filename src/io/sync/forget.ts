@@ -2,9 +2,10 @@
 import type { DumpedSyncDaemon, Service } from '../../ipvs/model.js';
 import { isClosed } from '../../sync/entry-lines.js';
 import { MessageWriter } from '../../sync/message.js';
+import { TableEntries } from '../../sync/table-entries.js';
 import { addressText } from '../../util/ip-address.js';
+import { readConnections } from '../netlink/connection-table.js';
 import { GroupSender, groupOf } from './group-sender.js';
-import { readKernelEntries } from './kernel-entries.js';
 
 /** A backup takes the timer out of a message as it is (`ip_vs_proc_conn`). */
 const AT_ONCE_SECONDS = 1;
@@ -25,10 +26,17 @@ export async function forgetClosed(
   const group = groupOf(hearing);
   const writer = new MessageWriter(group.syncid, group.maxBytes);
   const sender = new GroupSender({ ...group, ttl: TTL }, { isHeardHere: true });
+  let entries: TableEntries | undefined;
   let count = 0;
   try {
-    for await (const { connections } of readKernelEntries(await ipvs.dump(), undefined, isClosed)) {
-      for (const connection of connections) {
+    for await (const batch of readConnections(undefined, isClosed)) {
+      if (batch.length === 0) continue;
+      // Asked for where there is something to forget: there may be thousands of virtual servers.
+      entries ??= new TableEntries(await ipvs.dump());
+      for (const closed of batch) {
+        const entry = entries.entryOf(closed);
+        if (typeof entry === 'string' || !entry.isServed) continue;
+        const { connection } = entry;
         if (!virtualAddresses.has(addressText(connection.virtualAddress) ?? '')) continue;
         count += 1;
         const message = writer.add({ ...connection, timeoutSeconds: AT_ONCE_SECONDS });

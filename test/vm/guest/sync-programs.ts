@@ -5,11 +5,14 @@
  * `sync-programs.js open WHAT...` opens `KIND,ADDRESS,PORT[,PAYLOAD]`: `busy` (five lines), `idle`, `half` (not waited for),
  * `closed`, `udp`; prints `open` when all stand, and keeps them.
  * `sync-programs.js shout GROUP PORT OWN_ADDRESS` says something that no kernel takes.
+ * `sync-programs.js forget VIRTUAL_ADDRESS` makes this host's kernel forget closed connections, and prints how many.
  * `sync-programs.js listen GROUP PORT OWN_ADDRESS` prints every datagram to the group in hexadecimal digits.
  */
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
+import { openIpvs } from '../../../src/io/netlink/ipvs.js';
+import { forgetClosed } from '../../../src/io/sync/forget.js';
 
 const [mode, ...rest] = process.argv.slice(2);
 const say = (line: string) => process.stdout.write(`${line}\n`);
@@ -48,6 +51,10 @@ if (mode === 'serve') {
   for (const what of rest) await open(what);
   say('open');
   setInterval(() => {}, 1000);
+} else if (mode === 'forget') {
+  const ipvs = await openIpvs();
+  say(String(await forgetClosed(ipvs, new Set(rest), new AbortController().signal)));
+  ipvs.close();
 } else if (mode === 'shout') {
   const [group, port, own = ''] = rest;
   const socket = createSocket('udp4');

@@ -29,6 +29,12 @@ export interface SyncReplayReport {
   readonly half: ReplayReport;
   /** Of `director sync watch --json` during the first replay, on the host that says it and on the one that hears it. */
   readonly watched: readonly [there: Watched, here: Watched];
+  /** How many closed connections lb2 was made to forget, and its table before and a moment later. */
+  readonly forgotten: {
+    readonly count: number;
+    readonly known: readonly Connection[];
+    readonly left: readonly Connection[];
+  };
   /** Where no sync daemon runs. */
   readonly refused: string;
 }
@@ -221,6 +227,28 @@ const buckets = Array.from({ length: 128 }, (_, bucket) => bucket).join(',');
 const half: ReplayReport = JSON.parse(
   await director('lb1', 'sync', 'replay', '--json', '--buckets', buckets),
 );
+const isClosed = ({ state }: Connection) => state === 'TIME_WAIT' || state === 'CLOSE';
+await ready('client', 'open', `closed,${VIP},80`);
+let known: readonly Connection[] = [];
+await waitFor(
+  'lb2 to know of a closed connection',
+  async () => {
+    known = await connections('lb2');
+    return known.some(isClosed) ? undefined : 'there is none';
+  },
+  UP,
+);
+const forgottenCount = Number(await lab.run('lb2', [process.execPath, PROGRAMS, 'forget', VIP]));
+let left: readonly Connection[] = [];
+await waitFor(
+  'closed connections to go',
+  async () => {
+    left = await connections('lb2');
+    return left.some(isClosed) ? JSON.stringify(left.filter(isClosed)) : undefined;
+  },
+  { ...UP, timeoutMs: 60_000 },
+);
+const forgotten = { count: forgottenCount, known, left };
 await lab.destroy();
 const result: SyncReplayReport = {
   there,
@@ -233,6 +261,7 @@ const result: SyncReplayReport = {
   report,
   half,
   watched,
+  forgotten,
   refused,
 };
 process.stdout.write(`${JSON.stringify(result)}\n`);
