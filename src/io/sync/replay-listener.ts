@@ -1,7 +1,9 @@
 /** Hears the datagrams of replays on the sync group, and nothing of what the kernels say there. */
 import { MARK_BYTES, MARK_MAGIC, markOf } from '../../sync/replay-mark.js';
 import { DEFAULT_GROUP, DEFAULT_PORT } from '../../sync/uapi.js';
+import { monotonicClock } from '../host/clock.js';
 import { Assembler, BPF, type Instruction, programBytes } from '../sockets/bpf.js';
+import { ReadingPace } from '../sockets/reading-pace.js';
 import { SO_RCVBUFFORCE, SOL_SOCKET } from '../sockets/socket-constants.js';
 import { UdpSocket } from '../sockets/udp-socket.js';
 
@@ -9,6 +11,8 @@ const UDP_HEADER = 8;
 /** Of datagrams that wait to be read: those of a second, at the pace of a replay. */
 const BUFFER_BYTES = 8 * 1024 * 1024;
 const WHOLE = 0xffff;
+/** Anybody on the link can send such datagrams; a replay sends at most four in a millisecond. */
+const PACE = { perSecond: 6000, burst: 1000, restMs: 20 } as const;
 
 /** Takes UDP datagrams that end with a mark. The socket's data begin with the UDP header. Pure. */
 export function markFilter(): readonly Instruction[] {
@@ -41,6 +45,7 @@ export function listenToReplays(name: string, onDatagram: (replay: number) => vo
       const replay = markOf(payload);
       if (replay !== undefined) onDatagram(replay);
     });
+    socket.paceReading(new ReadingPace({ nowMs: () => monotonicClock.nowMs(), ...PACE }));
     socket.bind(DEFAULT_GROUP);
     socket.unref();
   } catch (error) {

@@ -62,6 +62,8 @@ export class HandOver implements ServicesPart {
   #inForce: string | undefined;
   #complaint: string | undefined;
   #rehearsed = false;
+  /** Instances of which this host is known not to be master. */
+  #others: ReadonlySet<string> = new Set();
   readonly #cancels = new Set<() => void>();
 
   readonly #sweep: ClosedSweep;
@@ -80,10 +82,7 @@ export class HandOver implements ServicesPart {
       // What it needs is loaded and compiled while there is time. With no time given nothing is told.
       void this.#ports.tellYoung(0).catch(() => undefined);
     }
-    if (isFirst) {
-      this.#look();
-      this.#sweep.begin();
-    }
+    if (isFirst) this.#look();
     return this.#apply();
   }
 
@@ -96,7 +95,9 @@ export class HandOver implements ServicesPart {
     const lost = [...before.keys()].filter((name) => !this.#masterSince.has(name));
     // First: the role may come back soon, and its addresses do not wait for this process.
     if (gained.length + lost.length > 0) void this.#setGates([...gained, ...lost]);
-    if (gained.length > 0) this.#sweep.begin();
+    const isFirst = this.#others.size === 0;
+    this.#others = new Set(Object.keys(roles).filter((name) => roles[name]?.state !== 'master'));
+    if (gained.length > 0 || (isFirst && lost.length === 0)) this.#sweep.begin();
     if (lost.length === 0) return;
     const untilMs = clock.nowMs() + TELL_LIMIT_MS;
     void this.#tell(untilMs);
@@ -221,7 +222,7 @@ export class HandOver implements ServicesPart {
   #backupOf(): ReadonlySet<string> {
     const { connectionSync, instances = [] } = this.#config ?? {};
     if (connectionSync === undefined) return new Set();
-    const others = instances.filter(({ name }) => !this.#masterSince.has(name));
+    const others = instances.filter(({ name }) => this.#others.has(name));
     return new Set(
       others.flatMap(({ addresses }) => addresses.map(({ address }) => canonicalAddress(address))),
     );
