@@ -8,6 +8,7 @@ import { openTrackProber } from '../../io/checks/track-probes.js';
 import { monotonicClock } from '../../io/host/clock.js';
 import { openConfigurationReader } from '../../io/host/configuration-files.js';
 import { openLoopDelay } from '../../io/host/event-loop-delay.js';
+import { inHurry } from '../../io/host/hurry.js';
 import { releaseCode, staySmall } from '../../io/host/memory.js';
 import { openNft } from '../../io/host/nft.js';
 import { takeLowPriority } from '../../io/host/real-time.js';
@@ -104,7 +105,8 @@ function handOverPorts(log: Log): HandOverPorts {
     nftSets: openNftSets(),
     tellYoung: async (limitMs) => {
       const { replayYoung } = await import('../../io/sync/replay.js');
-      return (await withIpvs((ipvs) => replayYoung(ipvs, limitMs))).connections;
+      const { connections } = await inHurry(() => withIpvs((ipvs) => replayYoung(ipvs, limitMs)));
+      return connections;
     },
     forgetClosed: async (virtualAddresses, signal) => {
       const { forgetClosed } = await import('../../io/sync/forget.js');
