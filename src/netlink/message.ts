@@ -29,6 +29,15 @@ export const NLM_F_CREATE = 0x400;
 const HEADER_BYTES = 16;
 const NLMSGERR_ATTR_MSG = 1;
 
+export interface NetlinkRequest {
+  readonly type: number;
+  /** Beyond NLM_F_REQUEST and NLM_F_ACK, which are added. Not NLM_F_DUMP: that is for dumps. */
+  readonly flags: number;
+  readonly payload: Uint8Array;
+  /** Sent without NLM_F_ACK: there is an answer to it only where the kernel refuses, which then is that to the whole batch. */
+  readonly unacknowledged?: boolean;
+}
+
 /** One message of a datagram. */
 export interface NetlinkFrame {
   readonly type: number;

@@ -1,7 +1,7 @@
 /** nf_tables messages about sets and their elements (include/uapi/linux/netfilter/nf_tables.h). Values in, requests out. */
 import type { SetElement } from '../util/nft-table.js';
 import { AttributeWriter } from './attributes.js';
-import { NLM_F_CREATE } from './message.js';
+import { type NetlinkRequest, NLM_F_CREATE } from './message.js';
 
 const NFNL_SUBSYS_NFTABLES = 10;
 const NFNL_MSG_BATCH_BEGIN = 0x10;
@@ -21,19 +21,14 @@ const NFTA_DATA_VALUE = 1;
 const NFPROTO_UNSPEC = 0;
 const NFPROTO_INET = 1;
 
-export interface NftRequest {
-  readonly type: number;
-  readonly flags: number;
-  readonly payload: Uint8Array;
-  /** The kernel does not acknowledge what begins and ends a transaction (before Linux 6.10), unless it refuses. */
-  readonly unacknowledged?: boolean;
-}
+/** struct nfgenmsg. */
+const INET = Uint8Array.of(NFPROTO_INET, 0, 0, 0);
 
 /**
  * One transaction, whatever each element was before: an element that is there keeps its timeout when it is made again (before
  * Linux 6.12), and to delete one that is not there is refused. So it is made, deleted, and made.
  */
-export function elementTransaction(elements: readonly SetElement[]): readonly NftRequest[] {
+export function elementTransaction(elements: readonly SetElement[]): readonly NetlinkRequest[] {
   return [
     bound(NFNL_MSG_BATCH_BEGIN),
     ...elements.flatMap((element) => {
@@ -45,22 +40,19 @@ export function elementTransaction(elements: readonly SetElement[]): readonly Nf
 }
 
 /** Asks for a set of a table of the family `inet`: ENOENT where there is no such table, or no such set in it. */
-export function setQuestion(table: string, set: string): NftRequest {
-  const payload = new AttributeWriter(Uint8Array.of(NFPROTO_INET, 0, 0, 0))
-    .string(NFTA_SET_TABLE, table)
-    .string(NFTA_SET_NAME, set)
-    .finish();
+export function setQuestion(table: string, set: string): NetlinkRequest {
+  const payload = new AttributeWriter(INET).string(NFTA_SET_TABLE, table).string(NFTA_SET_NAME, set).finish();
   return { type: NFT_MSG_GETSET, flags: 0, payload };
 }
 
-/** struct nfgenmsg with the subsystem as its resource. */
-function bound(type: number): NftRequest {
+/** Its resource is the subsystem. The kernel does not acknowledge what begins and ends a transaction (before Linux 6.10). */
+function bound(type: number): NetlinkRequest {
   const payload = Uint8Array.of(NFPROTO_UNSPEC, 0, 0, NFNL_SUBSYS_NFTABLES);
   return { type, flags: 0, payload, unacknowledged: true };
 }
 
 function elementPayload({ table, set, key, timeoutMs }: SetElement): Uint8Array {
-  return new AttributeWriter(Uint8Array.of(NFPROTO_INET, 0, 0, 0))
+  return new AttributeWriter(INET)
     .string(NFTA_SET_ELEM_LIST_TABLE, table)
     .string(NFTA_SET_ELEM_LIST_SET, set)
     .nested(NFTA_SET_ELEM_LIST_ELEMENTS, (list) =>

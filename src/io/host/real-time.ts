@@ -1,7 +1,7 @@
-/** What keeps the election from waiting for a busy machine, as far as the system permits. */
+/** What keeps the election, and what clients wait for, from waiting for a busy machine, as far as the system permits. */
 
 import { writeFileSync } from 'node:fs';
-import { setPriority } from 'node:os';
+import { getPriority, setPriority } from 'node:os';
 import type { Log } from '../../runtime/ports.js';
 import { messageOf } from '../../util/error-message.js';
 import { native } from '../sockets/native.js';
@@ -12,6 +12,8 @@ const PRIORITY = 10;
 const REGAIN_MS = 10_000;
 /** The services process and the loader yield to whoever else works. */
 const LOW_NICE = 5;
+/** Of work that clients wait for: some twenty times the share of a program that has none. */
+const HIGH_NICE = -14;
 
 /** The kernel's words where it does not permit something. */
 function attempt(action: () => void): string | undefined {
@@ -61,4 +63,20 @@ export function takeLowPriority(): string[] {
     attempt(() => setPriority(LOW_NICE)),
     attempt(() => writeFileSync('/proc/self/oom_score_adj', '0')),
   ].filter((words) => words !== undefined);
+}
+
+let underWay = 0;
+let usual = 0;
+
+/** Runs before other programs' work, for a moment: nothing that goes on may be done so. Where this is not allowed, as usual. */
+export async function inHurry<T>(work: () => Promise<T>): Promise<T> {
+  if (underWay++ === 0) {
+    usual = getPriority();
+    attempt(() => setPriority(HIGH_NICE));
+  }
+  try {
+    return await work();
+  } finally {
+    if (--underWay === 0) attempt(() => setPriority(usual));
+  }
 }

@@ -15,6 +15,7 @@ import {
   ETIMEDOUT,
   encodeMessage,
   type NetlinkFrame,
+  type NetlinkRequest,
   NLM_F_ACK,
   NLM_F_DUMP,
   NLM_F_DUMP_INTR,
@@ -32,10 +33,12 @@ import {
 } from './request-socket.js';
 import { NetlinkSocket } from './socket.js';
 
+export type { NetlinkRequest } from '../../netlink/message.js';
 export { NetlinkError } from './netlink-error.js';
 
 /** Netlink protocols (include/uapi/linux/netlink.h). */
 export const NETLINK_ROUTE = 0;
+export const NETLINK_NETFILTER = 12;
 export const NETLINK_GENERIC = 16;
 
 /** Requests in one datagram, fewer where the receive buffer is small. */
@@ -49,14 +52,6 @@ export const REQUEST_TIMEOUT_MS = 5_000;
 export const MAX_DUMP_ATTEMPTS = 8;
 export const MAX_DUMP_MESSAGES = 1_000_000;
 
-export interface NetlinkRequest {
-  readonly type: number;
-  /** Beyond NLM_F_REQUEST and NLM_F_ACK, which are added. Not NLM_F_DUMP: that is `dump`. */
-  readonly flags: number;
-  readonly payload: Uint8Array;
-  /** Sent without NLM_F_ACK: there is an answer to it only where the kernel refuses, which then is that to the whole batch. */
-  readonly unacknowledged?: boolean;
-}
 export interface NetlinkMessage {
   readonly type: number;
   /** NLM_F_*. */

@@ -1,17 +1,15 @@
 /** Elements of nftables sets, changed within the call: what starts nft(8) waits for a processor that others want just then. */
 import { elementTransaction, setQuestion } from '../../netlink/nft-messages.js';
 import type { NftSets } from '../../runtime/ports.js';
-import { NetlinkConnection } from './connection.js';
+import { NETLINK_NETFILTER, NetlinkConnection, type NetlinkRequest } from './connection.js';
 
-/** Netlink protocol (include/uapi/linux/netlink.h). */
-const NETLINK_NETFILTER = 12;
 /** Three messages each: a transaction is within one datagram, also where the receive buffer is small. */
 const MAX_ELEMENTS = 8;
 
 /** The socket is opened when it is needed first. */
 export function openNftSets(): NftSets {
   let connection: NetlinkConnection | undefined;
-  const ask = async (requests: ReturnType<typeof elementTransaction>): Promise<void> => {
+  const ask = async (requests: readonly NetlinkRequest[]): Promise<void> => {
     connection ??= NetlinkConnection.openImmediate(NETLINK_NETFILTER);
     const results = await connection.transact(requests);
     const error = results.find((result) => result.error !== undefined)?.error;

@@ -1,11 +1,11 @@
 /** Closed connections that this host's kernel keeps for two minutes are made to go at once, by its own backup daemon. */
-import type { DumpedSyncDaemon, Service } from '../../ipvs/model.js';
 import { isClosed } from '../../sync/entry-lines.js';
 import { MessageWriter } from '../../sync/message.js';
 import { TableEntries } from '../../sync/table-entries.js';
 import { addressText } from '../../util/ip-address.js';
 import { readConnections } from '../netlink/connection-table.js';
 import { GroupSender, groupOf } from './group-sender.js';
+import type { TableReader } from './replay.js';
 
 /** A backup takes the timer out of a message as it is (`ip_vs_proc_conn`). */
 const AT_ONCE_SECONDS = 1;
@@ -17,7 +17,7 @@ const TTL = 0;
  * what reading and sending refuse.
  */
 export async function forgetClosed(
-  ipvs: { dump(): Promise<readonly Service[]>; syncDaemons(): Promise<readonly DumpedSyncDaemon[]> },
+  ipvs: TableReader,
   virtualAddresses: ReadonlySet<string>,
   signal: AbortSignal,
 ): Promise<number> {
@@ -26,6 +26,9 @@ export async function forgetClosed(
   const group = groupOf(hearing);
   const writer = new MessageWriter(group.syncid, group.maxBytes);
   const sender = new GroupSender({ ...group, ttl: TTL }, { isHeardHere: true });
+  const send = async (message: Uint8Array | undefined): Promise<void> => {
+    if (message !== undefined) await sender.send(message);
+  };
   let entries: TableEntries | undefined;
   let count = 0;
   try {
@@ -39,12 +42,10 @@ export async function forgetClosed(
         const { connection } = entry;
         if (!virtualAddresses.has(addressText(connection.virtualAddress) ?? '')) continue;
         count += 1;
-        const message = writer.add({ ...connection, timeoutSeconds: AT_ONCE_SECONDS });
-        if (message !== undefined) await sender.send(message);
+        await send(writer.add({ ...connection, timeoutSeconds: AT_ONCE_SECONDS }));
       }
       // At once: what is read may be another connection a moment later.
-      const message = writer.flush();
-      if (message !== undefined) await sender.send(message);
+      await send(writer.flush());
       signal.throwIfAborted();
     }
   } finally {

@@ -43,7 +43,7 @@ export class ReplayLimitError extends Error {
   }
 }
 
-interface TableReader {
+export interface TableReader {
   dump(): Promise<readonly Service[]>;
   syncDaemons(): Promise<readonly DumpedSyncDaemon[]>;
 }

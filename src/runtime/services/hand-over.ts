@@ -95,9 +95,9 @@ export class HandOver implements ServicesPart {
     const lost = [...before.keys()].filter((name) => !this.#masterSince.has(name));
     // First: the role may come back soon, and its addresses do not wait for this process.
     if (gained.length + lost.length > 0) void this.#setGates([...gained, ...lost]);
-    const isFirst = this.#others.size === 0;
+    const hadNone = this.#others.size === 0;
     this.#others = new Set(Object.keys(roles).filter((name) => roles[name]?.state !== 'master'));
-    if (gained.length > 0 || (isFirst && lost.length === 0)) this.#sweep.begin();
+    if (gained.length > 0 || (hadNone && lost.length === 0)) this.#sweep.begin();
     if (lost.length === 0) return;
     const untilMs = clock.nowMs() + TELL_LIMIT_MS;
     void this.#tell(untilMs);

@@ -1,6 +1,6 @@
 import { getPriority } from 'node:os';
 import t from 'tap';
-import { inHurry } from '../../../src/io/host/hurry.js';
+import { inHurry } from '../../../src/io/host/real-time.js';
 
 /** Root may hurry, and others go on as usual. */
 const HURRIED = process.getuid?.() === 0 ? -14 : getPriority();
