@@ -21,16 +21,19 @@ import type { Standstill } from './support/standstills.js';
 import { mean, printTable } from './support/table.js';
 import type { Heard } from './support/witness.js';
 
-const FAULTS = ['planned', 'crash', 'hang', 'power', 'power-bfd'] as const;
+const FAULTS = ['planned', 'crash', 'hang', 'power', 'power-bfd', 'reboot'] as const;
 type Fault = (typeof FAULTS)[number];
 
 const USAGE = `Usage: npm run bench:failover -- [OPTIONS]
 
   --intervals LIST   advertisement intervals, such as 1s,100ms,10ms (the default)
   --faults LIST      of planned (SIGTERM), crash (SIGKILL), hang (SIGSTOP to what speaks VRRP), power (link cut, processes
-                     stopped), power-bfd (the same, ours with a BFD session between the directors); default all
+                     stopped), power-bfd (the same, ours with a BFD session between the directors), reboot (the host is
+                     gone with all that is in its kernel, and boots; from then on is measured, until it has the role
+                     back); default all
   --repeats N        runs of each, 1 to 50, default 3
   --only WHO         ours or keepalived; default both, in turn
+  --backup WHO       ours or keepalived: what the backup runs; default what the master runs
   --slowed           half of every processor is taken away, a millisecond at a time (needs CAP_SYS_NICE)
   --json             the results as JSON on standard output, progress on standard error
 `;
@@ -39,7 +42,9 @@ const PROBE_INTERVAL_MS = 2;
 const SETTLE_MS = 700;
 const BEFORE_MS = 500;
 const AFTER_MS = 1500;
-const LB2 = '192.168.7.12';
+const ADDRESSES = { lb1: '192.168.7.11', lb2: '192.168.7.12' };
+/** Of a boot: so long the host is off, in intervals. */
+const OFF_INTERVALS = 5;
 /** Of each processor, as a slower one would have less. */
 const SLOWING = { lengthMs: 1, everyMs: 2 };
 /** Of a processor's standstill: a shorter one is within what the runs differ by anyway. */
@@ -52,7 +57,7 @@ const MAX_AGAIN = 4;
 const SLOWED_LIMIT_MS = 60_000;
 
 /** Ours for `power-bfd`: the defaults, 15 ms and a multiplier of 3. */
-const BFD_YAML = ['bfd: { peers: { lb1: 192.168.7.11, lb2: 192.168.7.12 } }'];
+const BFD_YAML = [`bfd: { peers: { lb1: ${ADDRESSES.lb1}, lb2: ${ADDRESSES.lb2} } }`];
 
 const isPower = (fault: Fault): boolean => fault.startsWith('power');
 
@@ -61,6 +66,7 @@ interface Options {
   readonly faults: readonly Fault[];
   readonly repeats: number;
   readonly contenders: readonly Contender[];
+  readonly backup: Contender | undefined;
   /** A neighbour takes half of every processor, from both contenders alike. */
   readonly slowed: boolean;
   readonly json: boolean;
@@ -74,9 +80,9 @@ interface Result {
   /** Longest stretch without an answer from the fault on, and in the half second before it. */
   readonly gapMs: number;
   readonly calmGapMs: number;
-  /** From the fault's beginning to the backup's first advertisement; null when there was none. */
+  /** From the fault's (or boot's) beginning to the next master's first advertisement; null when there was none. */
   readonly takeoverMs: number | null;
-  /** From the master's last advertisement to the backup's first. */
+  /** From the old master's last advertisement to the next one's first. */
   readonly silenceMs: number | null;
   /** Hosts that still answered for the address at the end. */
   readonly holders: readonly string[];
@@ -100,6 +106,7 @@ function options(): Options | undefined {
       faults: { type: 'string', default: FAULTS.join(',') },
       repeats: { type: 'string', default: '3' },
       only: { type: 'string' },
+      backup: { type: 'string' },
       slowed: { type: 'boolean', default: false },
       ...COMMON_OPTIONS,
     },
@@ -115,6 +122,7 @@ function options(): Options | undefined {
     faults,
     repeats: numberWithin(values.repeats, 1, 50, 'repeats'),
     contenders: contendersOf(values.only),
+    backup: values.backup === undefined ? undefined : contendersOf(values.backup)[0],
     slowed: values.slowed,
     json: values.json,
   };
@@ -173,10 +181,13 @@ function measure(
 ): Omit<Result, 'again'> {
   const length = (span: { fromMs: number; toMs: number }): number => span.toMs - span.fromMs;
   const endMs = Date.now();
+  const [old, next] = run.fault === 'reboot' ? (['lb2', 'lb1'] as const) : (['lb1', 'lb2'] as const);
   const first = heard.find(
-    ({ source, priority, atMs }) => source === LB2 && priority > 0 && atMs > struck.monotonicMs,
+    ({ source, priority, atMs }) => source === ADDRESSES[next] && priority > 0 && atMs > struck.monotonicMs,
   );
-  const last = heard.findLast(({ source, priority }) => source !== LB2 && priority === PRIORITIES.lb1);
+  const last = heard.findLast(
+    ({ source, priority }) => source === ADDRESSES[old] && priority === PRIORITIES[old],
+  );
   // The last answer before the fault counts: an edge at the fault would hide the time since.
   const gap = longestGap(answersMs, { fromMs: struck.wallMs - 4 * PROBE_INTERVAL_MS, toMs: endMs - 200 });
   const overMs = Math.max(struck.monotonicMs + gap.toMs - struck.wallMs, first?.atMs ?? 0);
@@ -226,8 +237,15 @@ function once(
     );
     await sleep(SETTLE_MS + BEFORE_MS, signal);
     await atPhase(heard, setup, phase, signal);
-    const struck = { wallMs: Date.now(), monotonicMs: monotonicMs() };
-    const stopped = await strike(bench, fault, master);
+    let struck = { wallMs: Date.now(), monotonicMs: monotonicMs() };
+    const stopped = fault === 'reboot' ? [] : await strike(bench, fault, master);
+    if (fault === 'reboot') {
+      await bench.lab.switchOff('lb1');
+      await sleep(OFF_INTERVALS * setup.intervalMs + AFTER_MS, signal);
+      await bench.boot(contender, 'lb1', setup, () => {
+        struck = { wallMs: Date.now(), monotonicMs: monotonicMs() };
+      });
+    }
     try {
       await sleep((stopped.length > 0 ? 4 : 2) * setup.intervalMs + AFTER_MS, signal);
       const { answersMs } = await probe.stop();
@@ -285,12 +303,13 @@ async function onceUndisturbed(what: Parameters<typeof once>[0], signal: AbortSi
 
 async function run(chosen: Options, signal: AbortSignal): Promise<number> {
   const results: Result[] = [];
-  const { intervals, faults, repeats, contenders, slowed } = chosen;
+  const { intervals, faults, repeats, contenders, backup, slowed } = chosen;
   const total = intervals.length * faults.length * repeats * contenders.length;
   for (const intervalMs of intervals) {
     for (const fault of faults) {
       const instanceYaml = fault === 'power-bfd' ? BFD_YAML : [];
-      const setup = { intervalMs, instances: [OUTSIDE], instanceYaml };
+      const preempt = fault === 'reboot';
+      const setup = { intervalMs, instances: [OUTSIDE], instanceYaml, preempt, backup };
       for (let repeat = 0; repeat < repeats; repeat++) {
         for (const contender of contenders) {
           const result = await onceUndisturbed(

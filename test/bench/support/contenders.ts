@@ -22,6 +22,10 @@ export interface Instance {
 export interface Setup {
   readonly intervalMs: number;
   readonly instances: readonly Instance[];
+  /** Whether a director takes its role back from a weaker one; not unless given. */
+  readonly preempt?: boolean;
+  /** What runs on lb2, the same as on lb1 unless given. */
+  readonly backup?: Contender | undefined;
   /** Further lines of our configuration file, at its top level. */
   readonly moreYaml?: readonly string[];
   /** Lines for each of our instances. */
@@ -50,7 +54,8 @@ export interface Running {
 
 const MAX_LINES = 2000;
 
-export function yaml({ intervalMs, instances, moreYaml = [], instanceYaml = [] }: Setup): string {
+export function yaml(setup: Setup): string {
+  const { intervalMs, instances, preempt = false, moreYaml = [], instanceYaml = [] } = setup;
   return [
     'version: 1',
     'directors:',
@@ -63,7 +68,7 @@ export function yaml({ intervalMs, instances, moreYaml = [], instanceYaml = [] }
       '      interface: eth0',
       `      virtual_router_id: ${virtualRouterId}`,
       `      advertisement_interval: ${intervalMs}ms`,
-      '      preempt: false',
+      `      preempt: ${preempt}`,
       `      addresses: [${address}]`,
       ...instanceYaml.map((line) => `      ${line}`),
     ]),
@@ -73,11 +78,11 @@ export function yaml({ intervalMs, instances, moreYaml = [], instanceYaml = [] }
 }
 
 /** The same for keepalived, its own defaults otherwise. */
-function keepalivedConf({ intervalMs, instances }: Setup, host: HostName): string {
+function keepalivedConf({ intervalMs, instances, preempt = false }: Setup, host: HostName): string {
   const blocks = instances.map(
     ({ name, virtualRouterId, address }) => `vrrp_instance ${name} {
   state BACKUP
-  nopreempt
+  ${preempt ? '' : 'nopreempt'}
   interface eth0
   virtual_router_id ${virtualRouterId}
   priority ${PRIORITIES[host]}

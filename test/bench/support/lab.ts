@@ -78,13 +78,22 @@ export class BenchLab {
     const { lab, folder } = this;
     const lb1 = await start(lab, contender, 'lb1', setup, folder);
     await this.#until(`${contender} on lb1 holds all addresses`, lb1, async () => this.#holds('lb1', setup));
-    const lb2 = await start(lab, contender, 'lb2', setup, folder);
-    await this.#until(`${contender} on lb2 is backup`, lb2, () => isBackup(lb2, setup));
+    const backup = setup.backup ?? contender;
+    const lb2 = await start(lab, backup, 'lb2', setup, folder);
+    await this.#until(`${backup} on lb2 is backup`, lb2, () => isBackup(lb2, setup));
     await sleep(2 * setup.intervalMs + 500, this.signal);
     for (const { child } of [lb1, lb2]) {
       for (const pid of tree(child.pid)) if (nameOf(pid) === GUARDIAN) this.#guardians.add(pid);
     }
     return [lb1, lb2];
+  }
+
+  /** The host boots: nothing is in its kernel, and the program starts. `booted` is called when it does. */
+  async boot(contender: Contender, host: HostName, setup: Setup, booted: () => void): Promise<void> {
+    await this.lab.switchOn(host);
+    booted();
+    const running = await start(this.lab, contender, host, setup, this.folder);
+    await this.#until(`${contender} on ${host} holds all addresses`, running, () => this.#holds(host, setup));
   }
 
   /** Which hosts hold the VIP now. */
