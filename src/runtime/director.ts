@@ -84,7 +84,7 @@ export class Director {
       startProcess: ports.startServices,
       load: ports.load,
       onTracked: ({ object, state, value }) => this.#vrrp.tracked(object, state, value),
-      onSyncProgress: (progress) => this.#vrrp.syncProgress(progress),
+      onSyncProgress: (progress, asOfMs) => this.#vrrp.syncProgress(progress, asOfMs),
       roles: () => this.#roles(),
       report: () => this.#report(),
     });
@@ -247,8 +247,9 @@ export class Director {
     return Object.fromEntries(
       this.#vrrp.states().map(({ config: { name }, state, master }) => {
         if (state === 'master' || (state === 'backup' && master !== undefined)) this.#settled.add(name);
-        const asks = this.#vrrp.asksSync(name) ? ({ asksSync: true } as const) : {};
-        return [name, { state, settled: this.#settled.has(name), ...asks }];
+        const syncVoidMs = this.#vrrp.syncVoidMs(name);
+        const isVoid = Number.isFinite(syncVoidMs) && { syncVoidMs };
+        return [name, { state, settled: this.#settled.has(name), ...isVoid }];
       }),
     );
   }

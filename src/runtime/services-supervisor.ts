@@ -13,7 +13,7 @@ export interface ServicesSupervisorPorts {
   /** Starts a loader from here, for when there is no services process to do it. */
   readonly load: Load;
   onTracked(verdict: TrackedVerdict): void;
-  onSyncProgress(progress: SyncProgress): void;
+  onSyncProgress(progress: SyncProgress, asOfMs: number): void;
   /** Roles as they are now; asked once a second and whenever the process is configured. */
   roles(): Roles;
   /** How the election is, for metrics. */
@@ -293,7 +293,7 @@ export class ServicesSupervisor {
       case 'tracked':
         return this.#ports.onTracked(message.verdict);
       case 'sync-progress':
-        return this.#ports.onSyncProgress(message.progress);
+        return this.#ports.onSyncProgress(message.progress, message.asOfMs);
       case 'loaded':
         if (message.serial === this.#loading?.serial) this.#loaded(message.answer);
         return;

@@ -29,6 +29,7 @@ export function createGroup(
     track,
     verdicts: verdictsFor(track, [], false),
     sync: NOTHING_TOLD,
+    syncVoidMs: Number.NEGATIVE_INFINITY,
     faults: [],
     startAtMs: Number.POSITIVE_INFINITY,
     leaveAtMs: Number.POSITIVE_INFINITY,
@@ -111,6 +112,7 @@ export function formGroup(
       phase === 'running',
     ),
     sync: donors.find(({ sync }) => !sync.complete)?.sync ?? first.sync,
+    syncVoidMs: Math.max(...donors.map((one) => one.syncVoidMs)),
     startAtMs:
       phase === 'starting' ? Math.max(...donors.map((one) => one.startAtMs)) : Number.POSITIVE_INFINITY,
     leaveAtMs:

@@ -63,6 +63,7 @@ function copyGroup(one: GroupState): Mutable<GroupState> {
     track: one.track,
     verdicts: one.verdicts,
     sync: one.sync,
+    syncVoidMs: one.syncVoidMs,
     faults: one.faults,
     startAtMs: one.startAtMs,
     leaveAtMs: one.leaveAtMs,

@@ -4,10 +4,9 @@
  */
 import type { Draft, Member } from './group-draft.js';
 import { isOwner } from './group-tracking.js';
-import type { GroupState, InstanceState, SyncProgress } from './group-types.js';
+import type { GroupInput, GroupState, InstanceState, SyncProgress } from './group-types.js';
 
-const HEARS_AGAIN: GroupState['sync'] = {
-  isVoid: true,
+const HEARS_AGAIN: SyncProgress = {
   complete: false,
   text: 'it heard nothing for a while, and the tables were not compared since',
 };
@@ -57,8 +56,12 @@ export function heardMaster(member: Member, source: string, priority: number): v
   member.master = source;
 }
 
-/** A master's own table is the one that others have to have: nobody knows better. */
-export function setSync(draft: Draft, progress: SyncProgress): void {
+/**
+ * A master's own table is the one that others have to have: nobody knows better. A word from before this director lost sight
+ * of the master may have been on its way meanwhile, or be about a master that it was then.
+ */
+export function setSync(draft: Draft, { progress, asOfMs }: GroupInput & { type: 'sync-progress' }): void {
+  if (asOfMs < draft.group.syncVoidMs) return;
   if (progress.complete || !draft.isMaster) draft.group.sync = progress;
 }
 
@@ -68,7 +71,8 @@ export function syncedAsMaster(draft: Draft): void {
 
 /** This host may have missed what the other director told of connections. */
 export function syncUnknown(draft: Draft): void {
-  if (draft.group.sync.complete) draft.group.sync = HEARS_AGAIN;
+  draft.group.sync = HEARS_AGAIN;
+  draft.group.syncVoidMs = draft.now;
 }
 
 /** Waits that are over since the table is complete. */

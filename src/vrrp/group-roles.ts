@@ -11,7 +11,7 @@ import {
   withoutRight,
 } from './group-preempt.js';
 import { effectivePriority, faultsOf, isOwner, networkFaults, weightOf } from './group-tracking.js';
-import type { SyncProgress } from './group-types.js';
+import type { GroupInput } from './group-types.js';
 
 /** From Initialize or fault, when nothing stands in the way (RFC 9568 section 6.4.1). */
 export function startUp(draft: Draft, reason: string): void {
@@ -20,6 +20,8 @@ export function startUp(draft: Draft, reason: string): void {
   group.startAtMs = Number.POSITIVE_INFINITY;
   group.faults = faultsOf(group, draft.members);
   if (group.faults.length > 0) return toFault(draft);
+  // While it was in fault it may not have heard what was told.
+  if (draft.members.some(({ state }) => state === 'fault')) syncUnknown(draft);
   for (const member of draft.all()) {
     listen(draft, member, member.config.advertisementIntervalMs, draft.now, reason);
     // RFC 9568 section 6.4.1: the address owner waits for nobody.
@@ -172,9 +174,9 @@ export function respectMaster(draft: Draft, member: Member): void {
 }
 
 /** A comparison of the connection tables found that, or could not be. */
-export function syncProgress(draft: Draft, progress: SyncProgress): void {
+export function syncProgress(draft: Draft, word: GroupInput & { type: 'sync-progress' }): void {
   const wasComplete = draft.group.sync.complete;
-  setSync(draft, progress);
+  setSync(draft, word);
   endWaits(draft);
   if (wasComplete) for (const member of withoutRight(draft)) respectMaster(draft, member);
 }

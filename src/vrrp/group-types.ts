@@ -109,7 +109,9 @@ export interface GroupState {
   /** One for each of `track`, in its order. */
   readonly verdicts: readonly TrackedVerdict[];
   /** As last told. Whoever is master has all there is; who could not hear for a while has to be told again. */
-  readonly sync: SyncProgress & { readonly isVoid?: true };
+  readonly sync: SyncProgress;
+  /** When this director last found that it had not heard for a while; -Infinity: never. What is said without knowing of that is void. */
+  readonly syncVoidMs: number;
   /** Why the group cannot serve, each as a sentence's end; empty when it can. */
   readonly faults: readonly string[];
   /** End of the start-up delay; Infinity when there is none. */
@@ -183,8 +185,8 @@ export type GroupInput =
       readonly state: TrackState;
       readonly value?: number | undefined;
     }
-  /** What a comparison of the connection tables found, or why there is none. */
-  | { readonly type: 'sync-progress'; readonly progress: SyncProgress }
+  /** What a comparison of the connection tables found, or why there is none, by who knew of this `syncVoidMs`. */
+  | { readonly type: 'sync-progress'; readonly progress: SyncProgress; readonly asOfMs: number }
   /** The operator's switch: on, this director hands over and is the last choice until it is off. */
   | { readonly type: 'maintenance'; readonly on: boolean }
   /** The guardian withdrew the addresses while this process was frozen. */

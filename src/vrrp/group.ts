@@ -57,7 +57,7 @@ function take(draft: Draft, input: GroupInput): void {
     case 'tracked':
       return tracked(draft, input);
     case 'sync-progress':
-      return syncProgress(draft, input.progress);
+      return syncProgress(draft, input);
     case 'maintenance':
       return setMaintenance(draft, input.on);
     case 'link':

@@ -497,11 +497,14 @@ const SYNCED_BUGS = withExtra('synced', [
     from: 'sayLastWord(draft);',
     to: ';',
   }),
-  shell('a master that fell is waited for', ['I2'], {
-    file: PREEMPT,
-    from: 'return masterPeak < priority && ',
-    to: 'return ',
-  }),
+  {
+    ...shell('a master that fell is waited for', ['I2'], {
+      file: PREEMPT,
+      from: 'return masterPeak < priority && ',
+      to: 'return ',
+    }),
+    seed: 10,
+  },
   shell('every lower master counts as one that fell', ['I6'], {
     file: PREEMPT,
     from: 'Math.max(member.masterPeak, priority) : priority;',
@@ -512,14 +515,22 @@ const SYNCED_BUGS = withExtra('synced', [
     from: 'if (wasComplete)',
     to: 'if (false)',
   }),
-  shell('who was in fault counts as complete', ['I6'], {
+  shell('what was said in a fault counts after it', ['I6'], {
     file: 'vrrp/group-roles.js',
-    from: 'syncUnknown(draft);\n    const reason',
-    to: 'const reason',
+    from: "state === 'fault'))\n        syncUnknown(draft);",
+    to: "state === 'fault')) {}",
   }),
+  {
+    ...shell('what was said before a standstill counts after it', ['I6'], {
+      file: PREEMPT,
+      from: 'if (asOfMs < draft.group.syncVoidMs)',
+      to: 'if (false)',
+    }),
+    seed: 17,
+  },
   shell('what the services process says does not reach the groups', ['I2'], {
     file: 'runtime/election/vrrp-service.js',
-    from: "runner.input({ type: 'sync-progress', progress });",
+    from: 'runner.input(word);',
     to: '0;',
   }),
 ]);

@@ -125,6 +125,7 @@ export class GroupRunner implements Waiting {
     if (this.#isReady && !takesOver) this.#ports.takeover.standDown();
     this.#isReady = false;
     let changed = input.type === 'configure' || input.type === 'source' || input.type === 'maintenance';
+    if (result.state.syncVoidMs !== before.syncVoidMs) changed = true;
     // Not past changes that are under way: what is added now would be removed by them.
     const done = takesOver && this.isIdle ? this.#ports.takeover.fire(result.effects) : NOTHING_DONE;
     for (const effect of result.effects) {

@@ -1,7 +1,7 @@
 /** What this director was told, for groups that begin later: verdicts, the operator's switch, how complete its table is. */
 import type { TrackedObject } from '../../config/model.js';
 import type { GroupPlan } from '../../planning/groups.js';
-import type { GroupInput, GroupState, SyncProgress, TrackState } from '../../vrrp/group-types.js';
+import type { GroupInput, GroupState, TrackState } from '../../vrrp/group-types.js';
 
 interface Verdict {
   readonly state: TrackState;
@@ -13,7 +13,7 @@ export class Told {
   readonly #verdicts = new Map<string, Verdict>();
   readonly #maintained = new Set<string>();
   /** Undefined: the services process has not said a word of it. */
-  sync: SyncProgress | undefined;
+  sync: (GroupInput & { readonly type: 'sync-progress' }) | undefined;
 
   verdict(object: string, verdict: Verdict): void {
     this.#verdicts.set(object, verdict);
@@ -45,9 +45,7 @@ export class Told {
     return [
       ...verdicts,
       ...(on === maintenance ? [] : [{ type: 'maintenance', on } as const]),
-      ...(phase === 'stopped' && this.sync !== undefined
-        ? [{ type: 'sync-progress', progress: this.sync } as const]
-        : []),
+      ...(phase === 'stopped' && this.sync !== undefined ? [this.sync] : []),
     ];
   }
 }

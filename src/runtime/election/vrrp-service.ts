@@ -258,14 +258,15 @@ export class VrrpService {
   }
 
   /** How complete this host's connection table is, for the groups that take over only with all of it. */
-  syncProgress(progress: SyncProgress): void {
-    this.#told.sync = progress;
-    for (const { runner } of this.#groups.all) runner.input({ type: 'sync-progress', progress });
+  syncProgress(progress: SyncProgress, asOfMs: number): void {
+    const word = { type: 'sync-progress', progress, asOfMs } as const;
+    this.#told.sync = word;
+    for (const { runner } of this.#groups.all) runner.input(word);
   }
 
-  /** Whether the last word of it is void, and another one wanted. */
-  asksSync(instance: string): boolean {
-    return this.#groups.runnerOf(instance)?.state.sync.isVoid === true;
+  /** When what had been said of it was void last, and another word wanted (`GroupState.syncVoidMs`). */
+  syncVoidMs(instance: string): number {
+    return this.#groups.runnerOf(instance)?.state.syncVoidMs ?? Number.NEGATIVE_INFINITY;
   }
 
   /** The BFD session with a router that an instance hears expired. */

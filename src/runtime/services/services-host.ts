@@ -78,7 +78,7 @@ export class ServicesHost {
   async #ready(): Promise<Services> {
     this.#services ??= Services.open(this.#ports, {
       tracked: (verdict) => this.#send({ type: 'tracked', verdict }),
-      syncProgress: (progress) => this.#send({ type: 'sync-progress', progress }),
+      syncProgress: (progress, asOfMs) => this.#send({ type: 'sync-progress', progress, asOfMs }),
     });
     const services = await this.#services;
     if (this.#open === undefined) services.setRoles(this.#roles);

@@ -17,8 +17,11 @@ export interface RoleReport {
    * server that an earlier run left behind may belong to the next master.
    */
   readonly settled: boolean;
-  /** This director stood still, or could not hear: what was said of the connection table before is void, and wanted anew. */
-  readonly asksSync?: true;
+  /**
+   * When this director last stood still or could not hear, by a clock of its own; absent: never. What was said of the
+   * connection table by who did not know of it is void, and wanted anew.
+   */
+  readonly syncVoidMs?: number;
 }
 /** By name of the instance. */
 export type Roles = Readonly<Record<string, RoleReport>>;
@@ -80,7 +83,8 @@ export type FromServices =
   | { readonly type: 'ready'; readonly serial: number }
   | { readonly type: 'failed'; readonly serial: number; readonly code: string; readonly message: string }
   | { readonly type: 'tracked'; readonly verdict: TrackedVerdict }
-  | { readonly type: 'sync-progress'; readonly progress: SyncProgress }
+  /** `asOfMs`: the latest `syncVoidMs` that was known, -Infinity without one. */
+  | { readonly type: 'sync-progress'; readonly progress: SyncProgress; readonly asOfMs: number }
   | { readonly type: 'pong' }
   /** Metrics are scraped: how is the election? */
   | { readonly type: 'ask' }

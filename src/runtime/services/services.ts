@@ -40,7 +40,7 @@ export interface ElectionPort {
    * comparison even if it found the same: a group that could not hear for a while takes only what is said afterwards.
    * A process that has just started says nothing before it knows.
    */
-  readonly syncProgress: (progress: SyncProgress) => void;
+  readonly syncProgress: (progress: SyncProgress, asOfMs: number) => void;
 }
 
 /** Work of the services process beside the kernel's table: tracked objects, hooks. */

@@ -52,7 +52,7 @@ const ALONE: Readonly<Record<Extra, DrawFault>> = {
   sources: shortLoss,
   'virtual-mac': deletion,
   unicast: forgery,
-  synced: returnOrFall,
+  synced: awayOrWeaker,
   bfd: expiry,
 };
 
@@ -114,7 +114,7 @@ function withLastRound(scenario: Scenario, random: Random, draw: DrawFault): Sce
     atMs,
     untilMs,
     faults: [fault],
-    planned: true,
+    planned: fault.kind !== 'pause',
     calm: false,
     quietUntilMs: untilMs,
   };
@@ -211,9 +211,10 @@ function brokenSync(random: Random, { directors }: Scenario, atMs: number, until
   return { kind: 'sync', director, silent: random.chance(0.4), atMs, untilMs };
 }
 
-/** One that leaves and comes back, or becomes weaker. */
-function returnOrFall(random: Random, { directors, track }: Scenario, atMs: number, untilMs: number): Fault {
+/** One that leaves and comes back, becomes weaker, or stands still and finds what was said of its table meanwhile. */
+function awayOrWeaker(random: Random, { directors, track }: Scenario, atMs: number, untilMs: number): Fault {
   const director = random.whole(0, directors.length - 1);
+  if (random.chance(0.3)) return { kind: 'pause', director, atMs, untilMs };
   const isWeighed = track.some(({ weight }) => weight !== undefined);
   return random.chance(0.5) || !isWeighed
     ? { kind: 'stop', director, afterSpeech: false, atMs, untilMs }

@@ -133,6 +133,8 @@ export class Judge {
   readonly #spins = new Map<GroupView, Spin>();
   /** By director, then by router: its connection table counts as complete. */
   readonly #isComplete: boolean[][];
+  /** By director and router: when it last was in fault or silent; what was said before counts no more. */
+  readonly #voidMs: number[][];
   /** Of those that have just yielded (docs/decisions/0046). */
   readonly #lastWords = new Set<string>();
   /** By director: the last word of its services process, and how often that changed. */
@@ -171,6 +173,7 @@ export class Judge {
       routers.map(() => ({ untilMs: Number.NEGATIVE_INFINITY, ignored: new Set() })),
     );
     this.#isComplete = directors.map(() => routers.map(() => false));
+    this.#voidMs = directors.map(() => routers.map(() => Number.NEGATIVE_INFINITY));
     this.#words = directors.map(() => ({ complete: false, changes: 0 }));
     this.#speech = directors.map(() => ({
       lastMs: routers.map(() => Number.NaN),
@@ -507,14 +510,16 @@ export class Judge {
 
   // ---- preemption and the connection table ----
 
-  /** A word of the services process reaches the election. */
-  isTold(director: Director, complete: boolean): void {
+  /** A word of the services process, said at `saidMs`, reaches the election. */
+  isTold(director: Director, complete: boolean, saidMs: number): void {
     const word = this.#words[director.number];
     const isComplete = this.#isComplete[director.number];
-    if (word === undefined || isComplete === undefined) return;
+    const voidMs = this.#voidMs[director.number];
+    if (word === undefined || isComplete === undefined || voidMs === undefined) return;
     if (word.complete !== complete) word.changes += 1;
     word.complete = complete;
     for (const router of isComplete.keys()) {
+      if (saidMs < (voidMs[router] ?? 0)) continue;
       // What a master's table lacks nobody has.
       if (complete || !director.isMaster(router)) isComplete[router] = complete;
       if (complete) this.#watchRight(director, router);
@@ -885,7 +890,7 @@ export class Judge {
     director: Director,
     before: GroupState,
     input: GroupInput,
-    { instance: name, to }: GroupEffect & { type: 'role' },
+    { instance: name, from, to }: GroupEffect & { type: 'role' },
     nowMs: number,
   ): void {
     const router = routerOf(name);
@@ -893,8 +898,8 @@ export class Judge {
     const heard = this.#heard[director.number]?.[router];
     if (isComplete === undefined || heard === undefined) return;
     heard.peak = heard.priority;
-    if (to === 'fault') isComplete[router] = false;
     if (to === 'master') isComplete[router] = true;
+    if (to === 'fault' || from === 'fault') this.#isVoid(director, router);
     if (to !== 'backup') return;
     const wasSilent = before.instances.some(({ config, spokeAtMs, state }) => {
       const silentMs = nowMs - spokeAtMs;
@@ -906,7 +911,14 @@ export class Judge {
         before.phase === 'running' && silentMs > Math.max(MASTER_DOWN_INTERVALS * intervalMs, MIN_LEASE_MS)
       );
     });
-    if (wasSilent) isComplete[router] = false;
+    if (wasSilent) this.#isVoid(director, router);
+  }
+
+  #isVoid(director: Director, router: number): void {
+    const isComplete = this.#isComplete[director.number];
+    const voidMs = this.#voidMs[director.number];
+    if (isComplete !== undefined) isComplete[router] = false;
+    if (voidMs !== undefined) voidMs[router] = this.#world.nowMs;
   }
 
   /** I4: what a reload formed of masters and backups hands over, and keeps no address longer for it (docs/decisions/0035). */

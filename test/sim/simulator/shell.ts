@@ -66,6 +66,8 @@ export class Shell {
   readonly #inKernel = new Set<() => void>();
   #kernelDoneMs = 0;
   #toldMs = 0;
+  /** What the services process knows: the last time at which a group had not heard for a while. */
+  #toldVoidMs = Number.NEGATIVE_INFINITY;
   /** By router: address changes that the machine asked for and the kernel has not made. */
   readonly #owed: number[];
   #timer = 0;
@@ -230,10 +232,17 @@ export class Shell {
   }
 
   syncProgress(complete: boolean): void {
+    const saidMs = this.#world.nowMs;
+    const asOfMs = this.#toldVoidMs;
     this.#read('control', () => {
-      this.#world.judge.isTold(this.director, complete);
-      this.#service.syncProgress({ complete, text: complete ? 'complete' : 'not complete' });
+      this.#world.judge.isTold(this.director, complete, saidMs);
+      this.#service.syncProgress({ complete, text: complete ? 'complete' : 'not complete' }, asOfMs);
     });
+  }
+
+  #tellServices(): void {
+    for (const { config } of this.#service.states())
+      this.#toldVoidMs = Math.max(this.#toldVoidMs, this.#service.syncVoidMs(config.name));
   }
 
   maintenanceChanged(): void {
@@ -407,7 +416,7 @@ export class Shell {
       guardian: this.guardian,
       bfd: NO_BFD,
       log: this.#log(),
-      onRoles: () => {},
+      onRoles: () => this.#tellServices(),
       onRole: () => {},
       onNotice: (_, { kind }) => world.count(`notice ${kind}`),
       step: (state, input, nowMs) => this.#step(state, input, nowMs),

@@ -352,7 +352,10 @@ void t.test(
     const preempt = { mode: 'synced', delayMs: 0, atMostMs: 60_000 } as const;
     const outside = vrrpInstance({ priority: 200, preempt });
     // What is told before there is a group is for all that begin later.
-    host.service.syncProgress({ complete: false, text: '1 of 2 connections is here' });
+    host.service.syncProgress(
+      { complete: false, text: '1 of 2 connections is here' },
+      Number.NEGATIVE_INFINITY,
+    );
     await host.start(directorConfig({ instances: [outside] }));
     const status = () => host.service.status()[0];
     t.equal(status()?.awaits_sync, null);
@@ -363,7 +366,7 @@ void t.test(
     t.ok(host.service.report().instances[0]?.awaitsSync);
     t.equal(host.service.status()[0]?.counters['awaited_sync'], 1);
     host.advertise({ priority: 100 });
-    host.service.syncProgress({ complete: true, text: 'all connections are here' });
+    host.service.syncProgress({ complete: true, text: 'all connections are here' }, Number.NEGATIVE_INFINITY);
     t.equal(status()?.awaits_sync, null);
     for (let seconds = 0; seconds < 3; seconds++) {
       await host.clock.advance(1000);

@@ -29,6 +29,8 @@ class Host {
   readonly name: Name;
   readonly #wire: Wire;
   readonly told: string[] = [];
+  /** With each of these. */
+  readonly asOf: number[] = [];
   readonly log: string[] = [];
   part: PeerChannelPart;
   /** In the kernel. */
@@ -109,8 +111,10 @@ class Host {
         },
       },
       {
-        syncProgress: ({ complete, text }) =>
-          void this.told.push(`${complete ? 'complete' : 'waits'}: ${text}`),
+        syncProgress: ({ complete, text }, asOfMs) => {
+          this.told.push(`${complete ? 'complete' : 'waits'}: ${text}`);
+          this.asOf.push(asOfMs);
+        },
       },
     );
     return this.part;
@@ -146,8 +150,9 @@ class Host {
     return this.log.filter((line) => line.startsWith('replays the connection table for')).length;
   }
 
-  role(state: Roles[string]['state']): void {
-    this.part.roles({ outside: { state, settled: true } });
+  role(state: Roles[string]['state'], syncVoidMs?: number): void {
+    const isVoid = syncVoidMs === undefined ? {} : { syncVoidMs };
+    this.part.roles({ outside: { state, settled: true, ...isVoid } });
   }
 
   get status(): PeerChannelStatus {
@@ -269,11 +274,21 @@ void t.test('what was missed while the wire was cut, or a link was down, is aske
   await wire.clock.advance(20_000);
   t.equal(lb1.served, 1);
   t.match(lb2.told.at(-1), /^complete: 1000 of 1000/);
-  lb2.role('fault');
-  lb2.role('backup');
+  t.equal(lb2.asOf.at(-1), Number.NEGATIVE_INFINITY);
+  lb2.role('fault', 70_000);
+  t.match(lb2.told.at(-1), /^complete/, 'in fault it hears nothing that could be asked for');
+  lb2.role('backup', 80_000);
   await wire.clock.advance(20_000);
   t.equal(lb1.served, 2);
   t.match(lb2.told.slice(-3), [/^waits/, /^waits/, /^complete/], 'it is said anew');
+  t.same(lb2.asOf.slice(-3), [80_000, 80_000, 80_000], 'by who knows of the fault');
+  lb2.role('backup', 80_000);
+  await wire.clock.advance(20_000);
+  t.equal(lb1.served, 2, 'once');
+  lb2.role('backup', 120_000);
+  await wire.clock.advance(20_000);
+  t.equal(lb1.served, 3, 'also by one that stood still and kept its role');
+  t.equal(lb2.asOf.at(-1), 120_000);
 });
 
 void t.test('a replay that cannot be', async (t) => {
@@ -325,8 +340,8 @@ void t.test('where there is nothing to ask for', async (t) => {
   await lb1.part.configure(lb1.config({}, { peerChannel: undefined }));
   t.equal(lb1.told.at(-1), 'waits: there is no peer channel');
   t.equal(lb1.part.peerChannel(), undefined);
-  lb1.role('fault');
-  lb1.role('backup');
+  lb1.role('fault', 1000);
+  lb1.role('backup', 2000);
   t.equal(lb1.told.length, 3, 'a group that comes back from a fault hears it again');
 });
 
@@ -467,8 +482,8 @@ void t.test(
     lb1.replayHangs = true;
     await wire.clock.advance(12_000);
     const before = lb1.replays;
-    lb2.role('fault');
-    lb2.role('backup');
+    lb2.role('fault', 1000);
+    lb2.role('backup', 2000);
     await wire.clock.advance(100);
     await new Promise((resolve) => setTimeout(resolve, 0));
     await wire.clock.advance(1000);

@@ -103,7 +103,7 @@ function bench({ hangs = false } = {}) {
     },
     load: async () => OWN,
     onTracked: (verdict) => tracked.push(verdict),
-    onSyncProgress: (progress) => tracked.push(progress),
+    onSyncProgress: (progress, asOfMs) => tracked.push({ ...progress, asOfMs }),
     roles: () => roles,
     report: () => {
       reports += 1;
@@ -293,12 +293,19 @@ void t.test('verdicts go on to the election; those of an ended process do not', 
   await run();
   last().say({ type: 'tracked', verdict: { object: 'gateway', state: 'down' } });
   const progress = { complete: false, text: '3 of 4 connections are here' };
-  last().say({ type: 'sync-progress', progress });
-  t.same(tracked, [{ object: 'gateway', state: 'down' }, progress]);
+  last().say({ type: 'sync-progress', progress, asOfMs: 7 });
+  t.same(tracked, [
+    { object: 'gateway', state: 'down' },
+    { ...progress, asOfMs: 7 },
+  ]);
   last().end('SIGKILL');
   await clock.advance(FIRST_RESTART_MS);
   processes[0]?.say({ type: 'tracked', verdict: { object: 'gateway', state: 'up' } });
-  processes[0]?.say({ type: 'sync-progress', progress: { complete: true, text: 'all are here' } });
+  processes[0]?.say({
+    type: 'sync-progress',
+    progress: { complete: true, text: 'all are here' },
+    asOfMs: 7,
+  });
   t.equal(tracked.length, 2);
 });
 

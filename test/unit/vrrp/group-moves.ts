@@ -66,6 +66,7 @@ const input: fc.Arbitrary<(bench: Bench) => GroupInput> = fc.oneof(
       (complete) => (): GroupInput => ({
         type: 'sync-progress',
         progress: { complete, text: String(complete) },
+        asOfMs: Number.POSITIVE_INFINITY,
       }),
     ),
   },

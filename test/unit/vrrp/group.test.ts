@@ -77,11 +77,12 @@ await t.test('preemption', async (t) => {
 
 await t.test('preemption after sync', async (t) => {
   const synced = { mode: 'synced', delayMs: 0, atMostMs: 60_000 } as const;
-  const complete = { type: 'sync-progress', progress: { complete: true, text: 'all are here' } } as const;
-  const incomplete = {
+  const complete = {
     type: 'sync-progress',
-    progress: { complete: false, text: '1 of 2 is here' },
+    progress: { complete: true, text: 'all are here' },
+    asOfMs: Number.NEGATIVE_INFINITY,
   } as const;
+  const incomplete = { ...complete, progress: { complete: false, text: '1 of 2 is here' } } as const;
   const start = (overrides: Partial<VrrpInstance> = {}, track: readonly TrackUse[] = []) => {
     const bench = new Bench([instance('outside', { priority: 150, preempt: synced, ...overrides })], {
       track,
@@ -226,15 +227,39 @@ await t.test('preemption after sync', async (t) => {
       const bench = start();
       bench.run(4420);
       t.equal(bench.roles(), 'master', what);
+      t.equal(bench.state.syncVoidMs, Number.NEGATIVE_INFINITY);
       away(bench);
       link(bench, atMs, true);
       t.equal(bench.roles(), 'backup', what);
       t.notOk(hears(bench, atMs + 200, atMs + 30_200), what);
       t.equal(bench.member().awaitsSync, true, what);
-      t.equal(bench.state.sync.isVoid, true, 'another word is asked for');
-      bench.at(atMs + 30_600, complete);
-      t.equal(bench.state.sync.isVoid, undefined);
+      const { syncVoidMs } = bench.state;
+      t.equal(syncVoidMs, atMs, 'another word is asked for');
+      bench.at(atMs + 30_400, { ...complete, asOfMs: syncVoidMs - 1 });
+      t.equal(bench.state.sync.complete, false, 'one that does not know of that says nothing');
+      bench.at(atMs + 30_600, { ...complete, asOfMs: syncVoidMs });
       t.ok(hears(bench, atMs + 31_200, atMs + 31_200 + DOWN), what);
+    }
+  });
+  await t.test('a word that lay unread while it stood still says nothing', async (t) => {
+    const bench = start();
+    bench.run(4420);
+    t.equal(bench.roles(), 'master');
+    bench.at(9300, complete);
+    t.equal(bench.roles(), 'backup', 'it was silent for too long');
+    t.notOk(hears(bench, 9400, 39_400));
+    t.equal(bench.member().awaitsSync, true);
+  });
+  await t.test('a backup that stood still is told anew, whatever it knew', async (t) => {
+    for (const known of [complete, incomplete]) {
+      const bench = start();
+      bench.hear(100, 'outside', 100);
+      bench.at(200, known);
+      bench.at(9300, { type: 'deadline' });
+      t.equal(bench.roles(), 'backup');
+      t.equal(bench.state.syncVoidMs, 9300);
+      bench.at(9310, complete);
+      t.equal(bench.state.sync.complete, false);
     }
   });
   await t.test('a sync group goes when its last instance may', async (t) => {

@@ -33,6 +33,8 @@ export class PeerChannelPart implements ServicesPart {
   readonly #ear: ReplayEar;
   #config: DirectorConfig | undefined;
   #roles: Roles = {};
+  /** The latest `syncVoidMs` of roles that can hear. */
+  #voidMs = Number.NEGATIVE_INFINITY;
   #links: readonly PeerLink[] = [];
   #version = '';
   #lag = NO_LAG;
@@ -71,7 +73,7 @@ export class PeerChannelPart implements ServicesPart {
       refreshes: () => this.#refreshes(),
       count: () => this.#counter.countNow(),
       tellPeers: () => this.#tellPeers(),
-      told: (progress) => this.#listener.syncProgress(progress),
+      told: (progress) => this.#tellElection(progress),
     });
     this.#counter = new TableCounter(
       clock,
@@ -109,10 +111,11 @@ export class PeerChannelPart implements ServicesPart {
   roles(roles: Roles): void {
     const before = this.#roles;
     this.#roles = roles;
-    const isBack = Object.entries(roles).some(([name, { state, asksSync }]) => {
-      if (state === 'fault') return false;
-      return before[name]?.state === 'fault' || (asksSync === true && before[name]?.asksSync !== true);
-    });
+    // One in fault hears nothing yet: it asks when that is over.
+    const able = Object.values(roles).filter(({ state }) => state !== 'fault');
+    const voidMs = Math.max(this.#voidMs, ...able.map((one) => one.syncVoidMs ?? this.#voidMs));
+    const isBack = voidMs > this.#voidMs;
+    this.#voidMs = voidMs;
     if (hasLeft(before, roles, 'master')) this.#resync.endReplay();
     // While its link was down, or it stood still, it has not heard what was told.
     if (isBack) {
@@ -181,7 +184,11 @@ export class PeerChannelPart implements ServicesPart {
   }
 
   #tellWithoutResync(): void {
-    if (this.#config !== undefined && !this.#resyncs) this.#listener.syncProgress(this.#progress());
+    if (this.#config !== undefined && !this.#resyncs) this.#tellElection(this.#progress());
+  }
+
+  #tellElection(progress: SyncProgress): void {
+    this.#listener.syncProgress(progress, this.#voidMs);
   }
 
   #link(peer: { readonly name: string; readonly address: string }): PeerLink {

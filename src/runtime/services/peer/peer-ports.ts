@@ -69,5 +69,6 @@ export interface PeerPorts {
 }
 
 export interface PeerListener {
-  readonly syncProgress: (progress: SyncProgress) => void;
+  /** `asOfMs`: the latest `syncVoidMs` of the roles that it knows. */
+  readonly syncProgress: (progress: SyncProgress, asOfMs: number) => void;
 }

@@ -80,7 +80,7 @@ export class PeerResync {
     if (wantsCount(this.#ask, around, nowMs)) this.#ports.count();
     const isAsked = requestOf(this.#ask) !== requestOf(before);
     if (isAsked) this.#ports.tellPeers();
-    this.#tell(before.phase !== this.#ask.phase);
+    this.#tell(type === 'gap' || before.phase !== this.#ask.phase);
     this.#cancelLook();
     if (this.#ask.phase === 'asking') this.#cancelLook = clock.at(nowMs + LOOK_MS, () => this.step('look'));
   }
