@@ -248,8 +248,8 @@ export class Director {
       this.#vrrp.states().map(({ config: { name }, state, master }) => {
         if (state === 'master' || (state === 'backup' && master !== undefined)) this.#settled.add(name);
         const syncVoidMs = this.#vrrp.syncVoidMs(name);
-        const isVoid = Number.isFinite(syncVoidMs) && { syncVoidMs };
-        return [name, { state, settled: this.#settled.has(name), ...isVoid }];
+        const wasDeaf = Number.isFinite(syncVoidMs) && { syncVoidMs };
+        return [name, { state, settled: this.#settled.has(name), ...wasDeaf }];
       }),
     );
   }

@@ -2,22 +2,25 @@
 
 import type { Director } from '../lab/director.js';
 import { withPreemption } from '../lab/lab-config.js';
-import { sleep } from '../wait.js';
+import { settles, sleep } from '../wait.js';
 import { handOver } from './orders.js';
-import { timersOf } from './readiness.js';
+import { roleOf, timersOf } from './readiness.js';
 import {
   type Course,
   lackingInTheEnd,
   QUIET_MS,
   resynchronised,
   type Setting,
+  STATUS_EVERY_MS,
   step,
   takenOver,
   verifyAll,
 } from './scenario-parts.js';
 import type { Bench } from './site.js';
 
-/** A start under emulation, and what `preempt` waits for. */
+/** From a boot until the daemon has a role, under emulation. */
+const START_TIMEOUT_MS = 150_000;
+/** What `preempt` waits for. */
 const PREEMPTION_TIMEOUT_MS = 90_000;
 
 interface Outage {
@@ -81,6 +84,8 @@ export async function runReturnWithPreemption(bench: Bench, setting: Setting): P
   const outage = await rebootMaster(bench, setting);
   const { rebooted } = outage;
   const bootedMs = Date.now();
+  // How long a start takes says nothing of the role: that counts from when there is somebody to take it.
+  await hasRole(bench, rebooted);
   step(bench, setting, `waiting for ${rebooted.name} to take its role back`);
   const back = await takenOver(bench, setting, rebooted, bootedMs, PREEMPTION_TIMEOUT_MS);
   if (back === undefined) {
@@ -93,6 +98,17 @@ export async function runReturnWithPreemption(bench: Bench, setting: Setting): P
     complaints.push(`the pair is not complete: ${lacking}`);
   }
   return { ...courseOf(outage), ...asked, complaints };
+}
+
+/** Resolves when a director that starts is backup or master, or has had time enough. */
+async function hasRole(bench: Bench, { name }: Director): Promise<void> {
+  await settles(
+    async () => {
+      const role = roleOf((await bench.statuses()).get(name));
+      return role === 'backup' || role === 'master' ? undefined : (role ?? 'it does not answer');
+    },
+    { timeoutMs: START_TIMEOUT_MS, everyMs: STATUS_EVERY_MS, signal: bench.options.signal },
+  );
 }
 
 /** The director of the higher priority preempts, and is master. Returns what makes the configuration what it was. */
