@@ -55,6 +55,7 @@ const COMMANDS = {
   'bench-ipvs': (args) => benchInVm('ipvs', args),
   'bench-soak': (args) => bench('soak', args),
   'bench-regroup': (args) => bench('regroup', args),
+  'bench-reboot': (args) => benchInVm('reboot', args),
   'bench-reload': (args) => bench('reload', args),
   'bench-sync': (args) => benchInVm('sync', args),
   'bench-standstill': (args) => bench('standstill', args),

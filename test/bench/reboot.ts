@@ -1,0 +1,97 @@
+/**
+ * `npm run bench:reboot`: how many connections live on when the master reboots and takes its role back, with ours and with
+ * keepalived, each with its kernel's connection synchronisation, in the VM of the drill.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { startVm } from '../../src/drill/vm/session.js';
+import type { Survivors } from './guest/reboot-survivors.js';
+import { contendersOf, numberWithin } from './support/options.js';
+import { COMMON_OPTIONS, runBench } from './support/run-bench.js';
+import { printTable } from './support/table.js';
+
+const USAGE = `Usage: npm run bench:reboot -- [OPTIONS]
+
+  --connections N   of each use (busy, one request, idle), 1 to 400, default 100
+  --only WHO        ours or keepalived; default both
+  --json            the results as JSON on standard output, progress on standard error
+
+In the VM of the drill, LVS-NAT. The power of the master fails, the other one takes over, the host boots with nothing in its
+kernel, and takes its role back: keepalived as soon as it hears the weaker master, ours when it has the connections
+(config/nat.yaml).
+`;
+
+const RUN_LIMIT_MS = 15 * 60_000;
+
+type Chosen = NonNullable<ReturnType<typeof options>>;
+
+function options() {
+  const { values } = parseArgs({
+    options: {
+      connections: { type: 'string', default: '100' },
+      only: { type: 'string' },
+      ...COMMON_OPTIONS,
+    },
+  });
+  if (values.help) return undefined;
+  return {
+    connections: numberWithin(values.connections, 1, 400, 'connections'),
+    contenders: contendersOf(values.only),
+    json: values.json,
+  };
+}
+
+async function measured({ connections, contenders }: Chosen, signal: AbortSignal): Promise<Survivors[]> {
+  const outDir = mkdtempSync(join(tmpdir(), 'bench-reboot-'));
+  const progress = (line: string): void => void process.stderr.write(`${line}\n`);
+  const results: Survivors[] = [];
+  try {
+    const vm = await startVm({ outDir, signal, onProgress: progress });
+    try {
+      for (const who of contenders) {
+        progress(`${who}: a reboot of the master with ${3 * connections} connections (a few minutes)`);
+        const { status, stderr } = await vm.run(
+          ['node', 'dist/test/bench/guest/reboot-survivors.js', who, String(connections)],
+          {
+            timeoutMs: RUN_LIMIT_MS,
+            onOutput: (line) => {
+              if (!line.startsWith('{"who"')) return;
+              progress(`  ${line}`);
+              results.push(JSON.parse(line));
+            },
+          },
+        );
+        if (status !== 0) throw new Error(`the guest's program failed: ${stderr.trim()}`);
+      }
+    } finally {
+      await vm.stop();
+    }
+  } finally {
+    rmSync(outDir, { recursive: true, force: true });
+  }
+  return results;
+}
+
+await runBench({
+  name: 'bench:reboot',
+  usage: USAGE,
+  options,
+  run: async (chosen, signal) => {
+    const results = await measured(chosen, signal);
+    if (chosen.json) process.stdout.write(`${JSON.stringify(results, undefined, 2)}\n`);
+    else {
+      printTable(
+        ['who', 'connections', 'survived', 'from the boot to the role, s'],
+        results.map(({ who, opened, survived, returnMs }) => [
+          who,
+          String(opened),
+          String(survived),
+          (returnMs / 1000).toFixed(1),
+        ]),
+      );
+    }
+    return 0;
+  },
+});
