@@ -83,10 +83,11 @@ await runBench({
     if (chosen.json) process.stdout.write(`${JSON.stringify(results, undefined, 2)}\n`);
     else {
       printTable(
-        ['who', 'connections', 'survived', 'from the boot to the role, s'],
-        results.map(({ who, opened, survived, returnMs }) => [
+        ['who', 'connections', 'after the takeover', 'after the return', 'from the boot to the role, s'],
+        results.map(({ who, opened, tookOver, survived, returnMs }) => [
           who,
           String(opened),
+          String(tookOver),
           String(survived),
           (returnMs / 1000).toFixed(1),
         ]),

@@ -18,6 +18,8 @@ import type { Contender } from '../support/contenders.js';
 export interface Survivors {
   readonly who: Contender;
   readonly opened: number;
+  /** Answered when the other one had taken over, and when the role was back. */
+  readonly tookOver: number;
   readonly survived: number;
   /** From the boot until it held the virtual address again. */
   readonly returnMs: number;
@@ -106,6 +108,11 @@ async function lackingTable(host: HostName): Promise<string | undefined> {
   return lines.length >= wanted ? undefined : `${host} has ${lines.length - 1} real servers`;
 }
 
+async function answered(client: ClientControl): Promise<number> {
+  const { connections } = await client.send({ command: 'verify', timeoutMs: VERIFY_MS, only: null });
+  return connections.filter((one) => one.survived).length;
+}
+
 try {
   await lab.build();
   const client = new ClientControl(lab, 'client');
@@ -123,15 +130,15 @@ try {
   await lab.switchOff('lb1');
   await waitFor('the takeover', () => lackingRole('lb2'), LIMIT);
   await sleep(TOLD_MS, signal);
+  const tookOver = await answered(client);
   await lab.switchOn('lb1');
   const bootedMs = performance.now();
   await start('lb1');
   await waitFor('the return', () => lackingRole('lb1'), LIMIT);
   const returnMs = performance.now() - bootedMs;
   await sleep(TOLD_MS, signal);
-  const { connections } = await client.send({ command: 'verify', timeoutMs: VERIFY_MS, only: null });
-  const survived = connections.filter((one) => one.survived).length;
-  process.stdout.write(`${JSON.stringify({ who, opened: opened.length, survived, returnMs })}\n`);
+  const survived = await answered(client);
+  process.stdout.write(`${JSON.stringify({ who, opened: opened.length, tookOver, survived, returnMs })}\n`);
 } finally {
   await lab.destroy();
   await rm(folder, { recursive: true, force: true });
