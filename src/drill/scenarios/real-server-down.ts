@@ -1,6 +1,7 @@
 /** The scenario in which a real server dies and comes back. */
 import type { OpenedConnection } from '../client/client-protocol.js';
 import { settles, sleep } from '../wait.js';
+import { serversOf } from './known-connections.js';
 import { lackingForHealth } from './readiness.js';
 import {
   type Course,
@@ -31,7 +32,7 @@ async function serversOfAll(
   const found = new Map<OpenedConnection, string>();
   await settles(
     async () => {
-      for (const [one, server] of await bench.serversOf(pair.master.name, asked)) found.set(one, server);
+      for (const [one, server] of await serversOf(bench.lab, pair.master.name, asked)) found.set(one, server);
       return found.size < asked.length ? `${found.size} of ${asked.length}` : undefined;
     },
     { timeoutMs: TABLE_TIMEOUT_MS, everyMs: STATUS_EVERY_MS, signal: bench.options.signal },

@@ -8,7 +8,7 @@ import { DrillError } from '../errors.js';
 import { Director } from '../lab/director.js';
 import { Lab } from '../lab/lab.js';
 import { preempts, withAdvertisementInterval, withoutHooks } from '../lab/lab-config.js';
-import { type AddressChange, type DirectorEvent, parseConnectionTable } from '../lab/observations.js';
+import type { AddressChange, DirectorEvent } from '../lab/observations.js';
 import type { Child } from '../lab/process.js';
 import { startRealServer } from '../lab/server-control.js';
 import type { Topology } from '../lab/topology.js';
@@ -18,6 +18,7 @@ import type { Outage } from '../report/measure.js';
 import type { Baseline } from '../report/verdict.js';
 import { settles, sleep, unlessAborted, waitFor } from '../wait.js';
 import { textOf } from './event-text.js';
+import { serversOf } from './known-connections.js';
 import { lackingForPair, roleOf, type Statuses, virtualAddresses } from './readiness.js';
 
 /** Two daemons and their first health verdicts, under emulation. */
@@ -28,8 +29,6 @@ const STATUS_EVERY_MS = 250;
 const SYNC_TIMEOUT_MS = 5000;
 /** Reading the table of a busy director costs the kernel a while. */
 const SYNC_EVERY_MS = 250;
-/** States of connections that are over: those of thousands of requests, which the kernel keeps for two minutes. */
-const OVER = /FIN_WAIT|TIME_WAIT|CLOSE|LAST_ACK/;
 /** Two daemons that read and compare, under emulation. */
 const RELOAD_TIMEOUT_MS = 180_000;
 
@@ -291,7 +290,7 @@ export class Bench {
     await settles(
       async () => {
         const beganMs = performance.now();
-        known = (await this.serversOf(director, connections)).size;
+        known = (await serversOf(this.lab, director, connections)).size;
         // A large table costs an emulated processor seconds: half of the time is for others.
         if (known < connections.length) await sleep(performance.now() - beganMs, this.options.signal);
         return known < connections.length ? `${known} of ${connections.length}` : undefined;
@@ -299,35 +298,6 @@ export class Bench {
       { timeoutMs, everyMs: SYNC_EVERY_MS, signal: this.options.signal },
     );
     return known;
-  }
-
-  /** Which real server (RIP) each of the client's connections goes to, by the kernel's own table. */
-  async serversOf(
-    director: string,
-    connections: readonly OpenedConnection[],
-  ): Promise<Map<OpenedConnection, string>> {
-    const lines = (await this.lab.procNet(director, 'ip_vs_conn')).split('\n');
-    const table = parseConnectionTable(lines.filter((line) => !OVER.test(line)).join('\n'));
-    const servers = new Map(
-      table.map(({ protocol, virtualAddress, virtualPort, clientPort, realServer }) => [
-        `${protocol} ${virtualAddress} ${virtualPort} ${clientPort}`,
-        realServer,
-      ]),
-    );
-    const { vip, port, services = {} } = this.options.topology;
-    const found = new Map<OpenedConnection, string>();
-    for (const one of connections) {
-      const { kind } = one;
-      const service =
-        kind === 'udp'
-          ? `udp ${services.udp?.address} ${services.udp?.port}`
-          : `tcp ${kind === 'ipv6' ? services.ipv6 : vip} ${port}`;
-      const server = servers.get(`${service} ${one.port}`);
-      if (server !== undefined) {
-        found.set(one, server);
-      }
-    }
-    return found;
   }
 
   /** Ends everything in order: directors first, so that they clean up what the kernel holds of theirs. */

@@ -1,7 +1,7 @@
 /** Keeps the kernel's IPVS table, sync daemons and health verdicts as the configuration wants them. */
 import type { DirectorConfig } from '../../config/model.js';
 import type { RealServer, VirtualServer } from '../../config/model-servers.js';
-import { type Drain, type DrainTimes, drainKey } from '../../ipvs/drain.js';
+import type { DrainTimes } from '../../ipvs/drain.js';
 import { foreignRemovals, foundWords } from '../../ipvs/found.js';
 import type { IpvsOp, StartedSyncDaemon, SyncDaemon } from '../../ipvs/model.js';
 import { describeOp, EVERY_KEY, plan, serviceKeyText } from '../../ipvs/plan.js';
@@ -16,6 +16,7 @@ import type { VirtualServerStatus } from '../status.js';
 import { virtualServerStatus } from '../virtual-server-status.js';
 import { Doubt } from './doubt.js';
 import { HealthRunner } from './health-runner.js';
+import { DrainKeeper, drainingOf } from './keepers/drain-keeper.js';
 import { SyncDaemonKeeper, type SyncDaemonsStatus } from './keepers/sync-daemon-keeper.js';
 import { PoolTeller } from './pool-teller.js';
 import type { RoleReport } from './services-messages.js';
@@ -73,7 +74,7 @@ export class IpvsService {
   readonly #pace = new RepairPace();
   /** Undefined while changes fail. */
   #known: KnownTable | undefined;
-  #drainTimes: DrainTimes;
+  readonly #drains: DrainKeeper;
   readonly #pools: PoolTeller;
   readonly #doubt: Doubt;
   readonly #comparer: TableComparer;
@@ -87,8 +88,8 @@ export class IpvsService {
   ) {
     this.#config = config;
     this.#owned = new Set(leftovers.ownedServices);
-    this.#drainTimes = leftovers.drains ?? {};
     this.#ports = ports;
+    this.#drains = new DrainKeeper(leftovers.drains ?? {}, ports);
     this.#look = new TableLook(ports.ipvs);
     this.#pools = new PoolTeller(ports.log);
     this.#doubt = new Doubt({ clock: ports.clock, log: ports.log, over: () => this.refresh() });
@@ -217,12 +218,13 @@ export class IpvsService {
 
   status(): readonly VirtualServerStatus[] {
     const drains = this.#known?.drains ?? [];
+    const nowMs = this.#ports.clock.nowMs();
     return this.#config.virtualServers.map((server) => ({
       ...virtualServerStatus(server, (real) => this.#health.of(server.name, real), {
         sorry: this.#pools.isSorry(server),
         panic: this.#pools.isInPanic(server),
       }),
-      ...(drains.length > 0 ? { draining: this.#drainingOf(server, drains) } : {}),
+      ...(drains.length > 0 ? { draining: drainingOf(server, drains, nowMs) } : {}),
     }));
   }
 
@@ -234,20 +236,6 @@ export class IpvsService {
       this.#pools,
       this.#known?.drains ?? [],
     );
-  }
-
-  #drainingOf(server: VirtualServer, drains: readonly Drain[]): VirtualServerStatus['draining'] {
-    const nowMs = this.#ports.clock.nowMs();
-    const key = serviceKeyText(serviceKeyOf(server));
-    return drains
-      .filter((drain) => serviceKeyText(drain.key) === key)
-      .map(({ sinceMs, limitMs, destination }) => ({
-        address: destination.address,
-        port: destination.port,
-        active_connections: destination.activeConnections,
-        inactive_connections: destination.inactiveConnections,
-        at_most_s: Math.max(0, Math.ceil((sinceMs + limitMs - nowMs) / 1000)),
-      }));
   }
 
   /** `unknown` for what is not configured here. */
@@ -295,7 +283,7 @@ export class IpvsService {
       const keys = [...new Set([...desired.map((service) => serviceKeyText(service.key)), ...kept])];
       // Known as ours before they are in the kernel: a crash in between must not make them a stranger's.
       await this.#own([...new Set([...this.#owned, ...keys])]);
-      if (wanted.prune) await this.#saveDrains(drains);
+      if (wanted.prune) await this.#drains.save(drains);
       const failed = this.#report(await this.#ports.ipvs.apply(ops));
       const { exclusive } = this.#config.ipvs;
       this.#known = failed ? undefined : { services: desired, drains, pruned: wanted.prune, exclusive };
@@ -337,7 +325,7 @@ export class IpvsService {
       isInDoubt: this.#doubt.isOpen(this.#roles()),
       ownedKeys: { has: (key) => mayGo.has(key) && !undecided.has(key) },
       prune: this.#health.firstVerdictsIn,
-      drainTimes: this.#drainTimes,
+      drainTimes: this.#drains.times,
       nowMs: this.#ports.clock.nowMs(),
     };
   }
@@ -347,23 +335,6 @@ export class IpvsService {
       (server) =>
         server.slowStartMs > 0 && server.realServers.some((real) => this.#health.share(server, real) < 1),
     );
-  }
-
-  async #saveDrains(drains: readonly Drain[]): Promise<void> {
-    const { log } = this.#ports;
-    const before = this.#drainTimes;
-    const times = Object.fromEntries(
-      drains.map(({ key, destination, sinceMs }) => [drainKey(key, destination), sinceMs]),
-    );
-    if (Object.keys(before).length === 0 && drains.length === 0) return;
-    this.#drainTimes = times;
-    await this.#ports.saveDrains(times);
-    for (const name of Object.keys(times)) {
-      if (!Object.hasOwn(before, name)) log.info({ event: 'drain', drain: name }, `${name}: drains`);
-    }
-    for (const name of Object.keys(before)) {
-      if (!Object.hasOwn(times, name)) log.info({ event: 'drain', drain: name }, `${name}: drains no more`);
-    }
   }
 
   /** Somebody changed what we had left in good order. */
