@@ -20,8 +20,6 @@ export function startUp(draft: Draft, reason: string): void {
   group.startAtMs = Number.POSITIVE_INFINITY;
   group.faults = faultsOf(group, draft.members);
   if (group.faults.length > 0) return toFault(draft);
-  // While it was in fault it may not have heard what was told.
-  if (draft.members.some(({ state }) => state === 'fault')) syncUnknown(draft);
   for (const member of draft.all()) {
     listen(draft, member, member.config.advertisementIntervalMs, draft.now, reason);
     // RFC 9568 section 6.4.1: the address owner waits for nobody.
@@ -41,6 +39,8 @@ export function listen(
   fromMs: number,
   reason: string,
 ): void {
+  // In fault it may not have heard what was told.
+  if (member.state === 'fault') syncUnknown(draft);
   release(draft, member);
   member.activeAdverIntervalMs = intervalMs;
   startMasterDown(member, Math.max(masterDownAt(draft, member, fromMs), member.heardUntilMs));

@@ -517,8 +517,8 @@ const SYNCED_BUGS = withExtra('synced', [
   }),
   shell('what was said in a fault counts after it', ['I6'], {
     file: 'vrrp/group-roles.js',
-    from: "state === 'fault'))\n        syncUnknown(draft);",
-    to: "state === 'fault')) {}",
+    from: "state === 'fault')\n        syncUnknown(draft);",
+    to: "state === 'fault') {}",
   }),
   {
     ...shell('what was said before a standstill counts after it', ['I6'], {
