@@ -200,6 +200,10 @@ function sameDrill(choice: Choice): string[] {
   return ['drill', '--inside-vm', ...Object.entries(options).flat()];
 }
 
+function againText({ count, seed }: Lot): string {
+  return `the same again: --random ${count} --seed ${seed}\n`;
+}
+
 function printResult(choice: Choice, report: DrillReport): void {
   if (choice.json) {
     process.stdout.write(jsonText(report));
@@ -207,7 +211,7 @@ function printResult(choice: Choice, report: DrillReport): void {
   }
   process.stdout.write(`\n${tableText(report.scenarios)}`);
   const { lot } = report;
-  if (lot !== undefined) process.stdout.write(`\nthe same again: --random ${lot.count} --seed ${lot.seed}\n`);
+  if (lot !== undefined) process.stdout.write(`\n${againText(lot)}`);
   for (const failure of report.failures) {
     process.stdout.write(`not finished: ${failure}\n`);
   }
@@ -295,6 +299,9 @@ async function run(argv: readonly string[]): Promise<number> {
   const choice = choose(argv);
   const topologies = await topologiesOf(choice);
   if (topologies === undefined) return EXIT_CONFIG;
+  // At once, too: a long one may be interrupted.
+  if (choice.lot !== undefined && !choice.json && !choice.insideVm)
+    process.stdout.write(againText(choice.lot));
   const interrupt = new AbortController();
   const stop = (): void => interrupt.abort();
   process.once('SIGINT', stop);
