@@ -32,7 +32,7 @@ async function run(argv: readonly string[]): Promise<number> {
     return 0;
   }
   const result = await readConfig(values);
-  const warnings = result.ok ? await configWarnings(values, result.config) : [];
+  const warnings = result.ok ? await configWarnings(values, result) : [];
   if (values.json) {
     if (result.ok) printJson({ ok: true, faults: [], ...(warnings.length > 0 && { warnings }) });
     else if ('unreadable' in result) printJson({ ok: false, faults: [], error: result.unreadable });

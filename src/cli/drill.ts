@@ -285,7 +285,7 @@ async function topologiesOf({ config, topologies }: Choice): Promise<readonly To
   for (const director of names.length === 0 ? [undefined] : names) {
     const view = await loadConfig({ config, director });
     if (view === undefined) return undefined;
-    views.push(view);
+    views.push(view.config);
   }
   try {
     return [ownTopology(views, config)];

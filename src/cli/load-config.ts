@@ -2,7 +2,8 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { hostname } from 'node:os';
-import type { ConfigFault, ConfigResult, DirectorConfig } from '../config/model.js';
+import type { ConfigFault, ConfigResult } from '../config/model.js';
+import type { DirectorChoice } from '../config/parse.js';
 import { endSoon } from '../io/host/memory.js';
 
 export const DEFAULT_CONFIG_FILE = '/etc/lvs-director/director.yaml';
@@ -30,10 +31,12 @@ export interface ConfigOptions {
   readonly director?: string | undefined;
 }
 
+/** `sha256`: of the file's text, in hexadecimal. */
+export type GoodFile = Extract<ConfigResult, { ok: true }> & { readonly sha256: string };
+
 /** `unreadable` is a sentence: the file could not be read at all. */
 export type LoadResult =
-  /** `sha256`: of the file's text, in hexadecimal. */
-  | (Extract<ConfigResult, { ok: true }> & { readonly sha256: string })
+  | GoodFile
   | Extract<ConfigResult, { ok: false }>
   | { readonly ok: false; readonly unreadable: string };
 
@@ -56,22 +59,24 @@ export async function readConfig(options: ConfigOptions): Promise<LoadResult> {
   } catch (error) {
     return { ok: false, unreadable: `cannot read the configuration ${options.config}: ${reason(error)}` };
   }
-  const host = hostname();
-  const choice =
-    options.director === undefined
-      ? { name: host, shortName: host.split('.')[0] }
-      : { name: options.director };
+  const choice = options.director === undefined ? thisHost() : { name: options.director };
   const result = parseConfig(text, choice);
   return result.ok ? { ...result, sha256: createHash('sha256').update(text).digest('hex') } : result;
+}
+
+/** Whose part of a file is meant where nobody is named. */
+export function thisHost(): DirectorChoice & { readonly shortName: string | undefined } {
+  const name = hostname();
+  return { name, shortName: name.split('.')[0] };
 }
 
 /**
  * The configuration, or undefined after every fault has been printed to standard error: the command then returns
  * `EXIT_CONFIG`.
  */
-export async function loadConfig(options: ConfigOptions): Promise<DirectorConfig | undefined> {
+export async function loadConfig(options: ConfigOptions): Promise<GoodFile | undefined> {
   const result = await readConfig(options);
-  if (result.ok) return result.config;
+  if (result.ok) return result;
   process.stderr.write(faultText(options.config, result));
   return undefined;
 }

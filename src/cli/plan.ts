@@ -114,13 +114,14 @@ export const command: Command = {
       args: [...argv],
       options: { ...CONFIG_OPTIONS, ...RUNTIME_OPTIONS, ...STATE_OPTIONS },
     });
-    const config = await loadConfig(values);
-    if (config === undefined) return EXIT_CONFIG;
+    const file = await loadConfig(values);
+    if (file === undefined) return EXIT_CONFIG;
+    const { config } = file;
     const { overrides: said } = await openStateFile(OVERRIDES, values['state-dir']).load();
     const overrides = withoutStrangers(said, config.virtualServers);
     const wanted = { ...config, virtualServers: overridden(config.virtualServers, overrides) };
     const changes = preview(wanted, requiredSysctls(config), await present(wanted, values['runtime-dir']));
-    const warnings = await configWarnings(values, config);
+    const warnings = await configWarnings(values, file);
     if (values.json) {
       const answer = {
         changes,

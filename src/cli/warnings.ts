@@ -1,30 +1,23 @@
 /** What `check` and `plan` say of a good file and of this host: nothing that stops a start. */
 import { readFile } from 'node:fs/promises';
-import type { ConfigFault, DirectorConfig } from '../config/model.js';
-import { type ConfigOptions, formatFault, readConfig } from './load-config.js';
+import type { ConfigFault } from '../config/model.js';
+import { type ConfigOptions, formatFault, type GoodFile, thisHost } from './load-config.js';
 
-/** Warnings about `config`, which was read from this file; those about this host not for another host's part of it. */
+/** Warnings about what was read from this file; those about this host not for another host's part of it. */
 export async function configWarnings(
   options: ConfigOptions,
-  config: DirectorConfig,
+  { config, written }: GoodFile,
 ): Promise<readonly ConfigFault[]> {
-  const [{ missingParts }, { locateIn }, { cautions }] = await Promise.all([
+  const [{ missingParts }, { chooseDirector, locateIn }, { cautions }] = await Promise.all([
     import('../io/operator/missing-parts.js'),
     import('../config/parse.js'),
     import('../config/cautions.js'),
   ]);
-  const parts = [
-    ...cautions(config),
-    ...((await isAnotherHost(options, config)) ? [] : missingParts(config)),
-  ];
+  // `--director` names one, and this host's own name another.
+  const own = options.director === undefined ? undefined : chooseDirector(written, thisHost());
+  const isAnotherHost = own !== undefined && own !== config.director;
+  const parts = [...cautions(config), ...(isAnotherHost ? [] : missingParts(config))];
   return parts.length === 0 ? [] : locateIn(await readFile(options.config, 'utf8'), parts);
-}
-
-/** `--director` names one, and this host's own name another. */
-async function isAnotherHost(options: ConfigOptions, config: DirectorConfig): Promise<boolean> {
-  if (options.director === undefined) return false;
-  const own = await readConfig({ config: options.config });
-  return own.ok && own.config.director !== config.director;
 }
 
 /** One line a warning, in the manner of faults. */

@@ -1,5 +1,6 @@
 /** Text of a configuration file to what one director runs, or every fault with its place. */
 import type { core } from 'zod';
+import { isMapping } from '../util/mapping.js';
 import { draftOf } from './draft.js';
 import type { ConfigFault, ConfigResult } from './model.js';
 import { nearest } from './nearest.js';
@@ -7,7 +8,7 @@ import { fieldAt, formatPath, MAX_FAULTS, type Path, placeAt, type RawFault } fr
 import { resolveConfig } from './resolve/resolve.js';
 import { type ConfigFile, fileSchema } from './schema/schema.js';
 import { Section } from './section.js';
-import { checkSemantics, selectDirector } from './semantics/semantics.js';
+import { checkSemantics, directorAmong, selectDirector } from './semantics/semantics.js';
 import { plainValue, readYaml, type YamlNode } from './yaml.js';
 
 /** Which part of the file is this host's. */
@@ -40,6 +41,12 @@ export function parseConfig(text: string, director: DirectorChoice): ConfigResul
   if (raw.length > 0 || !parsed.success || name === undefined)
     return { ok: false, faults: locate(text, raw) };
   return { ok: true, config: resolveConfig(parsed.data, name), written };
+}
+
+/** The key under `directors` that is meant by another choice, in a file that `parseConfig` took. */
+export function chooseDirector(written: unknown, director: DirectorChoice): string | undefined {
+  const directors = isMapping(written) ? written['directors'] : undefined;
+  return directorAmong(isMapping(directors) ? Object.keys(directors) : [], director);
 }
 
 /** Words about places of a text that `parseConfig` took, each at the deepest place on its path that is there. */

@@ -56,11 +56,12 @@ export async function watch(argv: readonly string[]): Promise<number> {
 }
 
 async function configuredInterface(options: Parameters<typeof loadConfig>[0]): Promise<string | undefined> {
-  const config = await loadConfig(options);
-  if (config === undefined) return undefined;
-  if (config.connectionSync === undefined)
+  const file = await loadConfig(options);
+  if (file === undefined) return undefined;
+  const { connectionSync } = file.config;
+  if (connectionSync === undefined)
     throw new UsageError(`${options.config} has no connection_sync: name the interface with --interface`);
-  return config.connectionSync.interface;
+  return connectionSync.interface;
 }
 
 interface Heard {

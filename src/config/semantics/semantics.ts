@@ -25,7 +25,11 @@ interface Choice {
 
 /** The key under `directors` that is meant, or undefined when there is none. */
 export function selectDirector(root: Section<ConfigFile>, choice: Choice): string | undefined {
-  const names = root.part('directors')?.keys ?? [];
+  return directorAmong(root.part('directors')?.keys ?? [], choice);
+}
+
+/** The same of the keys. */
+export function directorAmong(names: readonly string[], choice: Choice): string | undefined {
   if (names.includes(choice.name)) return choice.name;
   return names.find((name) => name === choice.shortName);
 }
