@@ -224,6 +224,17 @@ void t.test('a services process that restarts with the table kept asks for nothi
   t.match(lb1.status.peers, [{ condition: 'up' }]);
 });
 
+void t.test('but where the director stood still before, it asks', async (t) => {
+  const { wire, lb1, lb2 } = await pair();
+  lb2.connections = 1000;
+  lb2.role('backup', 5000);
+  await lb2.boot(true);
+  await wire.clock.advance(20_000);
+  t.equal(lb1.served, 1);
+  t.match(lb2.told.at(-1), /^complete: 1000 of 1000/);
+  t.same(new Set(lb2.asOf), new Set([5000]));
+});
+
 void t.test('a peer that comes back with nothing is not asked for it', async (t) => {
   const { wire, lb1, lb2 } = await pair();
   lb2.connections = 1000;

@@ -35,6 +35,8 @@ export class PeerChannelPart implements ServicesPart {
   #roles: Roles = {};
   /** The latest `syncVoidMs` of roles that can hear. */
   #voidMs = Number.NEGATIVE_INFINITY;
+  /** This process may be a new one of a director that stood still before: nobody could be asked yet. */
+  #hasMissed = false;
   #links: readonly PeerLink[] = [];
   #version = '';
   #lag = NO_LAG;
@@ -119,7 +121,8 @@ export class PeerChannelPart implements ServicesPart {
     if (hasLeft(before, roles, 'master')) this.#resync.endReplay();
     // While its link was down, or it stood still, it has not heard what was told.
     if (isBack) {
-      if (this.#resyncs) this.#resync.step('gap');
+      if (this.#config === undefined) this.#hasMissed = true;
+      else if (this.#resyncs) this.#resync.step('gap');
       else this.#tellWithoutResync();
     }
     this.#changed();
@@ -142,7 +145,9 @@ export class PeerChannelPart implements ServicesPart {
     const hasStarted = backupStarts > this.#starts;
     this.#starts = backupStarts;
     if (hasStarted) this.#ear.again();
-    if (hasStarted) this.#resync.step('gap');
+    const hasMissed = this.#hasMissed && isBackupRunning;
+    if (hasMissed) this.#hasMissed = false;
+    if (hasStarted || hasMissed) this.#resync.step('gap');
     else if (isBackupRunning) this.#resync.step('kept');
   }
 
