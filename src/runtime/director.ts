@@ -68,6 +68,8 @@ export class Director {
   /** Instances whose election has spoken since the start. */
   readonly #settled = new Set<string>();
   #configuration: Configuration;
+  /** By whose names the election goes: a reload may be on its way to it. */
+  #elected: ElectionConfig;
   #stopping = false;
   #cancelRoles: (() => void) | undefined;
   #rolesToldMs = Number.NEGATIVE_INFINITY;
@@ -75,6 +77,7 @@ export class Director {
 
   private constructor(configuration: Configuration, ports: DirectorPorts, links: LinkMonitor) {
     this.#configuration = configuration;
+    this.#elected = configuration.election;
     this.#ports = ports;
     this.#links = links;
     this.#maintenance = new Maintenance(ports.maintenanceFile, ports.log);
@@ -92,6 +95,10 @@ export class Director {
       ...ports,
       links,
       onRoles: () => this.#rolesSoon(),
+      onRenamed: (names) => {
+        this.#elected = this.config;
+        void this.#maintenance.renamed(names);
+      },
       onRole: (event) => this.#services.event({ kind: 'role', ...event }),
       onNotice: (instance, notice) => this.#services.event({ kind: 'notice', instance, notice }),
     });
@@ -147,7 +154,10 @@ export class Director {
     const steps = [
       () => this.#save([...old, ...wanted]),
       () => this.#services.configure(configuration),
-      () => this.#vrrp.reconfigure(configuration.election),
+      async () => {
+        await this.#vrrp.reconfigure(configuration.election);
+        this.#elected = configuration.election;
+      },
       () => this.#save(wanted),
     ];
     try {
@@ -198,7 +208,7 @@ export class Director {
    * @throws NoInstanceError, PersistError
    */
   async maintenance(order: MaintenanceOrder): Promise<MaintenanceAnswer> {
-    const instances = await this.#maintenance.take(order, this.config);
+    const instances = await this.#maintenance.take(order, this.#elected);
     this.#vrrp.maintenance(instances, order.on);
     return { instances };
   }

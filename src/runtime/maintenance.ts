@@ -50,6 +50,23 @@ export class Maintenance {
     return this.#on.has(instance) ? 'on' : 'off';
   }
 
+  /** A reload gave instances other names, by those before; whoever is out of service stays so. Never rejects. */
+  renamed(names: ReadonlyMap<string, string>): Promise<void> {
+    return this.#inTurn(async () => {
+      for (const set of [this.#on, this.#persistent]) {
+        const now = [...set].map((name) => names.get(name) ?? name);
+        set.clear();
+        for (const name of now) set.add(name);
+      }
+      if (![...names.values()].some((name) => this.#persistent.has(name))) return;
+      try {
+        await this.#save([...this.#persistent]);
+      } catch (error) {
+        this.#log.error({ event: 'maintenance', err: error }, messageOf(error));
+      }
+    });
+  }
+
   /**
    * Takes an order down and returns all instances that it concerns: those of one sync group go together.
    * @throws NoInstanceError, or PersistError; nothing has changed then.
@@ -59,7 +76,10 @@ export class Maintenance {
   }
 
   async #take(order: MaintenanceOrder, config: ElectionConfig): Promise<readonly string[]> {
-    const names = concerned(order, config);
+    const known = concerned(order, config);
+    // The end for all is also that of what the file has no more: it would come back with it.
+    const isEnd = order.instances === null && !order.on;
+    const names = isEnd ? [...new Set([...known, ...this.#on])] : known;
     const persistent = new Set(this.#persistent);
     for (const name of names) {
       if (!order.on) persistent.delete(name);

@@ -407,6 +407,14 @@ const REGROUPING_BUGS = withExtra('regrouping', [
     }),
     seed: 28,
   },
+  {
+    ...shell('an instance that gets another name is in maintenance no more', ['I2'], {
+      file: 'runtime/election/told.js',
+      from: 'names.get(name) ?? name',
+      to: 'name',
+    }),
+    seed: 10,
+  },
   shell('a member that leaves its group says farewell', ['I6', 'I7'], {
     file: 'runtime/election/group-set.js',
     from: 'runner.stop({ silently: true })',

@@ -21,6 +21,8 @@ export interface GroupSetPorts {
   createRunner(state: GroupState): GroupRunner;
   /** An instance that is to be, on its channel. */
   join(instance: VrrpInstance): GroupMember;
+  /** What the operator said of an instance goes with it, and not with its name. */
+  renamed(names: ReadonlyMap<string, string>): void;
   /** What a group has to be told of the world when it begins or its settings change. */
   news(running: Running): readonly GroupInput[];
 }
@@ -68,6 +70,11 @@ export class GroupSet {
     if (this.#stopping) return;
     const { kept: same, formed, leaving } = regrouping(this.#groups, plans);
     const kept = same.map(({ plan, running }) => ({ plan, runner: running.runner }));
+    const renamed = formed.flatMap(({ continuing }) =>
+      continuing.filter(({ before, name }) => before.name !== name),
+    );
+    if (renamed.length > 0)
+      this.#ports.renamed(new Map(renamed.map(({ before, name }) => [before.name, name])));
     const held = new Set(
       this.instances()
         .filter(({ state }) => state.state === 'master')

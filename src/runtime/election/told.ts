@@ -32,6 +32,13 @@ export class Told {
     }
   }
 
+  /** Instances that go on have other names, by those before. */
+  renamed(names: ReadonlyMap<string, string>): void {
+    const maintained = [...this.#maintained].map((name) => names.get(name) ?? name);
+    this.#maintained.clear();
+    for (const name of maintained) this.#maintained.add(name);
+  }
+
   /**
    * Inputs for a group that begins, or has new settings. One that runs knows how complete the table is, or has lost that
    * since the last word.

@@ -9,7 +9,6 @@ import type {
   Notice,
   SyncProgress,
   TrackState,
-  VrrpState,
 } from '../../vrrp/group-types.js';
 import { GuardianKeeper } from '../guardian/guardian-keeper.js';
 import type { Lateness } from '../lateness.js';
@@ -61,6 +60,8 @@ export interface VrrpServicePorts {
   readonly log: Log;
   /** The role of an instance changed, or its settings. */
   onRoles(): void;
+  /** A reload gave instances that go on other names: those of now by those before. */
+  onRenamed(names: ReadonlyMap<string, string>): void;
   onRole(event: RoleEvent): void;
   onNotice(instance: string, notice: Notice): void;
   /** As in `GroupRunnerPorts`. */
@@ -121,6 +122,10 @@ export class VrrpService {
       catchUp: () => this.#deadlines.catchUp(this.#groups.all.map(({ runner }) => runner)),
       createRunner: (state) => this.#createRunner(state),
       join: (instance) => this.#join(instance),
+      renamed: (names) => {
+        this.#told.renamed(names);
+        ports.onRenamed(names);
+      },
       news: (running) => this.#news(running),
     });
     this.#deadlines = new Deadlines(clock, () => this.#guardian.check());
@@ -286,10 +291,6 @@ export class VrrpService {
   /** The guardian says that it acted while this process was frozen. */
   withdrawn(): void {
     this.#guardian.acted();
-  }
-
-  role(instance: string): VrrpState | undefined {
-    return this.states().find(({ config }) => config.name === instance)?.state;
   }
 
   /** Of every instance, as it is at this moment; asks nobody for it. */

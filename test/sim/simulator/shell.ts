@@ -74,6 +74,8 @@ export class Shell {
   #starting: Promise<void> = Promise.resolve();
   #reloads: Promise<void> = Promise.resolve();
   #stopping = false;
+  /** What the routers are called by the groups that there are. */
+  #names: readonly string[] = [];
 
   constructor(director: Director, world: World, scenario: Scenario, machine: Machine) {
     this.director = director;
@@ -103,6 +105,7 @@ export class Shell {
 
   start(): void {
     const { director } = this;
+    this.#nameAsIn(director.file);
     if (director.maintenances > 0) this.#maintain(true);
     // The state file remembers what earlier files said, too.
     const leftBehind = this.#scenario.directors[director.number]?.variants.flat() ?? [];
@@ -255,6 +258,7 @@ export class Shell {
         if (this.#over || this.#stopping) return;
         this.director.file = file;
         await this.#service.reconfigure(this.#config(file));
+        this.#nameAsIn(file);
       });
       void this.#promise(this.#reloads);
     });
@@ -417,6 +421,7 @@ export class Shell {
       bfd: NO_BFD,
       log: this.#log(),
       onRoles: () => this.#tellServices(),
+      onRenamed: () => this.#nameAsIn(this.director.file),
       onRole: () => {},
       onNotice: (_, { kind }) => world.count(`notice ${kind}`),
       step: (state, input, nowMs) => this.#step(state, input, nowMs),
@@ -520,10 +525,21 @@ export class Shell {
   }
 
   #maintain(on: boolean): void {
-    this.#service.maintenance(
-      this.#scenario.layouts.flatMap(({ names }) => names),
-      on,
+    const { layouts } = this.#scenario;
+    // Whoever goes by another name later is meant by the one of now; what is not there yet, by whatever it will be called.
+    const names = layouts.flatMap((layout) =>
+      layout.names.filter((name, router) => !on || !this.#isThere(router) || this.#names[router] === name),
     );
+    this.#service.maintenance(names, on);
+  }
+
+  #isThere(router: number): boolean {
+    return this.#service.states().some(({ config }) => routerOf(config.name) === router);
+  }
+
+  #nameAsIn({ layout }: File): void {
+    const { names } = this.#scenario.layouts[layout] ?? this.#scenario.layouts[0];
+    this.#names = names;
   }
 
   // ---- the machine, watched ----

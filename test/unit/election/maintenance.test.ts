@@ -48,6 +48,39 @@ void t.test('a sync group goes as one, and lasts as long as it was told', async 
   });
 });
 
+void t.test('its end for all is also that of what the file has no more', async (t) => {
+  const file = memory();
+  const maintenance = new Maintenance(file, LOG);
+  await maintenance.take({ instances: ['alone'], on: true, persist: true }, CONFIG);
+  const less = { ...CONFIG, instances: CONFIG.instances.filter(({ name }) => name !== 'alone') };
+  t.same(await maintenance.take({ instances: null, on: false, persist: false }, less), [
+    'outside',
+    'inside',
+    'alone',
+  ]);
+  t.equal(maintenance.of('alone'), 'off');
+  t.same(file.saved.at(-1), []);
+});
+
+void t.test('instances that get other names stay as they are', async (t) => {
+  const file = memory();
+  const maintenance = new Maintenance(file, LOG);
+  await maintenance.take({ instances: ['alone'], on: true, persist: true }, CONFIG);
+  await maintenance.take({ instances: ['inside'], on: true, persist: false }, CONFIG);
+  await maintenance.renamed(
+    new Map([
+      ['alone', 'outside'],
+      ['outside', 'alone'],
+    ]),
+  );
+  const states = () => ['outside', 'inside', 'alone'].map((name) => maintenance.of(name));
+  t.same(states(), ['persistent', 'on', 'on']);
+  t.same(file.saved, [['alone'], ['outside']]);
+  await maintenance.renamed(new Map([['inside', 'within']]));
+  t.equal(maintenance.of('within'), 'on');
+  t.equal(file.saved.length, 2, 'nothing that lasts has another name');
+});
+
 void t.test('of two orders at once, none is lost', async (t) => {
   const file = memory();
   const maintenance = new Maintenance(file, LOG);

@@ -206,7 +206,7 @@ void t.test('no address comes before the one to speak from, which is gone for a 
   await host.clock.advance(DOWN_MS - 500);
   changeSource(host, false);
   await host.clock.advance(500);
-  t.equal(host.service.role('outside'), 'master');
+  t.equal(host.role('outside'), 'master');
   const isOfAddresses = (words: string) => /volley|add|restore|announce/.test(words);
   t.strictSame(host.heard().filter(isOfAddresses), [], 'it would take the place of that one');
   changeSource(host, true);

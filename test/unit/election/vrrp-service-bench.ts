@@ -10,6 +10,7 @@ import type {
   VrrpPacket,
   VrrpTransport,
 } from '../../../src/runtime/ports.js';
+import type { VrrpState } from '../../../src/vrrp/group-types.js';
 import { decodeAdvertisement, encodeAdvertisement, VRRP_MULTICAST_IPV4 } from '../../../src/vrrp/packet.js';
 import { NO_BFD } from '../../sim/simulator/no-bfd.js';
 import { HandClock, settled } from '../hand-clock.js';
@@ -74,8 +75,13 @@ export interface LogLine {
 /** A message in words. */
 const shotOf = (words: string): Shot => ({ socket: {}, message: Buffer.from(words), address: Buffer.of() });
 
+export function roleOf(service: VrrpService, instance: string): VrrpState | undefined {
+  return service.states().find(({ config }) => config.name === instance)?.state;
+}
+
 export class FakeHost {
   readonly clock = new HandClock();
+  readonly renamed: (readonly [string, string])[][] = [];
   readonly said: string[] = [];
   /** Whether there are virtual MAC devices. */
   devices = false;
@@ -200,10 +206,15 @@ export class FakeHost {
       bfd: NO_BFD,
       log: { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') },
       onRoles: () => {},
+      onRenamed: (names) => void this.renamed.push([...names]),
       onRole: ({ instance, to }) => void this.said.push(`${instance} is ${to}`),
       onNotice: (instance, { kind }) => void this.said.push(`${instance} notice ${kind}`),
     };
     this.service = new VrrpService(this.ports);
+  }
+
+  role(instance: string): VrrpState | undefined {
+    return roleOf(this.service, instance);
   }
 
   async start(config: DirectorConfig): Promise<void> {

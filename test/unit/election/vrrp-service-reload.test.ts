@@ -26,11 +26,11 @@ void t.test('a group that begins to track knows the verdicts there are', async (
   await host.start(directorConfig({ instances: [one, two], tracked: [DISK] }));
   host.service.tracked('disk', 'down');
   await host.clock.advance(DOWN_MS);
-  t.equal(host.service.role('two'), 'master');
+  t.equal(host.role('two'), 'master');
   const tracking = { ...two, track: one.track };
   await host.service.reconfigure(directorConfig({ instances: [one, tracking], tracked: [DISK] }));
   await settled();
-  t.equal(host.service.role('two'), 'fault', 'as one that was there from the start');
+  t.equal(host.role('two'), 'fault', 'as one that was there from the start');
 });
 
 void t.test('an end during a reload is the end: nothing of the new file begins', async (t) => {
@@ -42,7 +42,7 @@ void t.test('an end during a reload is the end: nothing of the new file begins',
   const stopped = host.service.stop();
   await host.clock.advance(DOWN_MS);
   await Promise.all([reloaded, stopped]);
-  t.equal(host.service.role('fresh'), undefined);
+  t.equal(host.role('fresh'), undefined);
   t.strictSame(host.service.status(), []);
   t.equal(host.heard().filter((words) => words.startsWith('remove ')).length, 1, 'the address is gone');
 });
@@ -54,8 +54,8 @@ void t.test('what has come is read before a reload forms groups', async (t) => {
   await host.clock.advance(1000);
   host.advertise({ vrid: 52, priority: 200 });
   await host.clock.advance(DOWN_MS - 500);
-  t.equal(host.service.role('one'), 'master');
-  t.equal(host.service.role('two'), 'backup');
+  t.equal(host.role('one'), 'master');
+  t.equal(host.role('two'), 'backup');
   // A busy moment: Master_Down_Timer runs out in it, and nobody has come to that or to the message yet.
   host.clock.standStill(1000);
   host.advertise({ vrid: 52, priority: 200, unread: true });
@@ -63,6 +63,38 @@ void t.test('what has come is read before a reload forms groups', async (t) => {
   const syncGroups = [{ name: 'both', instances: ['one', 'two'], track: [] }];
   await host.service.reconfigure(directorConfig({ instances: [one, two], syncGroups }));
   await settled();
-  t.equal(host.service.role('two'), 'backup', 'its group belongs to whom it hears');
+  t.equal(host.role('two'), 'backup', 'its group belongs to whom it hears');
   t.notOk(host.heard().includes('two is master'));
 });
+
+void t.test(
+  'an instance that gets another name stays in maintenance, and one that gets its name is not',
+  async (t) => {
+    const host = new FakeHost();
+    const [one, two] = [vrrpInstance({ name: 'one' }), vrrpInstance({ name: 'two', virtualRouterId: 52 })];
+    await host.start(directorConfig({ instances: [one, two] }));
+    await host.clock.advance(DOWN_MS);
+    host.service.maintenance(['one'], true);
+    const instances = [
+      { ...one, name: 'two' },
+      { ...two, name: 'one' },
+    ];
+    await host.service.reconfigure(directorConfig({ instances }));
+    await settled();
+    const priorities = () => host.service.states().map(({ config, priority }) => [config.name, priority]);
+    t.strictSame(Object.fromEntries(priorities()), { two: 1, one: 100 });
+    t.strictSame(host.renamed, [
+      [
+        ['one', 'two'],
+        ['two', 'one'],
+      ],
+    ]);
+    await host.service.reconfigure(
+      directorConfig({ instances: [{ ...one, name: 'third' }, instances[1]].flatMap((i) => i ?? []) }),
+    );
+    await settled();
+    t.strictSame(Object.fromEntries(priorities()), { third: 1, one: 100 });
+    host.service.maintenance(['third'], false);
+    t.strictSame(Object.fromEntries(priorities()), { third: 100, one: 100 });
+  },
+);

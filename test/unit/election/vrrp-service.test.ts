@@ -60,7 +60,6 @@ void t.test('a process that stood still past its lease does not speak', async (t
   const host = await master();
   host.heard();
   // No timer ran for four seconds: the lease of three was over.
-  const service = host.service;
   const late = host.clock.nowMs() + 4000;
   host.clock.nowMs = () => late;
   host.advertise({ priority: 90 });
@@ -71,7 +70,7 @@ void t.test('a process that stood still past its lease does not speak', async (t
     said.some((one) => one.startsWith('send')),
     'it does not answer the weaker master',
   );
-  t.equal(service.role('outside'), 'backup');
+  t.equal(host.role('outside'), 'backup');
 });
 
 void t.test('instances that speak alike share a socket, and each hears its own', async (t) => {
@@ -154,23 +153,23 @@ void t.test('a device that is made anew gets a new socket; one without an addres
   host.held.delete('eth0 192.0.2.11');
   host.service.linkChanged('eth0');
   await settled();
-  t.equal(host.service.role('outside'), 'fault');
+  t.equal(host.role('outside'), 'fault');
   t.ok(host.transports[0]?.closed);
 
   host.up.add('eth0');
   host.indexes.set('eth0', 9);
   host.service.linkChanged('eth0');
   await settled();
-  t.equal(host.service.role('outside'), 'fault', 'it has no address yet');
+  t.equal(host.role('outside'), 'fault', 'it has no address yet');
   t.strictSame(host.service.status()[0]?.faults.length, 1);
 
   host.held.add('eth0 192.0.2.11');
   host.service.addressChanged({ address: '192.0.2.11', interface: 'eth0', added: true, dadFailed: false });
   await settled();
   t.equal(host.transports.length, 2);
-  t.equal(host.service.role('outside'), 'backup');
+  t.equal(host.role('outside'), 'backup');
   await host.clock.advance(DOWN_MS);
-  t.equal(host.service.role('outside'), 'master');
+  t.equal(host.role('outside'), 'master');
 });
 
 void t.test('an address or a route that somebody removed comes back, and only then is it told', async (t) => {
@@ -248,7 +247,7 @@ void t.test('an address that another host holds is a fault', async (t) => {
   host.heard();
   host.service.addressChanged({ address: '192.0.2.1', interface: 'eth0', added: true, dadFailed: true });
   await settled();
-  t.equal(host.service.role('outside'), 'fault');
+  t.equal(host.role('outside'), 'fault');
   t.match(host.log.find(({ level }) => level === 'error')?.message, 'another host holds 192.0.2.1');
 });
 
@@ -265,18 +264,18 @@ void t.test('tracked interfaces: link and address, a change counts when it has l
   const instance = vrrpInstance({ track: [{ object: 'uplink', weight: undefined }] });
   await host.start(directorConfig({ instances: [instance], tracked: [uplink] }));
   await host.clock.advance(DOWN_MS);
-  t.equal(host.service.role('outside'), 'master');
+  t.equal(host.role('outside'), 'master');
   host.up.delete('eth2');
   host.service.linkChanged('eth2');
   await host.clock.advance(400);
   host.up.add('eth2');
   host.service.linkChanged('eth2');
   await host.clock.advance(1000);
-  t.equal(host.service.role('outside'), 'master', 'it was back in time');
+  t.equal(host.role('outside'), 'master', 'it was back in time');
   host.up.delete('eth2');
   host.service.linkChanged('eth2');
   await host.clock.advance(501);
-  t.equal(host.service.role('outside'), 'fault');
+  t.equal(host.role('outside'), 'fault');
 });
 
 void t.test('what an instance needs is made before the election and gone after it', async (t) => {
@@ -318,7 +317,7 @@ void t.test("the guardian's word after a stall that is known already withdraws n
   const begin = host.clock.nowMs();
   host.clock.nowMs = () => begin + 4000;
   host.advertise({ priority: 90 });
-  t.equal(host.service.role('outside'), 'backup');
+  t.equal(host.role('outside'), 'backup');
   const since = host.service.status()[0]?.counters['released_master'];
   host.service.withdrawn();
   t.equal(host.service.status()[0]?.counters['released_master'], since);
@@ -326,9 +325,9 @@ void t.test("the guardian's word after a stall that is known already withdraws n
   await host.clock.advance(4000 + 1500);
   host.clock.nowMs = () => begin + 4000 + DOWN_MS + 900;
   await host.clock.advance(DOWN_MS + 900 - 1500);
-  t.equal(host.service.role('outside'), 'master');
+  t.equal(host.role('outside'), 'master');
   host.service.withdrawn();
-  t.equal(host.service.role('outside'), 'backup', 'later it is news');
+  t.equal(host.role('outside'), 'backup', 'later it is news');
 });
 
 void t.test('a stop says whether somebody has succeeded', async (t) => {
@@ -373,7 +372,7 @@ void t.test(
       host.advertise({ priority: 100 });
     }
     await host.clock.advance(1000);
-    t.equal(host.service.role('outside'), 'master');
+    t.equal(host.role('outside'), 'master');
     t.strictSame(
       host.log
         .filter(({ event }) => String(event).endsWith('-sync'))

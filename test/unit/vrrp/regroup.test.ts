@@ -36,7 +36,7 @@ async function reloaded(
   const host = new FakeHost();
   await host.start(directorConfig(before));
   await host.clock.advance(DOWN_MS);
-  for (const { name } of before.instances) t.equal(host.service.role(name), 'master', `${name} is master`);
+  for (const { name } of before.instances) t.equal(host.role(name), 'master', `${name} is master`);
   host.heard();
   const done = host.service.reconfigure(directorConfig(after));
   await settled();
@@ -97,11 +97,11 @@ void t.test('another VRID: the addresses stay while it is seen that nobody takes
   const moved = instance('a', 7, 1);
   const host = await reloaded({ instances: [A] }, { instances: [moved] }, async (during) => {
     t.strictSame(farewells(during.said), ['send 1 priority 0']);
-    t.equal(during.service.role('a'), 'master', 'it serves');
+    t.equal(during.role('a'), 'master', 'it serves');
     await waitHold(during);
   });
   const said = host.heard();
-  t.equal(host.service.role('a'), 'master', 'and at once again');
+  t.equal(host.role('a'), 'master', 'and at once again');
   t.strictSame(removals(said), [], 'the address was there all the time');
   t.ok(said.includes('send 7 priority 100'));
   await host.clock.advance(5000);
@@ -114,7 +114,7 @@ void t.test('another VRID, and a peer that takes over: it listens first', async 
     during.advertise({ vrid: 1, addresses: ['192.0.2.1'] });
     await waitHold(during);
   });
-  t.equal(host.service.role('a'), 'backup');
+  t.equal(host.role('a'), 'backup');
   t.strictSame(removals(host.heard()), ['remove 192.0.2.1']);
 });
 
