@@ -142,11 +142,11 @@ export class GroupRunner implements Waiting {
   }
 
   /**
-   * Leaves in good order; resolves when the kernel holds nothing of this group any more. `silently`: as the input says.
+   * Leaves in good order, or has left; resolves when the kernel holds nothing of it any more. `silently`: as the input says.
    * `onLeft` is called before addresses are removed after a hand-over: whether anybody took over.
    */
   stop({ silently = false, onLeft }: StopOptions = {}): Promise<void> {
-    if (this.#state.phase === 'stopped') return Promise.resolve();
+    if (this.#state.phase === 'stopped') return this.#stopped ?? Promise.resolve();
     if (onLeft !== undefined) this.#onLeft = onLeft;
     this.#stopped ??= new Promise((resolve) => {
       this.#onStopped = resolve;

@@ -257,8 +257,12 @@ export class Shell {
       this.#reloads = Promise.all([this.#starting, this.#reloads]).then(async () => {
         if (this.#over || this.#stopping) return;
         this.director.file = file;
+        const before = new Set(this.#service.states().map(({ config }) => routerOf(config.name)));
         await this.#service.reconfigure(this.#config(file));
         this.#nameAsIn(file);
+        // The operator means the whole director: what the file brings as well.
+        const brought = this.#names.filter((_, router) => !before.has(router));
+        if (this.director.maintenances > 0) this.#service.maintenance(brought, true);
       });
       void this.#promise(this.#reloads);
     });
@@ -525,16 +529,9 @@ export class Shell {
   }
 
   #maintain(on: boolean): void {
-    const { layouts } = this.#scenario;
-    // Whoever goes by another name later is meant by the one of now; what is not there yet, by whatever it will be called.
-    const names = layouts.flatMap((layout) =>
-      layout.names.filter((name, router) => !on || !this.#isThere(router) || this.#names[router] === name),
-    );
+    // Its end is for all, those that are not in the file any more among them (`Maintenance.take`).
+    const names = on ? this.#names : this.#scenario.layouts.flatMap((layout) => layout.names);
     this.#service.maintenance(names, on);
-  }
-
-  #isThere(router: number): boolean {
-    return this.#service.states().some(({ config }) => routerOf(config.name) === router);
   }
 
   #nameAsIn({ layout }: File): void {

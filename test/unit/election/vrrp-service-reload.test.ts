@@ -98,3 +98,27 @@ void t.test(
     t.strictSame(Object.fromEntries(priorities()), { third: 100, one: 100 });
   },
 );
+
+void t.test('an end waits for what leaves by a reload, when the guardian was there first, too', async (t) => {
+  const host = new FakeHost();
+  await host.start(directorConfig({ instances: [vrrpInstance()] }));
+  await host.clock.advance(DOWN_MS);
+  t.equal(host.role('outside'), 'master');
+  const reloaded = host.service.reconfigure(directorConfig({ instances: [] }));
+  await settled();
+  host.heard();
+  let answer: () => void = () => {};
+  host.kernel = new Promise((resolve) => {
+    answer = resolve;
+  });
+  host.service.withdrawn();
+  let hasStopped = false;
+  const stopped = host.service.stop().then(() => {
+    hasStopped = true;
+  });
+  await settled();
+  t.notOk(hasStopped, 'the kernel has not taken the addresses away yet');
+  answer();
+  await Promise.all([stopped, reloaded]);
+  t.ok(host.heard().some((words) => words.startsWith('remove ')));
+});
