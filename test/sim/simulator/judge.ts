@@ -348,9 +348,14 @@ export class Judge {
     this.#world.at(allowedMs(), check);
   }
 
-  /** While the hosts' groups differ, a member may be taken over later than the others (docs/decisions/0035). */
+  /**
+   * While the hosts' groups differ, a member may be taken over later than the others, or be taken along by a third director
+   * that has made a group of what was alone (docs/decisions/0035).
+   */
   #mayAwaitOthers(router: number): boolean {
-    return this.#kinds.has('regroup') && !this.#wasAlone.has(router);
+    if (!this.#kinds.has('regroup')) return false;
+    if (!this.#wasAlone.has(router)) return true;
+    return this.#world.directors.length > 2 && !this.#keepsRole.has(router);
   }
 
   /**
