@@ -552,10 +552,12 @@ export class Judge {
     const changes = this.#words[director.number]?.changes;
     const group = director.groupOf(router) ?? [];
     const localMs = director.localMs(nowMs);
+    const weakerSinceMs = new Map<number, number>();
     let leftMs = 0;
     for (const member of group) {
       const one = director.instance(member);
       const heard = this.#heard[director.number]?.[member];
+      if (heard !== undefined) weakerSinceMs.set(member, heard.weakerSinceMs);
       if (one?.state !== 'backup' || heard === undefined || one.config.preempt.mode === 'never') return;
       // NaN where it hears none that is weaker.
       if (!(heard.weakerSinceMs <= localMs)) return;
@@ -576,6 +578,8 @@ export class Judge {
         const one = director.instance(member);
         const heard = this.#heard[director.number]?.[member];
         if (one === undefined || heard === undefined) return false;
+        // One that was lost and came again is another, with another delay.
+        if (heard.weakerSinceMs !== weakerSinceMs.get(member)) return false;
         return this.#mayPreempt(director, one, heard, director.localMs(this.#world.nowMs));
       });
       if (!isRight) return;
