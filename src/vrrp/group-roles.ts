@@ -195,6 +195,8 @@ export function reconsiderPriorities(draft: Draft): void {
     if (priority < before.priority) respectMaster(draft, member);
     if (member.state === 'master' && group.phase === 'running') draft.advertise(member);
   }
+  // Who rises above what the master was before it fell has to wait for the table, where it need not before.
+  for (const member of withoutRight(draft)) respectMaster(draft, member);
 }
 
 /** Nothing of the group is left on the network or in the kernel. */

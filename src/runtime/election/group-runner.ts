@@ -307,8 +307,8 @@ export class GroupRunner implements Waiting {
     this.#change(instance, async () => {
       const guarded = this.#ports.guarded();
       if (guarded !== undefined) await guarded;
-      // They come when that wait is over (`sourceAwaited`).
-      if (this.#ports.isAwaitingSource(instance)) return;
+      // They come when that wait is over (`sourceAwaited`), or are to be removed already.
+      if (this.#ports.isAwaitingSource(instance) || !this.#isMaster(instance)) return;
       await this.#ports.addresses.add(addresses);
       if (routing.routes.length + routing.rules.length > 0) await this.#addRouting(instance, routing);
       this.#tell('added', instance);

@@ -384,3 +384,23 @@ void t.test(
     );
   },
 );
+
+void t.test('addresses whose turn comes when the role has gone are not added', async (t) => {
+  const host = new FakeHost();
+  const [one, two] = [vrrpInstance({ name: 'one' }), vrrpInstance({ name: 'two', virtualRouterId: 52 })];
+  const syncGroups = [{ name: 'both', instances: ['one', 'two'], track: [] }];
+  await host.start(directorConfig({ instances: [one, two], syncGroups }));
+  let answer: () => void = () => {};
+  host.kernel = new Promise((resolve) => {
+    answer = resolve;
+  });
+  await host.clock.advance(3610);
+  t.equal(host.role('two'), 'master');
+  host.advertise({ priority: 200 });
+  t.equal(host.role('two'), 'backup');
+  answer();
+  await settled();
+  const said = host.heard();
+  t.equal(said.filter((words) => words.startsWith('add ')).length, 1, said.join());
+  t.equal(said.filter((words) => words.startsWith('remove ')).length, 2);
+});

@@ -187,6 +187,16 @@ await t.test('preemption after sync', async (t) => {
     t.ok(hears(bench, 6500, 9500, 90));
     t.same(bench.notices, []);
   });
+  await t.test('unless this one rises above what that had been', async (t) => {
+    const bench = start({ priority: 100 }, [{ object: 'uplink', weight: 60 }]);
+    t.notOk(hears(bench, 500, 5500, 150));
+    t.notOk(hears(bench, 6500, 7500, 90));
+    bench.at(8000, { type: 'tracked', object: 'uplink', state: 'up' });
+    bench.run(10_900);
+    t.equal(bench.roles(), 'backup', 'the timer that ran out was restarted: it lives');
+    bench.run(11_200);
+    t.equal(bench.roles(), 'master', 'it is silent');
+  });
   await t.test('one that became weaker only since this one rose is', async (t) => {
     const bench = start({ priority: 80 }, [{ object: 'uplink', weight: 60 }]);
     t.notOk(hears(bench, 500, 5500));
