@@ -61,8 +61,7 @@ const LOSS_TABLE = 'netdev lab_losses';
 
 /**
  * Ruleset for `nft -f` in the switches' namespace: what hosts send is lost at the switch. Without hosts nothing is lost any more, but a
- * chain stays, from before the first packet on: with the first ingress hook of a kernel and without the last one it changes its own
- * code (`ingress_needed_key`), which QEMU has been seen not to notice when packets come meanwhile. Its processors stood still then.
+ * chain stays, from before the first packet on (drill/vm/guest-scripts.ts says why).
  */
 export function lossRules(hosts: readonly Host[], loss: Loss): string {
   const rule =
