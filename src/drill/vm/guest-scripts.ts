@@ -77,7 +77,13 @@ export PATH=${quote(plan.path)} HOME=/root TERM=dumb LANG=C.UTF-8
 export B C=${GUEST_CHANNEL_DIR}
 # With the first ingress hook and without the last one a kernel changes its own code (ingress_needed_key), which QEMU may not notice
 # while packets come: its processors stood still. So there is one from before the first packet to the end, where there is nft.
-nft 'table netdev stays { chain stays { type filter hook ingress device lo priority 0; } }' 2>/dev/null
+nft -f - 2>/dev/null <<END
+table netdev stays {
+  chain stays {
+    type filter hook ingress device lo priority 0
+  }
+}
+END
 $B stty -F /dev/ttyS1 raw -echo
 /bin/sh $C/${GUEST_AGENT_FILE} 3<>/dev/ttyS1 &
 while :; do wait; $B sleep 1; done
