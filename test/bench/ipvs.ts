@@ -2,12 +2,9 @@
  * `npm run bench:ipvs`: a table of thousands of services in the VM, programmed by a director, by keepalived and by
  * `ipvsadm -R` in one run: start, reload of one weight, `director weight`, memory.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { startVm } from '../../src/drill/vm/session.js';
 import type { ScaleResult } from './guest/ipvs-scale.js';
+import { inGuest, say } from './support/guest.js';
 import { numberWithin } from './support/options.js';
 import { COMMON_OPTIONS, runBench } from './support/run-bench.js';
 import { printTable } from './support/table.js';
@@ -48,37 +45,18 @@ function options() {
   };
 }
 
-async function measured({ counts, reals, who }: Chosen, signal: AbortSignal): Promise<ScaleResult[]> {
-  const outDir = mkdtempSync(join(tmpdir(), 'bench-ipvs-'));
-  const progress = (line: string): void => void process.stderr.write(`${line}\n`);
-  const results: ScaleResult[] = [];
-  try {
-    const vm = await startVm({ outDir, signal, memoryMiB: 4096, onProgress: progress });
-    try {
-      for (const [index, count] of counts.entries()) {
-        progress(`${count} services with ${reals} real servers each, by ${who.join(', ')}`);
-        // Once: a log of every change makes a start slower.
-        const more = index === 0 && who.includes('ours') ? ['ours, telling its messages'] : [];
-        const { status, stderr } = await vm.run(
-          ['node', 'dist/test/bench/guest/ipvs-scale.js', String(count), String(reals), ...who, ...more],
-          {
-            timeoutMs: RUN_LIMIT_MS,
-            onOutput: (line) => {
-              if (!line.startsWith('{"who"')) return;
-              progress(`  ${line}`);
-              results.push(JSON.parse(line));
-            },
-          },
-        );
-        if (status !== 0) throw new Error(`the guest's program failed: ${stderr.trim()}`);
-      }
-    } finally {
-      await vm.stop();
+function measured({ counts, reals, who }: Chosen, signal: AbortSignal): Promise<ScaleResult[]> {
+  return inGuest({ signal, memoryMiB: 4096 }, async (guest) => {
+    const results: ScaleResult[] = [];
+    for (const [index, count] of counts.entries()) {
+      say(`${count} services with ${reals} real servers each, by ${who.join(', ')}`);
+      // Once: a log of every change makes a start slower.
+      const more = index === 0 && who.includes('ours') ? ['ours, telling its messages'] : [];
+      const args = [String(count), String(reals), ...who, ...more];
+      results.push(...(await guest.results<ScaleResult>('ipvs-scale.js', args, RUN_LIMIT_MS)));
     }
-  } finally {
-    rmSync(outDir, { recursive: true, force: true });
-  }
-  return results;
+    return results;
+  });
 }
 
 function print(results: readonly ScaleResult[]): void {

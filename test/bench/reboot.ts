@@ -2,12 +2,9 @@
  * `npm run bench:reboot`: how many connections live on when the master reboots and takes its role back, with ours and with
  * keepalived, each with its kernel's connection synchronisation, in the VM of the drill.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { startVm } from '../../src/drill/vm/session.js';
 import type { Survivors } from './guest/reboot-survivors.js';
+import { inGuest, say } from './support/guest.js';
 import { contendersOf, numberWithin } from './support/options.js';
 import { COMMON_OPTIONS, runBench } from './support/run-bench.js';
 import { printTable } from './support/table.js';
@@ -43,35 +40,17 @@ function options() {
   };
 }
 
-async function measured({ connections, contenders }: Chosen, signal: AbortSignal): Promise<Survivors[]> {
-  const outDir = mkdtempSync(join(tmpdir(), 'bench-reboot-'));
-  const progress = (line: string): void => void process.stderr.write(`${line}\n`);
-  const results: Survivors[] = [];
-  try {
-    const vm = await startVm({ outDir, signal, onProgress: progress });
-    try {
-      for (const who of contenders) {
-        progress(`${who}: a reboot of the master with ${3 * connections} connections (a few minutes)`);
-        const { status, stderr } = await vm.run(
-          ['node', 'dist/test/bench/guest/reboot-survivors.js', who, String(connections)],
-          {
-            timeoutMs: RUN_LIMIT_MS,
-            onOutput: (line) => {
-              if (!line.startsWith('{"who"')) return;
-              progress(`  ${line}`);
-              results.push(JSON.parse(line));
-            },
-          },
-        );
-        if (status !== 0) throw new Error(`the guest's program failed: ${stderr.trim()}`);
-      }
-    } finally {
-      await vm.stop();
+function measured({ connections, contenders }: Chosen, signal: AbortSignal): Promise<Survivors[]> {
+  return inGuest({ signal }, async (guest) => {
+    const results: Survivors[] = [];
+    for (const who of contenders) {
+      say(`${who}: a reboot of the master with ${3 * connections} connections (a few minutes)`);
+      results.push(
+        ...(await guest.results<Survivors>('reboot-survivors.js', [who, String(connections)], RUN_LIMIT_MS)),
+      );
     }
-  } finally {
-    rmSync(outDir, { recursive: true, force: true });
-  }
-  return results;
+    return results;
+  });
 }
 
 await runBench({

@@ -3,16 +3,13 @@
  * table on this host, and in the VM out of the kernel's table and out of a shadow.
  */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { startVm } from '../../src/drill/vm/session.js';
 import { decodeMessage, MessageWriter } from '../../src/sync/message.js';
 import { ShadowTable } from '../../src/sync/shadow-table.js';
 import { DEFAULT_MESSAGE_BYTES } from '../../src/sync/uapi.js';
 import type { KernelResult } from './guest/sync-scale.js';
+import { inGuest, say } from './support/guest.js';
 import { numberWithin } from './support/options.js';
 import { COMMON_OPTIONS, runBench } from './support/run-bench.js';
 import { syntheticConnection } from './support/synthetic-connections.js';
@@ -157,24 +154,15 @@ function apart(count: number, family: Family): ShadowResult {
 
 async function kernelResults({ kernel, limit }: Chosen, signal: AbortSignal): Promise<KernelResult[]> {
   if (kernel.length === 0) return [];
-  const outDir = mkdtempSync(join(tmpdir(), 'bench-sync-'));
-  const progress = (line: string): void => void process.stderr.write(`${line}\n`);
-  const results: KernelResult[] = [];
-  const vm = await startVm({ outDir, signal, memoryMiB: 4096, onProgress: progress });
-  try {
+  return inGuest({ signal, memoryMiB: 4096 }, async (guest) => {
+    const results: KernelResult[] = [];
     for (const count of kernel) {
-      progress(`${count} connections in the kernel`);
-      const command = ['node', 'dist/test/bench/guest/sync-scale.js', String(count), String(limit)];
-      const { status, stdout, stderr } = await vm.run(command, { timeoutMs: RUN_LIMIT_MS });
-      if (status !== 0) throw new Error(`the guest's program failed: ${stderr.trim()}`);
-      progress(`  ${stdout.trim()}`);
-      results.push(JSON.parse(stdout));
+      say(`${count} connections in the kernel`);
+      const args = [String(count), String(limit)];
+      results.push(...(await guest.results<KernelResult>('sync-scale.js', args, RUN_LIMIT_MS)));
     }
-  } finally {
-    await vm.stop();
-    rmSync(outDir, { recursive: true, force: true });
-  }
-  return results;
+    return results;
+  });
 }
 
 function print(shadows: readonly ShadowResult[], kernels: readonly KernelResult[]): void {
