@@ -3,6 +3,7 @@
 import type { ElectionConfig } from '../config/model.js';
 import { messageOf } from '../util/error-message.js';
 import { workInTurn } from '../util/in-turn.js';
+import { renameIn } from '../util/rename-in.js';
 import type { Log, MaintenanceFile } from './ports.js';
 import type { MaintenanceOrder } from './status.js';
 
@@ -53,11 +54,7 @@ export class Maintenance {
   /** A reload gave instances other names, by those before; whoever is out of service stays so. Never rejects. */
   renamed(names: ReadonlyMap<string, string>): Promise<void> {
     return this.#inTurn(async () => {
-      for (const set of [this.#on, this.#persistent]) {
-        const now = [...set].map((name) => names.get(name) ?? name);
-        set.clear();
-        for (const name of now) set.add(name);
-      }
+      for (const set of [this.#on, this.#persistent]) renameIn(set, names);
       if (![...names.values()].some((name) => this.#persistent.has(name))) return;
       try {
         await this.#save([...this.#persistent]);

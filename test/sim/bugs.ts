@@ -409,7 +409,7 @@ const REGROUPING_BUGS = withExtra('regrouping', [
   },
   {
     ...shell('an instance that gets another name is in maintenance no more', ['I2'], {
-      file: 'runtime/election/told.js',
+      file: 'util/rename-in.js',
       from: 'names.get(name) ?? name',
       to: 'name',
     }),

@@ -1,6 +1,7 @@
 /** What this director was told, for groups that begin later: verdicts, the operator's switch, how complete its table is. */
 import type { TrackedObject } from '../../config/model.js';
 import type { GroupPlan } from '../../planning/groups.js';
+import { renameIn } from '../../util/rename-in.js';
 import type { GroupInput, GroupState, TrackState } from '../../vrrp/group-types.js';
 
 interface Verdict {
@@ -34,9 +35,7 @@ export class Told {
 
   /** Instances that go on have other names, by those before. */
   renamed(names: ReadonlyMap<string, string>): void {
-    const maintained = [...this.#maintained].map((name) => names.get(name) ?? name);
-    this.#maintained.clear();
-    for (const name of maintained) this.#maintained.add(name);
+    renameIn(this.#maintained, names);
   }
 
   /**
