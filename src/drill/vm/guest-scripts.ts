@@ -39,6 +39,10 @@ export function quote(word: string): string {
   return `'${word.replaceAll("'", `'\\''`)}'`;
 }
 
+function stayingChain(hook: string): string {
+  return `  chain ${hook} {\n    type filter hook ${hook} priority 0\n  }`;
+}
+
 export interface GuestPlan {
   readonly release: string;
   /** On the host, and so in the guest too. */
@@ -75,15 +79,24 @@ echo ${GUEST_HOSTNAME} >/proc/sys/kernel/hostname
 $B ip link set lo up
 export PATH=${quote(plan.path)} HOME=/root TERM=dumb LANG=C.UTF-8
 export B C=${GUEST_CHANNEL_DIR}
-# With the first ingress hook and without the last one a kernel changes its own code (ingress_needed_key), which QEMU may not notice
-# while packets come: its processors stood still. So there is one from before the first packet to the end, where there is nft.
+# With the first and without the last who needs it, a kernel changes its own code in the midst of what runs at every packet and at every
+# allocation (static keys). QEMU 7.2 may go on with the byte that stood there meanwhile, and a processor stands still for ever. So
+# somebody needs each of them from before there is a second process to the end: nf_hooks_needed and ingress_needed_key,
+# netstamp_needed_key (fping's SO_TIMESTAMPNS), memcg_kmem_enabled_key and memcg_sockets_enabled_key.
 nft -f - 2>/dev/null <<END
 table netdev stays {
-  chain stays {
+  chain ingress {
     type filter hook ingress device lo priority 0
   }
 }
+table inet stays {
+${['prerouting', 'input', 'forward', 'output', 'postrouting'].map(stayingChain).join('\n')}
+}
 END
+$B mount -t cgroup2 none /sys/fs/cgroup
+echo +memory >/sys/fs/cgroup/cgroup.subtree_control
+$B mkdir /sys/fs/cgroup/stays
+fping -q -l -p 3600000 127.0.0.1 >/dev/null 2>&1 &
 $B stty -F /dev/ttyS1 raw -echo
 /bin/sh $C/${GUEST_AGENT_FILE} 3<>/dev/ttyS1 &
 while :; do wait; $B sleep 1; done

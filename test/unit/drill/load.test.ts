@@ -133,3 +133,30 @@ await t.test('a request without an end costs its connection, and nobody else', a
   const samples = await ask(t, port, 5000, 10);
   t.ok(samples.every(({ server }) => server === 'rs1'));
 });
+
+await t.test('a download is whole with its last byte, however its bytes come', async (t) => {
+  const head = 'HTTP/1.0 200 OK\r\n\r\n';
+  const download = async (...pieces: readonly string[]): Promise<unknown> => {
+    const port = await listening(t, (socket) =>
+      socket.once('data', () => {
+        for (const piece of pieces) socket.write(piece);
+        socket.end();
+      }),
+    );
+    const child = start(t, 'download', '127.0.0.1', String(port));
+    let text = '';
+    child.stdout?.setEncoding('utf8').on('data', (chunk: string) => {
+      text += chunk;
+    });
+    await once(child, 'close');
+    const { whole, end } = JSON.parse(text.split('\n')[1] ?? '');
+    return [whole, end];
+  };
+  t.same(await download(head, 'more\n'.repeat(120)), [true, 'in order']);
+  t.same(
+    await download(`${head}more\n`, 'more\n'.repeat(119)),
+    [true, 'in order'],
+    'the first with the head',
+  );
+  t.same(await download(head, 'more\n'.repeat(119)), [false, 'in order'], 'the last one is missing');
+});
