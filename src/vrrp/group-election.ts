@@ -3,13 +3,14 @@ import { OWNER_PRIORITY } from '../config/model.js';
 import { compareAddresses } from '../util/ip-address.js';
 import type { Draft } from './group-draft.js';
 import { listeningMs, masterDownAt, masterDownOf, setTimer, startMasterDown } from './group-draft.js';
-import { forgetLowerMaster, heardMaster, mayPreempt, syncUnknown } from './group-preempt.js';
+import { forgetLowerMaster, heardMaster, mayPreempt, syncUnknown, withoutRight } from './group-preempt.js';
 import {
   goMasterWhenAllWant,
   heardFarewell,
   listen,
   listenAll,
   reconsiderFaults,
+  respectMaster,
   startUp,
   wantMaster,
 } from './group-roles.js';
@@ -268,6 +269,7 @@ function masterDown(draft: Draft, index: number): boolean {
     setTimer(member, now + waitMs);
     member.listensAgain = true;
     syncUnknown(draft);
+    for (const one of withoutRight(draft)) respectMaster(draft, one);
     draft.notice(member, { kind: 'paused', pausedMs: lateMs });
     draft.count(member, 'paused');
     return false;

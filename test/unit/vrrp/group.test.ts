@@ -272,6 +272,19 @@ await t.test('preemption after sync', async (t) => {
       t.equal(bench.state.sync.complete, false);
     }
   });
+  await t.test('and waits for a master that speaks seldom as long as that one lives', async (t) => {
+    const more = { advertisementIntervalMs: 4000 };
+    const bench = start();
+    bench.at(50, complete);
+    bench.hear(100, 'outside', 100, undefined, more);
+    // What lay unread when it goes on, and then what it notices.
+    bench.hear(28_000, 'outside', 100, undefined, more);
+    bench.at(30_000, { type: 'deadline' });
+    bench.run(28_000 + 3 * 4000);
+    t.equal(bench.roles(), 'backup');
+    bench.run(28_000 + 4 * 4000);
+    t.equal(bench.roles(), 'master');
+  });
   await t.test('a sync group goes when its last instance may', async (t) => {
     const bench = new Bench([
       instance('outside', { priority: 150, preempt: { mode: 'always', delayMs: 0 } }),
