@@ -203,6 +203,8 @@ export interface LogLine {
 export class Bench {
   readonly lab = new Lab(PAIR);
   readonly folder: string;
+  /** What directors are started from. */
+  main: string = MAIN;
   readonly #guardians: number[] = [];
   #runs = 0;
 
@@ -248,7 +250,7 @@ export class Bench {
     const errors: string[] = [];
     const argv = ['run', '-c', configFile, '--director', host, '--runtime-dir', runtimeDirectory];
     argv.push('--state-dir', join(this.folder, `${host}-state`));
-    const child = this.lab.start(host, [...prefix, process.execPath, MAIN, ...argv, '--log', 'json'], {
+    const child = this.lab.start(host, [...prefix, process.execPath, this.main, ...argv, '--log', 'json'], {
       onLine: (line) => log.push(JSON.parse(line)),
       onErrorLine: (line) => errors.push(line),
     });
@@ -354,6 +356,12 @@ export interface CommandResult {
 
 export function statusOf(director: LaunchedDirector): Promise<DirectorStatus> {
   return fetchStatus(director.runtimeDirectory);
+}
+
+export async function servicesPid(director: LaunchedDirector): Promise<number> {
+  const { pid } = (await statusOf(director)).services;
+  if (pid === null) throw new Error(`${director.host} has no services process`);
+  return pid;
 }
 
 export async function instanceOf(director: LaunchedDirector, name = 'outside'): Promise<InstanceStatus> {

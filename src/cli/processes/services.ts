@@ -14,7 +14,7 @@ import { inHurry, takeLowPriority } from '../../io/host/real-time.js';
 import { OVERRIDES, SERVICES_STATE } from '../../io/host/state-file.js';
 import { syncInterfaces } from '../../io/host/sync-interfaces.js';
 import { openSysctls } from '../../io/host/sysctls.js';
-import type { KernelIpvs } from '../../io/netlink/ipvs.js';
+import { type KernelIpvs, openIpvs } from '../../io/netlink/ipvs.js';
 import { openNftSets } from '../../io/netlink/nft-sets.js';
 import { eventSocketPath, openEventSocket } from '../../io/operator/event-socket.js';
 import { openServicesSocket, servicesSocketPath } from '../../io/operator/services-socket.js';
@@ -23,6 +23,8 @@ import { openPeerSocket } from '../../io/peer/peer-socket.js';
 import { openCommands } from '../../io/processes/command.js';
 import { openLoaderAhead } from '../../io/processes/loader.js';
 import { openParentLink, type ParentLink } from '../../io/processes/services-process.js';
+import { forgetClosed } from '../../io/sync/forget.js';
+import { replayConnections, replayYoung } from '../../io/sync/replay.js';
 import { listenToReplays } from '../../io/sync/replay-listener.js';
 import { tableNumbers } from '../../ipvs/count.js';
 import type { LogFormat, LogLevel } from '../../observe/logger.js';
@@ -71,11 +73,6 @@ function trackAndHooksPorts(runtimeDirectory: string, log: Log): TrackAndHooksPo
   };
 }
 
-/** Loaded when there is something to do in it. */
-async function openIpvs(): Promise<KernelIpvs> {
-  return (await import('../../io/netlink/ipvs.js')).openIpvs();
-}
-
 /** For one piece of work, over a connection of its own to the kernel. */
 async function withIpvs<T>(work: (ipvs: KernelIpvs) => Promise<T>): Promise<T> {
   const ipvs = await openIpvs();
@@ -91,7 +88,6 @@ async function withIpvs<T>(work: (ipvs: KernelIpvs) => Promise<T>): Promise<T> {
  * thread waits for.
  */
 async function sendReplay({ signal, thoroughness, replay }: ReplayOptions): Promise<Replayed> {
-  const { replayConnections } = await import('../../io/sync/replay.js');
   const choice = { signal, replay, ...(thoroughness === 'again' && { passes: 1 }) };
   return withIpvs((ipvs) => replayConnections(ipvs, choice));
 }
@@ -103,14 +99,11 @@ function handOverPorts(log: Log): HandOverPorts {
     nft: openNft('connection_sync'),
     nftSets: openNftSets(),
     tellYoung: async (limitMs) => {
-      const { replayYoung } = await import('../../io/sync/replay.js');
       const { connections } = await inHurry(() => withIpvs((ipvs) => replayYoung(ipvs, limitMs)));
       return connections;
     },
-    forgetClosed: async (virtualAddresses, signal) => {
-      const { forgetClosed } = await import('../../io/sync/forget.js');
-      return withIpvs((ipvs) => forgetClosed(ipvs, virtualAddresses, signal));
-    },
+    forgetClosed: (virtualAddresses, signal) =>
+      withIpvs((ipvs) => forgetClosed(ipvs, virtualAddresses, signal)),
     ownAddresses: () =>
       Object.values(networkInterfaces()).flatMap((addresses) =>
         (addresses ?? []).map(({ address }) => canonicalAddress(address)),
@@ -128,7 +121,7 @@ function peerPorts(log: Log): PeerPorts {
     readKey: readPeerKey,
     random64: () => randomBytes(8).readBigUInt64BE(),
     nowEpochMs: () => Date.now(),
-    version,
+    version: version(),
     countConnections: async () => {
       counters ??= openIpvs();
       try {
@@ -145,9 +138,12 @@ function peerPorts(log: Log): PeerPorts {
   };
 }
 
-/** What metrics need is loaded when they are configured: few directors serve them, and memory counts. */
+/**
+ * What metrics need is loaded when they are configured: few directors serve them, and memory counts. All else that this process may
+ * ever need is there from its start, since an update removes the files.
+ */
 function metricsPorts(): MetricsPorts {
-  const build = () => ({ version: version(), nodeVersion: process.versions.node });
+  const build = { version: version(), nodeVersion: process.versions.node };
   const exposition = () => import('../../observe/metrics/exposition.js');
   return {
     serve: async (listen, scrape) => {
@@ -159,7 +155,7 @@ function metricsPorts(): MetricsPorts {
       ]);
       return serveMetrics(listen, async () => ({ contentType: CONTENT_TYPE, parts: await scrape() }));
     },
-    write: async (snapshot) => (await exposition()).expositionOf(build(), snapshot, nextTurn),
+    write: async (snapshot) => (await exposition()).expositionOf(build, snapshot, nextTurn),
     openCounters: openIpvs,
   };
 }

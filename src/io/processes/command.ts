@@ -13,7 +13,7 @@ import { BoundedLooks } from '../host/bounded-looks.js';
 import { monotonicClock } from '../host/clock.js';
 import { untrustedPart } from '../host/trusted-path.js';
 import { findUser, UNPRIVILEGED_USER, type User } from '../host/users.js';
-import { nativeFile } from '../sockets/native.js';
+import { type HeldExecutable, holdExecutable } from './program-on-disk.js';
 import { StartGate } from './start-gate.js';
 
 /** Commands under way at one time; a further one is refused. */
@@ -53,6 +53,7 @@ class HostCommands implements Commands {
   #closed = false;
   readonly #stops = new Set<AbortController>();
   readonly #underWay = new Set<Promise<CommandOutcome>>();
+  readonly #runner = heldRunner();
 
   async run(request: CommandRequest, cancel?: AbortSignal): Promise<CommandOutcome> {
     if (this.#count >= MAX_COMMANDS) {
@@ -109,7 +110,9 @@ class HostCommands implements Commands {
     if ([...this.#running].some((other) => other.key === key && other.ended)) {
       return { type: 'refused', reason: 'its last run could not be killed and is still there' };
     }
-    const child = spawn(nativeFile('runner'), [...userArguments(user), ...request.command], {
+    const { file, name } = this.#runner ?? holdExecutable('runner');
+    const child = spawn(file, [...userArguments(user), ...request.command], {
+      argv0: name,
       cwd: '/',
       env: { PATH, ...request.environment },
       // setsid(2): a Ctrl-C in the terminal is not for it.
@@ -124,6 +127,15 @@ class HostCommands implements Commands {
       void supervise(running, request, signal).then(resolve);
       child.once('exit', () => this.#running.delete(running));
     });
+  }
+}
+
+/** Who needs it is told why there is none. */
+function heldRunner(): HeldExecutable | undefined {
+  try {
+    return holdExecutable('runner');
+  } catch {
+    return undefined;
   }
 }
 

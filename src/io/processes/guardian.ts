@@ -4,8 +4,9 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { Socket } from 'node:net';
 import type { Guardian, GuardianOrders } from '../../runtime/ports.js';
 import { messageOf } from '../../util/error-message.js';
-import { native, nativeFile } from '../sockets/native.js';
+import { native } from '../sockets/native.js';
 import { encodeDisarm, encodeOrders, encodeRenewal } from '../vrrp/guardian-orders.js';
+import { type HeldExecutable, holdExecutable } from './program-on-disk.js';
 
 /** Exit status of a guardian that acted. */
 const EXIT_ACTED = 3;
@@ -71,11 +72,11 @@ class NativeGuardian implements GuardianProcess {
   #spawnedAtMs: number[] = [];
   /** Whether it was already said that no more are started for now. */
   #gaveUp = false;
-  readonly #file: string;
+  readonly #executable: HeldExecutable;
 
   constructor(options: GuardianOptions) {
     this.#options = options;
-    this.#file = nativeFile('guardian');
+    this.#executable = holdExecutable('guardian');
     this.#spawn();
   }
 
@@ -158,7 +159,8 @@ class NativeGuardian implements GuardianProcess {
   #start(): { child: ChildProcess; link: Socket } | undefined {
     try {
       // A session of its own (setsid): a Ctrl-C in the daemon's terminal does not reach it.
-      const child = spawn(this.#file, [], {
+      const child = spawn(this.#executable.file, [], {
+        argv0: this.#executable.name,
         detached: true,
         cwd: '/',
         env: {},

@@ -1,8 +1,10 @@
 /** Runs the loader: a process that reads and checks one configuration and ends, so that nobody else has to. */
 
-import { spawn } from 'node:child_process';
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import type { Readable, Writable } from 'node:stream';
 import { type Load, type LoadAnswer, type LoadRequest, loadFailed } from '../../runtime/configuration.js';
 import { messageOf } from '../../util/error-message.js';
+import { rememberProgram } from './program-on-disk.js';
 import { SMALL } from './services-process.js';
 
 /** For reading and checking one file; of 10,000 virtual servers it takes two seconds on an idle machine. */
@@ -24,12 +26,13 @@ export function requestText(request: LoadRequest): string {
   return JSON.stringify(request);
 }
 
-type Child = ReturnType<typeof start>;
+type Child = ChildProcessByStdio<Writable, Readable, null>;
 
 /** A loader that hangs, crashes or says too much changes as little as a faulty file. */
 export function openLoader({ main, limitMs = LOAD_LIMIT_MS }: LoaderCommand): Load {
+  const start = starterOf(main);
   return async (request) => {
-    const { answer, ended } = await answerOf(() => start(main, requestText(request)), limitMs);
+    const { answer, ended } = await answerOf(() => start(requestText(request)), limitMs);
     return answer ?? loadFailed(`the configuration could not be read: its reader ended early (${ended})`);
   };
 }
@@ -47,13 +50,14 @@ export interface LoaderAhead {
 export function openLoaderAhead(command: LoaderCommand & { readonly afterMs: number }): LoaderAhead {
   const { main, limitMs = LOAD_LIMIT_MS, afterMs } = command;
   const load = openLoader(command);
+  const start = starterOf(main);
   let spare: Child | undefined;
   let wanted = false;
   let timer: ReturnType<typeof setTimeout> | undefined;
   const make = (): void => {
     if (spare !== undefined) return;
     try {
-      const child = start(main, AHEAD);
+      const child = start(AHEAD);
       const forget = (): void => {
         if (spare === child) spare = undefined;
       };
@@ -144,17 +148,22 @@ function parse(text: string): LoadAnswer | undefined {
   }
 }
 
-function start(main: string, argument: string) {
-  // What keeps the services process small would make this one slow.
-  const inherited = process.execArgv.filter((one) => !SMALL.includes(one));
-  // A session of its own: a Ctrl-C in the terminal is the director's affair.
-  const child = spawn(process.execPath, [...inherited, main, 'load', argument], {
-    detached: true,
-    stdio: ['pipe', 'pipe', 'inherit'],
-  });
-  // That it ends before it has read a request is told by its end.
-  child.stdin.on('error', () => {});
-  return child;
+/** @throws {ProgramChangedError} from the function that is returned. */
+function starterOf(main: string): (argument: string) => Child {
+  const checkProgram = rememberProgram(main);
+  return (argument) => {
+    checkProgram();
+    // What keeps the services process small would make this one slow.
+    const inherited = process.execArgv.filter((one) => !SMALL.includes(one));
+    // A session of its own: a Ctrl-C in the terminal is the director's affair.
+    const child = spawn(process.execPath, [...inherited, main, 'load', argument], {
+      detached: true,
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
+    // That it ends before it has read a request is told by its end.
+    child.stdin.on('error', () => {});
+    return child;
+  };
 }
 
 function cannotStart(error: unknown): string {

@@ -4,6 +4,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import type { ServicesProcess, StartServicesProcess } from '../../runtime/ports.js';
 import type { FromServices, ToServices } from '../../runtime/services/services-messages.js';
 import { messageOf } from '../../util/error-message.js';
+import { rememberProgram } from './program-on-disk.js';
 
 type Handlers = Parameters<StartServicesProcess>[0];
 
@@ -104,6 +105,7 @@ const NOT_STARTED: ServicesProcess = { pid: undefined, backlog: 0, send: () => {
  */
 export function launchServices(command: ServicesCommand): ServicesStarter {
   let launched: Process | undefined;
+  const checkProgram = rememberProgram(command.main);
   try {
     launched = new Process(command);
   } catch {
@@ -112,8 +114,10 @@ export function launchServices(command: ServicesCommand): ServicesStarter {
   return {
     start: (handlers) => {
       try {
-        const ready = launched?.ended === false ? launched : new Process(command);
+        const first = launched;
         launched = undefined;
+        if (first?.ended !== false) checkProgram();
+        const ready = first?.ended === false ? first : new Process(command);
         ready.attach(handlers);
         return ready;
       } catch (error) {

@@ -1,6 +1,6 @@
 /**
  * What the VRRP process and its child, the services process, say to each other. Plain data that a structured clone
- * carries; both are the same program, so there is no version.
+ * carries; both are the same program (io/processes/program-on-disk.ts), so there is no version.
  */
 import type { VrrpEvent } from '../../hooks/hooks.js';
 import type { SyncDaemon } from '../../ipvs/model.js';

@@ -13,7 +13,7 @@ import {
   isAlive,
   leftovers,
   pause,
-  type RunningDirector,
+  servicesPid,
   settled,
   statusOf,
   stop,
@@ -22,12 +22,6 @@ import {
 
 t.jobs = 3;
 t.setTimeout(FILE_LIMIT_MS);
-
-async function servicesPid(director: RunningDirector): Promise<number> {
-  const { pid } = (await statusOf(director)).services;
-  if (pid === null) throw new Error(`${director.host} has no services process`);
-  return pid;
-}
 
 /** How many processes have `mark` in their arguments. */
 function commandLinesWith(mark: string): number {

@@ -84,7 +84,7 @@ class Host {
           return (BigInt(this.name.charCodeAt(2)) << 32n) + this.#random;
         },
         nowEpochMs: () => 1_790_000_000_000 + wire.clock.nowMs() + (this.name === 'lb2' ? 2500 : 0),
-        version: () => '1.2.3',
+        version: '1.2.3',
         countConnections: async () => ({
           connections: this.connections,
           lasting: this.connections,

@@ -38,7 +38,6 @@ export class PeerChannelPart implements ServicesPart {
   /** This process may be a new one of a director that stood still before: nobody could be asked yet. */
   #hasMissed = false;
   #links: readonly PeerLink[] = [];
-  #version = '';
   #lag = NO_LAG;
   /** The last replay that the master told of, and since when. */
   #told: { readonly replay: number | undefined; readonly sinceMs: number } = {
@@ -94,7 +93,6 @@ export class PeerChannelPart implements ServicesPart {
   async configure(config: DirectorConfig): Promise<void> {
     this.#config = config;
     const channel = config.peerChannel;
-    if (channel !== undefined) this.#version = this.#ports.version();
     const kept = this.#links.filter(({ name, address }) =>
       channel?.peers.some((peer) => peer.name === name && peer.address === address),
     );
@@ -231,7 +229,7 @@ export class PeerChannelPart implements ServicesPart {
     const { last } = this.#counter;
     return {
       director,
-      version: this.#version,
+      version: this.#ports.version,
       sections: peerChannel?.sections ?? {},
       roles: this.#ownRoles(),
       table: last && {
@@ -285,7 +283,7 @@ export class PeerChannelPart implements ServicesPart {
     this.#resync.look();
     this.#lookForLag();
     const nowMs = this.#ports.clock.nowMs();
-    for (const report of this.#reports()) this.#teller.tell(report, this.#version, nowMs);
+    for (const report of this.#reports()) this.#teller.tell(report, this.#ports.version, nowMs);
   }
 
   #refreshes(): boolean {

@@ -56,8 +56,8 @@ export interface PeerPorts {
   random64(): bigint;
   /** Milliseconds since 1970. */
   nowEpochMs(): number;
-  /** Of the program; read when there is a channel. */
-  version(): string;
+  /** Of the program that runs. */
+  readonly version: string;
   /** What the kernel holds for all virtual servers. Rejects with its words. */
   countConnections(): Promise<TableNumbers>;
   /** Whether it answers; undefined when this host cannot ask. */
