@@ -29,6 +29,8 @@ export const CONFIG_OPTIONS_USAGE = `  -c, --config FILE   the configuration (de
 export interface ConfigOptions {
   readonly config: string;
   readonly director?: string | undefined;
+  /** Who reads the file again. */
+  readonly current?: string | undefined;
 }
 
 /** `sha256`: of the file's text, in hexadecimal. */
@@ -59,7 +61,8 @@ export async function readConfig(options: ConfigOptions): Promise<LoadResult> {
   } catch (error) {
     return { ok: false, unreadable: `cannot read the configuration ${options.config}: ${reason(error)}` };
   }
-  const choice = options.director === undefined ? thisHost() : { name: options.director };
+  const { director, current } = options;
+  const choice = director === undefined ? { current, ...thisHost() } : { name: director };
   const result = parseConfig(text, choice);
   return result.ok ? { ...result, sha256: createHash('sha256').update(text).digest('hex') } : result;
 }

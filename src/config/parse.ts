@@ -13,6 +13,8 @@ import { plainValue, readYaml, type YamlNode } from './yaml.js';
 
 /** Which part of the file is this host's. */
 export interface DirectorChoice {
+  /** As which a director runs that reads the file again: as long as the file has it, whatever the host is called by now. */
+  readonly current?: string | undefined;
   /** Key under `directors`, usually the host name. */
   readonly name: string;
   /** Taken when `name` is not there: the host name up to its first dot. */

@@ -5,6 +5,8 @@ export interface LoadRequest {
   /** The file, and whose part of it counts; undefined: this host's. */
   readonly config: string;
   readonly director?: string | undefined;
+  /** As which the director runs that asks for a reload: where nobody is named it stays that, also if its host has another name by now. */
+  readonly current?: string | undefined;
   /** Where the resolved configuration goes. */
   readonly runtimeDirectory: string;
   /** Faults that are told; of a file with more, their number. */

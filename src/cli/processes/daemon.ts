@@ -195,7 +195,7 @@ async function serve(
     log,
     notifier,
     nowUs: () => process.hrtime.bigint() / 1000n,
-    load: () => director.load(request),
+    load: () => director.load({ ...request, current: director.configuration.election.director }),
     current: () => director.configuration,
     apply: (configuration) => director.reload(configuration),
     keepOnly: (path) => keepConfiguration(options.runtimeDirectory, path),

@@ -19,6 +19,7 @@ import { checkTracking } from './semantics-tracking.js';
 export const MAX_DIRECTORS = 16;
 
 interface Choice {
+  readonly current?: string | undefined;
   readonly name: string;
   readonly shortName?: string | undefined;
 }
@@ -30,8 +31,9 @@ export function selectDirector(root: Section<ConfigFile>, choice: Choice): strin
 
 /** The same of the keys. */
 export function directorAmong(names: readonly string[], choice: Choice): string | undefined {
-  if (names.includes(choice.name)) return choice.name;
-  return names.find((name) => name === choice.shortName);
+  return [choice.current, choice.name, choice.shortName].find(
+    (one) => one !== undefined && names.includes(one),
+  );
 }
 
 /** `tree` has the places of what `root` says. */

@@ -182,8 +182,12 @@ void t.test('the director may be found by the short host name, the full one come
   const text = 'version: 1\ndirectors: { lb1: { address: 10.0.0.1 }, lb1.example: { address: 10.0.0.2 } }';
   const full = parseConfig(text, { name: 'lb1.example', shortName: 'lb1' });
   const short = parseConfig(text, { name: 'lb1.other', shortName: 'lb1' });
+  const renamed = parseConfig(text, { current: 'lb1', name: 'lb1.example' });
+  const renamedInBoth = parseConfig(text, { current: 'lb9', name: 'lb1.example' });
   t.equal(full.ok && full.config.director, 'lb1.example');
   t.equal(short.ok && short.config.director, 'lb1');
+  t.equal(renamed.ok && renamed.config.director, 'lb1', 'who runs stays who it is');
+  t.equal(renamedInBoth.ok && renamedInBoth.config.director, 'lb1.example', 'unless the file has it no more');
 });
 
 void t.test('five faults in one file, each at its place', async (t) => {

@@ -57,6 +57,13 @@ void t.test('a good file: the election gets its part, the services process the w
     virtualServers: [{ name: 'web', realServers: [{ port: 80 }, { port: 80 }] }],
   });
 
+  const another = await openLoader({ main: MAIN })({ ...request, director: undefined, current: 'lb1' });
+  t.match(
+    another,
+    { ok: true, configuration: { election: { director: 'lb1' } } },
+    'whatever the host is called',
+  );
+
   const second = await openLoader({ main: MAIN })(request);
   if (!second.ok) throw new Error(JSON.stringify(second));
   t.not(second.configuration.path, path, 'one that runs is never overwritten');
