@@ -133,7 +133,7 @@ export class Director {
   async #bringUp(leftovers: VrrpLeftovers): Promise<void> {
     await this.#services.start(this.#configuration);
     await this.#save(addressesOf(this.#configuration));
-    this.#vrrp.maintenance(await this.#maintenance.load(), true);
+    this.#vrrp.maintenance(await this.#maintenance.load(this.config), true);
     this.#ports.beforeElection();
     await this.#vrrp.start(this.config, leftovers.addresses);
   }
@@ -157,6 +157,7 @@ export class Director {
       async () => {
         await this.#vrrp.reconfigure(configuration.election);
         this.#elected = configuration.election;
+        this.#vrrp.maintenance(await this.#maintenance.joined(this.#elected), true);
       },
       () => this.#save(wanted),
     ];

@@ -17,6 +17,9 @@ export class PersistError extends Error {
   readonly code = 'ERR_PERSIST';
 }
 
+/** Among the names of instances, where it is none: those that a later file adds, too. */
+const WHOLE_DIRECTOR = '*';
+
 export class Maintenance {
   readonly #file: MaintenanceFile;
   readonly #log: Log;
@@ -31,19 +34,19 @@ export class Maintenance {
   }
 
   /** Names that are out of service from the start on. */
-  async load(): Promise<readonly string[]> {
+  async load(config: ElectionConfig): Promise<readonly string[]> {
     for (const name of await this.#file.load()) {
       this.#on.add(name);
       this.#persistent.add(name);
     }
-    if (this.#on.size > 0) {
-      const instances = [...this.#on];
+    for (const set of [this.#on, this.#persistent]) join(set, config);
+    const instances = namesOf(this.#on);
+    if (instances.length > 0)
       this.#log.warn(
         { event: 'maintenance', instances },
         `in maintenance as before: ${instances.join(', ')}`,
       );
-    }
-    return [...this.#on];
+    return instances;
   }
 
   of(instance: string): 'off' | 'on' | 'persistent' {
@@ -55,12 +58,18 @@ export class Maintenance {
   renamed(names: ReadonlyMap<string, string>): Promise<void> {
     return this.#inTurn(async () => {
       for (const set of [this.#on, this.#persistent]) renameIn(set, names);
-      if (![...names.values()].some((name) => this.#persistent.has(name))) return;
-      try {
-        await this.#save([...this.#persistent]);
-      } catch (error) {
-        this.#log.error({ event: 'maintenance', err: error }, messageOf(error));
-      }
+      if ([...names.values()].some((name) => this.#persistent.has(name))) await this.#saveLate();
+    });
+  }
+
+  /** A reload brought instances that go with the whole director, or with their sync group; returns their names. Never rejects. */
+  joined(config: ElectionConfig): Promise<readonly string[]> {
+    return this.#inTurn(async () => {
+      const instances = join(this.#on, config);
+      if (instances.length > 0)
+        this.#log.warn({ event: 'maintenance', instances }, `in maintenance, too: ${instances.join(', ')}`);
+      if (join(this.#persistent, config).length > 0) await this.#saveLate();
+      return instances;
     });
   }
 
@@ -76,9 +85,11 @@ export class Maintenance {
     const known = concerned(order, config);
     // The end for all is also that of what the file has no more: it would come back with it.
     const isEnd = order.instances === null && !order.on;
-    const names = isEnd ? [...new Set([...known, ...this.#on])] : known;
+    const names = isEnd ? [...new Set([...known, ...namesOf(this.#on)])] : known;
+    // Who takes one back does not mean the whole any more.
+    const meant = order.instances === null || !order.on ? [...names, WHOLE_DIRECTOR] : names;
     const persistent = new Set(this.#persistent);
-    for (const name of names) {
+    for (const name of meant) {
       if (!order.on) persistent.delete(name);
       else if (order.persist) persistent.add(name);
     }
@@ -86,7 +97,7 @@ export class Maintenance {
     if ([...persistent].join('\n') !== before) await this.#save([...persistent]);
     this.#persistent.clear();
     for (const name of persistent) this.#persistent.add(name);
-    for (const name of names) {
+    for (const name of meant) {
       if (order.on) this.#on.add(name);
       else this.#on.delete(name);
     }
@@ -98,6 +109,15 @@ export class Maintenance {
     return names;
   }
 
+  /** What was ordered before holds, whether or not that lasts. */
+  async #saveLate(): Promise<void> {
+    try {
+      await this.#save([...this.#persistent]);
+    } catch (error) {
+      this.#log.error({ event: 'maintenance', err: error }, messageOf(error));
+    }
+  }
+
   async #save(names: readonly string[]): Promise<void> {
     try {
       await this.#file.save(names);
@@ -106,6 +126,20 @@ export class Maintenance {
       throw new PersistError(`maintenance cannot be made to last: ${words}`, { cause });
     }
   }
+}
+
+function namesOf(set: ReadonlySet<string>): readonly string[] {
+  return [...set].filter((name) => name !== WHOLE_DIRECTOR);
+}
+
+/** Adds what goes with those that are in it already; returns their names. */
+function join(set: Set<string>, config: ElectionConfig): readonly string[] {
+  const added = new Set(set.has(WHOLE_DIRECTOR) ? config.instances.map(({ name }) => name) : []);
+  for (const { instances } of config.syncGroups)
+    if (instances.some((name) => set.has(name))) for (const name of instances) added.add(name);
+  const names = [...added].filter((name) => !set.has(name));
+  for (const name of names) set.add(name);
+  return names;
 }
 
 function concerned({ instances }: MaintenanceOrder, config: ElectionConfig): readonly string[] {

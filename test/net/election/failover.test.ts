@@ -1,5 +1,5 @@
 /** `director failover` on a pair, with a client that pings. */
-import { existsSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import {
@@ -96,6 +96,27 @@ test('nobody takes over: the director goes on and says so', async (t) => {
   });
   t.equal((await bench.command('lb1', ['failover', '--end', '--persist', ...socket])).status, 2);
   t.equal((await bench.command('lb1', ['failover', '--timeout', 'soon', ...socket])).status, 2);
+});
+
+test('of the whole director: what a reload adds stays behind, too', async (t) => {
+  const bench = await Bench.open(t);
+  const [lb1, lb2] = await bench.pair(directorYaml({ preempt: true }));
+  t.equal((await bench.command('lb1', ['failover', '--runtime-dir', lb1.runtimeDirectory])).status, 0);
+  await bench.heldBy('lb2');
+  const [both = ''] = directorYaml({ preempt: true, instances: [OUTSIDE, INSIDE] }).split('  sync_groups:');
+  for (const director of [lb1, lb2]) {
+    writeFileSync(director.configFile, both);
+    director.child.kill('SIGHUP');
+    await settled('it has reloaded', () => director.log.some(({ msg }) => msg === 'configuration reloaded'));
+  }
+  await settled('lb2 is master of both', async () => (await instanceOf(lb2, 'inside')).state === 'master');
+  // With its 150 it would have taken the role back by then.
+  await settled('lb1 hears it', async () => {
+    const { counters, maintenance } = await instanceOf(lb1, 'inside');
+    return maintenance === 'on' && (counters['advertisements_received'] ?? 0) > 20;
+  });
+  await inState(lb1, 'backup');
+  await bench.heldBy('lb2', VIP, DIP);
 });
 
 test('--persist survives a restart, --end ends that', async (t) => {

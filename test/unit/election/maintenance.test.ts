@@ -39,7 +39,7 @@ void t.test('a sync group goes as one, and lasts as long as it was told', async 
   t.same(await take(['alone'], false), ['alone']);
   t.same(states(), ['persistent', 'persistent', 'off']);
   t.same(file.saved, [
-    ['outside', 'inside', 'alone'],
+    ['outside', 'inside', 'alone', '*'],
     ['outside', 'inside'],
   ]);
   await t.rejects(take(['alien'], true), {
@@ -60,6 +60,48 @@ void t.test('its end for all is also that of what the file has no more', async (
   ]);
   t.equal(maintenance.of('alone'), 'off');
   t.same(file.saved.at(-1), []);
+});
+
+void t.test(
+  'an order for the whole director is one for what a reload adds, until one is taken back',
+  async (t) => {
+    const file = memory();
+    const maintenance = new Maintenance(file, LOG);
+    const named = (...names: string[]) => ({
+      ...CONFIG,
+      instances: [...CONFIG.instances, ...names.map((name) => vrrpInstance({ name }))],
+    });
+    await maintenance.take({ instances: null, on: true, persist: true }, CONFIG);
+    t.same(await maintenance.joined(CONFIG), []);
+    t.same(await maintenance.joined(named('new')), ['new']);
+    t.equal(maintenance.of('new'), 'persistent');
+    t.same(file.saved.at(-1), ['outside', 'inside', 'alone', '*', 'new']);
+
+    const later = new Maintenance(memory(file.saved.at(-1)), LOG);
+    t.same(await later.load(named('new', 'newer')), ['outside', 'inside', 'alone', 'new', 'newer']);
+
+    await maintenance.take({ instances: ['alone'], on: false, persist: false }, named('new'));
+    t.same(await maintenance.joined(named('new', 'newer')), []);
+    t.same(
+      ['outside', 'alone', 'new', 'newer'].map((name) => maintenance.of(name)),
+      ['persistent', 'off', 'persistent', 'off'],
+    );
+    t.same(await maintenance.take({ instances: null, on: false, persist: false }, CONFIG), [
+      'outside',
+      'inside',
+      'alone',
+      'new',
+    ]);
+    t.same(file.saved.at(-1), []);
+  },
+);
+
+void t.test('who joins a sync group that is out of service is, too', async (t) => {
+  const maintenance = new Maintenance(memory(), LOG);
+  await maintenance.take({ instances: ['inside'], on: true, persist: false }, CONFIG);
+  const syncGroups = [{ name: 'all', instances: ['outside', 'inside', 'alone'], track: [] }];
+  t.same(await maintenance.joined({ ...CONFIG, syncGroups }), ['alone']);
+  t.equal(maintenance.of('alone'), 'on');
 });
 
 void t.test('instances that get other names stay as they are', async (t) => {
@@ -111,7 +153,7 @@ void t.test('an order that cannot be made to last changes nothing', async (t) =>
 
 void t.test('what was left is loaded', async (t) => {
   const maintenance = new Maintenance(memory(['alone']), LOG);
-  t.same(await maintenance.load(), ['alone']);
+  t.same(await maintenance.load(CONFIG), ['alone']);
   t.equal(maintenance.of('alone'), 'persistent');
 });
 
