@@ -148,13 +148,15 @@ export interface Addresses {
   add(addresses: readonly VirtualAddress[]): Promise<void>;
   /** Adds those that are not there; resolves with them. Rejects as `add`. */
   restore(addresses: readonly VirtualAddress[]): Promise<readonly VirtualAddress[]>;
-  /** Removes; one that is not there counts as done. */
+  /** Removes; one that is not there counts as done. Rejects with the kernel's words. */
   remove(addresses: readonly VirtualAddress[]): Promise<void>;
   /**
    * What adds them, for a volley that is refused where one is there already; undefined where more is to be done than to
    * add them.
    */
   shots(addresses: readonly VirtualAddress[]): Promise<readonly Shot[] | undefined>;
+  /** Removes those that are there on their interface, with whatever prefix length; resolves with what it removed. Rejects as `remove`. */
+  evict(addresses: readonly VirtualAddress[]): Promise<readonly VirtualAddress[]>;
   /** Those of `addresses` that the host holds now. */
   held(addresses: readonly VirtualAddress[]): Promise<VirtualAddress[]>;
 }

@@ -352,8 +352,8 @@ const SHELL_BUGS: readonly Bug[] = [
     to: '0;\n        });',
   }),
   shell('what somebody removed is not put back', ['I2'], {
-    file: 'runtime/election/vrrp-service.js',
-    from: 'runner.addressLost(change.address, change.interface);',
+    file: RUNNER,
+    from: 'this.#repairs.addressLost(address, interfaceName);',
     to: '0;',
   }),
   shell('a refusal of the kernel is not told to the machine', ['I2'], {
@@ -366,7 +366,7 @@ const SHELL_BUGS: readonly Bug[] = [
     from: 'if (atMs < this.#setMs)',
     to: 'if (this.#setMs === Number.POSITIVE_INFINITY)',
   }),
-  shell('a backup puts back what was removed', ['I1', 'I5'], {
+  shell('a backup puts back what was removed', ['I1', 'I5', 'I6'], {
     file: RUNNER,
     from: '.filter(({ name }) => this.#isMaster(name))',
     to: '',
@@ -436,7 +436,7 @@ const SOURCE_BUGS = withExtra('sources', [
     to: 'else if (false)',
   }),
   shell('virtual addresses come back before the address to speak from', ['I5'], {
-    file: RUNNER,
+    file: 'runtime/election/repairs.js',
     from: 'config === undefined || this.#ports.isAwaitingSource(instance)',
     to: 'config === undefined',
   }),

@@ -1,16 +1,11 @@
 /** Virtual addresses on the host's interfaces, over rtnetlink. */
 import type { VirtualAddress } from '../../config/model.js';
 import {
-  AF_UNSPEC,
-  addressDumpPayload,
   addressPayload,
-  decodeAddress,
   IFA_F_DADFAILED,
   IFA_F_TENTATIVE,
-  type InterfaceAddress,
   linkByNamePayload,
   RTM_DELADDR,
-  RTM_GETADDR,
   RTM_GETLINK,
   RTM_NEWADDR,
 } from '../../netlink/address-messages.js';
@@ -20,11 +15,19 @@ import type { AddressLifetime } from '../../runtime/guardian/address-lifetime.js
 import type { Addresses } from '../../runtime/ports.js';
 import type { Sysctls } from '../../runtime/services/services-ports.js';
 import { workInTurn } from '../../util/in-turn.js';
-import { AF_INET6, canonicalAddress, familyOf } from '../../util/ip-address.js';
+import { AF_INET6, familyOf } from '../../util/ip-address.js';
 import { interfaceSysctl, openSysctls } from '../host/sysctls.js';
-import { native } from '../sockets/native.js';
 import { AddressLifetimes, type PlacedAddress } from './address-lifetimes.js';
 import { NETLINK_ROUTE, NetlinkConnection, type NetlinkRequest } from './connection.js';
+import {
+  addressKey,
+  dumpAddresses,
+  held,
+  type Placed,
+  place,
+  placedKey,
+  withAnyPrefix,
+} from './present-addresses.js';
 import { SecondaryAddresses } from './secondary-addresses.js';
 import { VolleyNetlinkSocket } from './volley.js';
 
@@ -103,6 +106,13 @@ export function openAddresses(lifetime: () => AddressLifetime | undefined = () =
         await leaveInSilence(connection, sysctls, place(addresses).placed);
         await remove(connection, secondaries, addresses, places);
       }),
+    evict: (addresses) =>
+      inTurn(async () => {
+        const present = await withAnyPrefix(connection, addresses);
+        await leaveInSilence(connection, sysctls, place(present).placed);
+        await remove(connection, secondaries, present, places);
+        return present;
+      }),
     shots: (addresses) =>
       inTurn(async () => {
         const message = await addMessage(connection, addresses, places);
@@ -120,11 +130,6 @@ export function openAddresses(lifetime: () => AddressLifetime | undefined = () =
 }
 
 type Failure = { readonly address: VirtualAddress; readonly error: Error };
-interface Placed {
-  readonly address: VirtualAddress;
-  readonly index: number;
-}
-
 /**
  * The device of each address that was added, by index: a device that is renamed takes its addresses along, and they
  * are to be removed where they are.
@@ -138,19 +143,6 @@ interface Places {
 
 function homeKey({ address, prefixLength, interface: name }: VirtualAddress): string {
   return `${address}/${prefixLength} ${name}`;
-}
-
-/** Those whose interface is there, and the rest. */
-function place(addresses: readonly VirtualAddress[]): { placed: Placed[]; homeless: VirtualAddress[] } {
-  const indexes = interfaceIndexes(addresses.map((address) => address.interface));
-  const placed: Placed[] = [];
-  const homeless: VirtualAddress[] = [];
-  for (const address of addresses) {
-    const index = indexes.get(address.interface);
-    if (index === undefined) homeless.push(address);
-    else placed.push({ address, index });
-  }
-  return { placed, homeless };
 }
 
 /** One datagram of requests, each to be acknowledged, that adds them all; undefined where that is not all. */
@@ -343,49 +335,4 @@ async function unusableOf(connection: NetlinkConnection, existing: readonly Plac
   const bad = present.filter(({ flags }) => (flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED)) !== 0);
   const keys = new Set(bad.map(addressKey));
   return existing.filter((one) => keys.has(placedKey(one)));
-}
-
-function placedKey({ address, index }: Placed): string {
-  const canonical = canonicalAddress(address.address);
-  return addressKey({ address: canonical, prefixLength: address.prefixLength, interfaceIndex: index });
-}
-
-async function held(
-  connection: NetlinkConnection,
-  addresses: readonly VirtualAddress[],
-): Promise<VirtualAddress[]> {
-  if (addresses.length === 0) return [];
-  const { placed } = place(addresses);
-  const present = new Set((await dumpAddresses(connection, AF_UNSPEC)).map(addressKey));
-  return placed.filter((one) => present.has(placedKey(one))).map(({ address }) => address);
-}
-
-function addressKey(address: Pick<InterfaceAddress, 'address' | 'prefixLength' | 'interfaceIndex'>): string {
-  return `${address.address}/${address.prefixLength}%${address.interfaceIndex}`;
-}
-
-/** RTM_GETADDR dump. `family` AF_INET, AF_INET6 or AF_UNSPEC for both. */
-export async function dumpAddresses(
-  connection: NetlinkConnection,
-  family: number,
-): Promise<InterfaceAddress[]> {
-  const messages = await connection.dump(RTM_GETADDR, addressDumpPayload(family));
-  return messages.flatMap((message) => {
-    const address = message.type === RTM_NEWADDR ? decodeAddress(message.payload) : undefined;
-    return address === undefined ? [] : [address];
-  });
-}
-
-/** Index of each interface that exists, asked afresh: a device that was made anew has another one. */
-export function interfaceIndexes(names: readonly string[]): Map<string, number> {
-  const indexes = new Map<string, number>();
-  for (const name of new Set(names)) {
-    try {
-      indexes.set(name, native().interfaceInfo(name).index);
-    } catch (error) {
-      // There is no device of this name, or none can have it.
-      if (!(error instanceof Error && 'code' in error && error.code === 'ENODEV')) throw error;
-    }
-  }
-  return indexes;
 }

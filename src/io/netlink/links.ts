@@ -12,9 +12,9 @@ import {
 import { RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE } from '../../netlink/route-messages.js';
 import { RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_RULE } from '../../netlink/rule-messages.js';
 import type { LinkMonitor, OpenLinkMonitor } from '../../runtime/ports.js';
-import { dumpAddresses } from './addresses.js';
 import { NETLINK_ROUTE, NetlinkConnection } from './connection.js';
 import { LinkTable, type OnAddress, type OnChange, type OnHardwareAddress } from './link-table.js';
+import { dumpAddresses } from './present-addresses.js';
 import { RECEIVE_BUFFER_BYTES } from './request-socket.js';
 import { dumpOwnRoutes } from './routing/route-dump.js';
 import { RouteWatch } from './routing/route-watch.js';

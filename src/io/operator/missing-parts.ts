@@ -4,7 +4,7 @@ import type { VirtualServer } from '../../config/model-servers.js';
 import { assertHeld, NoInterfaceAddressError, primaryAddress } from '../host/interface-address.js';
 import { type IpvsModules, ipvsModules } from '../host/ipvs-modules.js';
 import { findProgram } from '../host/programs.js';
-import { interfaceIndexes } from '../netlink/addresses.js';
+import { interfaceIndexes } from '../netlink/present-addresses.js';
 
 /** A place in the file, and what about it cannot work here now. */
 export interface MissingPart {

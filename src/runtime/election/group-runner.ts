@@ -1,5 +1,5 @@
 /** Runs one VRRP group: feeds inputs to the pure machine, executes its effects in order, keeps its one timer. */
-import type { VirtualAddress, VrrpInstance } from '../../config/model.js';
+import { OWNER_PRIORITY, type VirtualAddress, type VrrpInstance } from '../../config/model.js';
 import { step } from '../../vrrp/group.js';
 import type {
   CounterName,
@@ -21,9 +21,8 @@ import type {
   VrrpTransport,
 } from '../ports.js';
 import type { Deadlines, Drained, Waiting } from './deadlines.js';
-import { isConcernedBy } from './lost-routing.js';
 import { OwnPackets } from './own-packets.js';
-import { Restorer } from './restorer.js';
+import { Repairs } from './repairs.js';
 import { type GroupTakeover, LEAD_MS } from './takeover-keeper.js';
 
 /** A change of state, for the log, the services and the hooks. */
@@ -89,18 +88,19 @@ export class GroupRunner implements Waiting {
   #onLeft: (succeeded: boolean) => void = () => {};
   /** Another runner has its instances now. */
   #released = false;
-  readonly #restorer: Restorer;
+  readonly #repairs: Repairs;
   readonly #step: typeof step;
 
   constructor(state: GroupState, ports: GroupRunnerPorts) {
     this.#state = state;
     this.#ports = ports;
     this.#step = ports.step ?? step;
-    const { clock, log } = ports;
-    this.#restorer = new Restorer({
-      clock,
-      log,
-      restore: (instance) => this.#restore(instance),
+    this.#repairs = new Repairs({
+      ...ports,
+      held: () => this.#held(),
+      idle: () => this.#idle(),
+      inTurn: (work) => this.#inTurn(work),
+      announce: (instance, addresses) => this.#announce(instance, addresses),
       onGivenUp: (instance) => this.input({ type: 'address-failed', instance }),
     });
   }
@@ -133,6 +133,7 @@ export class GroupRunner implements Waiting {
       if (!done.has(effect)) this.#run(effect);
     }
     this.#rearm(result.deadlineMs, result.fromMs);
+    if (input.type === 'configure') this.#repairs.configured(before.instances.map(({ config }) => config));
     if (changed) this.#ports.onChange();
   }
 
@@ -179,47 +180,37 @@ export class GroupRunner implements Waiting {
     const counters = from.#counters.get(instance);
     if (counters !== undefined) this.#counters.set(name, new Map(counters));
     // What is missing is looked for here.
-    if (from.#restorer.isAtWork(instance)) this.#restorer.lost(name);
+    this.#repairs.takeOver(from.#repairs, instance, name);
   }
 
-  /** An address went away, whoever did it: it is put back when this director ought to hold it. */
-  addressLost(address: string, interfaceName: string): void {
-    for (const { name, addresses } of this.#held()) {
-      if (addresses.some((a) => a.address === address && a.interface === interfaceName))
-        this.#restorer.lost(name);
-    }
+  /** An address came or went, whoever did it. */
+  addressChanged(address: string, interfaceName: string, added: boolean): void {
+    if (added) this.#repairs.addressFound(address, interfaceName);
+    else this.#repairs.addressLost(address, interfaceName);
   }
 
   /** The wait for its source is over: what went along with that is put back. */
   sourceAwaited(instance: string): void {
-    if (this.#held().some(({ name }) => name === instance)) this.#restorer.lost(instance);
+    this.#repairs.look(instance);
   }
 
   routingLost(lost: LostRouting): void {
-    for (const config of this.#held()) if (isConcernedBy(config, lost)) this.#restorer.lost(config.name);
+    this.#repairs.routingLost(lost);
   }
 
-  /** Why something is missing that an instance ought to hold; undefined when nothing is. */
+  /** Why the kernel has not what the role of an instance asks for; undefined when it has. */
   troubleOf(instance: string): string | undefined {
-    return this.#restorer.troubleOf(instance);
+    return this.#repairs.troubleOf(instance);
   }
 
-  /** Behind the changes that are under way: what they have not done yet is not missing. */
-  #restore(instance: string): Promise<readonly string[]> {
-    const done = this.#work.then(async () => {
-      const config = this.#held().find(({ name }) => name === instance);
-      if (config === undefined || this.#ports.isAwaitingSource(instance)) return [];
-      const addresses = await this.#ports.addresses.restore(config.addresses);
-      if (addresses.length > 0) this.#announce(instance, addresses);
-      // The kernel drops the routes that hung on an address.
-      const others =
-        config.routes.length + config.rules.length > 0 ? await this.#ports.routing.add(config) : [];
-      return [...addresses.map((one) => `${one.address}/${one.prefixLength} on ${one.interface}`), ...others];
-    });
-    this.#work = done.then(
-      () => {},
-      () => {},
-    );
+  /** Behind the changes that are under way, and no takeover fires past it. */
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    this.#pending += 1;
+    const done = this.#work.then(work);
+    const settled = () => {
+      this.#pending -= 1;
+    };
+    this.#work = done.then(settled, settled);
     return done;
   }
 
@@ -227,6 +218,14 @@ export class GroupRunner implements Waiting {
   #held(): VrrpInstance[] {
     // A master that hands over holds them, too: it may have to go on when nobody takes over.
     return this.#state.instances.map(({ config }) => config).filter(({ name }) => this.#isMaster(name));
+  }
+
+  /** Instances of which the kernel ought to have nothing. An address owner's addresses are its host's own. */
+  #idle(): VrrpInstance[] {
+    if (this.#released || this.#state.phase === 'stopped') return [];
+    return this.#state.instances
+      .filter((one) => !this.holds(one) && one.config.priority !== OWNER_PRIORITY)
+      .map(({ config }) => config);
   }
 
   #rearm(deadlineMs: number, fromMs: number): void {
@@ -321,12 +320,12 @@ export class GroupRunner implements Waiting {
       await this.#ports.routing.add(routing);
     } catch (error) {
       if (!(error instanceof Error && 'code' in error && error.code === 'ERR_FOREIGN_ROUTE')) throw error;
-      this.#restorer.missing(instance, error);
+      this.#repairs.missing(instance, error);
     }
   }
 
   #remove(instance: string, addresses: readonly VirtualAddress[], routing: RoutesAndRules): void {
-    if (!this.#isMaster(instance)) this.#restorer.forget(instance);
+    if (!this.#isMaster(instance)) this.#repairs.forget(instance);
     this.#ports.announcer.cancel(addresses);
     this.#change(instance, async () => {
       if (routing.routes.length + routing.rules.length > 0) await this.#ports.routing.remove(routing);

@@ -5,16 +5,23 @@ import type { VirtualMacKeeper } from './virtual-mac-keeper.js';
 
 /** Removes what an earlier run left: a director that starts is no master. */
 export async function removeLeftovers(
-  suspects: readonly VirtualAddress[],
+  leftBehind: readonly VirtualAddress[],
+  instances: readonly VrrpInstance[],
   { addresses, routing, log }: { addresses: Addresses; routing: Routing; log: Log },
 ): Promise<void> {
-  const stale = await addresses.held(suspects);
-  if (stale.length > 0) {
-    log.warn({ addresses: stale.map((a) => a.address) }, 'removing virtual addresses left by an earlier run');
-    await addresses.remove(stale);
-  }
+  const owned = instances.filter(isOwner).flatMap((one) => one.addresses);
+  const others = instances.filter((one) => !isOwner(one)).flatMap((one) => one.addresses);
+  // An address owner's may be there for its host, too, with another prefix length.
+  const exact = await addresses.held([...leftBehind, ...owned]);
+  if (exact.length > 0) await addresses.remove(exact);
+  const stale = [...exact, ...(await addresses.evict(others))].map(({ address }) => address);
+  if (stale.length > 0) log.warn({ addresses: stale }, 'removed virtual addresses left by an earlier run');
   const left = await routing.clear();
   if (left > 0) log.warn({ count: left }, `removed ${left} routes and rules left by an earlier run`);
+}
+
+function isOwner({ priority }: VrrpInstance): boolean {
+  return priority === OWNER_PRIORITY;
 }
 
 export class PreparedHost {

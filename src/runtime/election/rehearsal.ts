@@ -94,6 +94,7 @@ function stage(clock: Clock, transport: VrrpTransport, takeover: GroupTakeover):
       restore: async () => [],
       remove: nothing,
       shots: async () => undefined,
+      evict: async () => [],
       held: async () => [],
     },
     routing: { add: async () => [], remove: nothing, clear: async () => 0 },

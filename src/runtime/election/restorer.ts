@@ -1,14 +1,14 @@
-/** Puts back what others take away, at a pace that does not make a contest of it. */
+/** Undoes what others do, at a pace that does not make a contest of it. */
 import type { Clock, Log } from '../ports.js';
 
 /** From one look to the next, whatever was found: what is removed and put back by others in a loop is looked at so often. */
 export const LOOK_PAUSE_MS = 20;
-/** Wait after the second time in a row that something had to be put back; doubles from one time to the next. */
+/** Wait after the second time in a row that something had to be undone; doubles from one time to the next. */
 export const FIRST_WAIT_MS = 100;
 export const LAST_WAIT_MS = 2000;
-/** Nothing had to be put back for so long: the next time there is no wait. */
+/** Nothing had to be undone for so long: the next time there is no wait. */
 export const QUIET_MS = 30_000;
-/** What cannot be put back is tried again after so long, and given up when that has lasted. */
+/** What cannot be undone is tried again after so long, and given up when that has lasted. */
 export const RETRY_MS = 500;
 export const GIVE_UP_MS = 5000;
 /** A place that somebody else has taken is looked at again after so long; there is mostly an event before. */
@@ -17,12 +17,16 @@ export const TAKEN_RETRY_MS = 10_000;
 export interface RestorerPorts {
   readonly clock: Clock;
   readonly log: Log;
+  /** Of its lines. */
+  readonly event: string;
+  /** What was done, for the log. */
+  readonly words: (what: string) => string;
   /**
-   * Compares what an instance ought to hold with the kernel and adds what is missing; resolves with that, as ip(8)
-   * writes it. Called for one instance at a time, and only while it ought to hold anything.
+   * Compares what an instance ought to have with the kernel and mends that; resolves with what it mended, as ip(8) writes it. Called
+   * for one instance at a time.
    */
   restore(instance: string): Promise<readonly string[]>;
-  /** It could not be put back for GIVE_UP_MS. */
+  /** It could not be mended for GIVE_UP_MS. */
   onGivenUp(instance: string, error: Error): void;
 }
 
@@ -30,7 +34,7 @@ interface Watched {
   /** Something may be missing that no look has covered yet. */
   lost: boolean;
   busy: boolean;
-  /** Times in a row that something was missing. */
+  /** Times in a row that something was to be mended. */
   times: number;
   lastMs: number;
   notBeforeMs: number;
@@ -48,7 +52,7 @@ export class Restorer {
     this.#ports = ports;
   }
 
-  /** Something that an instance ought to hold went away, or may have. */
+  /** Something is not as an instance ought to have it, or may not be. */
   lost(instance: string): void {
     const watched = this.#of(instance);
     watched.lost = true;
@@ -60,19 +64,19 @@ export class Restorer {
     this.#troubled(instance, this.#of(instance), error);
   }
 
-  /** It ought to hold nothing any more. */
+  /** Nothing of it is to be mended any more. */
   forget(instance: string): void {
     this.#watched.get(instance)?.cancel();
     this.#watched.delete(instance);
   }
 
-  /** Whether something may be missing that it has not put back yet. */
+  /** Whether something may be wrong that it has not mended yet. */
   isAtWork(instance: string): boolean {
     const watched = this.#watched.get(instance);
     return watched !== undefined && (watched.busy || watched.lost || watched.trouble !== undefined);
   }
 
-  /** Why something is missing that an instance ought to hold; undefined when it has all. */
+  /** Why something is not as an instance ought to have it; undefined when all is. */
   troubleOf(instance: string): string | undefined {
     return this.#watched.get(instance)?.trouble;
   }
@@ -122,7 +126,7 @@ export class Restorer {
   }
 
   #restored(instance: string, watched: Watched, what: readonly string[]): void {
-    const { clock, log } = this.#ports;
+    const { clock, log, event, words } = this.#ports;
     const now = clock.nowMs();
     watched.times = now - watched.lastMs > QUIET_MS ? 1 : watched.times + 1;
     watched.lastMs = now;
@@ -133,8 +137,8 @@ export class Restorer {
     const again =
       watched.times === 1 ? '' : ` (${watched.times} times in a row: waiting ${waitMs} ms next time)`;
     log.warn(
-      { event: 'restored', instance, what, times: watched.times },
-      `${instance}: somebody removed ${what.join(', ')}: put back${again}`,
+      { event, instance, what, times: watched.times },
+      `${instance}: ${words(what.join(', '))}${again}`,
     );
   }
 

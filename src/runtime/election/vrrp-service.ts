@@ -172,8 +172,7 @@ export class VrrpService {
    * a director that starts is no master.
    */
   async start(config: ElectionConfig, leftBehind: readonly VirtualAddress[]): Promise<void> {
-    const own = config.instances.flatMap((instance) => instance.addresses);
-    await removeLeftovers([...leftBehind, ...own], this.#ports);
+    await removeLeftovers(leftBehind, config.instances, this.#ports);
     await this.#host.prepare(config.instances);
     if (this.#stopping) return;
     this.#track(config);
@@ -238,8 +237,9 @@ export class VrrpService {
 
   addressChanged(change: { address: string; interface: string; added: boolean; dadFailed: boolean }): void {
     if (change.dadFailed) refuseDuplicate(change, this.#groups, this.#ports.log);
-    else if (!change.added) {
-      for (const { runner } of this.#groups.all) runner.addressLost(change.address, change.interface);
+    else {
+      for (const { runner } of this.#groups.all)
+        runner.addressChanged(change.address, change.interface, change.added);
     }
     this.#channels.refresh(change.interface);
     this.#takeovers.forget();

@@ -173,6 +173,22 @@ test('a killed and a frozen master let go of the addresses', async (t) => {
   t.match(complaints(lb2).join('\n'), 'stood still', 'the log tells');
 });
 
+test('an address given to the backup by hand goes, with whatever prefix length; elsewhere it stays', async (t) => {
+  const bench = await Bench.open(t);
+  const [, lb2] = await bench.pair(directorYaml());
+  const give = (prefix: number, device: string) =>
+    bench.lab.run('lb2', ['ip', 'addr', 'add', `${VIP}/${prefix}`, 'dev', device]);
+  await give(32, 'lo');
+  for (const prefix of [24, 32]) {
+    await give(prefix, 'eth0');
+    const word = `outside: somebody added ${VIP}/${prefix} on eth0, which is the master's: removed`;
+    await settled('it is told', () => complaints(lb2).some((line) => line.startsWith(word)));
+    await bench.heldBy('lb1');
+  }
+  t.match(await bench.lab.run('lb2', ['ip', 'addr', 'show', 'dev', 'lo']), `${VIP}/32`);
+  await stop(lb2);
+});
+
 test('an address removed by hand comes back; a reload changes what it says and no role', async (t) => {
   const bench = await Bench.open(t);
   const added = '192.168.7.254';
@@ -240,7 +256,7 @@ test('an address that lies around at the start is removed first', async (t) => {
   const lb2 = await bench.start('lb2', yaml);
   await bench.heldBy('lb1');
   await inState(lb2, 'backup');
-  t.match(complaints(lb2), ['removing virtual addresses left by an earlier run']);
+  t.match(complaints(lb2), ['removed virtual addresses left by an earlier run']);
   await settled('it hears the master', async () => (await instanceOf(lb2)).master === '192.168.7.11');
 });
 

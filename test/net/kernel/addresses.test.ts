@@ -79,6 +79,19 @@ await runInNamespace(import.meta.url, async () => {
     t.same(texts('v1'), []);
     await addresses.remove(list);
     t.same(await addresses.held(list), []);
+
+    // What others added, as they added it; on another interface it stays.
+    for (const [text, device] of [
+      ['10.1.1.7/32', 'v0'],
+      ['fd00::7/128', 'v0'],
+      ['10.1.1.7/32', 'v1'],
+    ] as const)
+      ip(`addr add ${text} dev ${device}`);
+    const evicted = await addresses.evict([va('10.1.1.7', 24), va('FD00:0::7', 64), va('10.1.1.8', 24)]);
+    t.same(evicted, [va('10.1.1.7', 32), va('FD00:0::7', 128)]);
+    t.same(await addresses.evict([va('10.1.1.7', 24)]), []);
+    t.same(texts('v1'), ['10.1.1.7/32']);
+    ip('addr del 10.1.1.7/32 dev v1');
   });
 
   await t.test('one failure names its address, the others are done', async (t) => {

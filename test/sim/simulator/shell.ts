@@ -457,6 +457,12 @@ export class Shell {
           return lost;
         });
       },
+      evict: (addresses) =>
+        this.#ask(() => {
+          const present = addresses.filter((one) => director.holds(one));
+          director.release(present);
+          return present;
+        }),
       held: (addresses) => this.#ask(() => addresses.filter((one) => director.holds(one))),
       shots: async (addresses) => {
         this.#world.awaitPromises();

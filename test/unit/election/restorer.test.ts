@@ -29,6 +29,8 @@ class World {
     this.restorer = new Restorer({
       clock: this.clock,
       log: { debug: silent, info: silent, warn: (_, text) => this.warnings.push(text), error: silent },
+      event: 'restored',
+      words: (what) => `somebody removed ${what}: put back`,
       restore: async () => {
         this.atMs.push(this.clock.nowMs());
         if (this.refusal !== undefined) throw this.refusal;

@@ -96,6 +96,8 @@ export class FakeHost {
   readonly held = new Set([`eth0 ${OWN}`, 'eth1 10.0.0.11']);
   /** Virtual addresses that somebody removed, and what the routing finds missing. */
   readonly gone = new Set<string>();
+  /** Virtual addresses that somebody added. */
+  readonly strays = new Set<string>();
   readonly lost: string[] = [];
   orders: GuardianOrders | undefined;
   /** The accept filter refuses addresses with this. */
@@ -137,6 +139,12 @@ export class FakeHost {
           return missing;
         },
         shots: async (addresses) => [shotOf(`add ${texts(addresses)}`)],
+        evict: async (addresses) => {
+          await this.kernel;
+          const present = addresses.filter(({ address }) => this.strays.delete(address));
+          if (present.length > 0) this.said.push(`evict ${texts(present)}`);
+          return present;
+        },
         held: async () => [],
       },
       routing: {

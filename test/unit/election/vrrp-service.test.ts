@@ -205,6 +205,63 @@ void t.test('an address or a route that somebody removed comes back, and only th
   t.strictSame(host.heard(), [], "somebody else's is his own affair");
 });
 
+void t.test('an address that somebody gives a backup goes, and only then is it told', async (t) => {
+  const host = new FakeHost();
+  const config = vrrpInstance();
+  await host.start(directorConfig({ instances: [config] }));
+  const warnings = () => host.log.filter(({ level }) => level === 'warn').map(({ message }) => message);
+  const add = (address: string, device = 'eth0') => {
+    host.service.addressChanged({ address, interface: device, added: true, dadFailed: false });
+    return host.clock.advance(30);
+  };
+  await host.clock.advance(30);
+  t.equal(host.role('outside'), 'backup');
+  host.heard();
+  await add('192.0.2.1');
+  t.strictSame(host.heard(), [], 'it is not there: our own doing, undone meanwhile');
+  host.strays.add('192.0.2.1');
+  await add('192.0.2.1', 'eth1');
+  await add('192.0.2.5');
+  t.strictSame(host.heard(), [], 'elsewhere it may have another purpose, and others are no affair of ours');
+  await add('192.0.2.1');
+  t.strictSame(host.heard(), ['evict 192.0.2.1']);
+  t.strictSame(warnings(), ["outside: somebody added 192.0.2.1/24 on eth0, which is the master's: removed"]);
+
+  host.strays.add('192.0.2.1');
+  await add('192.0.2.1');
+  host.strays.add('192.0.2.1');
+  await add('192.0.2.1');
+  t.strictSame(host.heard(), ['evict 192.0.2.1'], 'somebody who goes on is waited for');
+
+  // A reload that names what is there already.
+  const more = { address: '192.0.2.9', prefixLength: 24, interface: 'eth0' };
+  host.strays.clear();
+  host.strays.add(more.address);
+  await host.service.reconfigure(
+    directorConfig({ instances: [{ ...config, addresses: [...config.addresses, more] }] }),
+  );
+  await host.clock.advance(3000);
+  t.ok(host.heard().includes('evict 192.0.2.9'));
+
+  await host.clock.advance(DOWN_MS);
+  t.equal(host.role('outside'), 'master');
+  host.heard();
+  host.strays.add('192.0.2.1');
+  await add('192.0.2.1');
+  t.strictSame(host.heard(), [], 'a master has it');
+});
+
+void t.test("an address owner's addresses are its host's, whatever its role", async (t) => {
+  const host = new FakeHost();
+  host.up.delete('eth0');
+  await host.start(directorConfig({ instances: [vrrpInstance({ priority: 255 })] }));
+  t.equal(host.role('outside'), 'fault');
+  host.strays.add('192.0.2.1');
+  host.service.addressChanged({ address: '192.0.2.1', interface: 'eth0', added: true, dadFailed: false });
+  await host.clock.advance(30);
+  t.ok(host.strays.has('192.0.2.1'));
+});
+
 void t.test('an address that moves between instances in a reload stays where it is', async (t) => {
   const [moving, staying] = ['192.0.2.1', '192.0.2.2'].map((address) => ({
     address,

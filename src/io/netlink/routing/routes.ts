@@ -9,8 +9,9 @@ import {
   routePayload,
 } from '../../../netlink/route-messages.js';
 import { routeText } from '../../../planning/routing-text.js';
-import { interfaceIndexes, NoInterfaceError } from '../addresses.js';
+import { NoInterfaceError } from '../addresses.js';
 import type { NetlinkConnection } from '../connection.js';
+import { interfaceIndexes } from '../present-addresses.js';
 import { type DumpedRoute, dumpOwnRoutes } from './route-dump.js';
 import { RoutingError, type RoutingFailure } from './routing-error.js';
 
