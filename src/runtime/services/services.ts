@@ -114,6 +114,7 @@ export class Services {
     this.#overrides = overrides;
     this.#ports = ports;
     this.#sysctls = new SysctlKeeper(leftovers.sysctls, {
+      clock: ports.clock,
       sysctls: ports.sysctls,
       log: ports.log,
       save: (sysctls) => this.#save({ sysctls }),
@@ -287,7 +288,7 @@ export class Services {
       ),
       sync_daemons: this.#ipvs?.syncDaemons.daemons ?? [],
       sync_faults: this.#ipvs?.syncDaemons.faults ?? [],
-      faults: this.#sourceNat.fault === undefined ? [] : [this.#sourceNat.fault],
+      faults: [this.#sourceNat.fault ?? [], ...this.#sysctls.faults].flat(),
       peer_channel: this.#peerChannel() ?? null,
       event_loop: this.#ports.loopDelay.read(),
       log: this.#ports.logStatus(),

@@ -128,6 +128,8 @@ test('sysctls of plain VRRP are there before the first address, and are put back
   const lb1 = await bench.start('lb1', directorYaml());
   t.equal((await promoting()).trim(), '1');
   await inState(lb1, 'master');
+  await bench.lab.run('lb1', ['sysctl', '-qw', 'net.ipv4.conf.eth0.promote_secondaries=0']);
+  await settled('what somebody writes is put right', async () => (await promoting()).trim() === '1');
   lb1.child.kill('SIGKILL');
   await bench.heldBy(undefined);
   const next = await bench.start('lb1', directorYaml());

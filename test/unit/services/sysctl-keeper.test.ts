@@ -1,16 +1,21 @@
 import t from 'tap';
 import type { Log } from '../../../src/runtime/ports.js';
+import { LOOK_MS } from '../../../src/runtime/services/keepers/looks.js';
 import { SysctlKeeper } from '../../../src/runtime/services/keepers/sysctl-keeper.js';
-
-const LOG: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
+import { HandClock } from '../hand-clock.js';
 
 /** A kernel whose `readOnly` keys cannot be written. */
 function kernel(values: Record<string, string>) {
+  const clock = new HandClock();
+  const said: string[] = [];
+  const say = (_fields: object, text: string) => void said.push(text);
+  const log: Log = { debug: () => {}, info: () => {}, warn: say, error: say };
   const readOnly = new Set<string>();
   const saved: Record<string, string>[] = [];
   const keeper = (before: Record<string, string>) =>
     new SysctlKeeper(before, {
-      log: LOG,
+      clock,
+      log,
       dispensable: () => false,
       save: async (state) => void saved.push({ ...state }),
       sysctls: {
@@ -21,7 +26,7 @@ function kernel(values: Record<string, string>) {
         },
       },
     });
-  return { values, readOnly, saved, keeper };
+  return { clock, said, values, readOnly, saved, keeper };
 }
 
 void t.test('what could not be put back is known to the next start, which tries again', async (t) => {
@@ -42,4 +47,47 @@ void t.test('one that went with its interface is put back', async (t) => {
   const { saved, keeper } = kernel({});
   await keeper({ 'net.ipv4.conf.eth9.arp_ignore': '0' }).restore();
   t.same(saved.at(-1), {});
+});
+
+void t.test('what somebody writes is put right, told of, and paced', async (t) => {
+  const { clock, said, values, readOnly, keeper } = kernel({ a: '0', b: '1', c: '1\t2' });
+  const kept = keeper({});
+  await kept.apply(new Map(Object.entries({ a: '1', b: '1', c: '1 2', d: '1' })));
+  t.same(said.splice(0), ['this kernel has no sysctl d']);
+  await clock.advance(LOOK_MS);
+  t.same(said, [], 'all is as it is to be');
+
+  Object.assign(values, { a: '0', b: '7', d: '0' });
+  await clock.advance(LOOK_MS);
+  t.same(values, { a: '1', b: '1', c: '1\t2', d: '1' });
+  t.same(said.splice(0), [
+    'somebody set a to 0: repaired',
+    'somebody set b to 7: repaired',
+    'somebody set d to 0: repaired',
+  ]);
+
+  // Somebody who goes on.
+  let repairs = 0;
+  for (let look = 0; look < 12; look += 1) {
+    values['a'] = '0';
+    await clock.advance(LOOK_MS);
+    if (values['a'] === '1') repairs += 1;
+  }
+  t.ok(repairs >= 3 && repairs < 9, `${repairs} of 12`);
+  await clock.advance(120_000);
+  said.splice(0);
+  readOnly.add('a');
+  values['a'] = '0';
+  await clock.advance(5 * LOOK_MS);
+  t.same(said.splice(0), ['read-only file system; it is tried again'], 'once');
+  t.same(kept.faults, ['read-only file system']);
+  readOnly.clear();
+  await clock.advance(120_000);
+  t.same(kept.faults, []);
+
+  await kept.restore();
+  t.same(values, { a: '0', b: '1', c: '1\t2', d: '0' }, 'as before us');
+  values['b'] = '7';
+  await clock.advance(10 * LOOK_MS);
+  t.equal(values['b'], '7', 'nobody looks any more');
 });

@@ -5,9 +5,7 @@ import { SOURCE_NAT_REMOVAL, SOURCE_NAT_TABLE, sourceNatRuleset } from '../../..
 import { messageOf } from '../../../util/error-message.js';
 import { workInTurn } from '../../../util/in-turn.js';
 import type { Clock, Log, Nft } from '../../ports.js';
-
-/** Somebody may flush the rules: `systemctl restart nftables` does. */
-const LOOK_MS = 5000;
+import { Looks } from './looks.js';
 
 export interface SourceNatKeeperPorts {
   readonly clock: Clock;
@@ -25,11 +23,12 @@ export class SourceNatKeeper {
   /** What nft printed of the table when we had made it. */
   #known: string | undefined;
   #fault: string | undefined;
-  #cancelLook: () => void = () => {};
+  readonly #looks: Looks;
 
   constructor(made: boolean, ports: SourceNatKeeperPorts) {
     this.#made = made;
     this.#ports = ports;
+    this.#looks = new Looks(ports.clock, () => this.#inTurn(() => this.#look()));
   }
 
   /** Why it is not in force, by the words of nft; undefined: it is, or nothing is wanted. */
@@ -47,10 +46,10 @@ export class SourceNatKeeper {
 
   /** Takes the table away, also one that an earlier process left. @throws what nft says */
   async restore(): Promise<void> {
-    this.#cancelLook();
+    this.#looks.stop();
     await this.#inTurn(async () => {
       this.#wanted = undefined;
-      this.#cancelLook();
+      this.#looks.stop();
       await this.#set();
     });
   }
@@ -67,7 +66,8 @@ export class SourceNatKeeper {
         log.error({ event: 'source-nat', err: error }, `${words}; it is tried again`);
       this.#fault = words;
     }
-    this.#lookSoon();
+    if (this.#wanted === undefined && this.#fault === undefined) this.#looks.stop();
+    else this.#looks.start();
   }
 
   async #set(): Promise<void> {
@@ -84,20 +84,13 @@ export class SourceNatKeeper {
     this.#known = await nft.list(SOURCE_NAT_TABLE);
   }
 
-  #lookSoon(): void {
-    this.#cancelLook();
-    if (this.#wanted === undefined && this.#fault === undefined) return;
-    const { clock } = this.#ports;
-    this.#cancelLook = clock.at(clock.nowMs() + LOOK_MS, () => void this.#inTurn(() => this.#look()));
-  }
-
   async #look(): Promise<void> {
     const { log, nft } = this.#ports;
     // Not beside a stop.
     if (this.#wanted === undefined && !this.#made) return;
     const found =
       this.#fault === undefined ? await nft.list(SOURCE_NAT_TABLE).catch(() => undefined) : undefined;
-    if (this.#fault === undefined && found === this.#known) return this.#lookSoon();
+    if (this.#fault === undefined && found === this.#known) return;
     if (this.#fault === undefined)
       log.warn({ event: 'source-nat' }, `somebody changed the table ${SOURCE_NAT_TABLE}: repaired`);
     await this.#bring();
