@@ -22,7 +22,7 @@ import type {
 } from '../ports.js';
 import type { Deadlines, Drained, Waiting } from './deadlines.js';
 import { OwnPackets } from './own-packets.js';
-import { Repairs } from './repairs.js';
+import { hasAddress, Repairs } from './repairs.js';
 import { type GroupTakeover, LEAD_MS } from './takeover-keeper.js';
 
 /** A change of state, for the log, the services and the hooks. */
@@ -185,6 +185,7 @@ export class GroupRunner implements Waiting {
 
   /** An address came or went, whoever did it. */
   addressChanged(address: string, interfaceName: string, added: boolean): void {
+    if (!this.#state.instances.some(({ config }) => hasAddress(config, address, interfaceName))) return;
     if (added) this.#repairs.addressFound(address, interfaceName);
     else this.#repairs.addressLost(address, interfaceName);
   }

@@ -120,7 +120,7 @@ export class Repairs {
   }
 }
 
-function hasAddress({ addresses }: VrrpInstance, address: string, interfaceName: string): boolean {
+export function hasAddress({ addresses }: VrrpInstance, address: string, interfaceName: string): boolean {
   return addresses.some((one) => one.address === address && one.interface === interfaceName);
 }
 
