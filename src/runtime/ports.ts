@@ -155,8 +155,11 @@ export interface Addresses {
    * add them.
    */
   shots(addresses: readonly VirtualAddress[]): Promise<readonly Shot[] | undefined>;
-  /** Removes those that are there on their interface, with whatever prefix length; resolves with what it removed. Rejects as `remove`. */
-  evict(addresses: readonly VirtualAddress[]): Promise<readonly VirtualAddress[]>;
+  /**
+   * Removes those that are there on their interface, with whatever prefix length; resolves with what it removed. `isWanted` is asked
+   * once more when they are found. Rejects as `remove`.
+   */
+  evict(addresses: readonly VirtualAddress[], isWanted?: () => boolean): Promise<readonly VirtualAddress[]>;
   /** Those of `addresses` that the host holds now. */
   held(addresses: readonly VirtualAddress[]): Promise<VirtualAddress[]>;
 }

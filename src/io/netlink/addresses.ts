@@ -106,9 +106,10 @@ export function openAddresses(lifetime: () => AddressLifetime | undefined = () =
         await leaveInSilence(connection, sysctls, place(addresses).placed);
         await remove(connection, secondaries, addresses, places);
       }),
-    evict: (addresses) =>
+    evict: (addresses, isWanted = () => true) =>
       inTurn(async () => {
         const present = await withAnyPrefix(connection, addresses);
+        if (!isWanted()) return [];
         await leaveInSilence(connection, sysctls, place(present).placed);
         await remove(connection, secondaries, present, places);
         return present;

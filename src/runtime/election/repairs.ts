@@ -113,10 +113,11 @@ export class Repairs {
   }
 
   async #remove(instance: string): Promise<readonly string[]> {
-    const config = this.#ports.idle().find(({ name }) => name === instance);
-    if (config === undefined) return [];
-    const strays = config.addresses.filter((address) => !this.#ports.isHeldElsewhere(address));
-    return (await this.#ports.addresses.evict(strays)).map(textOf);
+    const found = () => this.#ports.idle().find(({ name }) => name === instance);
+    const strays = found()?.addresses.filter((address) => !this.#ports.isHeldElsewhere(address)) ?? [];
+    // A takeover does not wait for this.
+    const isWanted = () => found() !== undefined;
+    return (await this.#ports.addresses.evict(strays, isWanted)).map(textOf);
   }
 }
 

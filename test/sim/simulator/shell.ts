@@ -457,12 +457,12 @@ export class Shell {
           return lost;
         });
       },
-      evict: (addresses) =>
-        this.#ask(() => {
-          const present = addresses.filter((one) => director.holds(one));
-          director.release(present);
-          return present;
-        }),
+      evict: async (addresses, isWanted = () => true) => {
+        const present = await this.#ask(() => addresses.filter((one) => director.holds(one)));
+        if (present.length === 0 || !isWanted()) return [];
+        await this.#ask(() => director.release(present));
+        return present;
+      },
       held: (addresses) => this.#ask(() => addresses.filter((one) => director.holds(one))),
       shots: async (addresses) => {
         this.#world.awaitPromises();

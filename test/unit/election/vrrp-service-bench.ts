@@ -139,8 +139,9 @@ export class FakeHost {
           return missing;
         },
         shots: async (addresses) => [shotOf(`add ${texts(addresses)}`)],
-        evict: async (addresses) => {
+        evict: async (addresses, isWanted = () => true) => {
           await this.kernel;
+          if (!isWanted()) return [];
           const present = addresses.filter(({ address }) => this.strays.delete(address));
           if (present.length > 0) this.said.push(`evict ${texts(present)}`);
           return present;

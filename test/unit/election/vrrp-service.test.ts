@@ -245,10 +245,30 @@ void t.test('an address that somebody gives a backup goes, and only then is it t
 
   await host.clock.advance(DOWN_MS);
   t.equal(host.role('outside'), 'master');
-  host.heard();
   host.strays.add('192.0.2.1');
+  host.heard();
   await add('192.0.2.1');
-  t.strictSame(host.heard(), [], 'a master has it');
+  t.strictSame(host.heard(), []);
+});
+
+void t.test('who becomes master while the kernel is asked for such an address has it', async (t) => {
+  const host = new FakeHost();
+  await host.start(directorConfig({ instances: [vrrpInstance()] }));
+  host.strays.add('192.0.2.1');
+  let answer = () => {};
+  host.kernel = new Promise((resolve) => {
+    answer = resolve;
+  });
+  host.service.addressChanged({ address: '192.0.2.1', interface: 'eth0', added: true, dadFailed: false });
+  await host.clock.advance(DOWN_MS);
+  t.equal(host.role('outside'), 'master');
+  host.heard();
+  answer();
+  await settled();
+  t.same(
+    host.heard().filter((one) => /^(evict|add) /.test(one)),
+    ['add 192.0.2.1'],
+  );
 });
 
 void t.test("an address owner's addresses are its host's, whatever its role", async (t) => {
