@@ -16,9 +16,11 @@ export class RepairPace {
     return nowMs >= this.#lastMs + this.#pauseMs();
   }
 
-  made(nowMs: number): void {
+  /** Whether it is to be told of: of a rival who goes on for ever less and less. */
+  made(nowMs: number): boolean {
     this.#inARow = nowMs - this.#lastMs >= QUIET_MS ? 1 : this.#inARow + 1;
     this.#lastMs = nowMs;
+    return Number.isInteger(Math.log2(this.#inARow));
   }
 
   #pauseMs(): number {

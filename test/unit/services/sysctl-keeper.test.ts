@@ -68,12 +68,14 @@ void t.test('what somebody writes is put right, told of, and paced', async (t) =
 
   // Somebody who goes on.
   let repairs = 0;
+  said.splice(0);
   for (let look = 0; look < 12; look += 1) {
     values['a'] = '0';
     await clock.advance(LOOK_MS);
     if (values['a'] === '1') repairs += 1;
   }
   t.ok(repairs >= 3 && repairs < 9, `${repairs} of 12`);
+  t.ok(said.length > 0 && said.length < repairs, `told of ${said.length} times`);
   await clock.advance(120_000);
   said.splice(0);
   readOnly.add('a');

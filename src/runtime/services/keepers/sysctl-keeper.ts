@@ -95,14 +95,15 @@ export class SysctlKeeper {
     const pace = this.#paces.get(key) ?? new RepairPace();
     this.#paces.set(key, pace);
     if (!pace.due(clock.nowMs())) return false;
-    pace.made(clock.nowMs());
+    const isNews = pace.made(clock.nowMs());
     // What somebody wrote meanwhile is not what was there before us.
     if (this.#absent.delete(key)) await this.#write(key, value, found);
     else await sysctls.write(key, value);
-    log.warn(
-      { event: 'sysctl', sysctl: key, from: found, to: value },
-      `somebody set ${key} to ${found}: repaired`,
-    );
+    if (isNews)
+      log.warn(
+        { event: 'sysctl', sysctl: key, from: found, to: value },
+        `somebody set ${key} to ${found}: repaired`,
+      );
     return true;
   }
 

@@ -69,12 +69,13 @@ export class TimeoutsKeeper {
       const now = await kernel.timeouts();
       const to = timeoutsToBe(wanted, now);
       if (sameTimeouts(to, now) || !this.#pace.due(clock.nowMs())) return;
-      this.#pace.made(clock.nowMs());
+      const isNews = this.#pace.made(clock.nowMs());
       await this.#set(to, now, kernel);
-      log.warn(
-        { event: 'ipvs-timeouts', from: now, to },
-        'somebody changed the connection timeouts of IPVS: repaired',
-      );
+      if (isNews)
+        log.warn(
+          { event: 'ipvs-timeouts', from: now, to },
+          'somebody changed the connection timeouts of IPVS: repaired',
+        );
       this.#isRefused = false;
     } catch (error) {
       if (!this.#isRefused)
