@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { hostname } from 'node:os';
 import type { ConfigFault, ConfigResult } from '../config/model.js';
-import type { DirectorChoice } from '../config/parse.js';
+import type { DirectorChoice } from '../config/semantics/semantics.js';
 import { endSoon } from '../io/host/memory.js';
 
 export const DEFAULT_CONFIG_FILE = '/etc/lvs-director/director.yaml';

@@ -8,18 +8,8 @@ import { fieldAt, formatPath, MAX_FAULTS, type Path, placeAt, type RawFault } fr
 import { resolveConfig } from './resolve/resolve.js';
 import { type ConfigFile, fileSchema } from './schema/schema.js';
 import { Section } from './section.js';
-import { checkSemantics, directorAmong, selectDirector } from './semantics/semantics.js';
+import { checkSemantics, type DirectorChoice, directorAmong, selectDirector } from './semantics/semantics.js';
 import { plainValue, readYaml, type YamlNode } from './yaml.js';
-
-/** Which part of the file is this host's. */
-export interface DirectorChoice {
-  /** As which a director runs that reads the file again: as long as the file has it, whatever the host is called by now. */
-  readonly current?: string | undefined;
-  /** Key under `directors`, usually the host name. */
-  readonly name: string;
-  /** Taken when `name` is not there: the host name up to its first dot. */
-  readonly shortName?: string | undefined;
-}
 
 /**
  * Reads and checks a whole configuration. Never throws for any text; faults come sorted by their place, lines and

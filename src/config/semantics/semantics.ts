@@ -18,26 +18,34 @@ import { checkTracking } from './semantics-tracking.js';
 /** Hosts that may share a file: every check of interfaces is done for each. */
 export const MAX_DIRECTORS = 16;
 
-interface Choice {
+/** Which part of the file is this host's. */
+export interface DirectorChoice {
+  /** As which a director runs that reads the file again: as long as the file has it, whatever the host is called by now. */
   readonly current?: string | undefined;
+  /** Key under `directors`, usually the host name. */
   readonly name: string;
+  /** Taken when `name` is not there: the host name up to its first dot. */
   readonly shortName?: string | undefined;
 }
 
 /** The key under `directors` that is meant, or undefined when there is none. */
-export function selectDirector(root: Section<ConfigFile>, choice: Choice): string | undefined {
+export function selectDirector(root: Section<ConfigFile>, choice: DirectorChoice): string | undefined {
   return directorAmong(root.part('directors')?.keys ?? [], choice);
 }
 
 /** The same of the keys. */
-export function directorAmong(names: readonly string[], choice: Choice): string | undefined {
+export function directorAmong(names: readonly string[], choice: DirectorChoice): string | undefined {
   return [choice.current, choice.name, choice.shortName].find(
     (one) => one !== undefined && names.includes(one),
   );
 }
 
 /** `tree` has the places of what `root` says. */
-export function checkSemantics(root: Section<ConfigFile>, tree: YamlNode, choice: Choice): RawFault[] {
+export function checkSemantics(
+  root: Section<ConfigFile>,
+  tree: YamlNode,
+  choice: DirectorChoice,
+): RawFault[] {
   const faults: RawFault[] = [];
   const report = reportInto(faults, tree);
   const section = root.part('directors');

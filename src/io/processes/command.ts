@@ -53,7 +53,7 @@ class HostCommands implements Commands {
   #closed = false;
   readonly #stops = new Set<AbortController>();
   readonly #underWay = new Set<Promise<CommandOutcome>>();
-  readonly #runner = heldRunner();
+  #runner = heldRunner();
 
   async run(request: CommandRequest, cancel?: AbortSignal): Promise<CommandOutcome> {
     if (this.#count >= MAX_COMMANDS) {
@@ -110,7 +110,8 @@ class HostCommands implements Commands {
     if ([...this.#running].some((other) => other.key === key && other.ended)) {
       return { type: 'refused', reason: 'its last run could not be killed and is still there' };
     }
-    const { file, name } = this.#runner ?? holdExecutable('runner');
+    this.#runner ??= holdExecutable('runner');
+    const { file, name } = this.#runner;
     const child = spawn(file, [...userArguments(user), ...request.command], {
       argv0: name,
       cwd: '/',

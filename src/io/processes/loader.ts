@@ -30,7 +30,10 @@ type Child = ChildProcessByStdio<Writable, Readable, null>;
 
 /** A loader that hangs, crashes or says too much changes as little as a faulty file. */
 export function openLoader({ main, limitMs = LOAD_LIMIT_MS }: LoaderCommand): Load {
-  const start = starterOf(main);
+  return loadBy(starterOf(main), limitMs);
+}
+
+function loadBy(start: (argument: string) => Child, limitMs: number): Load {
   return async (request) => {
     const { answer, ended } = await answerOf(() => start(requestText(request)), limitMs);
     return answer ?? loadFailed(`the configuration could not be read: its reader ended early (${ended})`);
@@ -49,8 +52,8 @@ export interface LoaderAhead {
  */
 export function openLoaderAhead(command: LoaderCommand & { readonly afterMs: number }): LoaderAhead {
   const { main, limitMs = LOAD_LIMIT_MS, afterMs } = command;
-  const load = openLoader(command);
   const start = starterOf(main);
+  const load = loadBy(start, limitMs);
   let spare: Child | undefined;
   let wanted = false;
   let timer: ReturnType<typeof setTimeout> | undefined;
