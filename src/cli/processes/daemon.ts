@@ -2,7 +2,7 @@
 import { setFlagsFromString } from 'node:v8';
 import type { ElectionConfig } from '../../config/model.js';
 import { openBfdPorts } from '../../io/bfd/transport.js';
-import { openAcceptFilter } from '../../io/host/accept-filter.js';
+import { ACCEPT_FILTER_SET, openAcceptFilter } from '../../io/host/accept-filter.js';
 import { monotonicClock } from '../../io/host/clock.js';
 import { keepConfiguration } from '../../io/host/configuration-files.js';
 import { openLoopDelay } from '../../io/host/event-loop-delay.js';
@@ -12,6 +12,7 @@ import { takeRealTime } from '../../io/host/real-time.js';
 import { VRRP_STATE } from '../../io/host/state-file.js';
 import { type HostAddresses, openAddresses } from '../../io/netlink/addresses.js';
 import { openLinkMonitor } from '../../io/netlink/links.js';
+import { openNftSets } from '../../io/netlink/nft-sets.js';
 import { openRouting } from '../../io/netlink/routing/routing.js';
 import { openVirtualMacs } from '../../io/netlink/virtual-mac.js';
 import { openVolley } from '../../io/netlink/volley.js';
@@ -28,8 +29,9 @@ import type { Configuration, Load, LoadRequest } from '../../runtime/configurati
 import { Director } from '../../runtime/director.js';
 import { rehearseTakeover } from '../../runtime/election/rehearsal.js';
 import { addressLifetime } from '../../runtime/guardian/address-lifetime.js';
+import { KeptAcceptFilter } from '../../runtime/kept-accept-filter.js';
 import { NoInstanceError, PersistError } from '../../runtime/maintenance.js';
-import type { Announcer, Log } from '../../runtime/ports.js';
+import type { AcceptFilter, Announcer, Log } from '../../runtime/ports.js';
 import { MAX_TOLD_FAULTS, type ReloadPorts, reload } from '../../runtime/reload.js';
 import { ServicesError } from '../../runtime/services-supervisor.js';
 import type { MaintenanceAnswer, MaintenanceOrder } from '../../runtime/status.js';
@@ -99,6 +101,13 @@ async function getReady(
   collectGarbage();
 }
 
+function acceptFilter(log: Log): AcceptFilter {
+  const { table, set } = ACCEPT_FILTER_SET;
+  const sets = openNftSets();
+  const find = () => sets.find(table, set);
+  return new KeptAcceptFilter({ filter: openAcceptFilter(), find, clock: monotonicClock, log });
+}
+
 /** Opens what the daemon needs, in an order in which a failure leaves nothing behind. */
 async function bringUp(
   configuration: Configuration,
@@ -155,7 +164,7 @@ async function bringUp(
       addresses,
       routing,
       virtualMacs,
-      acceptFilter: openAcceptFilter(),
+      acceptFilter: acceptFilter(log),
       announcer,
       openVolley,
       guardian,

@@ -4,8 +4,10 @@ import { type AddressFamily, canonicalAddress, familyOf } from '../../util/ip-ad
 import { nftRemoval } from '../../util/nft-table.js';
 import { NoNftError, openNft } from './nft.js';
 
-/** The table that is ours alone: `nft list table inet lvs_director` shows it. */
-export const ACCEPT_FILTER_TABLE = 'inet lvs_director';
+/** A set of the table that is ours alone: there, maybe without elements, as long as the table is. */
+export const ACCEPT_FILTER_SET = { table: 'lvs_director', set: 'ipv4' };
+/** `nft list table inet lvs_director` shows it. */
+export const ACCEPT_FILTER_TABLE = `inet ${ACCEPT_FILTER_SET.table}`;
 /**
  * Of the chain in the input hook: behind IPVS (ip_vs_remote_request4 at NF_IP_PRI_NAT_SRC - 1 = 99), so that packets to
  * virtual servers are balanced and only what the host itself would take is dropped.

@@ -15,6 +15,7 @@ import {
 import { messageOf } from '../../util/error-message.js';
 import { workInTurn } from '../../util/in-turn.js';
 import { canonicalAddress } from '../../util/ip-address.js';
+import { Looks } from '../looks.js';
 import type { Clock, Log, Nft, NftSets } from '../ports.js';
 import { ClosedSweep, type ClosedSweepPorts } from './closed-sweep.js';
 import type { ServicesPart } from './services.js';
@@ -26,8 +27,6 @@ export const WAIT_MS = 5000;
 export const AGAIN_MS = 300;
 /** After this it is said no more: the successor's kernel knows better, and what is old here may be new there. */
 export const TELL_LIMIT_MS = 3000;
-/** Somebody may flush the rules: `systemctl restart nftables` does. */
-export const LOOK_MS = 10_000;
 
 const NOTHING: HandOverPlan = new Map();
 
@@ -67,11 +66,13 @@ export class HandOver implements ServicesPart {
   readonly #cancels = new Set<() => void>();
 
   readonly #sweep: ClosedSweep;
+  readonly #looks: Looks;
 
   constructor(ports: HandOverPorts) {
     this.#ports = ports;
     const { clock, log, forgetClosed } = ports;
     this.#sweep = new ClosedSweep({ clock, log, forgetClosed, backupOf: () => this.#backupOf() });
+    this.#looks = new Looks(clock, () => this.#look());
   }
 
   configure(config: DirectorConfig): Promise<void> {
@@ -82,7 +83,7 @@ export class HandOver implements ServicesPart {
       // What it needs is loaded and compiled while there is time. With no time given nothing is told.
       void this.#ports.tellYoung(0).catch(() => undefined);
     }
-    if (isFirst) this.#look();
+    if (isFirst) this.#looks.start();
     return this.#apply();
   }
 
@@ -117,6 +118,7 @@ export class HandOver implements ServicesPart {
 
   async close(): Promise<void> {
     for (const cancel of this.#cancels) cancel();
+    this.#looks.stop();
     this.#sweep.end();
     this.#config = undefined;
     await this.#apply();
@@ -187,14 +189,10 @@ export class HandOver implements ServicesPart {
     });
   }
 
-  #look(): void {
-    this.#in(LOOK_MS, () => {
-      const [gate] = gateElements(this.#plan, this.#plan.keys(), this.#waits);
-      void this.#orAnew(async () => {
-        if (gate !== undefined) await this.#ports.nftSets.find(gate.table, gate.set);
-      }).then(() => {
-        if (this.#config !== undefined) this.#look();
-      });
+  #look(): Promise<void> {
+    const [gate] = gateElements(this.#plan, this.#plan.keys(), this.#waits);
+    return this.#orAnew(async () => {
+      if (gate !== undefined) await this.#ports.nftSets.find(gate.table, gate.set);
     });
   }
 

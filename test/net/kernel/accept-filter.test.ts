@@ -1,6 +1,14 @@
 import { spawnSync } from 'node:child_process';
 import t from 'tap';
-import { acceptFilterRuleset, openAcceptFilter } from '../../../src/io/host/accept-filter.js';
+import {
+  ACCEPT_FILTER_SET,
+  acceptFilterRuleset,
+  openAcceptFilter,
+} from '../../../src/io/host/accept-filter.js';
+import { openNftSets } from '../../../src/io/netlink/nft-sets.js';
+import { KeptAcceptFilter } from '../../../src/runtime/kept-accept-filter.js';
+import { LOOK_MS } from '../../../src/runtime/looks.js';
+import { HandClock } from '../../unit/hand-clock.js';
 import { eventually, ip, runInNamespace } from '../namespace.js';
 
 /** Programs start slowly in the VM (test/vm/network.test.ts). */
@@ -85,6 +93,29 @@ await runInNamespace(import.meta.url, async () => {
     t.ok(answers('10.1.1.7'));
     await filter.drop([]);
     t.equal(nft('list', 'tables').trim(), 'table inet somebody', 'again, nothing to do');
+  });
+
+  await t.test('somebody flushes all rules: it comes back, until it is not wanted any more', async (t) => {
+    const clock = new HandClock();
+    const said: string[] = [];
+    const say = (_fields: object, words: string) => void said.push(words);
+    const log = { debug: () => {}, info: () => {}, warn: say, error: say };
+    const { table, set } = ACCEPT_FILTER_SET;
+    const find = () => openNftSets().find(table, set);
+    const kept = new KeptAcceptFilter({ filter, find, clock, log });
+    await kept.drop(vips);
+    await clock.advance(LOOK_MS);
+    t.same(said, [], 'it is there');
+    nft('flush', 'ruleset');
+    t.ok(answers('10.1.1.7'));
+    await clock.advance(LOOK_MS);
+    await kept.drop(vips);
+    t.match(said, [/somebody removed the filter/]);
+    t.notOk(answers('10.1.1.7'));
+    t.notOk(answers('fd01::7'));
+    await kept.drop([]);
+    await clock.advance(10 * LOOK_MS);
+    t.equal(nft('list', 'tables'), '');
   });
 
   await t.test('a thousand addresses', async (t) => {

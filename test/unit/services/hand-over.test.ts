@@ -1,15 +1,10 @@
 /** Who tells and who waits when the master changes, over a fake nft. */
 import t from 'tap';
 import { HAND_OVER_REMOVAL } from '../../../src/planning/hand-over.js';
+import { LOOK_MS } from '../../../src/runtime/looks.js';
 import type { Log } from '../../../src/runtime/ports.js';
 import { SWEEP_MS } from '../../../src/runtime/services/closed-sweep.js';
-import {
-  AGAIN_MS,
-  HandOver,
-  LOOK_MS,
-  TELL_LIMIT_MS,
-  WAIT_MS,
-} from '../../../src/runtime/services/hand-over.js';
+import { AGAIN_MS, HandOver, TELL_LIMIT_MS, WAIT_MS } from '../../../src/runtime/services/hand-over.js';
 import type { Roles } from '../../../src/runtime/services/services-messages.js';
 import type { VrrpState } from '../../../src/vrrp/group-types.js';
 import { onPort, realServer, virtualServer } from '../config/servers.js';

@@ -1,6 +1,6 @@
 import t from 'tap';
+import { LOOK_MS } from '../../../src/runtime/looks.js';
 import type { Log } from '../../../src/runtime/ports.js';
-import { LOOK_MS } from '../../../src/runtime/services/keepers/looks.js';
 import { SysctlKeeper } from '../../../src/runtime/services/keepers/sysctl-keeper.js';
 import { HandClock } from '../hand-clock.js';
 

@@ -1,7 +1,7 @@
 import t from 'tap';
 import type { IpvsTimeouts } from '../../../src/ipvs/model.js';
+import { LOOK_MS } from '../../../src/runtime/looks.js';
 import type { Log } from '../../../src/runtime/ports.js';
-import { LOOK_MS } from '../../../src/runtime/services/keepers/looks.js';
 import { TimeoutsKeeper } from '../../../src/runtime/services/keepers/timeouts-keeper.js';
 import { HandClock } from '../hand-clock.js';
 

@@ -4,8 +4,8 @@ import type { DirectorConfig } from '../../../config/model.js';
 import { SOURCE_NAT_REMOVAL, SOURCE_NAT_TABLE, sourceNatRuleset } from '../../../planning/source-nat.js';
 import { messageOf } from '../../../util/error-message.js';
 import { workInTurn } from '../../../util/in-turn.js';
+import { Looks } from '../../looks.js';
 import type { Clock, Log, Nft } from '../../ports.js';
-import { Looks } from './looks.js';
 
 export interface SourceNatKeeperPorts {
   readonly clock: Clock;

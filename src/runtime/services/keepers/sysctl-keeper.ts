@@ -1,10 +1,10 @@
 /** Keeps the sysctls that the configuration needs, whatever others write to them, and puts back what was there. */
 import { messageOf } from '../../../util/error-message.js';
 import { workInTurn } from '../../../util/in-turn.js';
+import { Looks } from '../../looks.js';
 import type { Clock, Log } from '../../ports.js';
 import { RepairPace } from '../../repair-pace.js';
 import type { Sysctls } from '../services-ports.js';
-import { Looks } from './looks.js';
 
 export interface SysctlKeeperPorts {
   readonly clock: Clock;

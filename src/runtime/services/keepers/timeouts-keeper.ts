@@ -3,10 +3,10 @@ import { NO_IPVS_SETTINGS } from '../../../config/model.js';
 import type { IpvsTimeouts } from '../../../ipvs/model.js';
 import { sameTimeouts, timeoutsToBe } from '../../../ipvs/timeouts.js';
 import { workInTurn } from '../../../util/in-turn.js';
+import { Looks } from '../../looks.js';
 import type { Clock, Log } from '../../ports.js';
 import { RepairPace } from '../../repair-pace.js';
 import type { Ipvs } from '../services-ports.js';
-import { Looks } from './looks.js';
 
 type Kernel = Pick<Ipvs, 'timeouts' | 'setTimeouts'>;
 

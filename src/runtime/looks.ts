@@ -1,5 +1,5 @@
 /** Looks again and again at what others may change. */
-import type { Clock } from '../../ports.js';
+import type { Clock } from './ports.js';
 
 /** From the end of one look to the next. `systemctl restart nftables` and `sysctl --system` are told of by nobody. */
 export const LOOK_MS = 5000;
