@@ -118,15 +118,19 @@ async function bringUp(
   const config = () => director?.config ?? configuration.election;
   const instances = () => config().instances;
   const virtualAddresses = () => instances().flatMap((one) => one.addresses.map(({ address }) => address));
-  // First: it also keeps a second daemon out.
-  const control = await openControlServer(runtimeDirectory, {
+  const answers = {
     get: {
       '/status': () => {
         if (director === undefined) throw new NotReadyError('the director is still starting');
         return director.status();
       },
     },
-    post: { '/maintenance': (body) => maintenance(director, body) },
+    post: { '/maintenance': (body: unknown) => maintenance(director, body) },
+  };
+  // First: it also keeps a second daemon out.
+  const control = await openControlServer(runtimeDirectory, answers, {
+    clock: monotonicClock,
+    onTrouble: (words) => log.warn({ event: 'control-socket' }, words),
   });
   const addresses = openAddresses(() => addressLifetime(config()));
   const routing = openRouting();

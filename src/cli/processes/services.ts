@@ -2,11 +2,12 @@ import { randomBytes } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { parseArgs } from 'node:util';
+import type { DirectorConfig } from '../../config/model.js';
 import { IcmpProbes } from '../../io/checks/icmp-probes.js';
 import { openProber } from '../../io/checks/probes.js';
 import { openTrackProber } from '../../io/checks/track-probes.js';
 import { monotonicClock } from '../../io/host/clock.js';
-import { openConfigurationReader } from '../../io/host/configuration-files.js';
+import { openConfigurationReader, restoreConfiguration } from '../../io/host/configuration-files.js';
 import { openLoopDelay } from '../../io/host/event-loop-delay.js';
 import { releaseCode, staySmall } from '../../io/host/memory.js';
 import { openNft } from '../../io/host/nft.js';
@@ -18,6 +19,7 @@ import { type KernelIpvs, openIpvs } from '../../io/netlink/ipvs.js';
 import { openNftSets } from '../../io/netlink/nft-sets.js';
 import { eventSocketPath, openEventSocket } from '../../io/operator/event-socket.js';
 import { openServicesSocket, servicesSocketPath } from '../../io/operator/services-socket.js';
+import type { Keeping } from '../../io/operator/standing-socket.js';
 import { readPeerKey } from '../../io/peer/peer-key.js';
 import { openPeerSocket } from '../../io/peer/peer-socket.js';
 import { openCommands } from '../../io/processes/command.js';
@@ -29,6 +31,7 @@ import { listenToReplays } from '../../io/sync/replay-listener.js';
 import { tableNumbers } from '../../ipvs/count.js';
 import type { LogFormat, LogLevel } from '../../observe/logger.js';
 import { MAIN } from '../../program.js';
+import { Looks } from '../../runtime/looks.js';
 import type { Log } from '../../runtime/ports.js';
 import { HandOver, type HandOverPorts } from '../../runtime/services/hand-over.js';
 import type { MetricsPorts } from '../../runtime/services/metrics-keeper.js';
@@ -66,6 +69,7 @@ function trackAndHooksPorts(runtimeDirectory: string, log: Log): TrackAndHooksPo
     openEvents: (snapshot) =>
       openEventSocket(runtimeDirectory, {
         snapshot,
+        clock: monotonicClock,
         onTrouble: (words) => log.warn({ event: 'events' }, words),
         nowEpochMs: () => Date.now(),
       }),
@@ -142,7 +146,7 @@ function peerPorts(log: Log): PeerPorts {
  * What metrics need is loaded when they are configured: few directors serve them, and memory counts. All else that this process may
  * ever need is there from its start, since an update removes the files.
  */
-function metricsPorts(): MetricsPorts {
+function metricsPorts(keeping: Keeping): MetricsPorts {
   const build = { version: version(), nodeVersion: process.versions.node };
   const exposition = () => import('../../observe/metrics/exposition.js');
   return {
@@ -153,7 +157,8 @@ function metricsPorts(): MetricsPorts {
         import('../../io/operator/metrics-server.js'),
         exposition(),
       ]);
-      return serveMetrics(listen, async () => ({ contentType: CONTENT_TYPE, parts: await scrape() }));
+      const answer = async () => ({ contentType: CONTENT_TYPE, parts: await scrape() });
+      return serveMetrics(listen, answer, keeping);
     },
     write: async (snapshot) => (await exposition()).expositionOf(build, snapshot, nextTurn),
     openCounters: openIpvs,
@@ -164,6 +169,23 @@ function nextTurn(): Promise<void> {
   return new Promise((resolve) => {
     setImmediate(resolve);
   });
+}
+
+/** Keeps the configuration that was read last in its place, for the process that may follow this one. */
+function configurationKeeper(log: Log): (path: string, config: DirectorConfig) => void {
+  let restore = async () => {};
+  const looks = new Looks(monotonicClock, () => restore());
+  return (path, config) => {
+    restore = async () => {
+      try {
+        const isRestored = await restoreConfiguration(path, config);
+        if (isRestored) log.warn({ event: 'configuration' }, `somebody removed ${path}: written again`);
+      } catch {
+        // The election's process tells of a directory that cannot be used.
+      }
+    };
+    looks.start();
+  };
 }
 
 /** `director` names this director on every line of the log. */
@@ -180,15 +202,21 @@ async function openHost(
   const { runtimeDirectory, stateDirectory, format, level, director } = options;
   const opened = await openProcessLog({ format, level, director, process: 'services' });
   const { log } = opened;
+  const keeping: Keeping = {
+    clock: monotonicClock,
+    onTrouble: (words) => log.warn({ event: 'socket' }, words),
+  };
   const refusals = takeLowPriority();
   if (refusals.length > 0) log.debug({ event: 'real-time', refusals }, 'priorities could not be set');
   const readConfiguration = openConfigurationReader();
+  const keepConfiguration = configurationKeeper(log);
   const loader = openLoaderAhead({ main: MAIN, afterMs: STARTED_AFTER_MS });
   const host = new ServicesHost(
     {
       load: loader.load,
       readConfiguration: async (path) => {
         const config = await readConfiguration(path);
+        keepConfiguration(path, config);
         loader.keepReady(config.virtualServers.length >= LARGE_FILE);
         return config;
       },
@@ -207,7 +235,7 @@ async function openHost(
       loopDelay: openLoopDelay(),
       logStatus: opened.status,
       log,
-      metrics: metricsPorts(),
+      metrics: metricsPorts(keeping),
       parts: [
         ({ tracked }) => new TrackAndHooks(trackAndHooksPorts(runtimeDirectory, log), tracked),
         () => new HandOver(handOverPorts(log)),
@@ -227,7 +255,7 @@ async function openHost(
       runtimeDirectory,
       () => host.status(),
       (order) => host.order(order),
-      () => monotonicClock.nowMs(),
+      keeping,
     );
   } catch (error) {
     log.error({ err: error }, "'director status' will not see virtual servers");

@@ -1,7 +1,8 @@
 /** Resolved configurations as JSON in the runtime directory: written by the loader, read by the services process. */
 import { randomUUID } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { mkdir, open, readdir, readFile, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { DirectorConfig } from '../../config/model.js';
 import type { VirtualServer } from '../../config/model-servers.js';
 
@@ -11,8 +12,23 @@ const FILE_MODE = 0o600;
 
 /** Writes a new file for root alone; resolves with its path when all of it is there. A file that failed is removed. */
 export async function writeConfiguration(runtimeDirectory: string, config: DirectorConfig): Promise<string> {
-  await mkdir(runtimeDirectory, { recursive: true, mode: DIRECTORY_MODE });
   const path = join(runtimeDirectory, `configuration-${randomUUID()}.json`);
+  await writeAt(path, config);
+  return path;
+}
+
+/**
+ * Writes it again where somebody removed it: the next services process would have nothing to read. Resolves with whether
+ * he did.
+ */
+export async function restoreConfiguration(path: string, config: DirectorConfig): Promise<boolean> {
+  if (existsSync(path)) return false;
+  await writeAt(path, config);
+  return true;
+}
+
+async function writeAt(path: string, config: DirectorConfig): Promise<void> {
+  await mkdir(dirname(path), { recursive: true, mode: DIRECTORY_MODE });
   const file = await open(path, 'wx', FILE_MODE);
   try {
     await file.writeFile(linesOf(config));
@@ -22,7 +38,6 @@ export async function writeConfiguration(runtimeDirectory: string, config: Direc
   } finally {
     await file.close();
   }
-  return path;
 }
 
 /** A line for each virtual server, behind one for all else. */

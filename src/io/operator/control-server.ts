@@ -1,11 +1,12 @@
 /** The daemon's unix socket: HTTP that only root can reach. */
 
-import { closeSync, mkdirSync } from 'node:fs';
+import { closeSync, fstatSync, mkdirSync, statSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { messageOf } from '../../util/error-message.js';
 import { native } from '../sockets/native.js';
-import { type ControlAnswers, checkSocketPath, serveHttp } from './http-socket.js';
+import { type ControlAnswers, serveHttp } from './http-socket.js';
+import { checkSocketPath, type Keeping } from './standing-socket.js';
 
 export class ControlSocketError extends Error {
   readonly code = 'ERR_CONTROL_SOCKET';
@@ -72,26 +73,46 @@ function attempt(what: string, step: () => void): void {
   }
 }
 
+function makeDirectory(runtimeDirectory: string): void {
+  attempt(`cannot make ${runtimeDirectory}`, () =>
+    mkdirSync(runtimeDirectory, { recursive: true, mode: 0o700 }),
+  );
+}
+
+/** Whether what is locked is what has the name. */
+function isAt(runtimeDirectory: string, held: number): boolean {
+  const named = statSync(runtimeDirectory, { throwIfNoEntry: false });
+  const locked = fstatSync(held);
+  return named?.ino === locked.ino && named.dev === locked.dev;
+}
+
 /**
- * Serves `answers`. The directory is made for root alone (0700), the socket likewise (0600).
+ * Serves `answers`. The directory is made for root alone (0700), the socket likewise (0600). Both are made again when
+ * somebody removes them, unless another director has the directory by then.
  * @throws ControlSocketError when a daemon has the directory already or the place cannot be used.
  */
 export async function openControlServer(
   runtimeDirectory: string,
   answers: ControlAnswers,
+  keeping: Pick<Keeping, 'clock' | 'onTrouble'>,
 ): Promise<ControlServer> {
   const path = controlSocketPath(runtimeDirectory);
   attempt(`cannot listen on ${path}`, () => checkSocketPath(path));
-  attempt(`cannot make ${runtimeDirectory}`, () =>
-    mkdirSync(runtimeDirectory, { recursive: true, mode: 0o700 }),
-  );
-  const held = lock(runtimeDirectory);
+  makeDirectory(runtimeDirectory);
+  let held = lock(runtimeDirectory);
+  const prepare = (): void => {
+    if (isAt(runtimeDirectory, held)) return;
+    makeDirectory(runtimeDirectory);
+    const anew = lock(runtimeDirectory);
+    closeSync(held);
+    held = anew;
+  };
   try {
     // Somebody without the lock, such as another release.
     if (await isAlive(path)) {
       throw new ControlSocketError(`a director runs already: it answers on ${path}`);
     }
-    const close = await serveHttp(path, answers);
+    const close = await serveHttp(path, answers, { ...keeping, prepare });
     let closed: Promise<void> | undefined;
     return {
       close: () => {
@@ -102,8 +123,6 @@ export async function openControlServer(
   } catch (cause) {
     closeSync(held);
     if (cause instanceof ControlSocketError) throw cause;
-    throw new ControlSocketError(`cannot listen on ${path}: ${cause instanceof Error ? cause.message : ''}`, {
-      cause,
-    });
+    throw new ControlSocketError(`cannot listen on ${path}: ${messageOf(cause)}`, { cause });
   }
 }

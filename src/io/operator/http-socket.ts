@@ -1,16 +1,13 @@
 /** HTTP with JSON on a unix socket that only root can reach. */
 
-import { rmSync } from 'node:fs';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { messageOf } from '../../util/error-message.js';
+import { type Keeping, StandingSocket } from './standing-socket.js';
 
 /** Requests under way at a time; a further client is turned away. */
 const MAX_CLIENTS = 32;
 /** Of a request; no order is longer than the names of all instances. */
 const MAX_BODY_BYTES = 65_536;
-
-/** sun_path of unix(7) less the terminating zero. Node cuts a longer path short and listens elsewhere. */
-const MAX_SOCKET_PATH_BYTES = 107;
 
 /** What a client asked for cannot be done; the message is its answer. */
 export class ControlRequestError extends Error {
@@ -20,11 +17,6 @@ export class ControlRequestError extends Error {
 /** Nothing can be told yet. */
 export class NotReadyError extends Error {
   readonly code = 'ERR_NOT_READY';
-}
-
-/** The socket's path is too long for the kernel. */
-export class SocketPathError extends Error {
-  readonly code = 'ERR_SOCKET_PATH';
 }
 
 /**
@@ -87,51 +79,26 @@ async function serve(answers: ControlAnswers, request: IncomingMessage, response
   }
 }
 
-/** Listens at `path`, for root alone. */
-export function listenAtPath(server: Server, path: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    // The socket is made inside the call, and must be root's alone from its first moment.
-    const umask = process.umask(0o177);
-    try {
-      server.listen(path, () => {
-        server.off('error', reject);
-        resolve();
-      });
-    } finally {
-      process.umask(umask);
-    }
-  });
-}
-
-/** @throws SocketPathError */
-export function checkSocketPath(path: string): void {
-  if (Buffer.byteLength(path) <= MAX_SOCKET_PATH_BYTES) return;
-  throw new SocketPathError(
-    `the path of a unix socket has at most ${MAX_SOCKET_PATH_BYTES} bytes, choose a shorter runtime directory`,
-  );
-}
-
 /** Serves `answers` at `path`, in place of what lies there. Returns what ends it; the process may end without. */
-export async function serveHttp(path: string, answers: ControlAnswers): Promise<() => Promise<void>> {
+export async function serveHttp(
+  path: string,
+  answers: ControlAnswers,
+  keeping: Keeping,
+): Promise<() => Promise<void>> {
   const server = createServer((request, response) => void serve(answers, request, response));
   server.maxConnections = MAX_CLIENTS;
+  const socket = new StandingSocket(server, path, keeping);
   try {
-    checkSocketPath(path);
-    rmSync(path, { force: true });
-    await listenAtPath(server, path);
+    await socket.open();
   } catch (error) {
     server.close();
     throw error;
   }
-  server.unref();
   let closed: Promise<void> | undefined;
   return () => {
     closed ??= new Promise((resolve) => {
-      server.close(() => {
-        rmSync(path, { force: true });
-        resolve();
-      });
+      socket.close();
+      server.close(() => resolve());
       server.closeAllConnections();
     });
     return closed;

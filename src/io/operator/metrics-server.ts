@@ -6,7 +6,7 @@ import { connect } from 'node:net';
 import { dirname } from 'node:path';
 import type { MetricsListen } from '../../config/model.js';
 import { messageOf } from '../../util/error-message.js';
-import { listenAtPath } from './http-socket.js';
+import { type Keeping, StandingSocket } from './standing-socket.js';
 
 /** Clients at a time; a further one is turned away. */
 const MAX_CLIENTS = 16;
@@ -31,15 +31,18 @@ export interface MetricsText {
 export async function serveMetrics(
   listen: MetricsListen,
   scrape: () => Promise<MetricsText>,
+  keeping: Keeping,
 ): Promise<() => Promise<void>> {
   const server = createServer((request, response) => void answer(request, response, scrape));
   server.maxConnections = MAX_CLIENTS;
   server.headersTimeout = IDLE_MS;
   server.setTimeout(IDLE_MS);
+  let socket: StandingSocket | undefined;
   try {
     if ('path' in listen) {
       await removeStale(listen.path);
-      await listenAtPath(server, listen.path);
+      socket = new StandingSocket(server, listen.path, keeping);
+      await socket.open();
     } else await listenAtPort(server, listen.address, listen.port);
   } catch (error) {
     server.close();
@@ -50,6 +53,7 @@ export async function serveMetrics(
   server.unref();
   return () =>
     new Promise((resolve) => {
+      socket?.close();
       server.close(() => resolve());
       server.closeAllConnections();
     });

@@ -4,6 +4,7 @@ import { OVERRIDE_ACTIONS, type OverrideOrder, type OverrideResult } from '../..
 import type { ServicesStatus } from '../../runtime/services/services-messages.js';
 import { isMapping } from '../../util/mapping.js';
 import { ControlRequestError, NotReadyError, serveHttp } from './http-socket.js';
+import type { Keeping } from './standing-socket.js';
 
 /**
  * Who asks so soon after another gets the same answer: to make it costs a tenth of a second with 10,000 virtual servers,
@@ -24,31 +25,29 @@ export function openServicesSocket(
   runtimeDirectory: string,
   status: () => ServicesStatus | undefined,
   order: (order: OverrideOrder) => Promise<OverrideResult>,
-  nowMs: () => number,
+  keeping: Keeping,
 ): Promise<() => Promise<void>> {
   let last: { readonly untilMs: number; readonly text: Buffer } | undefined;
+  const { clock } = keeping;
   const answer = (): Buffer => {
-    const begunMs = nowMs();
+    const begunMs = clock.nowMs();
     if (last !== undefined && begunMs < last.untilMs) return last.text;
     const told = status();
     if (told === undefined) throw new NotReadyError('the services process is still starting');
     const text = Buffer.from(JSON.stringify(told));
-    const endedMs = nowMs();
+    const endedMs = clock.nowMs();
     const restMs = Math.max(SAME_ANSWER_MS, REST_FACTOR * (endedMs - begunMs));
     last = { untilMs: endedMs + Math.min(restMs, OLDEST_ANSWER_MS), text };
     return text;
   };
-  return serveHttp(servicesSocketPath(runtimeDirectory), {
-    get: { '/status': answer },
-    post: {
-      '/override': async (body) => {
-        const result = await order(orderOf(body));
-        if (!result.ok) throw new ControlRequestError(result.reason);
-        last = undefined;
-        return { real_servers: result.meant };
-      },
-    },
-  });
+  const override = async (body: unknown): Promise<unknown> => {
+    const result = await order(orderOf(body));
+    if (!result.ok) throw new ControlRequestError(result.reason);
+    last = undefined;
+    return { real_servers: result.meant };
+  };
+  const answers = { get: { '/status': answer }, post: { '/override': override } };
+  return serveHttp(servicesSocketPath(runtimeDirectory), answers, keeping);
 }
 
 function orderOf(body: unknown): OverrideOrder {

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import type { MetricsListen } from '../../../src/config/model.js';
 import { projectFolder } from '../../../src/drill/vm/session.js';
+import { monotonicClock } from '../../../src/io/host/clock.js';
 import { serveMetrics } from '../../../src/io/operator/metrics-server.js';
 import { CONTENT_TYPE, expositionOf } from '../../../src/observe/metrics/exposition.js';
 import { freePort } from '../../free-port.js';
@@ -77,10 +78,11 @@ judged('promtool takes the metrics of 5,000 services, over loopback and over a u
   const told = snapshot({ ...manyServices(SERVICES), realServers: true });
   const serve = async (listen: MetricsListen): Promise<void> => {
     const parts = () => expositionOf(BUILD, told, async () => {});
-    const close = await serveMetrics(listen, async () => ({
-      contentType: CONTENT_TYPE,
-      parts: await parts(),
-    }));
+    const close = await serveMetrics(
+      listen,
+      async () => ({ contentType: CONTENT_TYPE, parts: await parts() }),
+      { clock: monotonicClock, onTrouble: (words) => t.fail(words) },
+    );
     t.teardown(close);
   };
   const port = await freePort();

@@ -1,5 +1,5 @@
 /** The VRRP process and the services process: each dies, hangs and is stopped while the other goes on. */
-import { chmodSync, existsSync, readdirSync, readFileSync } from 'node:fs';
+import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import {
@@ -59,6 +59,40 @@ test('a killed services process costs no role and comes back', async (t) => {
   await bench.heldBy('lb1');
   t.match(complaints(lb1), [/the services process ended \(SIGKILL\): .* a new one starts in 1000 ms/]);
 
+  t.strictSame(await stop(lb1), { status: 0, signal: null });
+  t.strictSame(await leftovers(lb1), []);
+});
+
+test('a runtime directory that somebody empties, or removes, fills again', async (t) => {
+  const bench = await Bench.open(t);
+  const [lb1] = await bench.pair(directorYaml());
+  const { runtimeDirectory } = lb1;
+  const answers = async (): Promise<boolean> => {
+    const status = await statusOf(lb1).catch(() => undefined);
+    return status?.services.state === 'running';
+  };
+  const isWhole = (): boolean => {
+    const names = readdirSync(runtimeDirectory);
+    const sockets = ['director.sock', 'services.sock', 'events.sock'];
+    return (
+      sockets.every((name) => names.includes(name)) && names.some((name) => name.startsWith('configuration-'))
+    );
+  };
+  for (const remove of [
+    () => {
+      for (const name of readdirSync(runtimeDirectory)) rmSync(join(runtimeDirectory, name));
+    },
+    () => rmSync(runtimeDirectory, { recursive: true }),
+  ]) {
+    remove();
+    await settled('it is whole again', () => existsSync(runtimeDirectory) && isWhole());
+    t.ok(await answers());
+    t.equal(statSync(runtimeDirectory).mode & 0o777, 0o700);
+    process.kill(await servicesPid(lb1), 'SIGKILL');
+    await settled('it is missed', async () => !(await answers()));
+    await settled('the next one finds its configuration', answers);
+  }
+  await bench.heldBy('lb1');
   t.strictSame(await stop(lb1), { status: 0, signal: null });
   t.strictSame(await leftovers(lb1), []);
 });

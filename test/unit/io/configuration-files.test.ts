@@ -1,5 +1,5 @@
 /** Configurations that one process leaves for another: read whole, and what is the same again is the same object. */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -10,6 +10,7 @@ import { parseConfig } from '../../../src/config/parse.js';
 import {
   openConfigurationReader,
   readConfiguration,
+  restoreConfiguration,
   writeConfiguration,
 } from '../../../src/io/host/configuration-files.js';
 import { virtualServer } from '../config/servers.js';
@@ -49,6 +50,16 @@ void t.test('what was written is read, whatever was read before', async (t) => {
     { numRuns: 200 },
   );
   t.same(await readConfiguration(await write(named(['a']))), JSON.parse(JSON.stringify(named(['a']))));
+});
+
+void t.test('one that somebody removed is written again, one that is there is left alone', async (t) => {
+  const config = named(['a', 'b']);
+  const path = await write(config);
+  t.notOk(await restoreConfiguration(path, named(['c'])));
+  rmSync(path);
+  t.ok(await restoreConfiguration(path, config));
+  t.same(await readConfiguration(path), JSON.parse(JSON.stringify(config)));
+  t.equal(statSync(path).mode & 0o777, 0o600);
 });
 
 void t.test('a virtual server that is as it was is the same object', async (t) => {

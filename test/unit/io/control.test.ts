@@ -13,10 +13,15 @@ import {
   openControlServer,
 } from '../../../src/io/operator/control-server.js';
 import { type ControlAnswers, ControlRequestError } from '../../../src/io/operator/http-socket.js';
+import { LOOK_MS } from '../../../src/runtime/looks.js';
 import { MAIN } from '../../program.js';
+import { HandClock } from '../hand-clock.js';
 
 type Answers = ControlAnswers['get'];
 const ANSWERS = { '/status': () => ({ version: 1, director: 'lb1' }) };
+
+/** Nobody looks. */
+const KEEPING = { clock: new HandClock(), onTrouble: (_words: string) => {} };
 
 /** Short, because the path of a unix socket has at most 107 characters. */
 function folder(t: Test): string {
@@ -25,14 +30,20 @@ function folder(t: Test): string {
   return path;
 }
 
-async function open(t: Test, directory: string, answers: Answers = ANSWERS, post = {}) {
-  const server = await openControlServer(directory, { get: answers, post });
+async function open(t: Test, directory: string, answers: Answers = ANSWERS, post = {}, keeping = KEEPING) {
+  const server = await openControlServer(directory, { get: answers, post }, keeping);
   t.teardown(() => server.close());
   return server;
 }
 
 function mode(path: string): string {
   return (statSync(path).mode & 0o777).toString(8);
+}
+
+/** Of work in other threads, which has no time of its own here. */
+async function until(isSo: () => boolean): Promise<void> {
+  for (let turn = 0; turn < 10_000 && !isSo(); turn += 1)
+    await new Promise((resolve) => setImmediate(resolve));
 }
 
 /** Status code of one request. */
@@ -133,8 +144,8 @@ void t.test('of two that start in the same instant one runs', async (t) => {
   const directory = folder(t);
   for (let round = 0; round < 20; round += 1) {
     const both = await Promise.allSettled([
-      openControlServer(directory, { get: ANSWERS }),
-      openControlServer(directory, { get: ANSWERS }),
+      openControlServer(directory, { get: ANSWERS }, KEEPING),
+      openControlServer(directory, { get: ANSWERS }, KEEPING),
     ]);
     const opened = both.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
     t.equal(opened.length, 1);
@@ -146,12 +157,76 @@ void t.test('of two that start in the same instant one runs', async (t) => {
 void t.test('a second daemon is refused, and the first goes on', async (t) => {
   const directory = folder(t);
   await open(t, directory);
-  await t.rejects(openControlServer(directory, { get: {} }), {
+  await t.rejects(openControlServer(directory, { get: {} }, KEEPING), {
     constructor: ControlSocketError,
     code: 'ERR_CONTROL_SOCKET',
     message: `a director runs already: it answers on ${controlSocketPath(directory)}`,
   });
   t.match(await fetchStatus(directory), { version: 1, director: 'lb1' });
+});
+
+void t.test('a socket that somebody removes comes back, who is connected stays so', async (t) => {
+  const directory = folder(t);
+  const path = controlSocketPath(directory);
+  const clock = new HandClock();
+  const trouble: string[] = [];
+  const keeping = { clock, onTrouble: (words: string) => void trouble.push(words) };
+  let release = () => {};
+  let isAsked = false;
+  const wait = () => {
+    isAsked = true;
+    return new Promise((resolve) => {
+      release = () => resolve({ waited: true });
+    });
+  };
+  const server = await open(t, directory, { ...ANSWERS, '/slow': wait }, {}, keeping);
+  const look = async () => {
+    await clock.advance(LOOK_MS);
+    // lstat(2) is at work in another thread.
+    await until(() => existsSync(path));
+  };
+  await clock.advance(10 * LOOK_MS);
+  t.same(trouble, [], 'it is there');
+  const slow = ask(path, '/slow');
+  await until(() => isAsked);
+  for (const remove of [
+    () => rmSync(path),
+    () => renameSync(path, `${path}.away`),
+    () => rmSync(directory, { recursive: true }),
+  ]) {
+    remove();
+    await t.rejects(fetchStatus(directory), { code: 'ERR_NO_DIRECTOR' });
+    await look();
+    t.match(await fetchStatus(directory), { version: 1, director: 'lb1' });
+    t.equal(mode(path), '600');
+    t.equal(mode(directory), '700');
+    t.match(trouble.splice(0), [/somebody removed .*director.sock: made again/]);
+    await t.rejects(openControlServer(directory, { get: {} }, KEEPING), {
+      code: 'ERR_CONTROL_SOCKET',
+      message: /runs already/,
+    });
+  }
+  release();
+  t.equal(await slow, 200);
+  await server.close();
+  await clock.advance(10 * LOOK_MS);
+  t.notOk(existsSync(path), 'nobody looks any more');
+});
+
+void t.test('not beside another director that has the directory by now', async (t) => {
+  const directory = folder(t);
+  const clock = new HandClock();
+  const trouble: string[] = [];
+  await open(t, directory, ANSWERS, {}, { clock, onTrouble: (words: string) => void trouble.push(words) });
+  rmSync(directory, { recursive: true });
+  await open(t, directory, { '/status': () => ({ version: 1, director: 'lb2' }) });
+  rmSync(controlSocketPath(directory));
+  await clock.advance(LOOK_MS);
+  await until(() => trouble.length > 0);
+  t.match(trouble, [/cannot be made again: a director runs already/]);
+  await clock.advance(3 * LOOK_MS);
+  t.equal(trouble.length, 1, 'told once');
+  t.notOk(existsSync(controlSocketPath(directory)));
 });
 
 void t.test('the socket of a killed daemon is replaced', async (t) => {
@@ -171,12 +246,12 @@ void t.test('a place that cannot be used is told', async (t) => {
   const directory = folder(t);
   const file = join(directory, 'file');
   writeFileSync(file, '');
-  await t.rejects(openControlServer(join(file, 'x'), { get: {} }), {
+  await t.rejects(openControlServer(join(file, 'x'), { get: {} }, KEEPING), {
     code: 'ERR_CONTROL_SOCKET',
     message: new RegExp(`^cannot make ${file}/x: `),
   });
   const long = join(directory, 'x'.repeat(120));
-  await t.rejects(openControlServer(long, { get: {} }), {
+  await t.rejects(openControlServer(long, { get: {} }, KEEPING), {
     code: 'ERR_CONTROL_SOCKET',
     message: new RegExp(`^cannot listen on ${long}/director.sock: `),
   });

@@ -12,6 +12,7 @@ import {
   openEventSocket,
 } from '../../../src/io/operator/event-socket.js';
 import { MAIN } from '../../program.js';
+import { HandClock } from '../hand-clock.js';
 
 /** Short, because the path of a unix socket has at most 107 characters. */
 function folder(t: Test): string {
@@ -24,6 +25,7 @@ async function open(t: Test, directory: string) {
   const trouble: string[] = [];
   const events = await openEventSocket(directory, {
     snapshot: () => ({ event: 'snapshot', instances: [{ name: 'outside', state: 'backup' }] }),
+    clock: new HandClock(),
     onTrouble: (words) => trouble.push(words),
     nowEpochMs: () => 0,
   });
@@ -167,7 +169,12 @@ void t.test('a listener that talks, and one that leaves at once, do no harm', as
 });
 
 void t.test('a path that cannot be used', async (t) => {
-  const options = { snapshot: () => ({ event: 'snapshot' }), nowEpochMs: () => 0 };
+  const options = {
+    snapshot: () => ({ event: 'snapshot' }),
+    clock: new HandClock(),
+    onTrouble: () => {},
+    nowEpochMs: () => 0,
+  };
   const file = join(folder(t), 'file');
   writeFileSync(file, '');
   await t.rejects(openEventSocket(join(file, 'x'), options), { code: 'ERR_EVENT_SOCKET' });

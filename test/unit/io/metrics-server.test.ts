@@ -9,12 +9,16 @@ import t, { type Test } from 'tap';
 import type { MetricsListen } from '../../../src/config/model.js';
 import { type MetricsText, serveMetrics } from '../../../src/io/operator/metrics-server.js';
 import { freePort } from '../../free-port.js';
+import { HandClock } from '../hand-clock.js';
 
 const TEXT: MetricsText = {
   contentType: 'text/plain; version=0.0.4; charset=utf-8',
   parts: [Buffer.from('# HELP a A.\n'), Buffer.from('a{b="ü"} 1\n')],
 };
 const WHOLE = '# HELP a A.\na{b="ü"} 1\n';
+
+/** Nobody looks. */
+const KEEPING = { clock: new HandClock(), onTrouble: (_words: string) => {} };
 
 interface Answer {
   readonly status: number | undefined;
@@ -42,7 +46,7 @@ function ask(options: RequestOptions): Promise<Answer> {
 
 /** Serves until the test ends; what it returns ends it sooner. */
 async function serve(t: Test, listen: MetricsListen, scrape = async () => TEXT) {
-  const close = await serveMetrics(listen, scrape);
+  const close = await serveMetrics(listen, scrape, KEEPING);
   t.teardown(close);
   return close;
 }
@@ -107,7 +111,7 @@ void t.test('a port that is taken is a fault', async (t) => {
   const port = await freePort();
   await listening(t, { host: '127.0.0.1', port });
   await t.rejects(
-    serveMetrics({ address: '127.0.0.1', port }, async () => TEXT),
+    serveMetrics({ address: '127.0.0.1', port }, async () => TEXT, KEEPING),
     { code: 'EADDRINUSE' },
   );
 });
@@ -126,7 +130,7 @@ void t.test('a socket that somebody listens at, and what is none, stay', async (
   const path = join(directory, 'theirs.sock');
   await listening(t, path);
   await t.rejects(
-    serveMetrics({ path }, async () => TEXT),
+    serveMetrics({ path }, async () => TEXT, KEEPING),
     {
       code: 'ERR_METRICS_SOCKET',
       message: `somebody listens at ${path}`,
@@ -135,7 +139,7 @@ void t.test('a socket that somebody listens at, and what is none, stay', async (
   const file = join(directory, 'file');
   writeFileSync(file, 'precious');
   await t.rejects(
-    serveMetrics({ path: file }, async () => TEXT),
+    serveMetrics({ path: file }, async () => TEXT, KEEPING),
     {
       code: 'ERR_METRICS_SOCKET',
       message: `${file} is there, and is no socket`,
@@ -143,7 +147,7 @@ void t.test('a socket that somebody listens at, and what is none, stay', async (
   );
   t.ok(existsSync(file));
   await t.rejects(
-    serveMetrics({ path: join(directory, 'no', 'm.sock') }, async () => TEXT),
+    serveMetrics({ path: join(directory, 'no', 'm.sock') }, async () => TEXT, KEEPING),
     {
       message: `there is no folder ${join(directory, 'no')}`,
     },
