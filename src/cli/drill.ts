@@ -29,6 +29,8 @@ const MAX_LOT = 1000;
 const REQUEST_RATES = { vm: 50, host: 1000 } as const;
 const MAX_REQUEST_RATE = 1500;
 const EXIT_INTERRUPTED = 130;
+/** A terminal that is gone (SIGHUP) is no reason to leave a lab behind. */
+const STOPS = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const;
 /** Two processors and five Node programs under emulation. */
 const VM_MEMORY_MIB = 2048;
 /** All topologies and scenarios under emulation, with room to spare. */
@@ -304,8 +306,10 @@ async function run(argv: readonly string[]): Promise<number> {
     process.stdout.write(againText(choice.lot));
   const interrupt = new AbortController();
   const stop = (): void => interrupt.abort();
-  process.once('SIGINT', stop);
-  process.once('SIGTERM', stop);
+  for (const name of STOPS) process.once(name, stop);
+  // Whoever reads has gone, and nobody misses what is not told any more; the lab must still end in order.
+  process.stdout.on('error', stop);
+  process.stderr.on('error', () => {});
   try {
     const inVm = choice.kernel === 'vm' || (choice.kernel === 'auto' && !hostHasIpvs());
     return await (inVm
@@ -321,8 +325,7 @@ async function run(argv: readonly string[]): Promise<number> {
     }
     throw error;
   } finally {
-    process.off('SIGINT', stop);
-    process.off('SIGTERM', stop);
+    for (const name of STOPS) process.off(name, stop);
   }
 }
 

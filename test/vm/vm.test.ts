@@ -1,9 +1,13 @@
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { release, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Readable } from 'node:stream';
 import t from 'tap';
 import { projectFolder, startVm, type Vm } from '../../src/drill/vm/session.js';
 import { runInVm } from '../../src/drill/vm.js';
+import { MAIN } from '../program.js';
 import { noVm } from './no-vm.js';
 
 t.setTimeout(600_000);
@@ -156,4 +160,30 @@ void t.test('runInVm ends with its signal, and QEMU with it', { skip: noVm() }, 
       }
     });
   t.strictSame(holders, [], 'no process has the output folder on its command line');
+});
+
+void t.test('a drill whose reader or terminal goes leaves nothing behind', { skip: noVm() }, async (t) => {
+  const goes: Record<string, (drill: ChildProcessByStdio<null, Readable, Readable>) => void> = {
+    reader: (drill) => drill.stdout.destroy(),
+    terminal: (drill) => drill.kill('SIGHUP'),
+  };
+  for (const [who, go] of Object.entries(goes)) {
+    const work = mkdtempSync(join(tmpdir(), 'vm-test-'));
+    t.teardown(() => rmSync(work, { recursive: true, force: true }));
+    const outDir = join(work, 'out');
+    const drill = spawn(process.execPath, [MAIN, 'drill', '--kernel', 'vm', '--out', outDir], {
+      env: { ...process.env, TMPDIR: work },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    t.teardown(() => drill.kill('SIGKILL'));
+    let errors = '';
+    drill.stderr.setEncoding('utf8').on('data', (text: string) => {
+      errors += text;
+    });
+    drill.stdout.once('data', () => go(drill));
+    const [status] = await once(drill, 'close');
+    t.equal(status, 130, `${who}: ${errors}`);
+    t.match(errors, /the drill was interrupted; everything it started has ended/);
+    t.same(readdirSync(work), ['out']);
+  }
 });

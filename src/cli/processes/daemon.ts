@@ -194,7 +194,7 @@ async function bringUp(
   }
 }
 
-/** Serves until SIGTERM or SIGINT. */
+/** Serves until a signal to stop. */
 async function serve(
   daemon: Daemon,
   options: DaemonOptions,
@@ -220,6 +220,12 @@ async function serve(
       ? undefined
       : setInterval(() => notifier.notify('WATCHDOG=1'), notifier.watchdogMs / 2);
   signals.onReload(() => reloads.request());
+  signals.onQuestion((signal) =>
+    log.info(
+      { signal },
+      `${signal}: 'director status' tells the state, 'director top' shows it as it changes`,
+    ),
+  );
   director.watchRoles((roles) => notifier.notify(`STATUS=${roles}`));
   notifier.notify('READY=1');
   log.info({ event: 'ready' }, 'ready');

@@ -47,6 +47,7 @@ import { RUNTIME_OPTIONS, STATE_OPTIONS } from '../runtime-dir.js';
 import { version } from '../version.js';
 import { keepState } from './keep-state.js';
 import { openProcessLog } from './process-log.js';
+import { leaveSignalsToParent } from './signals.js';
 
 /** By then the first table is in the kernel, as a rule. */
 const STARTED_AFTER_MS = 10_000;
@@ -275,7 +276,7 @@ export const command: Command = {
     });
     if (process.send === undefined) throw new UsageError("'services' is started by 'director run' alone");
     // The parent decides when this ends, also when a signal goes to the whole control group.
-    for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => {});
+    leaveSignalsToParent();
     const options = {
       runtimeDirectory: values['runtime-dir'],
       stateDirectory: values['state-dir'],

@@ -4,14 +4,25 @@
 const SAME_SIGNAL_MS = 500;
 
 export interface DaemonSignals {
-  /** Name of the first SIGTERM or SIGINT. */
+  /** Name of the first SIGTERM, SIGINT or SIGQUIT. */
   readonly stop: Promise<string>;
   /** Whether it has come. */
   stopping(): boolean;
-  /** A later SIGTERM or SIGINT that is a wish of its own. */
+  /** A later one of them that is a wish of its own. */
   onHurry(callback: () => void): void;
   /** SIGHUP; called at once when one has come before. */
   onReload(callback: () => void): void;
+  /** SIGUSR1 or SIGUSR2, by which keepalived writes files about itself. */
+  onQuestion(callback: (name: string) => void): void;
+}
+
+/** The default actions of Node.js: a debugger that listens, and an end. */
+const QUESTIONS = ['SIGUSR1', 'SIGUSR2'] as const;
+const STOPS = ['SIGTERM', 'SIGINT', 'SIGQUIT'] as const;
+
+/** For a process whose parent takes them: they go to the whole control group, or to all of a terminal. */
+export function leaveSignalsToParent(): void {
+  for (const name of [...STOPS, ...QUESTIONS, 'SIGHUP'] as const) process.on(name, () => {});
 }
 
 /**
@@ -26,7 +37,7 @@ export function takeSignals(nowMs: () => number): DaemonSignals {
   };
   let stoppedAtMs: number | undefined;
   const stop = new Promise<string>((resolve) => {
-    for (const name of ['SIGTERM', 'SIGINT'] as const) {
+    for (const name of STOPS) {
       process.on(name, () => {
         if (stoppedAtMs === undefined) {
           stoppedAtMs = nowMs();
@@ -35,7 +46,9 @@ export function takeSignals(nowMs: () => number): DaemonSignals {
       });
     }
   });
+  let question = (_name: string): void => {};
   process.on('SIGHUP', () => reload());
+  for (const name of QUESTIONS) process.on(name, () => question(name));
   return {
     stop,
     stopping: () => stoppedAtMs !== undefined,
@@ -45,6 +58,9 @@ export function takeSignals(nowMs: () => number): DaemonSignals {
     onReload(callback) {
       reload = callback;
       if (reloadWanted) callback();
+    },
+    onQuestion(callback) {
+      question = callback;
     },
   };
 }

@@ -209,6 +209,28 @@ test('a signal for all processes ends the director in order', async (t) => {
   t.strictSame(complaints(lb1), []);
 });
 
+test("keepalived's questions by signal end nobody, and SIGQUIT is a stop", async (t) => {
+  const bench = await Bench.open(t);
+  const [lb1] = await bench.pair(directorYaml());
+  const services = await servicesPid(lb1);
+  for (const signal of ['SIGUSR1', 'SIGUSR2'] as const) {
+    for (const pid of [lb1.child.pid, services]) process.kill(pid, signal);
+    await settled('it is told what to ask instead', () =>
+      lb1.log.some(({ msg }) => msg.startsWith(`${signal}: 'director status'`)),
+    );
+  }
+  process.kill(services, 'SIGQUIT');
+  await pause(200);
+  t.ok(isAlive(services));
+  t.equal((await statusOf(lb1)).services.restarts, 0);
+  // What Node.js does on SIGUSR1 unless told otherwise: anybody on this host may then say what the process does.
+  t.notMatch(lb1.errors.join('\n'), /Debugger listening/);
+  lb1.child.kill('SIGQUIT');
+  t.strictSame(await lb1.child.exited, { status: 0, signal: null });
+  await bench.heldBy('lb2');
+  t.strictSame(await leftovers(lb1), []);
+});
+
 test('a signal to all processes while they start', async (t) => {
   const bench = await Bench.open(t);
   const lb1 = await bench.launch('lb1', directorYaml());
