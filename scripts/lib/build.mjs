@@ -11,7 +11,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { bundle } from './bundle.mjs';
 import { cacheFolder, withLock } from './cache.mjs';
 import { ensure } from './packages.mjs';
@@ -63,7 +63,7 @@ async function buildNative() {
   const script = join(PROJECT, 'native', 'build.mjs');
   if (!existsSync(script)) return;
   if (!process.env.CC) await ensure(['compiler']);
-  const { build } = await import(script);
+  const { build } = await import(pathToFileURL(script).href);
   await build({ log: say });
 }
 

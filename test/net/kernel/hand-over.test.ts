@@ -52,7 +52,7 @@ const gates = (waitMs: number, instances = [...PLAN.keys()]): string[] => {
     process.execPath,
     '--input-type=module',
     '-e',
-    `const { openNftSets } = await import('${module}');
+    `const { openNftSets } = await import(${JSON.stringify(module)});
 try {
   await openNftSets().find('lvs_director_hand_over', 'waits_0');
   await openNftSets().change([${list.join()}]);

@@ -391,7 +391,7 @@ await t.test('out of file descriptors: the host says nothing of the server', asy
   const module = new URL('../../../src/io/checks/probes.js', import.meta.url).href;
   const program = `
     const { openSync } = await import('node:fs');
-    const prober = (await import('${module}')).openProber({});
+    const prober = (await import(${JSON.stringify(module)})).openProber({});
     const probe = (check) => prober.probe(check, '127.0.0.1', ${port}, 10_000);
     const http = ${JSON.stringify(httpCheck())};
     try { for (;;) openSync('/dev/null'); } catch {}
