@@ -18,8 +18,9 @@ import { becomes, FULL, troubled } from './log-troubles.js';
 t.jobs = 2;
 t.setTimeout(FILE_LIMIT_MS);
 
-/** In a pseudo-terminal, whose other side is script(1): `launch` knows that one as the child. */
-const TERMINAL = ['/bin/sh', '-c', 'exec script -qec "exec $*" /dev/null', 'sh'];
+/** In a pseudo-terminal, whose other side is script(1), which takes one text: `launch` knows that one as the child. */
+const QUOTED = `for word; do all="$all '$(printf %s "$word" | sed "s/'/'\\\\''/g")'"; done`;
+const TERMINAL = ['/bin/sh', '-c', `${QUOTED}; exec script -qec "exec $all" /dev/null`, 'sh'];
 
 test('one of two whose logs are full is killed', async (t) => {
   const bench = await Bench.open(t);
