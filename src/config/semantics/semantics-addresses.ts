@@ -1,12 +1,13 @@
 /** Addresses of an instance: see semantics.ts. */
-import { type AddressFamily, familyOf, isLinkLocal } from '../../util/ip-address.js';
+import { type AddressFamily, canonicalAddress, familyOf, isLinkLocal } from '../../util/ip-address.js';
 import { familyName } from '../address.js';
+import { OWNER_PRIORITY } from '../model.js';
 import type { Path } from '../place.js';
 import type { FileAddress, FileInstance } from '../schema/schema-vrrp.js';
 import { type Section, textSection } from '../section.js';
 import { quote } from '../yaml.js';
 import { nameOf, type Report } from './report.js';
-import { checkEach, type Directors, interfaceOf } from './semantics-directors.js';
+import { checkEach, type Directors, interfaceOf, priorityOf } from './semantics-directors.js';
 
 /**
  * Addresses that one advertisement carries: the count is one byte (RFC 9568 section 5.2.5), and RFC 9568 section
@@ -69,6 +70,7 @@ export function checkAddresses(instance: Section<FileInstance>, directors: Direc
   for (const section of instance.each('addresses')) {
     checkEach(section.part('interface'), 'interface', directors, report);
   }
+  for (const entry of entries) checkWhose(entry, instance, directors, report);
   const path = [...instance.path, 'addresses'];
   if (instance.value.addresses?.length === 0) return;
   const advertised = entries.filter(({ advertise }) => advertise);
@@ -100,6 +102,33 @@ export function checkAddresses(instance: Section<FileInstance>, directors: Direc
   }
   // One that cannot be read may be the link-local one.
   if (family === 'ipv6' && isReadable(instance)) checkLinkLocal(instance, advertised, directors, report);
+}
+
+/** No host has it before it is master, but for its owner (RFC 9568 section 6.1): it would be taken from it. */
+function checkWhose(
+  { address, path }: Entry,
+  instance: Section<FileInstance>,
+  directors: Directors,
+  report: Report,
+): void {
+  if (address.startsWith('127.')) {
+    report(
+      path,
+      () => `${quote(address)} is a loopback address: every host has it, and nobody else reaches it`,
+    );
+  }
+  for (const [name, director] of directors) {
+    const own = director?.value.address;
+    if (own === undefined || canonicalAddress(own) !== address) continue;
+    const priority = priorityOf(instance, name, directors);
+    if (priority === undefined || priority === OWNER_PRIORITY) continue;
+    report(
+      path,
+      () =>
+        `${quote(address)} is the address of director ${quote(name)}, which would lose it whenever it is not master: ` +
+        `expected another one, or priority ${OWNER_PRIORITY} there (the owner of the address, RFC 9568)`,
+    );
+  }
 }
 
 /** RFC 9568 section 5.2.9: resolve-vrrp.ts puts it in front, but nobody can make one up. */

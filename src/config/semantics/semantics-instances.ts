@@ -48,6 +48,7 @@ export function checkInstances(
     checkEach(instance.part('interface'), 'interface', directors, report);
     const priorities = instance.part('priority');
     if (priorities !== undefined) checkDirectorKeys(priorities, directors, report);
+    checkInterface(instance, directors, report);
     checkAddresses(instance, directors, report);
     checkRoutes(instance, directors, report);
     checkVersion(instance, report);
@@ -77,6 +78,12 @@ export function checkInstances(
   checkVirtualRouterIds(instances, directors, report);
   checkDeviceNames(instances, directors, report);
   checkUdpPorts(instances, directors, report);
+}
+
+function checkInterface(instance: Section<FileInstance>, directors: Directors, report: Report): void {
+  const own = instance.part('interface');
+  if (own === undefined || ![...directors.keys()].some((name) => interfaceOf(own, name) === 'lo')) return;
+  report(own.path, () => "'lo' reaches no other host: every director would be master");
 }
 
 function farewellBytesOf(instance: Section<FileInstance>, directors: Directors): number {

@@ -210,6 +210,7 @@ void t.test('virtual addresses', async (t) => {
     ['192.168.1.255/24', /the broadcast address/],
     ['224.0.0.18/24', /not the address of a single host/],
     ['0.0.0.1/24', /not the address of a single host/],
+    ['127.0.0.1/8', /'127\.0\.0\.1' is a loopback address/],
     ['fe80::1%eth0/64', /has a zone/],
     [
       '10.10.10.1/8',
@@ -232,6 +233,21 @@ void t.test('virtual addresses', async (t) => {
     ['[192.168.1.253/24]', '[192.168.1.252/31]'],
     ['[192.168.1.253/24]', '[{ address: 192.168.1.253/24, interface: eth9 }]'],
     ['[192.168.1.253/24]', '[]', /addresses: expected at least one address/],
+  ]);
+});
+
+void t.test("a director's own address is virtual only where it owns it", async (t) => {
+  const fault = (director: string) =>
+    new RegExp(
+      `addresses\\[0\\]: '10\\.10\\.10\\.12' is the address of director '${director}', .* priority 255 there`,
+    );
+  const [from, to] = ['addresses: [192.168.1.253/24]', 'addresses: [10.10.10.12/24]'];
+  check(t, [
+    [from, to, fault('lb2')],
+    [from, `${to}\n      priority: { lb1: 255 }`, fault('lb2')],
+    [from, `${to}\n      priority: { lb2: 255 }`],
+    ['interface: eth0', 'interface: lo', /instances\[0\]\.interface: 'lo' reaches no other host/],
+    ['interface: eth0', 'interface: { lb1: eth0, lb2: lo }', /instances\[0\]\.interface: 'lo' reaches/],
   ]);
 });
 
