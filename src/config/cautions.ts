@@ -9,7 +9,28 @@ export interface Caution {
 
 /** In the order of the file's parts. */
 export function cautions(config: DirectorConfig): readonly Caution[] {
-  return [...emptyTables(config), ...slowMembers(config)];
+  return [...emptyTables(config), ...slowMembers(config), ...homelessServers(config)];
+}
+
+/** A slip in an address is told nowhere else: a virtual server may be meant to be reached by a route. One line for all. */
+function homelessServers({ instances, virtualServers }: DirectorConfig): readonly Caution[] {
+  if (instances.length === 0) return [];
+  const held = new Set(instances.flatMap(({ addresses }) => addresses.map(({ address }) => address)));
+  const homeless = virtualServers.flatMap(({ name, service }) =>
+    'fwmark' in service || held.has(service.address) ? [] : { name, address: service.address },
+  );
+  const [first] = homeless;
+  if (first === undefined) return [];
+  const names = [...new Set(virtualServers.map(({ name }) => name))];
+  const others = new Set(homeless.map(({ address }) => address)).size - 1;
+  return [
+    {
+      path: ['virtual_servers', names.indexOf(first.name)],
+      message:
+        `no instance has the address ${first.address}${others === 0 ? '' : ` (and ${others} more)`}: it moves with no ` +
+        'role, and packets to it have to be routed to the director that is to have them',
+    },
+  ];
 }
 
 /** A sync group takes over when all its instances want to. */

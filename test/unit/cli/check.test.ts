@@ -108,6 +108,23 @@ void t.test('preemption that loses connections is warned of, at its place', asyn
   );
 });
 
+void t.test('virtual servers whose addresses are those of no instance are told of in one line', async (t) => {
+  const file = join(t.testdir({}), 'director.yaml');
+  const nat = readFileSync('config/nat-port-mapping.yaml', 'utf8');
+  const warned = (text: string) => {
+    writeFileSync(file, text);
+    const { status, stderr } = director('check', '-c', file, '--director', 'lb1');
+    t.equal(status, 0);
+    return stderr.split('\n').filter((line) => line.includes('no instance has'));
+  };
+  t.same(warned(nat), []);
+  const slipped = nat.replaceAll(/ {4}address: 202\.103\.106\.5$/gm, '    address: 202.103.106.9');
+  t.match(warned(slipped), [/virtual_servers\[0\]: warning: no instance has the address 202\.103\.106\.9:/]);
+  t.equal(warned(slipped.replace('202.103.106.9', '202.103.106.8')).length, 1);
+  t.match(warned(slipped.replace('202.103.106.9', '202.103.106.8')), [/202\.103\.106\.8 \(and 1 more\)/]);
+  t.equal(warned(slipped.replace('202.103.106.9', '202.103.106.5')).length, 1);
+});
+
 void t.test('the version', (t) => {
   const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
   t.equal(director('--version').stdout, `lvs-director ${version}\n`);
