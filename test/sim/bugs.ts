@@ -485,6 +485,11 @@ const UNICAST_BUGS = withExtra('unicast', [
 const PREEMPT = 'vrrp/group-preempt.js';
 
 const SYNCED_BUGS = withExtra('synced', [
+  shell('a timer that is a little late is taken for a standstill', ['I6'], {
+    file: 'vrrp/group-election.js',
+    from: 'lateMs > (member.listensAgain ? waitMs : member.activeAdverIntervalMs)',
+    to: 'lateMs > 0',
+  }),
   shell('the connection table is not waited for', ['I6'], {
     file: PREEMPT,
     from: 'if (awaits === member.awaitsSync)',

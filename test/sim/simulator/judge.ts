@@ -881,6 +881,7 @@ export class Judge {
       if ('instance' in effect && !instances.some((one) => one.config.name === effect.instance)) {
         this.#fail('I9', `an effect for ${effect.instance}, which is not in ${group.state.name}`);
       }
+      if (effect.type === 'notice' && effect.notice.kind === 'paused') this.#stoodStill(director, before);
       if (effect.type === 'send') this.#checkSend(director, before, result, effect.instance, effect.priority);
     }
     if (input.type === 'advertisement') this.#checkAnswer(director, before, input, result);
@@ -921,6 +922,16 @@ export class Judge {
       );
     });
     if (wasSilent) this.#isVoid(director, router);
+  }
+
+  /** Who stood still as backup may have missed something, too. A master's end is a change of its role. */
+  #stoodStill(director: Director, { instances, name }: GroupState): void {
+    if (instances.some(({ state }) => state === 'master')) return;
+    const { pausedSinceMs, awakeSinceMs } = director;
+    const { bounds, nowMs } = this.#world;
+    if (!(pausedSinceMs < awakeSinceMs && nowMs - awakeSinceMs <= bounds.reactionMs))
+      this.#fail('I6', `${name} of d${director.number} says that it stood still, and did not`);
+    for (const { config } of instances) this.#isVoid(director, routerOf(config.name));
   }
 
   #isVoid(director: Director, router: number): void {
