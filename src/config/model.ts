@@ -360,3 +360,6 @@ export type ConfigResult =
 
 /** RFC 9568 section 5.2.4: the router that has the virtual addresses as its own. */
 export const OWNER_PRIORITY = 255;
+
+/** Addresses, routes and rules that one host's guardian can withdraw. */
+export const MAX_HELD = 4096;

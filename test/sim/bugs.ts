@@ -436,7 +436,7 @@ const SOURCE_BUGS = withExtra('sources', [
     to: 'else if (false)',
   }),
   shell('virtual addresses come back before the address to speak from', ['I5'], {
-    file: 'runtime/election/repairs.js',
+    file: 'runtime/election/repairs/repairs.js',
     from: 'config === undefined || this.#ports.isAwaitingSource(instance)',
     to: 'config === undefined',
   }),

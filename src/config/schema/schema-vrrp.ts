@@ -1,6 +1,6 @@
 /** The shape of `vrrp`: instances, sync groups, tracked objects and hooks. */
 import * as z from 'zod';
-import { HOOK_EVENTS } from '../model.js';
+import { HOOK_EVENTS, MAX_HELD } from '../model.js';
 import { instanceBfd, trackedBfd } from './schema-bfd.js';
 import { route, rule } from './schema-routing.js';
 import {
@@ -42,8 +42,6 @@ const MAX_REPEATS = 16;
 export const MAX_INSTANCES = 256;
 /** Every packet without a cached route is compared with one after the other. */
 export const MAX_RULES = 256;
-/** Addresses, routes and rules that one host's guardian can withdraw. */
-export const MAX_HELD = 4096;
 const MAX_TRACKED = 1024;
 const MAX_HOOKS = 64;
 /** A quorum and the sum of weights it is compared with. */

@@ -2,11 +2,11 @@
 import { familyOf } from '../../util/ip-address.js';
 import { familyName } from '../address.js';
 import { formatDuration } from '../duration.js';
+import { MAX_HELD } from '../model.js';
 import {
   DEFAULT_AWAIT_SYNC_MS,
   type FileInstance,
   type FileVrrp,
-  MAX_HELD,
   MAX_INSTANCES,
 } from '../schema/schema-vrrp.js';
 import type { Key, Section } from '../section.js';

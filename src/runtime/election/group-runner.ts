@@ -10,6 +10,7 @@ import type {
   Notice,
   VrrpState,
 } from '../../vrrp/group-types.js';
+import type { Holdings } from '../guardian/guardian-orders.js';
 import type {
   Addresses,
   Announcer,
@@ -20,9 +21,10 @@ import type {
   Routing,
   VrrpTransport,
 } from '../ports.js';
+import { Changes } from './changes.js';
 import type { Deadlines, Drained, Waiting } from './deadlines.js';
 import { OwnPackets } from './own-packets.js';
-import { hasAddress, Repairs } from './repairs.js';
+import { hasAddress, Repairs } from './repairs/repairs.js';
 import { type GroupTakeover, LEAD_MS } from './takeover-keeper.js';
 
 /** A change of state, for the log, the services and the hooks. */
@@ -73,8 +75,7 @@ export class GroupRunner implements Waiting {
   readonly #counters = new Map<string, Map<CounterName, number>>();
   readonly #ownPackets = new OwnPackets();
   readonly #untold: (() => void)[] = [];
-  /** Address changes under way or waiting, by instance. */
-  readonly #changing = new Map<string, number>();
+  readonly changes = new Changes();
   #state: GroupState;
   #deadlineMs = Number.POSITIVE_INFINITY;
   /** The guardian has orders for the takeover that is due at the deadline. */
@@ -82,7 +83,6 @@ export class GroupRunner implements Waiting {
   #cancelTimer: () => void = () => {};
   /** Address changes and announcements, one after the other. */
   #work: Promise<void> = Promise.resolve();
-  #pending = 0;
   #onStopped: () => void = () => {};
   #stopped: Promise<void> | undefined;
   #onLeft: (succeeded: boolean) => void = () => {};
@@ -139,7 +139,7 @@ export class GroupRunner implements Waiting {
 
   /** Whether the kernel may have an address of this instance: the guardian must know it until it is gone. */
   holds({ state, config }: InstanceState): boolean {
-    return state === 'master' || this.#changing.has(config.name);
+    return state === 'master' || this.changes.isChanging(config.name);
   }
 
   /**
@@ -162,7 +162,7 @@ export class GroupRunner implements Waiting {
   }
 
   get isIdle(): boolean {
-    return this.#pending === 0;
+    return this.changes.count === 0;
   }
 
   /** Its instances go on elsewhere: it does nothing any more, and puts nothing back. */
@@ -179,6 +179,7 @@ export class GroupRunner implements Waiting {
   takeOver(from: GroupRunner, instance: string, name: string): void {
     const counters = from.#counters.get(instance);
     if (counters !== undefined) this.#counters.set(name, new Map(counters));
+    this.changes.takeOver(from.changes, instance, name);
     // What is missing is looked for here.
     this.#repairs.takeOver(from.#repairs, instance, name);
   }
@@ -327,11 +328,12 @@ export class GroupRunner implements Waiting {
   #remove(instance: string, addresses: readonly VirtualAddress[], routing: RoutesAndRules): void {
     if (!this.#isMaster(instance)) this.#repairs.forget(instance);
     this.#ports.announcer.cancel(addresses);
-    this.#change(instance, async () => {
+    const remove = async (): Promise<void> => {
       if (routing.routes.length + routing.rules.length > 0) await this.#ports.routing.remove(routing);
       await this.#ports.addresses.remove(addresses.filter((one) => !this.#ports.isHeldElsewhere(one)));
       this.#tell('removed', instance);
-    });
+    };
+    this.#change(instance, remove, { ...routing, addresses });
   }
 
   #tell(action: 'added' | 'removed', instance: string): void {
@@ -360,22 +362,19 @@ export class GroupRunner implements Waiting {
   }
 
   /** Queues a change of addresses; a refusal goes back to the machine as an input. */
-  #change(instance: string, change: () => Promise<void>): void {
-    if (this.#pending >= MAX_PENDING_CHANGES)
+  #change(instance: string, change: () => Promise<void>, leaving?: Holdings): void {
+    if (this.changes.count >= MAX_PENDING_CHANGES)
       throw new Error('address changes pile up: the kernel does not answer');
-    this.#pending += 1;
-    this.#changing.set(instance, (this.#changing.get(instance) ?? 0) + 1);
+    const end = this.changes.begin(instance, leaving);
     this.#work = this.#work.then(change).catch((error: unknown) => {
       this.#ports.log.error({ instance, err: error }, `${instance}: the kernel refused an address change`);
       this.input({ type: 'address-failed', instance });
     });
     this.#work = this.#work.finally(() => {
-      this.#pending -= 1;
-      const left = (this.#changing.get(instance) ?? 1) - 1;
-      if (left > 0) this.#changing.set(instance, left);
-      else this.#changing.delete(instance);
+      end();
       // What is gone needs no guardian any more.
-      if (left === 0 && !this.#isMaster(instance)) this.#ports.onChange();
+      const isGone = !this.changes.isChanging(instance) && !this.#isMaster(instance);
+      if (isGone || leaving !== undefined) this.#ports.onChange();
     });
   }
 

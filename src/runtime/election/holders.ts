@@ -20,6 +20,7 @@ export function guardedInstances(
     destinations: channels.transport(state.config.name)?.destinations ?? [],
     group: runner,
     holds: runner.holds(state),
+    leaving: runner.changes.leaving(state.config),
     watchedMs: bfd.watchedMs(state.config.name),
   }));
 }

@@ -68,7 +68,9 @@ function stageTakeovers(
     instances: () => {
       const holds = runner().state.instances.some(({ state }) => state === 'master');
       const { source, destinations } = transport;
-      return [{ config, source, destinations, group: runner(), holds, watchedMs: undefined }];
+      return [
+        { config, source, destinations, group: runner(), holds, leaving: undefined, watchedMs: undefined },
+      ];
     },
     onArmed: () => {},
     onWithdrawn: () => {},

@@ -3,7 +3,7 @@ import type { VrrpInstance } from '../../config/model.js';
 import { advertisementPackets } from '../advertisement-packets.js';
 import type { Clock, Guardian, GuardianOrders, Log } from '../ports.js';
 import { GuardianLease, NO_ORDERS } from './guardian-lease.js';
-import { guardianOrders } from './guardian-orders.js';
+import { guardianOrders, type Holdings } from './guardian-orders.js';
 
 /** Orders for so many groups are made in less time than a turn of the event loop may take. */
 export const FEW_GROUPS = 16;
@@ -20,6 +20,8 @@ export interface GuardedInstance {
   readonly group: object;
   /** Whether the kernel may have an address of it. */
   readonly holds: boolean;
+  /** What the kernel may have beside what the settings say: it is told to go. */
+  readonly leaving: Holdings | undefined;
   /** After so long without a sign of this director another one takes its place (BFD); undefined: by the advertisements alone. */
   readonly watchedMs: number | undefined;
 }
@@ -141,7 +143,9 @@ export class GuardianKeeper {
   }
 
   #order(instances: readonly GuardedInstance[]): void {
-    this.#lease.arm(this.#prepared.get(namesOf(instances)) ?? ordersFor(instances));
+    const isSettled = instances.every(({ leaving }) => leaving === undefined);
+    const prepared = isSettled ? this.#prepared.get(namesOf(instances)) : undefined;
+    this.#lease.arm(prepared ?? ordersFor(instances));
   }
 
   #holding(): readonly GuardedInstance[] {
@@ -156,8 +160,9 @@ function namesOf(instances: readonly GuardedInstance[]): string {
 function ordersFor(instances: readonly GuardedInstance[]): GuardianOrders {
   if (instances.length === 0) return NO_ORDERS;
   return guardianOrders(
-    instances.map(({ config, source, destinations, watchedMs }) => ({
+    instances.map(({ config, source, destinations, leaving, watchedMs }) => ({
       config,
+      leaving,
       source,
       watchedMs,
       packets: advertisementPackets(config, 0, { source, destinations }),

@@ -9,7 +9,7 @@ import {
   RETRY_MS,
   Restorer,
   TAKEN_RETRY_MS,
-} from '../../../src/runtime/election/restorer.js';
+} from '../../../src/runtime/election/repairs/restorer.js';
 import { HandClock, settled } from '../hand-clock.js';
 
 /** A kernel that has lost something, or refuses to take it. */

@@ -8,6 +8,8 @@ import { FakeHost } from './vrrp-service-bench.js';
 /** Master_Down_Interval at priority 100 and 1 s: 3000 + 156/256 * 1000. */
 const DOWN_MS = 3610;
 
+const address = (text: string) => ({ address: text, prefixLength: 24, interface: 'eth0' });
+
 const DISK: TrackedObject = {
   name: 'disk',
   kind: { type: 'script', command: ['/x'], user: undefined, timeoutMs: 1000 },
@@ -122,3 +124,31 @@ void t.test('an end waits for what leaves by a reload, when the guardian was the
   await Promise.all([stopped, reloaded]);
   t.ok(host.heard().some((words) => words.startsWith('remove ')));
 });
+
+void t.test(
+  "an address that a reload takes from a master is the guardian's until the kernel has let it go",
+  async (t) => {
+    const [first, second] = [address('192.0.2.1'), address('192.0.2.2')];
+    const both = vrrpInstance({ addresses: [first, second], advertised: [first.address, second.address] });
+    const fewer = { ...both, addresses: [first], advertised: [first.address] };
+    for (const after of [fewer, { ...fewer, name: 'renamed' }]) {
+      const host = new FakeHost();
+      await host.start(directorConfig({ instances: [both] }));
+      await host.clock.advance(DOWN_MS);
+      let answer = (): void => {};
+      host.kernel = new Promise((resolve) => (answer = resolve));
+      const guarded = () =>
+        host.orders?.farewells.map(({ addresses }) => addresses.map((one) => one.address));
+      t.same(guarded(), [['192.0.2.1', '192.0.2.2']]);
+      const reloaded = host.service.reconfigure(directorConfig({ instances: [after] }));
+      await host.clock.advance(100);
+      t.equal(host.role(after.name), 'master');
+      t.same(guarded(), [['192.0.2.1', '192.0.2.2']], 'it may be there');
+      answer();
+      await reloaded;
+      await host.clock.advance(100);
+      t.ok(host.heard().includes('remove 192.0.2.2'));
+      t.same(guarded(), [['192.0.2.1']], 'it is gone');
+    }
+  },
+);

@@ -1,5 +1,5 @@
 /** Whom a lost route or rule concerns. */
-import type { LostRouting, RoutesAndRules } from '../ports.js';
+import type { LostRouting, RoutesAndRules } from '../../ports.js';
 
 export function isConcernedBy({ routes, rules }: RoutesAndRules, lost: LostRouting): boolean {
   switch (lost.kind) {

@@ -1,7 +1,7 @@
 /** Keeps what a role has in the kernel as it is, whatever others do: puts back what a master lacks, removes what a backup was given. */
-import type { VirtualAddress, VrrpInstance } from '../../config/model.js';
-import { addressDifference } from '../../vrrp/address-difference.js';
-import type { Addresses, Clock, Log, LostRouting, Routing } from '../ports.js';
+import type { VirtualAddress, VrrpInstance } from '../../../config/model.js';
+import { addressDifference } from '../../../vrrp/address-difference.js';
+import type { Addresses, Clock, Log, LostRouting, Routing } from '../../ports.js';
 import { isConcernedBy } from './lost-routing.js';
 import { Restorer } from './restorer.js';
 

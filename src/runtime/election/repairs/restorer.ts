@@ -1,5 +1,5 @@
 /** Undoes what others do, at a pace that does not make a contest of it. */
-import type { Clock, Log } from '../ports.js';
+import type { Clock, Log } from '../../ports.js';
 
 /** From one look to the next, whatever was found: what is removed and put back by others in a loop is looked at so often. */
 export const LOOK_PAUSE_MS = 20;
