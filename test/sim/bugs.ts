@@ -482,6 +482,17 @@ const UNICAST_BUGS = withExtra('unicast', [
   }),
 ]);
 
+const BURST_BUGS = withExtra('bursts', [
+  {
+    ...shell('the guardian forgets what a reload takes from a master', ['I5'], {
+      file: 'runtime/election/holders.js',
+      from: 'leaving: runner.changes.leaving(state.config),',
+      to: 'leaving: undefined,',
+    }),
+    seed: 214,
+  },
+]);
+
 const PREEMPT = 'vrrp/group-preempt.js';
 
 const SYNCED_BUGS = withExtra('synced', [
@@ -587,6 +598,7 @@ export const BUGS: readonly Bug[] = [
   ...SOURCE_BUGS,
   ...VIRTUAL_MAC_BUGS,
   ...UNICAST_BUGS,
+  ...BURST_BUGS,
   ...SYNCED_BUGS,
   ...BFD_BUGS,
 ];

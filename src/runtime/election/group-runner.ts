@@ -75,6 +75,7 @@ export class GroupRunner implements Waiting {
   readonly #counters = new Map<string, Map<CounterName, number>>();
   readonly #ownPackets = new OwnPackets();
   readonly #untold: (() => void)[] = [];
+  /** Those of addresses that are not done yet. */
   readonly changes = new Changes();
   #state: GroupState;
   #deadlineMs = Number.POSITIVE_INFINITY;

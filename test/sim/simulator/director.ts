@@ -137,6 +137,11 @@ export class Director implements GuardianHost {
     return this.#scenario.layouts[this.file.layout]?.groups.find((group) => group.includes(router));
   }
 
+  /** The same, as its process has it at work. */
+  companions(router: number): readonly number[] | undefined {
+    return this.#shell?.companions(router);
+  }
+
   /** As the file says that it has read last. */
   config(router: number): VrrpInstance {
     const config = this.instances(this.file)[router];

@@ -24,6 +24,7 @@ const STREAMS: Readonly<Record<Extra, number>> = {
   unicast: 0x7e01,
   synced: 0x5ce0,
   bfd: 0xbfd,
+  bursts: 0xb0257,
 };
 /** Of rounds with faults that have one of an extra, too. */
 const BESIDE_OTHERS = 0.5;
@@ -36,7 +37,12 @@ const SURELY_AWAITED = 0.7;
 const MAX_TTL = 255;
 
 /** One fault of an extra, within a span. */
-type DrawFault = (random: Random, scenario: Scenario, atMs: number, untilMs: number) => Fault;
+type DrawFault = (
+  random: Random,
+  scenario: Scenario,
+  atMs: number,
+  untilMs: number,
+) => Fault | readonly Fault[];
 
 const BESIDE: Readonly<Record<Extra, DrawFault>> = {
   regrouping: regroup,
@@ -45,7 +51,25 @@ const BESIDE: Readonly<Record<Extra, DrawFault>> = {
   unicast: forgery,
   synced: brokenSync,
   bfd: expiry,
+  bursts: burst,
 };
+/** What may come together, and how often. */
+const BURST_WEIGHTS = [
+  [4, 'reload'],
+  [3, 'regroup'],
+  [3, 'crash'],
+  [1, 'power'],
+  [3, 'stop'],
+  [2, 'maintenance'],
+  [2, 'track'],
+  [2, 'pause'],
+  [2, 'steal'],
+  [1, 'refuse'],
+  [2, 'link'],
+] as const;
+/** How far apart, in milliseconds, unless in an advertisement interval. */
+const BURST_SPREADS = [1, 3, 10, 50] as const;
+
 /** In a cluster in which nothing is wrong. */
 const ALONE: Readonly<Record<Extra, DrawFault>> = {
   regrouping: regroup,
@@ -54,6 +78,7 @@ const ALONE: Readonly<Record<Extra, DrawFault>> = {
   unicast: forgery,
   synced: awayOrWeaker,
   bfd: expiry,
+  bursts: burst,
 };
 
 export class DrawnExtras {
@@ -92,7 +117,7 @@ export class DrawnExtras {
     return [...this.#random].flatMap(([extra, random]) => {
       if (!random.chance(BESIDE_OTHERS)) return [];
       const beginMs = atMs + random.unit() * lengthMs * 0.8;
-      return [BESIDE[extra](random, scenario, beginMs, atMs + lengthMs)];
+      return [BESIDE[extra](random, scenario, beginMs, atMs + lengthMs)].flat();
     });
   }
 
@@ -108,13 +133,15 @@ export class DrawnExtras {
 function withLastRound(scenario: Scenario, random: Random, draw: DrawFault): Scenario {
   const unitMs = new Bounds(scenario).intervalMs;
   const atMs = scenario.durationMs;
-  const fault = draw(random, scenario, atMs, atMs + random.between(3, 25) * unitMs + random.between(0, 500));
-  const { untilMs } = fault;
+  const faults = [
+    draw(random, scenario, atMs, atMs + random.between(3, 25) * unitMs + random.between(0, 500)),
+  ].flat();
+  const untilMs = Math.max(...faults.map((one) => one.untilMs));
   const round: Round = {
     atMs,
     untilMs,
-    faults: [fault],
-    planned: fault.kind !== 'pause',
+    faults,
+    planned: faults.length === 1 && faults[0]?.kind !== 'pause',
     calm: false,
     quietUntilMs: untilMs,
   };
@@ -124,6 +151,44 @@ function withLastRound(scenario: Scenario, random: Random, draw: DrawFault): Sce
   const quietUntilMs = untilMs + settleMs + random.between(5, 20) * unitMs;
   rounds[rounds.length - 1] = { ...round, quietUntilMs };
   return { ...scenario, rounds, durationMs: quietUntilMs };
+}
+
+/** One thing comes while another is still under way, mostly to one director. */
+function burst(random: Random, scenario: Scenario, atMs: number, untilMs: number): Fault[] {
+  const { directors, layouts, segments } = scenario;
+  const unitMs = new Bounds(scenario).intervalMs;
+  const spreadMs = Math.min(random.pick([...BURST_SPREADS, unitMs]), (untilMs - atMs) / 2);
+  const victim = random.whole(0, directors.length - 1);
+  const count = random.whole(2, 4);
+  return Array.from({ length: count }, (): Fault => {
+    const beginMs = atMs + random.unit() * spreadMs;
+    const soonMs = beginMs + random.unit() * spreadMs;
+    const director = random.chance(0.75) ? victim : random.whole(0, directors.length - 1);
+    const segment = random.whole(0, segments - 1);
+    const span = { atMs: beginMs, untilMs: random.chance(0.4) ? soonMs : untilMs };
+    const kind = random.weighted(BURST_WEIGHTS);
+    switch (kind) {
+      case 'reload':
+        return { kind, variant: random.whole(0, 2), atMs: beginMs, untilMs: soonMs };
+      case 'regroup':
+        return { kind, layout: random.whole(0, layouts.length - 1), atMs: beginMs, untilMs: soonMs };
+      case 'stop':
+      case 'maintenance':
+        return { ...span, kind, director, afterSpeech: random.chance(0.3) };
+      case 'track':
+        return { ...span, kind, director, object: TRACKED_OBJECT };
+      case 'link':
+        return { ...span, kind, director, segment };
+      case 'steal':
+        return { kind, director, atMs: beginMs, untilMs: beginMs };
+      case 'pause': {
+        const lengthMs = random.magnitude(0.01, 6) * unitMs;
+        return { kind, director, atMs: beginMs, untilMs: Math.min(untilMs, beginMs + lengthMs) };
+      }
+      default:
+        return { ...span, kind, director };
+    }
+  });
 }
 
 function regroup(random: Random, { layouts }: Scenario, atMs: number, untilMs: number): Fault {

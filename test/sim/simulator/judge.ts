@@ -490,7 +490,7 @@ export class Judge {
     if (heard === undefined) return;
     if (advertisement.priority === 0) {
       // A group is left as a whole, also where a reload dissolves it before the next one is due.
-      for (const member of director.groupOf(router) ?? [router]) {
+      for (const member of director.companions(router) ?? [router]) {
         const other = this.#heard[director.number]?.[member];
         if (other !== undefined) other.farewellMs = receivedAtMs;
         const departures = this.#departuresOf(director, member);

@@ -287,6 +287,11 @@ export class Shell {
     return this.#groups[router]?.state.instances.find(({ config }) => routerOf(config.name) === router);
   }
 
+  /** Routers of the group that has this one now, whatever a file says that is being read. */
+  companions(router: number): readonly number[] | undefined {
+    return this.#groups[router]?.state.instances.map(({ config }) => routerOf(config.name));
+  }
+
   /** Address work of it stands in line or is under way. */
   isWorking(router: number): boolean {
     return (this.#owed[router] ?? 0) > 0;
