@@ -18,8 +18,9 @@ export class Changes {
 
   /** What may still be there of an instance beside what its settings say; undefined: nothing. */
   leaving(config: VrrpInstance): Holdings | undefined {
+    // Asked for every instance before a takeover, and as a rule there is nothing.
+    if (!this.isChanging(config.name)) return undefined;
     const told = [...(this.#underWay.get(config.name) ?? [])].flatMap(({ leaving }) => leaving ?? []);
-    if (told.length === 0) return undefined;
     const beside = <T>(listOf: (one: Holdings) => readonly T[]): readonly T[] => {
       const others = new Map(told.flatMap(listOf).map((one) => [JSON.stringify(one), one]));
       for (const one of listOf(config)) others.delete(JSON.stringify(one));

@@ -26,9 +26,8 @@ export function guardianOrders(masters: readonly Master[]): GuardianOrders {
   const patience = masters.map(({ config, watchedMs }) =>
     Math.min(3 * config.advertisementIntervalMs, watchedMs ?? Number.POSITIVE_INFINITY),
   );
-  const removals = removalsOf(masters);
   return {
-    farewells: masters.map(({ config, source, packets }, index) => ({
+    farewells: withLeaving(masters).map(({ config, source, packets, holdings }) => ({
       interface: config.interface,
       sendInterface: config.virtualMacInterface ?? config.interface,
       source,
@@ -36,26 +35,30 @@ export function guardianOrders(masters: readonly Master[]): GuardianOrders {
       udpPort: config.transport.kind === 'udp' ? config.transport.port : undefined,
       minTtl: config.transport.kind === 'unicast' ? config.transport.minTtl : VRRP_TTL,
       virtualRouterId: config.virtualRouterId,
-      addresses: (removals[index] ?? config).addresses,
-      routes: (removals[index] ?? config).routes,
-      rules: (removals[index] ?? config).rules,
+      addresses: holdings.addresses,
+      routes: holdings.routes,
+      rules: holdings.rules,
     })),
     holdMs: Math.max(...intervals.map(handOverHoldMs)),
     leaseMs: Math.max(MIN_LEASE_MS, Math.min(...patience)),
   };
 }
 
-/** What is to be removed for each. More than a file may hold is not told, for the guardian has room for that. */
-function removalsOf(masters: readonly Master[]): readonly Holdings[] {
-  const all = masters.map(({ config, leaving }) => {
-    if (leaving === undefined) return config;
-    return {
+/** With what is to be removed of each. More than a file may hold is not told, for the guardian has room for that. */
+function withLeaving(masters: readonly Master[]): readonly (Master & { readonly holdings: Holdings })[] {
+  const count = masters.reduce((sum, { config, leaving }) => sum + sizeOf(config) + sizeOf(leaving), 0);
+  return masters.map((master) => {
+    const { config, leaving } = master;
+    if (leaving === undefined || count > MAX_HELD) return { ...master, holdings: config };
+    const holdings = {
       addresses: [...config.addresses, ...leaving.addresses],
       routes: [...config.routes, ...leaving.routes],
       rules: [...config.rules, ...leaving.rules],
     };
+    return { ...master, holdings };
   });
-  const counts = all.map(({ addresses, routes, rules }) => addresses.length + routes.length + rules.length);
-  const count = counts.reduce((sum, one) => sum + one, 0);
-  return count > MAX_HELD ? masters.map(({ config }) => config) : all;
+}
+
+function sizeOf(held: Holdings | undefined): number {
+  return held === undefined ? 0 : held.addresses.length + held.routes.length + held.rules.length;
 }
